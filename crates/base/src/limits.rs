@@ -1,0 +1,63 @@
+//! Every bound of the server in one place.
+
+use std::time::Duration;
+
+/// The bounds of every queue, table and document. What happens when one is reached stands with each field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Conferences alive at once; a further one is refused with 503 and Retry-After.
+    pub conferences: usize,
+    /// Legs of one conference; a further join is refused with 486 and `MaximumMeetingSizeExceeded`.
+    pub legs_per_conference: usize,
+    /// Legs of the server; a further one is refused with 503 and Retry-After.
+    pub legs: usize,
+    /// Dial-outs of one conference under way at once; a further `addUser` fails with `otherFailure`.
+    pub dial_outs_per_conference: usize,
+    /// Roster subscriptions of one conference; a further SUBSCRIBE is answered 503.
+    pub subscriptions_per_conference: usize,
+    /// Devices one user may have registered; a further one is refused with 403.
+    pub bindings_per_user: usize,
+    /// SIP transactions under way; a further request is answered 503 with Retry-After without state.
+    pub transactions: usize,
+    /// SIP message size in bytes (head and body); a larger one is answered 513 or the connection is closed.
+    pub sip_message: usize,
+    /// C3P body size in bytes; a larger one is answered 413 (reliability.md A12).
+    pub c3p_body: usize,
+    /// SDP body size in bytes; a larger one is answered 413 (reliability.md A6).
+    pub sdp_body: usize,
+    /// Events waiting for the engine; the edge answers 503 when the queue is full.
+    pub engine_queue: usize,
+    /// Commands waiting for one media worker; the conference that overflows it is ended.
+    pub worker_queue: usize,
+    /// How long the ports of a finished leg stay leased, receiving into the void (RFC 3264 8.3.1).
+    pub port_drain: Duration,
+    /// How long a dialled person may ring before the dial-out fails (c3p.md 8.3).
+    pub dial_out_ring: Duration,
+    /// Silence on a connected leg that is not on hold, after which it is ended (reliability.md 26).
+    pub media_silence: Duration,
+    /// Delay a jitter buffer may add, whatever the network does (design.md invariant 4).
+    pub jitter_delay: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            conferences: 10_000,
+            legs_per_conference: 5_000,
+            legs: 20_000,
+            dial_outs_per_conference: 100,
+            subscriptions_per_conference: 5_000,
+            bindings_per_user: 10,
+            transactions: 50_000,
+            sip_message: 64 * 1024,
+            c3p_body: 256 * 1024,
+            sdp_body: 16 * 1024,
+            engine_queue: 16_384,
+            worker_queue: 16_384,
+            port_drain: Duration::from_secs(2),
+            dial_out_ring: Duration::from_secs(60),
+            media_silence: Duration::from_secs(30),
+            jitter_delay: Duration::from_millis(120),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Legs, dialogs, offer sets, early media, session timers, subscriptions and transfer.

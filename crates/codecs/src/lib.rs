@@ -1,0 +1,1 @@
+//! Opus and G.711 behind the mixer's codec traits.

@@ -1,0 +1,1 @@
+//! Sans-IO composition: inputs to machines, outputs to effects. Decides nothing.

@@ -1,0 +1,1 @@
+//! The Focus: life cycle, admission, roles, roster with versions, and control of one conference.

@@ -1,0 +1,342 @@
+//! The contract between the control side and the media side: plain serialisable commands and events.
+//!
+//! In one process they are two ends of a ring; on two nodes they are the same messages over the cluster bus. Nothing
+//! else crosses (design.md section 2). Commands of a conference are applied in order, at tick boundaries.
+//!
+//! Must not know: either side's insides, sockets, SIP.
+//! Start reading at [`McuCommand`] and [`McuEvent`].
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+use std::net::SocketAddr;
+
+use base::{ConferenceId, LegId};
+use serde::{Deserialize, Serialize};
+
+/// An audio codec this server mixes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Codec {
+    /// Opus (RFC 6716, RFC 7587); RTP clock 48 kHz.
+    Opus,
+    /// G.711 mu-law; static payload type 0, 8 kHz.
+    Pcmu,
+    /// G.711 A-law; static payload type 8, 8 kHz.
+    Pcma,
+}
+
+impl Codec {
+    /// RTP clock rate in Hz.
+    pub const fn clock_rate(self) -> u32 {
+        match self {
+            Self::Opus => 48_000,
+            Self::Pcmu | Self::Pcma => 8_000,
+        }
+    }
+}
+
+/// Which way audio flows, as seen by the MCU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Direction {
+    /// Both ways.
+    SendRecv,
+    /// The MCU only sends (the peer listens).
+    SendOnly,
+    /// The MCU only receives.
+    RecvOnly,
+    /// Neither: the peer is on hold.
+    Inactive,
+}
+
+impl Direction {
+    /// Whether the MCU sends.
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::SendRecv | Self::SendOnly)
+    }
+
+    /// Whether the MCU receives.
+    pub const fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+}
+
+/// Whether audio passes: `block` and `unblock` of c3p.md 2.8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum MediaFilter {
+    /// Audio passes.
+    Unblock,
+    /// Audio is stopped.
+    Block,
+}
+
+/// An SRTP protection profile of SDES (RFC 4568 6.2, RFC 7714 14.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SrtpProfile {
+    /// AES_CM_128_HMAC_SHA1_80: 16 bytes key, 14 bytes salt.
+    AesCm128HmacSha1_80,
+    /// AES_CM_128_HMAC_SHA1_32: 16 bytes key, 14 bytes salt.
+    AesCm128HmacSha1_32,
+    /// AEAD_AES_128_GCM: 16 bytes key, 12 bytes salt.
+    AeadAes128Gcm,
+}
+
+impl SrtpProfile {
+    /// Length of master key and salt together, in bytes.
+    pub const fn key_length(self) -> usize {
+        match self {
+            Self::AesCm128HmacSha1_80 | Self::AesCm128HmacSha1_32 => 30,
+            Self::AeadAes128Gcm => 28,
+        }
+    }
+}
+
+/// SRTP keys of both directions. `Debug` shows no key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SrtpKeys {
+    /// The profile, the same both ways.
+    pub profile: SrtpProfile,
+    /// Master key and salt we send with.
+    pub local: Vec<u8>,
+    /// Master key and salt the peer sends with.
+    pub remote: Vec<u8>,
+}
+
+impl std::fmt::Debug for SrtpKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SrtpKeys({:?}, ..)", self.profile)
+    }
+}
+
+/// What offer and answer agreed on for one leg.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegMedia {
+    /// Where the peer said it receives RTP. Packets are sent there until the peer's real source is learned (symmetric
+    /// RTP under the latching rule, reliability.md A8).
+    pub remote_rtp: SocketAddr,
+    /// Where the peer said it receives RTCP.
+    pub remote_rtcp: SocketAddr,
+    /// RTP and RTCP share the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// The codec both ways.
+    pub codec: Codec,
+    /// Payload type of the packets we send.
+    pub send_payload_type: u8,
+    /// Payload type of the packets the peer sends.
+    pub receive_payload_type: u8,
+    /// Payload type of telephone-events (RFC 4733), both ways.
+    pub telephone_event: Option<u8>,
+    /// Packet length towards the peer in milliseconds: 20, 40 or 60.
+    pub packet_time_ms: u8,
+    /// The peer asked for Opus in-band FEC (`useinbandfec=1`).
+    pub opus_fec: bool,
+    /// The peer sends or asks for two Opus channels (`stereo=1`); the mix stays mono.
+    pub opus_stereo: bool,
+    /// Header extension id of the audio level (RFC 6464), 1 to 14.
+    pub audio_level_extension: Option<u8>,
+    /// Which way audio flows.
+    pub direction: Direction,
+    /// SRTP keys, when both agreed on SRTP.
+    pub srtp: Option<SrtpKeys>,
+}
+
+/// What a conference's data plane does by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConferenceMedia {
+    /// What somebody who is alone hears.
+    pub alone: AloneAudio,
+    /// Play a tone when somebody enters or leaves.
+    pub entry_exit_tones: bool,
+    /// Milliseconds of media silence on a receiving leg before [`McuEvent::MediaTimeout`]; 0 = never.
+    pub media_silence_ms: u32,
+    /// Bound of each leg's jitter buffer in milliseconds.
+    pub jitter_delay_max_ms: u16,
+}
+
+/// What somebody who is alone in a conference hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AloneAudio {
+    /// Music made by the MCU.
+    Music,
+    /// Nothing.
+    Silence,
+}
+
+/// A sound made by the MCU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Prompt {
+    /// Somebody entered.
+    Entry,
+    /// Somebody left.
+    Exit,
+    /// A digit or PIN is wanted.
+    EnterPin,
+    /// What was entered was wrong.
+    WrongPin,
+    /// The person was muted.
+    Muted,
+    /// The person was unmuted.
+    Unmuted,
+    /// The conference is ending.
+    Ending,
+}
+
+/// What the control side wants of the media side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum McuCommand {
+    /// Make the data plane of a conference. A second one for the same id changes its settings.
+    CreateConference {
+        /// The conference.
+        conference: ConferenceId,
+        /// Its settings.
+        media: ConferenceMedia,
+    },
+    /// End it and every leg in it. Answered by one [`McuEvent::LegRemoved`] for each leg.
+    EndConference {
+        /// The conference.
+        conference: ConferenceId,
+    },
+    /// Lease ports for a leg. Answered by [`McuEvent::LegReserved`] or [`McuEvent::LegFailed`].
+    ReserveLeg {
+        /// The conference it will belong to; it must exist.
+        conference: ConferenceId,
+        /// The leg; a new number.
+        leg: LegId,
+    },
+    /// Start media on a reserved leg, or change it after a re-INVITE.
+    ConnectLeg {
+        /// The leg.
+        leg: LegId,
+        /// What was agreed.
+        media: LegMedia,
+    },
+    /// Whether a connected leg takes part in the mix (false: it hears prompts and music only, and nobody hears it).
+    /// A leg takes part from its first [`McuCommand::ConnectLeg`] unless this said otherwise before.
+    SetInMix {
+        /// The leg.
+        leg: LegId,
+        /// Whether it takes part.
+        in_mix: bool,
+    },
+    /// Set the media filters of a leg (mute is ingress `Block`).
+    SetFilters {
+        /// The leg.
+        leg: LegId,
+        /// From the participant into the mix.
+        ingress: MediaFilter,
+        /// From the mix to the participant.
+        egress: MediaFilter,
+    },
+    /// Play a prompt to one leg.
+    PlayPrompt {
+        /// The leg.
+        leg: LegId,
+        /// What to play.
+        prompt: Prompt,
+    },
+    /// End a leg's media and give its ports back (after the drain time). Answered by [`McuEvent::LegRemoved`].
+    RemoveLeg {
+        /// The leg.
+        leg: LegId,
+    },
+}
+
+/// Why a leg could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LegFailure {
+    /// No port is free.
+    NoPort,
+    /// No such conference.
+    NoConference,
+    /// The worker is overloaded.
+    Overload,
+    /// The SRTP keys do not fit the profile.
+    BadKeys,
+    /// A defect of the media side ended the conference.
+    Internal,
+}
+
+/// What was counted on one leg since it was reserved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LegStatistics {
+    /// RTP packets received and accepted.
+    pub received_packets: u64,
+    /// RTP payload bytes received.
+    pub received_bytes: u64,
+    /// RTP packets sent.
+    pub sent_packets: u64,
+    /// RTP payload bytes sent.
+    pub sent_bytes: u64,
+    /// Packets that never arrived.
+    pub lost_packets: u64,
+    /// Packets that arrived too late to be played.
+    pub late_packets: u64,
+    /// 20 ms frames made up by loss concealment.
+    pub concealed_frames: u64,
+    /// Packets dropped: wrong source, wrong tag, replay, malformed.
+    pub rejected_packets: u64,
+    /// Interarrival jitter (RFC 3550 6.4.1), microseconds.
+    pub jitter_us: u32,
+    /// Delay of the jitter buffer now, microseconds.
+    pub buffer_delay_us: u32,
+    /// Round trip from RTCP, microseconds; 0 = not measured.
+    pub round_trip_us: u32,
+}
+
+/// What the media side tells the control side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum McuEvent {
+    /// Ports are leased; these go into the SDP.
+    LegReserved {
+        /// The leg.
+        leg: LegId,
+        /// Where we receive RTP.
+        rtp: SocketAddr,
+        /// Where we receive RTCP.
+        rtcp: SocketAddr,
+    },
+    /// The leg could not be made, or fell with its conference. It is gone.
+    LegFailed {
+        /// The leg.
+        leg: LegId,
+        /// Why.
+        failure: LegFailure,
+    },
+    /// The first RTP packet of the peer arrived.
+    MediaStarted {
+        /// The leg.
+        leg: LegId,
+    },
+    /// A telephone-event digit was pressed: `0`-`9`, `*`, `#`, `A`-`D`. Once for each press.
+    Digit {
+        /// The leg.
+        leg: LegId,
+        /// The digit.
+        digit: char,
+    },
+    /// Who speaks changed. Loudest first.
+    ActiveSpeakers {
+        /// The conference.
+        conference: ConferenceId,
+        /// The legs that speak.
+        speakers: Vec<LegId>,
+    },
+    /// Nothing arrived on a receiving leg for the configured time.
+    MediaTimeout {
+        /// The leg.
+        leg: LegId,
+    },
+    /// A leg is gone, with its final figures. Exactly once for each reserved leg that did not fail.
+    LegRemoved {
+        /// The leg.
+        leg: LegId,
+        /// Final figures.
+        statistics: LegStatistics,
+    },
+    /// The data plane of a conference ended by a defect; its legs are gone.
+    ConferenceFailed {
+        /// The conference.
+        conference: ConferenceId,
+        /// Its legs.
+        legs: Vec<LegId>,
+    },
+}

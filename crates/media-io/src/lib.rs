@@ -1,0 +1,1 @@
+//! UDP sockets, port leases with drain, pinned media workers.

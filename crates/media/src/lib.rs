@@ -1,0 +1,1 @@
+//! One leg's media: RTP, RTCP, jitter buffer, loss concealment decisions, telephone-events, SRTP.

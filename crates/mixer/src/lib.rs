@@ -1,0 +1,1 @@
+//! DSP on caller-owned buffers: levels, speaker choice, mix-minus, limiter, resampling, tones.

@@ -1,0 +1,1 @@
+//! Numbers and location profiles, dial plan, trunk choice: a verdict for each target.

@@ -1,0 +1,1 @@
+//! Offer/answer as a pure function over a library's SDP grammar.

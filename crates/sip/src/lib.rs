@@ -1,0 +1,1 @@
+//! SIP transports, transactions, strict message checks, digest, and the registrar edge.

@@ -1,0 +1,1 @@
+//! What must last: conference records and call detail records, in SQLite.

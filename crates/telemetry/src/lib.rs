@@ -1,0 +1,1 @@
+//! Metric catalogue, tracing set-up, call detail records out of events.

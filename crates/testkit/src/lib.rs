@@ -1,0 +1,1 @@
+//! Scripted callers, talking robots and the tone oracle, over real SIP and RTP.
