@@ -1,0 +1,128 @@
+//! What a request asks for.
+
+mod add_user;
+mod control;
+mod keys;
+mod schedule;
+
+pub use add_user::{AddUser, JoiningEndpoint, MediaRequest, Participant};
+pub use control::{DeleteUser, EndorseUser, ModifyConferenceLock, ModifyEndpointMedia, ModifyUserRoles};
+pub use keys::{ConferenceKeys, MediaKeys, UserKeys};
+pub use schedule::{DeleteConference, GetConference, ModifyConference, MuteAll};
+pub(crate) use schedule::{read_certificate, write_certificate};
+
+use crate::Verb;
+use crate::conference_info::ConferenceInfo;
+use crate::error::BadElement;
+use crate::wire::{Name, name};
+use crate::xml::{Element, Writer};
+
+/// A command: the one child of a `request` (c3p.md 2.4 to 2.8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// To the Factory: what can it do?
+    GetConferencingCapabilities,
+    /// To the Factory: create a conference. The entity is empty, the conference id is the client's choice.
+    AddConference(Box<ConferenceInfo>),
+    /// To the Factory: replace a schedule. To an MCU, through the Focus: change its state.
+    ModifyConference(Box<ModifyConference>),
+    /// To the Factory: delete the record. To the Focus: end the conference.
+    DeleteConference(DeleteConference),
+    /// To the Factory: list my conferences.
+    GetConferences,
+    /// To the Factory, the Focus or an MCU: read one conference.
+    GetConference(GetConference),
+    /// To the Factory: its certificate.
+    GetEncryptionKey,
+    /// To the Focus: let me join, or bring somebody in.
+    AddUser(Box<AddUser>),
+    /// To the Focus: eject somebody, or let me go.
+    DeleteUser(DeleteUser),
+    /// To the Focus: promote or demote somebody.
+    ModifyUserRoles(ModifyUserRoles),
+    /// To the Focus: lock or unlock.
+    ModifyConferenceLock(ModifyConferenceLock),
+    /// To an MCU, through the Focus: mute or unmute somebody.
+    ModifyEndpointMedia(Box<ModifyEndpointMedia>),
+    /// To the Focus: a trusted party vouches for a user.
+    EndorseUser(EndorseUser),
+}
+
+impl Command {
+    /// The name of the command.
+    pub const fn verb(&self) -> Verb {
+        match self {
+            Self::GetConferencingCapabilities => Verb::GetConferencingCapabilities,
+            Self::AddConference(_) => Verb::AddConference,
+            Self::ModifyConference(_) => Verb::ModifyConference,
+            Self::DeleteConference(_) => Verb::DeleteConference,
+            Self::GetConferences => Verb::GetConferences,
+            Self::GetConference(_) => Verb::GetConference,
+            Self::GetEncryptionKey => Verb::GetEncryptionKey,
+            Self::AddUser(_) => Verb::AddUser,
+            Self::DeleteUser(_) => Verb::DeleteUser,
+            Self::ModifyUserRoles(_) => Verb::ModifyUserRoles,
+            Self::ModifyConferenceLock(_) => Verb::ModifyConferenceLock,
+            Self::ModifyEndpointMedia(_) => Verb::ModifyEndpointMedia,
+            Self::EndorseUser(_) => Verb::EndorseUser,
+        }
+    }
+
+    /// The MCU the command is for, as the client wrote it; `None` when the Focus or Factory executes it.
+    pub fn mcu_uri(&self) -> Option<&str> {
+        match self {
+            Self::ModifyConference(command) => command.mcu_uri.as_deref(),
+            Self::GetConference(command) => command.mcu_uri.as_deref(),
+            Self::AddUser(command) => command.mcu_uri.as_deref(),
+            Self::DeleteUser(command) => command.mcu_uri.as_deref(),
+            Self::ModifyEndpointMedia(command) => command.mcu_uri.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Reads the command element of that verb.
+    pub(crate) fn read(verb: Verb, element: Element<'_>) -> Result<Self, BadElement> {
+        Ok(match verb {
+            Verb::GetConferencingCapabilities => Self::GetConferencingCapabilities,
+            Verb::AddConference => {
+                Self::AddConference(Box::new(ConferenceInfo::read(element.required(name::CONFERENCE_INFO)?)?))
+            }
+            Verb::ModifyConference => Self::ModifyConference(Box::new(ModifyConference::read(element)?)),
+            Verb::DeleteConference => Self::DeleteConference(DeleteConference::read(element)?),
+            Verb::GetConferences => Self::GetConferences,
+            Verb::GetConference => Self::GetConference(GetConference::read(element)?),
+            Verb::GetEncryptionKey => Self::GetEncryptionKey,
+            Verb::AddUser => Self::AddUser(Box::new(AddUser::read(element)?)),
+            Verb::DeleteUser => Self::DeleteUser(DeleteUser::read(element)?),
+            Verb::ModifyUserRoles => Self::ModifyUserRoles(ModifyUserRoles::read(element)?),
+            Verb::ModifyConferenceLock => Self::ModifyConferenceLock(ModifyConferenceLock::read(element)?),
+            Verb::ModifyEndpointMedia => Self::ModifyEndpointMedia(Box::new(ModifyEndpointMedia::read(element)?)),
+            Verb::EndorseUser => Self::EndorseUser(EndorseUser::read(element)?),
+        })
+    }
+
+    /// Writes the command element.
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        writer.element(Name::c3p(self.verb().as_str()), |writer| {
+            writer.optional_attribute(name::MCU_URI, self.mcu_uri());
+            match self {
+                Self::GetConferencingCapabilities | Self::GetConferences | Self::GetEncryptionKey => (),
+                Self::AddConference(info) => info.write(writer),
+                Self::ModifyConference(command) => command.info.write(writer),
+                Self::DeleteConference(command) => command.keys.write(writer),
+                Self::GetConference(command) => command.write(writer),
+                Self::AddUser(command) => command.write(writer),
+                Self::DeleteUser(command) => command.keys.write(writer),
+                Self::ModifyUserRoles(command) => command.write(writer),
+                Self::ModifyConferenceLock(command) => command.write(writer),
+                Self::ModifyEndpointMedia(command) => command.write(writer),
+                Self::EndorseUser(command) => command.write(writer),
+            }
+        });
+    }
+}
+
+/// The MCU a command element names, in either spelling (c3p.md 1.4).
+fn read_mcu_uri(element: Element<'_>) -> Option<String> {
+    element.attribute_or_bare(name::MCU_URI).map(|uri| uri.trim().to_owned())
+}

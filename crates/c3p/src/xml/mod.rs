@@ -1,0 +1,13 @@
+//! XML in a box: a bounded reader into a flat tree, and a writer that cannot produce ill-formed text.
+//!
+//! Knows namespaces but no element; see `wire` for those.
+
+mod characters;
+mod reader;
+mod tree;
+mod writer;
+
+pub(crate) use characters::is_plain_name;
+pub(crate) use reader::read;
+pub(crate) use tree::Element;
+pub(crate) use writer::Writer;
