@@ -12,7 +12,8 @@ use crate::record::Pin;
 pub enum Requester {
     /// A user whose credentials the edge has checked.
     Authenticated(UserUri),
-    /// Somebody nobody vouches for, such as a phone; the URI is what he says he is.
+    /// Somebody nobody vouches for, such as a phone; the URI is what he says he is. In the roster he becomes a guest of
+    /// his own, so that nobody gets another's rights by claiming to be him.
     Unauthenticated(UserUri),
     /// Whoever sits at a leg of this conference: digits typed on it, or a request inside its dialog.
     Participant(LegId),
@@ -118,7 +119,7 @@ pub enum ControlRequest {
         /// From the mix to the participant.
         egress: Option<MediaFilter>,
     },
-    /// Mute or unmute everybody, and attendees who join later.
+    /// Mute or unmute everybody, and attendees who join later. Unmuting leaves alone who muted himself.
     MuteAll {
         /// Whether they are muted.
         muted: bool,
@@ -137,7 +138,7 @@ pub enum Outcome {
     /// Under way; the client's watchdog starts again.
     Pending,
     /// The caller must enter the PIN: answer the call, ask, and hand in [`crate::Input::EnterPin`]. The leg belongs to
-    /// the Focus now.
+    /// the Focus now; it must not be in the mix before [`Outcome::Joined`].
     NeedPin {
         /// Entries that are left.
         tries_left: u8,

@@ -85,7 +85,7 @@ pub struct EndpointElement {
     pub leg: LegId,
     /// What it takes part in.
     pub session: SessionType,
-    /// Whom a dial-out calls.
+    /// Whom a dial-out calls, or who a caller nobody vouches for says he is.
     pub uri: Option<UserUri>,
     /// What it is doing.
     pub status: EndpointStatus,
@@ -93,6 +93,8 @@ pub struct EndpointElement {
     pub joining_method: JoiningMethod,
     /// Who asked for it, when it was somebody else's doing.
     pub joined_by: Option<UserUri>,
+    /// The server knows who is at this endpoint (`authMethod`).
+    pub authenticated: bool,
     /// What passes from the participant into the mix.
     pub ingress: MediaFilter,
     /// What passes from the mix to the participant.

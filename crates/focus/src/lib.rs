@@ -22,12 +22,23 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod admission;
 mod command;
+mod control;
+mod dial_out;
 mod document;
+mod legs;
+mod lifecycle;
 mod output;
 mod record;
+mod roster;
+mod subscription;
+mod timers;
 
-use base::{CommandId, LegId, SubscriptionId, Termination, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base::{CommandId, EndpointId, LegId, Role, SubscriptionId, Termination, Timestamp, UserUri};
 
 pub use command::{
     ControlRequest, Diagnostic, DialOut, Failure, FailureReason, JoinFocus, JoinMedia, Outcome, Requester,
@@ -38,6 +49,14 @@ pub use document::{
 };
 pub use output::{EndReason, FocusEvent, Output, Prompt, SubscriptionEnd};
 pub use record::{ConferenceRecord, FocusConfig, Pin};
+
+use admission::PinEntry;
+use dial_out::DialOuts;
+use lifecycle::Phase;
+use output::Outbox;
+use roster::Roster;
+use subscription::Subscriptions;
+use timers::{Timer, Timers};
 
 /// What a Focus is told.
 #[derive(Clone, Debug)]
@@ -117,30 +136,138 @@ pub enum Input {
 pub struct Focus {
     record: ConferenceRecord,
     config: FocusConfig,
-    outputs: std::collections::VecDeque<Output>,
+    phase: Phase,
+    locked: bool,
+    /// "Mute all" holds: attendees who join are muted.
+    mute_attendees: bool,
+    roster: Roster,
+    pin_entries: BTreeMap<LegId, PinEntry>,
+    dial_outs: DialOuts,
+    subscriptions: Subscriptions,
+    speakers: Vec<(UserUri, EndpointId)>,
+    timers: Timers,
+    outbox: Outbox,
 }
 
 impl Focus {
-    /// A Focus nobody is in yet.
-    pub fn new(_now: Timestamp, record: ConferenceRecord, config: FocusConfig) -> Self {
-        Self { record, config, outputs: std::collections::VecDeque::new() }
+    /// A Focus nobody is in yet. It ends by itself when nobody comes for `first_join_wait`.
+    pub fn new(now: Timestamp, record: ConferenceRecord, config: FocusConfig) -> Self {
+        let mut timers = Timers::default();
+        timers.set(Timer::Empty, now + config.first_join_wait);
+        let locked = record.locked;
+        Self {
+            record,
+            config,
+            phase: Phase::Idle,
+            locked,
+            mute_attendees: false,
+            roster: Roster::default(),
+            pin_entries: BTreeMap::new(),
+            dial_outs: DialOuts::default(),
+            subscriptions: Subscriptions::new(locked),
+            speakers: Vec::new(),
+            timers,
+            outbox: Outbox::default(),
+        }
     }
 
-    /// Takes one input and does what follows from it.
-    pub fn handle(&mut self, _now: Timestamp, _input: Input) {}
+    /// Takes one input and does what follows from it. A Focus that ended takes nothing any more.
+    pub fn handle(&mut self, now: Timestamp, input: Input) {
+        if self.is_ended() {
+            return;
+        }
+        self.dispatch(now, input);
+        if !self.is_ended() {
+            self.settle(now);
+        }
+        if !self.is_ended() {
+            self.publish();
+        }
+        self.outbox.commit();
+    }
 
     /// The next thing to be done.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outbox.pop()
     }
 
     /// When [`Input::TimerFired`] is wanted; `None` when no time matters.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        (self.config.first_join_wait > base::Duration::ZERO).then_some(Timestamp::ZERO)
+        self.timers.next()
     }
 
     /// What the conference was scheduled as.
     pub fn record(&self) -> &ConferenceRecord {
         &self.record
+    }
+
+    /// Whether newcomers are kept out now.
+    pub fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    /// Whether the conference is over.
+    pub fn is_ended(&self) -> bool {
+        self.phase == Phase::Ended
+    }
+
+    /// What a user is: his role in the roster while he is in, else the one the record gives him.
+    pub fn role_of(&self, user: &UserUri) -> Option<Role> {
+        self.roster.user(user).map(|user| user.role).or_else(|| self.record.listed_role(user))
+    }
+
+    /// Whether a leg is this Focus's: in the roster (also before it is dialled), or entering the PIN.
+    pub fn holds(&self, leg: LegId) -> bool {
+        self.roster.user_of(leg).is_some() || self.pin_entries.contains_key(&leg)
+    }
+
+    /// Whose leg it is and which endpoint; `None` for callers who are entering the PIN.
+    pub fn participant(&self, leg: LegId) -> Option<(&UserUri, &EndpointId)> {
+        Some((self.roster.user_of(leg)?, &self.roster.endpoint(leg)?.id))
+    }
+
+    /// The whole roster as last published.
+    pub fn roster_document(&self) -> Arc<RosterDocument> {
+        Arc::new(RosterDocument {
+            state: ElementState::Full,
+            description: Some(Arc::new(self.record.description())),
+            conference: self.roster.state(self.locked),
+            users: self.roster.published(),
+        })
+    }
+
+    fn dispatch(&mut self, now: Timestamp, input: Input) {
+        match input {
+            Input::JoinFocus(join) => self.join_focus(now, join),
+            Input::JoinMedia(join) => self.join_media(now, join),
+            Input::EnterPin { leg, pin } => self.enter_pin(now, leg, &pin),
+            Input::Command { command, requester, request } => self.command(now, command, &requester, request),
+            Input::LegAlerting { leg } => self.leg_alerting(leg),
+            Input::LegConnected { leg } => self.leg_connected(now, leg),
+            Input::LegHeld { leg, held } => self.leg_held(leg, held),
+            Input::LegEnded { leg, termination } => self.leg_ended(now, leg, termination),
+            Input::Subscribe { subscription, requester } => self.subscribe(subscription, &requester),
+            Input::Unsubscribe { subscription } => self.unsubscribe(subscription),
+            Input::SpeakersChanged { legs } => self.speakers_changed(&legs),
+            Input::End { reason } => self.end(now, reason),
+            Input::TimerFired => self.timer_fired(now),
+        }
+    }
+
+    fn speakers_changed(&mut self, legs: &[LegId]) {
+        let known = |leg: &LegId| self.participant(*leg).map(|(user, endpoint)| (user.clone(), endpoint.clone()));
+        let speakers: Vec<_> = legs.iter().filter_map(known).collect();
+        if speakers != self.speakers {
+            self.speakers.clone_from(&speakers);
+            self.outbox.event(FocusEvent::SpeakersChanged { speakers });
+        }
+    }
+
+    fn answer(&mut self, command: CommandId, outcome: Outcome) {
+        self.outbox.push(Output::Outcome { command, outcome });
+    }
+
+    fn fail(&mut self, command: CommandId, failure: Failure) {
+        self.answer(command, Outcome::Failure(failure));
     }
 }

@@ -1,5 +1,6 @@
 //! What a Focus wants done and what it tells.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use base::{CommandId, EndpointId, LegId, Role, SubscriptionId, Termination, UserUri};
@@ -216,4 +217,46 @@ pub enum FocusEvent {
         /// Who speaks.
         speakers: Vec<(UserUri, EndpointId)>,
     },
+}
+
+/// The outputs of one input, gathered until all of it is known and then put into their order.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    gathered: Vec<Output>,
+    ready: VecDeque<Output>,
+}
+
+impl Outbox {
+    /// Adds an output of the input being handled.
+    pub(crate) fn push(&mut self, output: Output) {
+        self.gathered.push(output);
+    }
+
+    /// Adds an event.
+    pub(crate) fn event(&mut self, event: FocusEvent) {
+        self.push(Output::Event(event));
+    }
+
+    /// Hands out what the input led to.
+    pub(crate) fn commit(&mut self) {
+        self.gathered.sort_by_key(rank);
+        self.ready.extend(self.gathered.drain(..));
+    }
+
+    /// The next output.
+    pub(crate) fn pop(&mut self) -> Option<Output> {
+        self.ready.pop_front()
+    }
+}
+
+/// The order of the outputs of one input; those of the same rank stay as they came (c3p.md 8.4).
+fn rank(output: &Output) -> u8 {
+    match output {
+        Output::Dial { .. } | Output::SetFilters { .. } | Output::Prompt { .. } | Output::Event(_) => 0,
+        Output::Notify { .. } => 1,
+        Output::Outcome { .. } => 2,
+        Output::SubscriptionEnded { .. } => 3,
+        Output::HangUp { .. } => 4,
+        Output::ConferenceEnded { .. } => 5,
+    }
 }

@@ -5,6 +5,8 @@ use std::hint::black_box;
 
 use base::{AccessType, ConferenceId, ConferenceNumber, Duration, InvalidId, Limits, Role, UserUri};
 
+use crate::document::ConferenceDescription;
+
 /// What was scheduled or configured. The Focus never changes it; what changes during a meeting (lock, roles) is lost
 /// when the conference is deactivated (c3p.md 8.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,18 @@ impl ConferenceRecord {
             return Some(Role::Organizer);
         }
         self.invited.iter().find(|(invited, _)| invited == user).map(|(_, role)| (*role).min(Role::Presenter))
+    }
+
+    /// What documents say of it.
+    pub(crate) fn description(&self) -> ConferenceDescription {
+        ConferenceDescription {
+            id: self.id.clone(),
+            number: self.number.clone(),
+            subject: self.subject.clone(),
+            organizer: self.organizer.clone(),
+            organizer_name: self.organizer_name.clone(),
+            access: self.access,
+        }
     }
 }
 
