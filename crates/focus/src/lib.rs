@@ -1,1 +1,273 @@
-//! The Focus: life cycle, admission, roles, roster with versions, and control of one conference.
+//! The Focus: the one authority over one active conference, as a pure machine.
+//!
+//! It decides who is admitted and as what, who may do what to whom, whom to call and in which order, what the roster
+//! says, and when the conference ends (c3p.md sections 2.5 to 2.10, 3, 4 and 8).
+//!
+//! It must not know XML, SIP, SDP, media, sockets or clocks: requests arrive as typed values with a proven
+//! [`Requester`], legs are numbers whose progress is reported, and time is an argument.
+//!
+//! Start reading at [`Focus::handle`], then [`Input`] and [`Output`]; the rules stand in `admission`, `control`,
+//! `dial_out` and `lifecycle`, each where it is decided.
+//!
+//! # Driving it
+//!
+//! After each [`Focus::handle`] the caller drains [`Focus::poll_output`] and asks [`Focus::poll_timeout`] when to hand
+//! in [`Input::TimerFired`]. The outputs of one input come in this order: actions and events, notifications, outcomes,
+//! ended subscriptions, hang-ups, the end of the conference. So an outcome is never ahead of the roster it speaks of
+//! (c3p.md 8.4), and a participant who is sent away still gets his answer.
+//!
+//! A leg is the Focus's from [`Outcome::Joined`], [`Outcome::NeedPin`] or [`Output::Dial`] on. It ends once: by
+//! [`Input::LegEnded`] or by [`Output::HangUp`], whichever is first; whatever is reported of it later is ignored.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod admission;
+mod command;
+mod control;
+mod dial_out;
+mod document;
+mod legs;
+mod lifecycle;
+mod output;
+mod record;
+mod roster;
+mod subscription;
+mod timers;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base::{CommandId, EndpointId, LegId, Role, SubscriptionId, Termination, Timestamp, UserUri};
+
+pub use command::{
+    ControlRequest, Diagnostic, DialOut, Failure, FailureReason, JoinFocus, JoinMedia, Outcome, Requester,
+};
+pub use document::{
+    ConferenceDescription, ConferenceState, Disconnection, DisconnectionMethod, ElementState, EndpointElement,
+    EndpointStatus, JoiningMethod, MediaFilter, RosterDocument, SessionType, UserElement,
+};
+pub use output::{EndReason, FocusEvent, Output, Prompt, SubscriptionEnd};
+pub use record::{ConferenceRecord, FocusConfig, Pin};
+
+use admission::PinEntry;
+use dial_out::DialOuts;
+use lifecycle::Phase;
+use output::Outbox;
+use roster::Roster;
+use subscription::Subscriptions;
+use timers::{Timer, Timers};
+
+/// What a Focus is told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A device joins the Focus.
+    JoinFocus(JoinFocus),
+    /// An audio leg comes in.
+    JoinMedia(JoinMedia),
+    /// Digits that a caller typed after [`Outcome::NeedPin`].
+    EnterPin {
+        /// The caller's leg.
+        leg: LegId,
+        /// What he typed.
+        pin: Pin,
+    },
+    /// Somebody wants something of the conference.
+    Command {
+        /// The command to answer.
+        command: CommandId,
+        /// Who asks.
+        requester: Requester,
+        /// What he asks.
+        request: ControlRequest,
+    },
+    /// A dialled leg rings.
+    LegAlerting {
+        /// The leg.
+        leg: LegId,
+    },
+    /// A leg is up: answered, and its media connected.
+    LegConnected {
+        /// The leg.
+        leg: LegId,
+    },
+    /// The peer put a leg on hold or took it back.
+    LegHeld {
+        /// The leg.
+        leg: LegId,
+        /// Whether it is on hold.
+        held: bool,
+    },
+    /// A leg ended, or a dial-out failed.
+    LegEnded {
+        /// The leg.
+        leg: LegId,
+        /// How.
+        termination: Termination,
+    },
+    /// Somebody wants to be told of changes. For a known subscription it is a refresh, answered by a full document.
+    Subscribe {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// Who asks.
+        requester: Requester,
+    },
+    /// He does not want it any more.
+    Unsubscribe {
+        /// The subscription.
+        subscription: SubscriptionId,
+    },
+    /// Who speaks, loudest first.
+    SpeakersChanged {
+        /// The legs that speak.
+        legs: Vec<LegId>,
+    },
+    /// Something outside ends the conference: the organizer's account was removed, the server stops, the MCU is lost.
+    End {
+        /// Why.
+        reason: EndReason,
+    },
+    /// The time of [`Focus::poll_timeout`] has come.
+    TimerFired,
+}
+
+/// One active conference.
+#[derive(Debug)]
+pub struct Focus {
+    record: ConferenceRecord,
+    config: FocusConfig,
+    phase: Phase,
+    locked: bool,
+    /// "Mute all" holds: attendees who join are muted.
+    mute_attendees: bool,
+    roster: Roster,
+    pin_entries: BTreeMap<LegId, PinEntry>,
+    dial_outs: DialOuts,
+    subscriptions: Subscriptions,
+    speakers: Vec<(UserUri, EndpointId)>,
+    timers: Timers,
+    outbox: Outbox,
+}
+
+impl Focus {
+    /// A Focus nobody is in yet. It ends by itself when nobody comes for `first_join_wait`.
+    pub fn new(now: Timestamp, record: ConferenceRecord, config: FocusConfig) -> Self {
+        let mut timers = Timers::default();
+        timers.set(Timer::Empty, now + config.first_join_wait);
+        let locked = record.locked;
+        Self {
+            record,
+            config,
+            phase: Phase::Idle,
+            locked,
+            mute_attendees: false,
+            roster: Roster::default(),
+            pin_entries: BTreeMap::new(),
+            dial_outs: DialOuts::default(),
+            subscriptions: Subscriptions::new(locked),
+            speakers: Vec::new(),
+            timers,
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// Takes one input and does what follows from it. A Focus that ended takes nothing any more.
+    pub fn handle(&mut self, now: Timestamp, input: Input) {
+        if self.is_ended() {
+            return;
+        }
+        self.dispatch(now, input);
+        if !self.is_ended() {
+            self.settle(now);
+        }
+        if !self.is_ended() {
+            self.publish();
+        }
+        self.outbox.commit();
+    }
+
+    /// The next thing to be done.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outbox.pop()
+    }
+
+    /// When [`Input::TimerFired`] is wanted; `None` when no time matters.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// What the conference was scheduled as.
+    pub fn record(&self) -> &ConferenceRecord {
+        &self.record
+    }
+
+    /// Whether newcomers are kept out now.
+    pub fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    /// Whether the conference is over.
+    pub fn is_ended(&self) -> bool {
+        self.phase == Phase::Ended
+    }
+
+    /// What a user is: his role in the roster while he is in, else the one the record gives him.
+    pub fn role_of(&self, user: &UserUri) -> Option<Role> {
+        self.roster.user(user).map(|user| user.role).or_else(|| self.record.listed_role(user))
+    }
+
+    /// Whether a leg is this Focus's: in the roster (also before it is dialled), or entering the PIN.
+    pub fn holds(&self, leg: LegId) -> bool {
+        self.roster.user_of(leg).is_some() || self.pin_entries.contains_key(&leg)
+    }
+
+    /// Whose leg it is and which endpoint; `None` for callers who are entering the PIN.
+    pub fn participant(&self, leg: LegId) -> Option<(&UserUri, &EndpointId)> {
+        Some((self.roster.user_of(leg)?, &self.roster.endpoint(leg)?.id))
+    }
+
+    /// The whole roster as last published.
+    pub fn roster_document(&self) -> Arc<RosterDocument> {
+        Arc::new(RosterDocument {
+            state: ElementState::Full,
+            description: Some(Arc::new(self.record.description())),
+            conference: self.roster.state(self.locked),
+            users: self.roster.published(),
+        })
+    }
+
+    fn dispatch(&mut self, now: Timestamp, input: Input) {
+        match input {
+            Input::JoinFocus(join) => self.join_focus(now, join),
+            Input::JoinMedia(join) => self.join_media(now, join),
+            Input::EnterPin { leg, pin } => self.enter_pin(now, leg, &pin),
+            Input::Command { command, requester, request } => self.command(now, command, &requester, request),
+            Input::LegAlerting { leg } => self.leg_alerting(leg),
+            Input::LegConnected { leg } => self.leg_connected(now, leg),
+            Input::LegHeld { leg, held } => self.leg_held(leg, held),
+            Input::LegEnded { leg, termination } => self.leg_ended(now, leg, termination),
+            Input::Subscribe { subscription, requester } => self.subscribe(subscription, &requester),
+            Input::Unsubscribe { subscription } => self.unsubscribe(subscription),
+            Input::SpeakersChanged { legs } => self.speakers_changed(&legs),
+            Input::End { reason } => self.end(now, reason),
+            Input::TimerFired => self.timer_fired(now),
+        }
+    }
+
+    fn speakers_changed(&mut self, legs: &[LegId]) {
+        let known = |leg: &LegId| self.participant(*leg).map(|(user, endpoint)| (user.clone(), endpoint.clone()));
+        let speakers: Vec<_> = legs.iter().filter_map(known).collect();
+        if speakers != self.speakers {
+            self.speakers.clone_from(&speakers);
+            self.outbox.event(FocusEvent::SpeakersChanged { speakers });
+        }
+    }
+
+    fn answer(&mut self, command: CommandId, outcome: Outcome) {
+        self.outbox.push(Output::Outcome { command, outcome });
+    }
+
+    fn fail(&mut self, command: CommandId, failure: Failure) {
+        self.answer(command, Outcome::Failure(failure));
+    }
+}

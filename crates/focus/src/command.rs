@@ -1,0 +1,254 @@
+//! What is asked of a Focus, who asks, and what is answered.
+
+use std::sync::Arc;
+
+use base::{CommandId, EndpointId, LegId, Role, Termination, UserUri};
+
+use crate::document::{MediaFilter, RosterDocument};
+use crate::record::Pin;
+
+/// Who asks, as the edge has proven it. User URIs are compared as they are, so the edge hands in addresses of record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requester {
+    /// A user whose credentials the edge has checked.
+    Authenticated(UserUri),
+    /// Somebody nobody vouches for, such as a phone; the URI is what he says he is. In the roster he becomes a guest of
+    /// his own, so that nobody gets another's rights by claiming to be him.
+    Unauthenticated(UserUri),
+    /// Whoever sits at a leg of this conference: digits typed on it, or a request inside its dialog.
+    Participant(LegId),
+    /// The server's own operator surface (REST, administration); it has the organizer's rights.
+    Operator,
+}
+
+/// A C3P INVITE with `addUser`: a device joins the Focus itself (c3p.md 2.5).
+///
+/// There is no wanted role: what is granted follows from the conference's list alone, because the clients in the field
+/// ask for `attendee` whoever they are.
+#[derive(Clone, Debug)]
+pub struct JoinFocus {
+    /// The command to answer.
+    pub command: CommandId,
+    /// The Focus dialog.
+    pub leg: LegId,
+    /// Who asks.
+    pub requester: Requester,
+    /// Who joins; the requester himself unless the operator vouches for another.
+    pub user: UserUri,
+    /// The joining device.
+    pub endpoint: EndpointId,
+    /// How the user is to be shown.
+    pub display_name: Option<String>,
+    /// What a user without an account enters; he is not asked for it here.
+    pub pin: Option<Pin>,
+}
+
+/// A media INVITE: a phone that dials the conference, or a client that calls the MCU URI (c3p.md 4.5).
+#[derive(Clone, Debug)]
+pub struct JoinMedia {
+    /// The command to answer.
+    pub command: CommandId,
+    /// The audio leg.
+    pub leg: LegId,
+    /// Who calls.
+    pub requester: Requester,
+    /// The device, if it gave itself a name; else the Focus makes one of the leg's number.
+    pub endpoint: Option<EndpointId>,
+    /// How the user is to be shown.
+    pub display_name: Option<String>,
+    /// The PIN, if it came with the call.
+    pub pin: Option<Pin>,
+}
+
+/// `addUser` with dial-out (c3p.md 2.6).
+#[derive(Clone, Debug)]
+pub struct DialOut {
+    /// The number the new leg shall have. The leg exists from [`crate::Output::Dial`] on.
+    pub leg: LegId,
+    /// Under which user the called person stands in the roster.
+    pub user: UserUri,
+    /// The endpoint; a second request for the same one does not ring twice.
+    pub endpoint: EndpointId,
+    /// Whom to call.
+    pub target: UserUri,
+    /// The target is an account of this server, so that whoever answers is an authenticated user.
+    pub target_is_account: bool,
+    /// How the user is to be shown.
+    pub display_name: Option<String>,
+    /// The role he shall have.
+    pub role: Option<Role>,
+}
+
+/// What a participant or the operator may ask of a conference (c3p.md 2.8).
+#[derive(Clone, Debug)]
+pub enum ControlRequest {
+    /// Call somebody.
+    DialOut(DialOut),
+    /// Eject a user, or leave with all devices.
+    DeleteUser {
+        /// The user.
+        user: UserUri,
+    },
+    /// Eject one device of a user.
+    DeleteEndpoint {
+        /// The user.
+        user: UserUri,
+        /// The device.
+        endpoint: EndpointId,
+    },
+    /// Promote or demote.
+    ModifyUserRoles {
+        /// The user.
+        user: UserUri,
+        /// His new role.
+        role: Role,
+    },
+    /// Lock or unlock.
+    ModifyConferenceLock {
+        /// Whether newcomers are kept out.
+        locked: bool,
+    },
+    /// Mute or unmute one endpoint; `None` leaves a filter as it is.
+    ModifyEndpointMedia {
+        /// The user.
+        user: UserUri,
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// From the participant into the mix.
+        ingress: Option<MediaFilter>,
+        /// From the mix to the participant.
+        egress: Option<MediaFilter>,
+    },
+    /// Mute or unmute everybody, and attendees who join later. Unmuting leaves alone who muted himself.
+    MuteAll {
+        /// Whether they are muted.
+        muted: bool,
+        /// Presenters and the organizer are left alone.
+        except_presenters: bool,
+    },
+    /// End the meeting.
+    DeleteConference,
+    /// Read the whole roster.
+    GetConference,
+}
+
+/// The answer to a command: [`Outcome::Pending`] and [`Outcome::NeedPin`] any number of times, then exactly one other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Under way; the client's watchdog starts again.
+    Pending,
+    /// The caller must enter the PIN: answer the call, ask, and hand in [`crate::Input::EnterPin`]. The leg belongs to
+    /// the Focus now; it must not be in the mix before [`Outcome::Joined`].
+    NeedPin {
+        /// Entries that are left.
+        tries_left: u8,
+    },
+    /// A join was admitted, or a dial-out is connected.
+    Joined {
+        /// The user as he stands in the roster; another than he said when that one is taken (see [`Requester`]).
+        user: UserUri,
+        /// The endpoint as it stands in the roster.
+        endpoint: EndpointId,
+        /// The role granted.
+        role: Role,
+    },
+    /// The request was carried out.
+    Done,
+    /// The whole roster, for `GetConference`.
+    Conference(Arc<RosterDocument>),
+    /// Refused or failed. A join that is refused before [`Outcome::NeedPin`] never becomes the Focus's leg.
+    Failure(Failure),
+}
+
+impl Outcome {
+    /// Whether no other outcome follows.
+    pub const fn is_final(&self) -> bool {
+        !matches!(self, Self::Pending | Self::NeedPin { .. })
+    }
+}
+
+/// Why a command failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The reason, in the machine's words.
+    pub reason: FailureReason,
+    /// The number of the rule that refused (c3p.md 2.10).
+    pub diagnostic: Option<Diagnostic>,
+    /// How the leg ended that the command was about.
+    pub termination: Option<Termination>,
+}
+
+impl Failure {
+    /// A refusal with a diagnostic number.
+    pub(crate) const fn diagnosed(reason: FailureReason, diagnostic: Diagnostic) -> Self {
+        Self { reason, diagnostic: Some(diagnostic), termination: None }
+    }
+}
+
+impl From<FailureReason> for Failure {
+    fn from(reason: FailureReason) -> Self {
+        Self { reason, diagnostic: None, termination: None }
+    }
+}
+
+/// Reasons of failure: those of c3p.md 2.9 a Focus can have, and the lock, which has no name there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailureReason {
+    /// The requester may not do this.
+    Forbidden,
+    /// Somebody without an account, where only accounts are admitted.
+    AnonymousUsersNotAllowed,
+    /// The PIN was wrong or missing.
+    InvalidPasscode,
+    /// The conference is locked.
+    ConferenceLocked,
+    /// Nobody can have this role.
+    InvalidRole,
+    /// The user is not who asks, or nobody is at that address.
+    InvalidUserEntity,
+    /// No such user in the roster.
+    UserDoesNotExist,
+    /// No such endpoint of this user.
+    EndpointDoesNotExist,
+    /// The endpoint has no audio.
+    MediaDoesNotExist,
+    /// The conference is full.
+    MaximumMeetingSizeExceeded,
+    /// No common codec with the called person.
+    MediaNotSupported,
+    /// Nobody answered, or nothing was entered, in time.
+    Timeout,
+    /// Something else ended first what the request was about.
+    RequestCancelled,
+    /// The server is at a limit.
+    ServerBusy,
+    /// A defect or a lost part of this server.
+    ServerInternalError,
+    /// Everything else.
+    OtherFailure,
+}
+
+/// An ErrorId of the `ms-diagnostics` header (c3p.md 2.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Diagnostic(pub u16);
+
+impl Diagnostic {
+    /// Authorisation failed.
+    pub const AUTHORISATION_FAILED: Self = Self(3014);
+    /// Attendees may not dial out to a third party.
+    pub const ATTENDEE_DIAL_OUT: Self = Self(3015);
+    /// The role value is invalid.
+    pub const ROLE_INVALID: Self = Self(3016);
+    /// An attendee may not dial out to somebody as presenter who is not listed as one.
+    pub const ATTENDEE_DIAL_OUT_TO_PRESENTER: Self = Self(3017);
+    /// There must be exactly one valid joining method.
+    pub const JOINING_METHOD: Self = Self(3018);
+    /// This destination is forbidden to anonymous users.
+    pub const ANONYMOUS_DESTINATION: Self = Self(3019);
+    /// An anonymous user may reach only the Focus and its MCUs.
+    pub const ANONYMOUS_TARGET: Self = Self(3020);
+    /// This is no conference URI, and an anonymous user is not authorised.
+    pub const ANONYMOUS_NOT_CONFERENCE: Self = Self(3021);
+    /// An anonymous user was sent to a server without this Focus.
+    pub const ANONYMOUS_NO_FOCUS: Self = Self(3022);
+}

@@ -1,0 +1,250 @@
+//! What participants and the operator may do to a running conference (c3p.md 2.8).
+
+use base::{CommandId, EndpointId, LegId, Role, TerminationReason, Timestamp, UserUri};
+
+use crate::Focus;
+use crate::command::{ControlRequest, Diagnostic, Failure, FailureReason, Outcome, Requester};
+use crate::document::{MediaFilter, SessionType};
+use crate::output::{EndReason, FocusEvent, Output, Prompt};
+
+/// Who a requester is here, and what he may do.
+#[derive(Debug)]
+pub(crate) struct Rights {
+    /// Who he is; `None` is the operator.
+    pub(crate) user: Option<UserUri>,
+    /// The server knows who he is.
+    pub(crate) authenticated: bool,
+    /// His role; `None` for somebody who has nothing to say here.
+    pub(crate) role: Option<Role>,
+}
+
+impl Rights {
+    /// Whether he leads the conference. Presenters and the organizer can do the same things (c3p.md 2.8).
+    pub(crate) fn leads(&self) -> bool {
+        self.role >= Some(Role::Presenter)
+    }
+
+    /// Whether he is this user.
+    pub(crate) fn is(&self, user: &UserUri) -> bool {
+        self.user.as_ref() == Some(user)
+    }
+
+    /// Attendees control themselves alone.
+    fn may_control(&self, user: &UserUri) -> bool {
+        self.leads() || (self.role.is_some() && self.is(user))
+    }
+}
+
+const FORBIDDEN: Failure = Failure::diagnosed(FailureReason::Forbidden, Diagnostic::AUTHORISATION_FAILED);
+
+impl Focus {
+    /// Answers a command. Everything but a dial-out is settled at once.
+    pub(crate) fn command(
+        &mut self,
+        now: Timestamp,
+        command: CommandId,
+        requester: &Requester,
+        request: ControlRequest,
+    ) {
+        let rights = self.rights(requester);
+        let result = match request {
+            ControlRequest::DialOut(request) => return self.dial_out(now, command, &rights, request),
+            ControlRequest::DeleteUser { user } => self.delete_user(now, &rights, &user),
+            ControlRequest::DeleteEndpoint { user, endpoint } => self.delete_endpoint(now, &rights, &user, &endpoint),
+            ControlRequest::ModifyUserRoles { user, role } => self.modify_user_roles(&rights, &user, role),
+            ControlRequest::ModifyConferenceLock { locked } => self.modify_lock(&rights, locked),
+            ControlRequest::ModifyEndpointMedia { user, endpoint, ingress, egress } => {
+                self.modify_endpoint_media(&rights, &user, &endpoint, ingress, egress)
+            }
+            ControlRequest::MuteAll { muted, except_presenters } => self.mute_all(&rights, muted, except_presenters),
+            ControlRequest::DeleteConference => self.delete_conference(now, command, &rights),
+            ControlRequest::GetConference => self.get_conference(&rights),
+        };
+        if self.is_ended() {
+            return;
+        }
+        match result {
+            Ok(outcome) => self.answer(command, outcome),
+            Err(failure) => self.fail(command, failure),
+        }
+    }
+
+    /// What a requester may do. The role in the roster counts while he is in, the list's while he is not; who nobody
+    /// vouches for has no rights from outside, and from inside those of the leg he sits at.
+    pub(crate) fn rights(&self, requester: &Requester) -> Rights {
+        match requester {
+            Requester::Operator => Rights { user: None, authenticated: true, role: Some(Role::Organizer) },
+            Requester::Authenticated(user) => {
+                Rights { user: Some(user.clone()), authenticated: true, role: self.role_of(user) }
+            }
+            Requester::Unauthenticated(user) => Rights { user: Some(user.clone()), authenticated: false, role: None },
+            Requester::Participant(leg) => {
+                let endpoint = self.roster.endpoint(*leg).filter(|endpoint| endpoint.status.is_in());
+                let user = endpoint.and_then(|_| self.roster.user_of(*leg)).cloned();
+                let role = user.as_ref().and_then(|user| self.roster.user(user)).map(|user| user.role);
+                Rights { user, authenticated: endpoint.is_some_and(|endpoint| endpoint.authenticated), role }
+            }
+        }
+    }
+
+    /// Ejects a user with all his legs; who ejects himself departs. It cancels dial-outs to him and wins races:
+    /// whatever is reported of these legs later finds them gone (c3p.md 8.4).
+    fn delete_user(&mut self, now: Timestamp, rights: &Rights, user: &UserUri) -> Result<Outcome, Failure> {
+        if !rights.may_control(user) {
+            return Err(FORBIDDEN);
+        }
+        let Some(listed) = self.roster.user(user) else { return Err(FailureReason::UserDoesNotExist.into()) };
+        let legs: Vec<LegId> = listed.endpoints().iter().map(|endpoint| endpoint.leg).collect();
+        for leg in legs {
+            self.eject(now, rights, user, leg);
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// The same for one device.
+    fn delete_endpoint(
+        &mut self,
+        now: Timestamp,
+        rights: &Rights,
+        user: &UserUri,
+        endpoint: &EndpointId,
+    ) -> Result<Outcome, Failure> {
+        if !rights.may_control(user) {
+            return Err(FORBIDDEN);
+        }
+        let leg = self.find_endpoint(user, endpoint)?;
+        self.eject(now, rights, user, leg);
+        Ok(Outcome::Done)
+    }
+
+    fn eject(&mut self, now: Timestamp, rights: &Rights, user: &UserUri, leg: LegId) {
+        let reason = if rights.is(user) { TerminationReason::Departed } else { TerminationReason::Booted };
+        self.dismiss(now, leg, reason, rights.user.as_ref());
+    }
+
+    /// Promotes or demotes. Any presenter may (c3p.md 8.2), also the last one and the organizer, who regains his role
+    /// when he joins again; but nobody else becomes organizer.
+    fn modify_user_roles(&mut self, rights: &Rights, user: &UserUri, role: Role) -> Result<Outcome, Failure> {
+        if !rights.leads() {
+            return Err(FORBIDDEN);
+        }
+        if role == Role::Organizer && *user != self.record.organizer {
+            return Err(Failure::diagnosed(FailureReason::InvalidRole, Diagnostic::ROLE_INVALID));
+        }
+        let Some(listed) = self.roster.user(user) else { return Err(FailureReason::UserDoesNotExist.into()) };
+        if listed.role != role {
+            self.roster.set_role(user, role);
+            self.outbox.event(FocusEvent::RoleChanged { user: user.clone(), role, by: rights.user.clone() });
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Keeps newcomers out, or lets them in again.
+    fn modify_lock(&mut self, rights: &Rights, locked: bool) -> Result<Outcome, Failure> {
+        if !rights.leads() {
+            return Err(FORBIDDEN);
+        }
+        if std::mem::replace(&mut self.locked, locked) != locked {
+            self.outbox.event(FocusEvent::LockChanged { locked, by: rights.user.clone() });
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Mutes or unmutes one audio endpoint. An attendee may unmute himself again, whoever muted him.
+    fn modify_endpoint_media(
+        &mut self,
+        rights: &Rights,
+        user: &UserUri,
+        endpoint: &EndpointId,
+        ingress: Option<MediaFilter>,
+        egress: Option<MediaFilter>,
+    ) -> Result<Outcome, Failure> {
+        if !rights.may_control(user) {
+            return Err(FORBIDDEN);
+        }
+        let leg = self.find_endpoint(user, endpoint)?;
+        if self.roster.endpoint(leg).is_some_and(|endpoint| endpoint.session != SessionType::AudioVideo) {
+            return Err(FailureReason::MediaDoesNotExist.into());
+        }
+        self.set_filters(rights, leg, ingress, egress);
+        Ok(Outcome::Done)
+    }
+
+    /// Mutes or unmutes everybody; attendees who come later are muted too until it is taken back. Who asks is never
+    /// muted by it, and who muted himself is not opened to the room by somebody else's "unmute all".
+    fn mute_all(&mut self, rights: &Rights, muted: bool, except_presenters: bool) -> Result<Outcome, Failure> {
+        if !rights.leads() {
+            return Err(FORBIDDEN);
+        }
+        self.mute_attendees = muted;
+        let spared =
+            |user: &UserUri, role| muted && (rights.is(user) || (except_presenters && role >= Role::Presenter));
+        let affected = self.roster.users().filter(|(entity, user)| !spared(entity, user.role));
+        let legs: Vec<LegId> = affected
+            .flat_map(|(_, user)| user.endpoints())
+            .filter(|endpoint| endpoint.session == SessionType::AudioVideo && (muted || !endpoint.self_muted))
+            .map(|endpoint| endpoint.leg)
+            .collect();
+        let ingress = if muted { MediaFilter::Block } else { MediaFilter::Unblock };
+        for leg in legs {
+            self.set_filters(rights, leg, Some(ingress), None);
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Ends the meeting. The requester's answer goes out before the conference does.
+    fn delete_conference(&mut self, now: Timestamp, command: CommandId, rights: &Rights) -> Result<Outcome, Failure> {
+        if !rights.leads() {
+            return Err(FORBIDDEN);
+        }
+        self.answer(command, Outcome::Done);
+        self.end(now, EndReason::Deleted);
+        Ok(Outcome::Done)
+    }
+
+    /// The roster, for everybody who may subscribe to it.
+    fn get_conference(&self, rights: &Rights) -> Result<Outcome, Failure> {
+        if !self.may_watch(rights) {
+            return Err(FORBIDDEN);
+        }
+        Ok(Outcome::Conference(self.roster_document()))
+    }
+
+    /// Sets the filters of an audio endpoint. A leg that is not up yet gets them when it is.
+    fn set_filters(&mut self, rights: &Rights, leg: LegId, ingress: Option<MediaFilter>, egress: Option<MediaFilter>) {
+        let (Some(user), Some(endpoint)) = (self.roster.user_of(leg), self.roster.endpoint(leg).cloned()) else {
+            return;
+        };
+        let user = user.clone();
+        let self_muted = match ingress {
+            None => endpoint.self_muted,
+            Some(MediaFilter::Block) => endpoint.self_muted || rights.is(&user),
+            Some(MediaFilter::Unblock) => false,
+        };
+        let ingress = ingress.unwrap_or(endpoint.ingress);
+        let egress = egress.unwrap_or(endpoint.egress);
+        self.roster.update(leg, |endpoint| {
+            (endpoint.ingress, endpoint.egress, endpoint.self_muted) = (ingress, egress, self_muted);
+        });
+        if (endpoint.ingress, endpoint.egress) == (ingress, egress) {
+            return;
+        }
+        if endpoint.status.is_in() {
+            self.outbox.push(Output::SetFilters { leg, ingress, egress });
+        }
+        if endpoint.status.is_in() && endpoint.ingress != ingress {
+            let prompt = if ingress == MediaFilter::Block { Prompt::Muted } else { Prompt::Unmuted };
+            self.outbox.push(Output::Prompt { leg, prompt });
+        }
+        let (endpoint, by) = (endpoint.id, rights.user.clone());
+        self.outbox.event(FocusEvent::FiltersChanged { user, endpoint, leg, ingress, egress, by });
+    }
+
+    fn find_endpoint(&self, user: &UserUri, endpoint: &EndpointId) -> Result<LegId, Failure> {
+        if self.roster.user(user).is_none() {
+            return Err(FailureReason::UserDoesNotExist.into());
+        }
+        let found = self.roster.find(user, endpoint).map(|endpoint| endpoint.leg);
+        found.ok_or(FailureReason::EndpointDoesNotExist.into())
+    }
+}
