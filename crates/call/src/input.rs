@@ -1,0 +1,269 @@
+//! What goes into the machine: SIP events, and decisions from above.
+
+use base::{Duration, LegId, OfferId, SubscriptionId, Termination};
+use bytes::Bytes;
+use sip_api::{ClientTransactionId, Flow, Headers, NameAddr, Response, ServerTransactionId, SipEvent, SipUri};
+
+/// A message body: opaque bytes with their media type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// The `Content-Type` value, with its parameters (a multipart body needs its boundary).
+    pub content_type: String,
+    /// The bytes; never empty.
+    pub bytes: Bytes,
+}
+
+impl Body {
+    /// A body of this type.
+    pub fn new(content_type: &str, bytes: impl Into<Bytes>) -> Self {
+        Self { content_type: content_type.to_owned(), bytes: bytes.into() }
+    }
+
+    /// The body of a message; `None` when it is empty.
+    pub(crate) fn of(headers: &Headers, bytes: &Bytes) -> Option<Self> {
+        let content_type = headers.get("Content-Type").unwrap_or("application/octet-stream");
+        (!bytes.is_empty()).then(|| Self::new(content_type, bytes.clone()))
+    }
+}
+
+/// Extra headers, in order: name and value.
+pub type ExtraHeaders = Vec<(String, String)>;
+
+/// Everything the machine reacts to.
+///
+/// A decision that comes too late (for a leg, offer or subscription that is gone, or in a state in which it has no
+/// meaning) changes nothing and is counted by [`Calls::ignored`](crate::Calls::ignored).
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Something happened at the edge. `BindingsChanged` is ignored here.
+    Sip(SipEvent),
+
+    /// Answer the INVITE of an incoming leg with 200. The body is the answer, or the offer when the INVITE carried none.
+    /// A `Contact` among the headers replaces the default one for the whole dialog.
+    Accept {
+        /// The incoming leg.
+        leg: LegId,
+        /// Session description or another body (C3P on a Focus dialog).
+        body: Option<Body>,
+        /// Further headers of the 200.
+        headers: ExtraHeaders,
+    },
+    /// Send a provisional response on an incoming leg; repeated every minute until the final one (RFC 3261 13.3.1.1).
+    Progress {
+        /// The incoming leg.
+        leg: LegId,
+        /// 180, 182 or 183.
+        status: u16,
+        /// The answer as early media. Left out when the INVITE carried no offer.
+        body: Option<Body>,
+        /// Send it reliably (RFC 3262) if the caller can; if he requires it, it is always sent so.
+        reliable: bool,
+    },
+    /// Refuse the INVITE of an incoming leg for good.
+    Reject {
+        /// The incoming leg.
+        leg: LegId,
+        /// 300 to 699.
+        status: u16,
+        /// Further headers, such as `ms-diagnostics` or `Retry-After`.
+        headers: ExtraHeaders,
+        /// A body, such as a C3P response.
+        body: Option<Body>,
+    },
+    /// Refuse the INVITE of an incoming leg with 401 and fresh challenges of the edge. Ends the leg; the INVITE with
+    /// credentials is a new one.
+    Challenge {
+        /// The incoming leg.
+        leg: LegId,
+    },
+    /// Ring a set of targets; the first answer wins.
+    Dial(Box<Dial>),
+    /// Give a whole offer up. Ignored once it is answered: hang the winner up instead.
+    Cancel {
+        /// The offer.
+        offer: OfferId,
+        /// `Reason` header values for the CANCEL requests (RFC 3326).
+        reason: Vec<String>,
+    },
+    /// End a leg in whatever state it is: BYE, CANCEL, or a refusal of the unanswered INVITE.
+    HangUp {
+        /// The leg.
+        leg: LegId,
+        /// `Reason` header values.
+        reason: Vec<String>,
+        /// How the leg ends; comes back in [`Output::Ended`](crate::Output::Ended).
+        termination: Termination,
+    },
+
+    /// Offer a new session description by re-INVITE. Waits while another exchange is under way; a newer one then
+    /// replaces it. The answer comes as [`Output::ReofferAnswered`](crate::Output::ReofferAnswered).
+    Reoffer {
+        /// The leg.
+        leg: LegId,
+        /// The offer; its version is the caller's business.
+        body: Body,
+    },
+    /// Answer [`Output::Offered`](crate::Output::Offered); the body is an offer when that carried none.
+    AnswerOffer {
+        /// The leg.
+        leg: LegId,
+        /// The answer.
+        body: Option<Body>,
+    },
+    /// Refuse [`Output::Offered`](crate::Output::Offered); the session stays as it was.
+    RefuseOffer {
+        /// The leg.
+        leg: LegId,
+        /// 400 to 699, usually 488.
+        status: u16,
+    },
+
+    /// Send an INFO in the dialog of a connected leg. One is under way at a time, the others wait, so that their order
+    /// is kept on any transport.
+    SendInfo {
+        /// The leg.
+        leg: LegId,
+        /// The body.
+        body: Body,
+    },
+    /// Answer [`Output::Info`](crate::Output::Info).
+    RespondInfo {
+        /// The request, as named by the output.
+        id: ServerTransactionId,
+        /// 200, 202, or a refusal.
+        status: u16,
+        /// Further headers.
+        headers: ExtraHeaders,
+    },
+    /// Credentials for [`Output::Challenged`](crate::Output::Challenged); without headers the request fails.
+    Authorize {
+        /// The challenged request, as named by the output.
+        challenge: ClientTransactionId,
+        /// `Authorization` or `Proxy-Authorization`.
+        headers: ExtraHeaders,
+    },
+
+    /// Answer [`Output::Referred`](crate::Output::Referred): 202 takes the transfer on and opens the implicit
+    /// subscription, 300 to 699 refuses it.
+    RespondRefer {
+        /// The transfer, as named by the output.
+        refer: SubscriptionId,
+        /// The status.
+        status: u16,
+    },
+    /// Tell the referrer how the referred call fares (RFC 3515 2.4.5); a final status ends the subscription.
+    ReferProgress {
+        /// The transfer.
+        refer: SubscriptionId,
+        /// Status of the referred call, 100 to 699.
+        status: u16,
+    },
+
+    /// Take a subscription on. A NOTIFY must follow at once (RFC 6665 4.2.1.2): give [`Input::Notify`] next.
+    AcceptSubscription {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// Granted time, at most what was asked; zero answers a mere fetch.
+        expires: Duration,
+    },
+    /// Refuse a subscription. No [`Output::SubscriptionEnded`](crate::Output::SubscriptionEnded) follows.
+    RejectSubscription {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// 300 to 699.
+        status: u16,
+        /// Further headers.
+        headers: ExtraHeaders,
+    },
+    /// Send a notification. One is under way at a time, the others wait in order.
+    Notify {
+        /// The subscription.
+        subscription: SubscriptionId,
+        /// The document.
+        body: Option<Body>,
+        /// Whether this is the last one.
+        state: NotifyState,
+    },
+
+    /// Answer a request that came as [`Output::OutOfDialog`](crate::Output::OutOfDialog).
+    RespondOther {
+        /// The request's transaction.
+        transaction: ServerTransactionId,
+        /// The response.
+        response: Response,
+    },
+}
+
+/// State of a subscription as a NOTIFY tells it (RFC 6665 4.1.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotifyState {
+    /// It goes on.
+    Active,
+    /// It ends, for this reason: `deactivated`, `rejected`, `timeout`, `giveup`, `noresource` ...
+    Terminated(String),
+}
+
+/// A set of targets to ring for one purpose.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    /// The offer's id, from [`Calls::allocate_offer`](crate::Calls::allocate_offer).
+    pub offer: OfferId,
+    /// The targets with the leg of each, from [`Calls::allocate_leg`](crate::Calls::allocate_leg). Those beyond
+    /// [`CallConfig::legs_per_offer`](crate::CallConfig::legs_per_offer) end at once with `LimitReached`.
+    pub legs: Vec<(LegId, Target)>,
+    /// All at once, or one after another.
+    pub mode: RingMode,
+    /// Who calls; the machine adds the tag.
+    pub from: NameAddr,
+    /// Who is called, as `To` shows it.
+    pub to: NameAddr,
+    /// Headers of every INVITE of the set. A `Contact` among them replaces the default one.
+    pub headers: ExtraHeaders,
+    /// The session description offered.
+    pub body: Body,
+    /// How long the whole set may ring, from the first INVITE; never more than
+    /// [`CallConfig::timer_c`](crate::CallConfig::timer_c).
+    pub ring_limit: Duration,
+    /// How long a target may send nothing at all, not even 100, before it is given up as out of service.
+    pub silence_limit: Option<Duration>,
+    /// `Reason` header values for the CANCEL requests the machine sends when a limit has passed.
+    pub cancel_reason: Vec<String>,
+    /// How many Contacts of 3xx responses each leg may follow; 0 treats a redirection as a failure.
+    pub follow_redirects: u8,
+    /// Treat 181 (Call Is Being Forwarded) as a failure of that leg (routing.md 2.3).
+    pub refuse_forwarding: bool,
+    /// Ask for credentials by [`Output::Challenged`](crate::Output::Challenged) instead of failing on 401 and 407.
+    pub answer_challenges: bool,
+}
+
+/// One place to ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The Request-URI.
+    pub uri: SipUri,
+    /// The flow of a registered device or a trunk; else the edge resolves route or URI.
+    pub flow: Option<Flow>,
+    /// Preloaded route set.
+    pub route: Vec<NameAddr>,
+    /// Headers of this INVITE only.
+    pub headers: ExtraHeaders,
+}
+
+impl Target {
+    /// A target the edge finds by its URI.
+    pub fn new(uri: SipUri) -> Self {
+        Self { uri, flow: None, route: Vec::new(), headers: Vec::new() }
+    }
+}
+
+/// In which order the targets of an offer ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingMode {
+    /// All at once.
+    Parallel,
+    /// One after another, in order.
+    Serial {
+        /// How long each may ring before the next one's turn.
+        each: Duration,
+    },
+}
