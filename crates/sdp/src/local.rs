@@ -1,0 +1,72 @@
+//! What we bring to a negotiation.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use mcu_api::{Codec, SrtpProfile};
+
+/// Whether media is encrypted (requirement C35). A downgrade is refused, never silent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SrtpPolicy {
+    /// Plain RTP only; an offer that insists on SRTP is refused.
+    Off,
+    /// Encrypted whenever the peer can. We offer `RTP/AVP` with `a=crypto` lines, because plain SDP cannot offer two
+    /// profiles for one line and phones that know SDES take the keys on either profile; both answers are accepted.
+    /// Once a session is encrypted it stays so.
+    #[default]
+    Support,
+    /// Encrypted or not at all: we offer `RTP/SAVP`, and refuse plain offers and plain answers.
+    Require,
+}
+
+/// One SRTP master key with its salt, fresh from a random generator for each leg. `Debug` shows no key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LocalKey {
+    /// The profile it is for.
+    pub profile: SrtpProfile,
+    /// Master key and salt, [`SrtpProfile::key_length`] bytes.
+    pub key: Vec<u8>,
+}
+
+impl fmt::Debug for LocalKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalKey({:?}, ..)", self.profile)
+    }
+}
+
+/// Our side of one leg: addresses, policy, keys and preferences.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalMedia {
+    /// Where we receive RTP. Only peers of the same address family are accepted.
+    pub rtp: SocketAddr,
+    /// Where we receive RTCP.
+    pub rtcp: SocketAddr,
+    /// Whether media is encrypted.
+    pub srtp: SrtpPolicy,
+    /// Keys to choose from, best profile first, at most one for each profile. Empty: SRTP cannot be done.
+    pub keys: Vec<LocalKey>,
+    /// The session id of our `o=` line (RFC 8866 5.2), random; a later offer or answer keeps the first one.
+    pub session_id: u64,
+    /// Codecs in order of preference; ours decides (RFC 3264 6.1 lets the answerer choose).
+    pub codecs: Vec<Codec>,
+    /// Take and offer telephone-events (RFC 4733).
+    pub telephone_event: bool,
+}
+
+impl LocalMedia {
+    /// The order of preference of a server that was told nothing else.
+    pub const DEFAULT_CODECS: [Codec; 3] = [Codec::Opus, Codec::Pcmu, Codec::Pcma];
+
+    /// Our side with the default codecs, telephone-events and SRTP off.
+    pub fn plain(rtp: SocketAddr, rtcp: SocketAddr, session_id: u64) -> Self {
+        Self {
+            rtp,
+            rtcp,
+            srtp: SrtpPolicy::Off,
+            keys: Vec::new(),
+            session_id,
+            codecs: Self::DEFAULT_CODECS.to_vec(),
+            telephone_event: true,
+        }
+    }
+}

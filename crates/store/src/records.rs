@@ -1,0 +1,126 @@
+//! The rows: what is kept, in plain types.
+
+use base::{AccessType, ConferenceId, ConferenceNumber, Pii, Role, Termination, UserUri};
+
+/// Milliseconds since 1970-01-01T00:00:00Z. The calendar belongs to the caller; this crate reads no clock.
+pub type UnixMillis = i64;
+
+/// A scheduled conference as the Focus Factory knows it (c3p.md 2.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConferenceRecord {
+    /// The conference id; the key.
+    pub id: ConferenceId,
+    /// Whom it belongs to.
+    pub organizer: UserUri,
+    /// Subject.
+    pub subject: String,
+    /// Description (`display-text`).
+    pub description: String,
+    /// Who may enter.
+    pub access: AccessType,
+    /// Numeric code that a caller enters, if one is wanted. Never printed.
+    pub pin: Option<Pii>,
+    /// The number people dial. Once given, a number never belongs to another conference.
+    pub number: Option<ConferenceNumber>,
+    /// When the Factory may delete it; `None` = never.
+    pub expiry: Option<UnixMillis>,
+    /// The Factory's version; saving an older one over a newer one fails.
+    pub version: u64,
+    /// Users invited by name, with their roles.
+    pub invited: Vec<Invited>,
+    /// Locked from the start.
+    pub locked: bool,
+    /// The organiser's permanent personal meeting (`static="true"`).
+    pub personal: bool,
+    /// Callers without a role wait until a presenter lets them in.
+    pub lobby: bool,
+    /// Opaque XML of scheduling clients (`organizer-roaming-data`), at most 64 KiB.
+    pub organizer_data: String,
+    /// Opaque XML for participants (`notification-data`), at most 64 KiB.
+    pub notification_data: String,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// When it was last changed.
+    pub updated: UnixMillis,
+}
+
+/// A user on a conference's list.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Invited {
+    /// The user.
+    pub user: UserUri,
+    /// The role he enters with.
+    pub role: Role,
+}
+
+/// Which side made the leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CdrDirection {
+    /// The person called us.
+    Inbound,
+    /// We dialled him.
+    Outbound,
+}
+
+/// A call detail record: one answered leg segment (routing.md 5.8). Written once, at the end of the segment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cdr {
+    /// Unique for ever (node, start, leg ...), at most 128 characters; the same id twice is written once.
+    pub segment_id: String,
+    /// The conference it was in.
+    pub conference: Option<ConferenceId>,
+    /// Correlates the legs of one call.
+    pub call: u64,
+    /// SIP Call-ID of the leg.
+    pub sip_call_id: String,
+    /// Which side made it.
+    pub direction: CdrDirection,
+    /// Who was on it, when known.
+    pub user: Option<UserUri>,
+    /// Who asked for it (dial-out).
+    pub requested_by: Option<UserUri>,
+    /// What was dialled, as dialled.
+    pub dialled: Option<Pii>,
+    /// The number after normalisation.
+    pub number: Option<Pii>,
+    /// The trunk it went through.
+    pub trunk: Option<String>,
+    /// When it began.
+    pub started: UnixMillis,
+    /// When it was answered; not before `started`.
+    pub answered: UnixMillis,
+    /// When it ended; not before `answered`.
+    pub ended: UnixMillis,
+    /// Talking time in milliseconds, from the monotonic clock.
+    pub duration_ms: u64,
+    /// How it ended.
+    pub termination: Termination,
+    /// The SIP status that ended it, if one did.
+    pub sip_status: Option<u16>,
+    /// Codec name.
+    pub codec: Option<String>,
+    /// Media was encrypted.
+    pub encrypted: bool,
+    /// RTP packets received, sent, lost; interarrival jitter in microseconds; concealed 20 ms frames.
+    pub quality: Quality,
+}
+
+/// Media figures of one leg.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Quality {
+    /// RTP packets received.
+    pub received_packets: u64,
+    /// RTP packets sent.
+    pub sent_packets: u64,
+    /// RTP packets that never came.
+    pub lost_packets: u64,
+    /// Packets that came too late.
+    pub late_packets: u64,
+    /// 20 ms frames made up.
+    pub concealed_frames: u64,
+    /// Interarrival jitter, microseconds.
+    pub jitter_us: u32,
+    /// Round trip, microseconds; 0 = not measured.
+    pub round_trip_us: u32,
+}
