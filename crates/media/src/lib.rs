@@ -1,1 +1,14 @@
-//! One leg's media: RTP, RTCP, jitter buffer, loss concealment decisions, telephone-events, SRTP.
+//! One leg's media, without a socket: RTP and RTCP, jitter buffer, loss decisions, telephone-events, SRTP.
+//!
+//! Decides: which packets are believed and from whom (reliability.md A8 to A11), when a packet is played, when it is
+//! given up as lost, when the peer is silent, and where our own packets go.
+//! Must not know: sockets, clocks, threads, codecs' libraries, mixing, conferences. Time and random numbers arrive as
+//! arguments.
+//! Start reading at [`Leg`], then [`Pulled`].
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod leg;
+
+pub use leg::{AudioLevel, Frame, Leg, LegConfig, LegEvent, Port, Pulled};
