@@ -1,0 +1,50 @@
+# The one-word commands of the project; `make help` lists them.
+#
+# Everything is built in one profile (dev) and with one feature set, so that nothing is compiled twice: run, demo, test
+# and system tests use the same artefacts. Only `bench` and `loadtest` measure, and build with optimisation.
+
+CARGO ?= cargo
+# The lock file is the truth; a build that would change it fails.
+LOCKED = --locked
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test bench loadtest lint doc ci deps-run deps-test
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: deps-run ## Start the server on loopback with a demo conference; Ctrl-C ends it
+	$(CARGO) run $(LOCKED) --package convoke -- serve
+
+demo: deps-run ## Let robots meet in a conference; leaves a WAV of what one of them heard
+	$(CARGO) run $(LOCKED) --package convoke -- demo
+
+test: deps-test ## All tests, also those with real phones against the real server
+	$(CARGO) build $(LOCKED) --workspace --bins --tests
+	$(CARGO) test $(LOCKED) --workspace
+
+bench: deps-run ## Measure the mixer, codecs and parsers
+	$(CARGO) bench $(LOCKED) --workspace
+
+loadtest: deps-test ## Many synthetic callers against an optimised server
+	$(CARGO) build $(LOCKED) --release --package convoke
+	scripts/loadtest
+
+lint: deps-run ## Formatting, clippy without warnings, licences and bans
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	@scripts/check-licences
+
+doc: deps-run ## The documentation builds without warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --workspace --no-deps
+
+ci: ## What continuous integration runs
+	$(MAKE) lint
+	$(MAKE) test
+	$(MAKE) doc
+
+deps-run:
+	@scripts/install-dependencies run
+
+deps-test:
+	@scripts/install-dependencies test
