@@ -175,6 +175,12 @@ pub enum Input {
         /// Further headers.
         headers: ExtraHeaders,
     },
+    /// Refuse a subscription with 401 and fresh challenges of the edge. Ends it like
+    /// [`Input::RejectSubscription`]; the SUBSCRIBE with credentials is a new one.
+    ChallengeSubscription {
+        /// The subscription.
+        subscription: SubscriptionId,
+    },
     /// Send a notification. One is under way at a time, the others wait in order.
     Notify {
         /// The subscription.

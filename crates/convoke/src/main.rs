@@ -1,1 +1,25 @@
-fn main() {}
+//! The `convoke` binary: reads the command line and the configuration, builds the adapters, pumps effects, drains on
+//! signal. Decides nothing; every decision is a machine's.
+//!
+//! Start reading at [`server`], then [`pump`].
+
+#![forbid(unsafe_code)]
+
+mod cli;
+mod clock;
+mod config;
+mod demo;
+mod http;
+mod pump;
+mod seed;
+mod server;
+mod storage;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run()
+}

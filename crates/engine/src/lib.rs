@@ -1,1 +1,272 @@
-//! Sans-IO composition: inputs to machines, outputs to effects. Decides nothing.
+//! The composition of all machines of one shard, itself without IO: the same engine runs in production and in a
+//! simulation.
+//!
+//! It translates: what the SIP edge, the MCU and the store report becomes inputs of the machines; what the machines
+//! want becomes effects. It decides nothing about conferences (crate `focus`), calls (crate `call`) or numbers (crate
+//! `routing`), and must not know sockets, SQL or threads.
+//!
+//! Start reading at [`Engine::handle`], then the translators: `incoming` (INVITE to Focus), `dial_out` (Focus to
+//! INVITE), `media_leg` (SDP and MCU), `c3p_dialog` and `factory` (C3P), `subscription` (notifications).
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod c3p_dialog;
+mod conferences;
+mod config;
+mod dial_out;
+mod directory;
+mod event;
+mod factory;
+mod focus_output;
+mod incoming;
+mod leg;
+mod media_leg;
+mod refer;
+mod roster_document;
+mod subscription;
+mod target;
+mod translate;
+mod view;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use base::{CommandId, ConferenceId, LegId, OfferId, SubscriptionId, Timestamp};
+use call::Calls;
+use mcu_api::{McuCommand, McuEvent};
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+use sip_api::{SipCommand, SipEvent};
+
+pub use config::EngineConfig;
+pub use directory::{Directory, UserAccount};
+pub use event::{EngineEvent, LegRecord};
+pub use factory::{StoreCommand, StoreTicket};
+pub use view::{ConferenceView, EndpointView, ParticipantView};
+
+use conferences::Conferences;
+use factory::PendingStore;
+use leg::Leg;
+
+/// What the engine is told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Something happened at the SIP edge.
+    Sip(SipEvent),
+    /// Something happened on the media side.
+    Mcu(McuEvent),
+    /// The store has done, or could not do, what an [`Effect::Store`] asked.
+    Stored {
+        /// The effect's ticket.
+        ticket: StoreTicket,
+        /// Whether it lasts now.
+        done: bool,
+    },
+    /// The time of [`Engine::poll_timeout`] has come.
+    TimerFired,
+    /// The server stops: end every conference in order.
+    Stop,
+}
+
+/// What the engine wants done.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// For the SIP edge.
+    Sip(SipCommand),
+    /// For the media side.
+    Mcu(McuCommand),
+    /// For the store; answered by [`Input::Stored`].
+    Store {
+        /// Names it in the answer.
+        ticket: StoreTicket,
+        /// What is to last.
+        command: StoreCommand,
+    },
+    /// Something happened; for call detail records, metrics and the log.
+    Event(EngineEvent),
+}
+
+/// Who waits for the outcome of a Focus command.
+#[derive(Debug)]
+enum Origin {
+    /// An INVITE with C3P `addUser`.
+    FocusJoin { leg: LegId, request: Box<c3p::Request> },
+    /// An INVITE that brings audio.
+    MediaJoin { leg: LegId },
+    /// A C3P command by INFO in a Focus dialog.
+    Info { leg: LegId, request: Box<c3p::Request> },
+    /// A REFER.
+    Refer { refer: SubscriptionId },
+    /// Nobody.
+    Nobody,
+}
+
+/// One shard's machines and what ties them together.
+#[derive(Debug)]
+pub struct Engine {
+    config: EngineConfig,
+    random: StdRng,
+    now: Timestamp,
+    directory: Directory,
+    calls: Calls,
+    conferences: Conferences,
+    /// Every leg the Focus knows, and those still owed a final record.
+    legs: HashMap<LegId, Leg>,
+    /// Dialled SIP legs and the conference leg each may become.
+    branches: HashMap<LegId, LegId>,
+    /// Offers under way and the conference leg each is for.
+    offers: HashMap<OfferId, LegId>,
+    commands: HashMap<CommandId, Origin>,
+    subscriptions: HashMap<SubscriptionId, ConferenceId>,
+    rendered: Option<subscription::Rendered>,
+    /// Conferences that nobody scheduled; their record goes when they end.
+    ad_hoc: HashSet<ConferenceId>,
+    /// Live conferences whose record was deleted.
+    retired: HashSet<ConferenceId>,
+    stores: HashMap<StoreTicket, PendingStore>,
+    next_command: u64,
+    next_ticket: u64,
+    effects: VecDeque<Effect>,
+}
+
+impl Engine {
+    /// An engine with its accounts and scheduled conferences. `seed` feeds tags, keys and ids: unpredictable in
+    /// production, fixed in a simulation.
+    pub fn new(config: EngineConfig, directory: Directory, seed: [u8; 32]) -> Self {
+        Self {
+            calls: Calls::new(config.call.clone()),
+            random: StdRng::from_seed(seed),
+            now: Timestamp::ZERO,
+            directory,
+            conferences: Conferences::default(),
+            legs: HashMap::new(),
+            branches: HashMap::new(),
+            offers: HashMap::new(),
+            commands: HashMap::new(),
+            subscriptions: HashMap::new(),
+            rendered: None,
+            ad_hoc: HashSet::new(),
+            retired: HashSet::new(),
+            stores: HashMap::new(),
+            next_command: 1,
+            next_ticket: 1,
+            effects: VecDeque::new(),
+            config,
+        }
+    }
+
+    /// Takes one input in and everything that follows from it. The caller then drains [`Engine::poll_effect`].
+    pub fn handle(&mut self, now: Timestamp, input: Input) {
+        self.now = now;
+        match input {
+            Input::Sip(SipEvent::BindingsChanged { user, bindings }) => self.directory.set_bindings(user, bindings),
+            Input::Sip(event) => self.call(call::Input::Sip(event)),
+            Input::Mcu(event) => self.on_mcu(event),
+            Input::Stored { ticket, done } => self.on_stored(ticket, done),
+            Input::TimerFired => self.on_timer(),
+            Input::Stop => self.stop(),
+        }
+        self.settle();
+    }
+
+    /// The next effect, in order.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When [`Input::TimerFired`] is wanted.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        [self.calls.poll_timeout(), self.conferences.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Accounts, registrations and scheduled conferences.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Legs with audio or on their way to it.
+    pub fn leg_count(&self) -> usize {
+        self.legs.len()
+    }
+
+    /// Lets the machines answer each other until all are quiet.
+    fn settle(&mut self) {
+        loop {
+            if let Some(output) = self.calls.poll_output() {
+                self.on_call(output);
+            } else if let Some((conference, output)) = self.conferences.poll_output(self.now) {
+                self.on_focus(&conference, output);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn on_timer(&mut self) {
+        if self.calls.poll_timeout().is_some_and(|due| due <= self.now) {
+            let random = &mut self.random;
+            self.calls.handle_timeout(self.now, &mut || random.next_u64());
+        }
+        self.conferences.fire_timers(self.now);
+    }
+
+    fn stop(&mut self) {
+        for conference in self.conferences.ids() {
+            self.conferences.handle(self.now, &conference, focus::Input::End { reason: focus::EndReason::ServerStopping });
+        }
+    }
+
+    /// Hands an input to the call machine.
+    fn call(&mut self, input: call::Input) {
+        let random = &mut self.random;
+        self.calls.handle(self.now, input, &mut || random.next_u64());
+    }
+
+    /// Hands an input to a conference's Focus; nothing happens when the conference is over.
+    fn focus(&mut self, conference: &ConferenceId, input: focus::Input) {
+        self.conferences.handle(self.now, conference, input);
+    }
+
+    fn mcu(&mut self, command: McuCommand) {
+        self.effects.push_back(Effect::Mcu(command));
+    }
+
+    fn event(&mut self, event: EngineEvent) {
+        self.effects.push_back(Effect::Event(event));
+    }
+
+    /// A command id whose outcome goes to `origin`.
+    fn command_of(&mut self, origin: Origin) -> CommandId {
+        let command = CommandId(self.next_command);
+        self.next_command += 1;
+        self.commands.insert(command, origin);
+        command
+    }
+
+    /// Sorts what the call machine says to the translator that understands it.
+    fn on_call(&mut self, output: call::Output) {
+        use call::Output;
+        match output {
+            Output::Sip(command) => self.effects.push_back(Effect::Sip(command)),
+            Output::Incoming { leg, call } => self.on_incoming(leg, call),
+            Output::Confirmed { leg, body } => self.on_confirmed(leg, body),
+            Output::OutOfDialog { transaction, request, user, .. } => self.on_out_of_dialog(transaction, &request, user),
+            Output::Ringing { offer, status, .. } => self.on_ringing(offer, status),
+            Output::Answered { offer, leg, body, .. } => self.on_answered(offer, leg, body),
+            Output::OfferFailed { offer, termination, status } => self.on_offer_failed(offer, termination, status),
+            Output::Offered { leg, body } => self.on_offered(leg, body),
+            Output::OfferWithdrawn { .. } | Output::InfoAnswered { .. } => {}
+            Output::ReofferAnswered { leg, result } => self.on_reoffer_answered(leg, result),
+            Output::Refreshed { leg, body } => self.on_reoffer_answered(leg, Ok(Some(body))),
+            Output::Info { leg, id, body, .. } => self.on_info(leg, id, body),
+            Output::Challenged { challenge, .. } => self.on_challenged(challenge),
+            Output::Referred { leg, refer, refer_to, .. } => self.on_referred(leg, refer, &refer_to),
+            Output::Subscribed { subscription, leg, event, request, user, expires } => {
+                self.on_subscribed(subscription, leg, &event, &request, user, expires);
+            }
+            Output::SubscriptionRefreshed { subscription } => self.on_subscription_refreshed(subscription),
+            Output::SubscriptionEnded { subscription } => self.on_subscription_ended(subscription),
+            Output::Ended { leg, termination, .. } => self.on_leg_ended(leg, termination),
+        }
+    }
+}

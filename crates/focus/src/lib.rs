@@ -201,6 +201,11 @@ impl Focus {
         &self.record
     }
 
+    /// Who speaks at this moment, loudest first.
+    pub fn speakers(&self) -> &[(UserUri, EndpointId)] {
+        &self.speakers
+    }
+
     /// Whether newcomers are kept out now.
     pub fn is_locked(&self) -> bool {
         self.locked

@@ -135,6 +135,11 @@ impl Pin {
         Ok(Self { digits, length: u8::try_from(text.len()).expect("at most 24 digits") })
     }
 
+    /// The digits, for storage; never for a log.
+    pub fn expose(&self) -> &str {
+        std::str::from_utf8(&self.digits[..usize::from(self.length)]).unwrap_or_default()
+    }
+
     /// Takes what somebody entered. What cannot be a PIN equals no PIN that [`Pin::parse`] makes.
     pub fn entered(text: &str) -> Self {
         Self::parse(text).unwrap_or(Self { digits: [0; Self::LENGTH_MAX], length: 0 })

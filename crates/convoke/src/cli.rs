@@ -1,0 +1,177 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::{demo, server};
+
+/// Exit codes of every command.
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+
+#[derive(Parser)]
+#[command(name = "convoke", version, about = "A self-hosted audio conferencing server.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server until SIGINT or SIGTERM.
+    Serve {
+        /// Configuration file; without one, everything has its default and stays on loopback.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Hold a conference of talking robots over real SIP and RTP, and leave what they heard as WAV files.
+    Demo {
+        /// Where the WAV files and the summary go.
+        #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+        output: PathBuf,
+    },
+    /// Say what is wrong with a configuration and what to do, without starting.
+    Check {
+        /// Configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Work with configurations.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print every key with its default and what it means.
+    PrintDefault,
+}
+
+/// Reads the command line and runs the command.
+pub(crate) fn run() -> ExitCode {
+    // clap itself exits with 2 when the command line is not understood.
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Command::Serve { config } => serve(config),
+        Command::Demo { output } => run_demo(&output),
+        Command::Check { config } => check(config),
+        Command::Config { command: ConfigCommand::PrintDefault } => {
+            say(&config::print_default());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn serve(path: Option<PathBuf>) -> ExitCode {
+    let is_default = path.is_none();
+    let mut config = match config::load(path.as_deref()) {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
+    if is_default {
+        crate::demo::add_evaluation_accounts(&mut config);
+    }
+    let findings = config::check(&config);
+    for finding in &findings {
+        complain(&finding.to_string());
+    }
+    if findings.iter().any(config::Finding::is_error) {
+        return ExitCode::from(USAGE);
+    }
+    crate::watch::start_log(&config);
+    with_runtime(async move {
+        let server = server::start(&config).await?;
+        say(&banner(&config, &server));
+        wait_for_signal().await;
+        say("draining: no new work is taken; a second signal stops at once\n");
+        tokio::select! {
+            () = server.drain(Duration::from_secs(config.drain_seconds)) => {}
+            () = wait_for_signal() => {}
+        }
+        server.stop().await;
+        Ok(())
+    })
+}
+
+fn run_demo(output: &std::path::Path) -> ExitCode {
+    with_runtime(demo::run(output.to_owned()))
+}
+
+fn check(path: Option<PathBuf>) -> ExitCode {
+    let config = match config::load(path.as_deref()) {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error.to_string()),
+    };
+    let mut findings = config::check(&config);
+    findings.extend(config::probe(&config));
+    for finding in &findings {
+        say(&format!("{finding}\n"));
+    }
+    if findings.iter().any(config::Finding::is_error) {
+        return ExitCode::from(USAGE);
+    }
+    say("the configuration can be served\n");
+    ExitCode::SUCCESS
+}
+
+fn with_runtime(work: impl Future<Output = Result<(), String>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(FAILED, &format!("no threads: {error}")),
+    };
+    match runtime.block_on(work) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(FAILED, &error),
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        // Without the handler SIGTERM kills the process, which is an end as well.
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+/// What an evaluator needs to know in his first minute.
+fn banner(config: &Config, server: &server::Server) -> String {
+    let mut text = format!("Convoke is up: http://{}/\n", server.http_address());
+    for address in server.sip_addresses() {
+        text.push_str(&format!("  SIP        {address}  (domain {})\n", config.domain));
+    }
+    for user in &config.users {
+        text.push_str(&format!("  account    {}\n", user.uri));
+    }
+    for conference in &config.conferences {
+        let pin = conference.pin.as_ref().map_or(String::new(), |_| ", with a PIN".to_owned());
+        text.push_str(&format!("  conference sip:{}@{} ({:?}{pin})\n", conference.number, config.domain, conference.access));
+    }
+    text
+}
+
+fn fail(code: u8, error: &str) -> ExitCode {
+    complain(error);
+    ExitCode::from(code)
+}
+
+/// Standard output is this command's product; the log goes elsewhere.
+#[expect(clippy::print_stdout, reason = "the command line's own output")]
+fn say(text: &str) {
+    print!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "the command line's own errors")]
+fn complain(text: &str) {
+    eprintln!("convoke: {text}");
+}

@@ -1,0 +1,145 @@
+//! The HTTP side: health, readiness, metrics, and the live conferences.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use axum::Router;
+use engine::{ConferenceView, EndpointView, ParticipantView};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::pump::{Load, Question};
+use crate::watch::Gauges;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Api {
+    /// Questions to the engine.
+    pub(crate) questions: mpsc::Sender<Question>,
+    /// Whether new work is taken.
+    pub(crate) ready: Arc<AtomicBool>,
+    /// The metrics.
+    pub(crate) gauges: Arc<Gauges>,
+}
+
+/// Opens the listener.
+pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
+    tokio::net::TcpListener::bind(address).await
+}
+
+/// Serves until the process ends.
+pub(crate) async fn serve(listener: tokio::net::TcpListener, api: Api) -> std::io::Result<()> {
+    let router = Router::new()
+        .route("/", get(overview))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/conferences", get(conferences))
+        .with_state(api);
+    axum::serve(listener, router).await
+}
+
+async fn readyz(State(api): State<Api>) -> Response {
+    if api.ready.load(Ordering::Acquire) {
+        "ready\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "draining or starting\n").into_response()
+    }
+}
+
+async fn metrics(State(api): State<Api>) -> Response {
+    let Some(load) = ask(&api, Question::Load).await else { return unavailable() };
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.gauges.render(&load)).into_response()
+}
+
+async fn conferences(State(api): State<Api>) -> Response {
+    let Some(views) = ask(&api, Question::Conferences).await else { return unavailable() };
+    Json(views.iter().map(Conference::from).collect::<Vec<_>>()).into_response()
+}
+
+async fn overview(State(api): State<Api>) -> Response {
+    let Some(Load { conferences, legs, registered }) = ask(&api, Question::Load).await else { return unavailable() };
+    format!(
+        "Convoke\n\nconferences  {conferences}\nlegs         {legs}\nregistered   {registered}\n\n\
+         /api/v1/conferences   live conferences\n/metrics              Prometheus metrics\n/healthz /readyz      probes\n"
+    )
+    .into_response()
+}
+
+fn unavailable() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "the engine is busy\n").into_response()
+}
+
+async fn ask<T>(api: &Api, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
+    let (sender, receiver) = oneshot::channel();
+    api.questions.try_send(question(sender)).ok()?;
+    receiver.await.ok()
+}
+
+#[derive(Serialize)]
+struct Conference {
+    id: String,
+    number: Option<String>,
+    subject: Option<String>,
+    organizer: String,
+    locked: bool,
+    participants: Vec<Participant>,
+}
+
+#[derive(Serialize)]
+struct Participant {
+    user: String,
+    display_name: Option<String>,
+    role: base::Role,
+    endpoints: Vec<Endpoint>,
+}
+
+#[derive(Serialize)]
+struct Endpoint {
+    endpoint: String,
+    audio: bool,
+    status: &'static str,
+    muted: bool,
+    speaking: bool,
+}
+
+impl From<&ConferenceView> for Conference {
+    fn from(view: &ConferenceView) -> Self {
+        Self {
+            id: view.id.to_string(),
+            number: view.number.clone(),
+            subject: view.subject.clone(),
+            organizer: view.organizer.clone(),
+            locked: view.locked,
+            participants: view.participants.iter().map(Participant::from).collect(),
+        }
+    }
+}
+
+impl From<&ParticipantView> for Participant {
+    fn from(view: &ParticipantView) -> Self {
+        Self {
+            user: view.user.clone(),
+            display_name: view.display_name.clone(),
+            role: view.role,
+            endpoints: view.endpoints.iter().map(Endpoint::from).collect(),
+        }
+    }
+}
+
+impl From<&EndpointView> for Endpoint {
+    fn from(view: &EndpointView) -> Self {
+        Self {
+            endpoint: view.endpoint.clone(),
+            audio: view.audio,
+            status: view.status_text(),
+            muted: view.muted,
+            speaking: view.speaking,
+        }
+    }
+}

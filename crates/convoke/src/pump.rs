@@ -1,0 +1,112 @@
+//! The loop around the engine: inputs in, effects out. One task owns the engine; nothing else touches it.
+
+use std::sync::Arc;
+
+use engine::{ConferenceView, Effect, Engine, Input, StoreTicket};
+use mcu_api::McuEvent;
+use media_io::MediaServer;
+use sip::Edge;
+use sip_api::SipEvent;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::storage::StorageQueue;
+use crate::watch::Watch;
+
+/// A question about the engine's state, answered between two inputs.
+pub(crate) enum Question {
+    /// The live conferences.
+    Conferences(oneshot::Sender<Vec<ConferenceView>>),
+    /// How many conferences and legs there are.
+    Load(oneshot::Sender<Load>),
+    /// End every conference.
+    Stop,
+}
+
+/// How much the engine holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// Live conferences.
+    pub(crate) conferences: usize,
+    /// Legs, Focus dialogs among them.
+    pub(crate) legs: usize,
+    /// Users with a registered device.
+    pub(crate) registered: usize,
+}
+
+/// Where the engine's inputs come from.
+pub(crate) struct Sources {
+    /// The SIP edge.
+    pub(crate) sip: mpsc::Receiver<SipEvent>,
+    /// The media side.
+    pub(crate) mcu: mpsc::UnboundedReceiver<McuEvent>,
+    /// The store.
+    pub(crate) stored: mpsc::UnboundedReceiver<(StoreTicket, bool)>,
+    /// Questions.
+    pub(crate) questions: mpsc::Receiver<Question>,
+}
+
+/// Where the engine's effects go.
+pub(crate) struct Sinks {
+    /// The SIP edge.
+    pub(crate) edge: Arc<Edge>,
+    /// The media side.
+    pub(crate) media: Arc<MediaServer>,
+    /// The store.
+    pub(crate) storage: StorageQueue,
+    /// Metrics, log and call detail records.
+    pub(crate) watch: Watch,
+}
+
+/// Runs the engine until every source is closed.
+pub(crate) async fn run(mut engine: Engine, clock: Clock, mut sources: Sources, mut sinks: Sinks) {
+    loop {
+        let timer = engine.poll_timeout().map(|at| tokio::time::Instant::from_std(clock.instant(at)));
+        let input = tokio::select! {
+            event = sources.sip.recv() => match event { Some(event) => Input::Sip(event), None => return },
+            event = sources.mcu.recv() => match event { Some(event) => Input::Mcu(event), None => return },
+            Some((ticket, done)) = sources.stored.recv() => Input::Stored { ticket, done },
+            Some(question) = sources.questions.recv() => match answer(&engine, question) {
+                Some(input) => input,
+                None => continue,
+            },
+            () = sleep_until(timer) => Input::TimerFired,
+        };
+        engine.handle(clock.now(), input);
+        while let Some(effect) = engine.poll_effect() {
+            sinks.carry_out(effect);
+        }
+    }
+}
+
+async fn sleep_until(timer: Option<tokio::time::Instant>) {
+    match timer {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Answers a question; a wish becomes an input. Whoever asked may have gone meanwhile.
+fn answer(engine: &Engine, question: Question) -> Option<Input> {
+    match question {
+        Question::Conferences(reply) => drop(reply.send(engine.conferences())),
+        Question::Load(reply) => drop(reply.send(Load {
+            conferences: engine.conference_count(),
+            legs: engine.leg_count(),
+            registered: engine.directory().registered(),
+        })),
+        Question::Stop => return Some(Input::Stop),
+    }
+    None
+}
+
+impl Sinks {
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Sip(command) => self.edge.handle(command),
+            Effect::Mcu(command) => self.media.send(command),
+            Effect::Store { ticket, command } => self.storage.store(ticket, command),
+            Effect::Event(event) => self.watch.note(event, &self.storage),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A running server: the adapters, the engine, and the order in which they start and stop.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use engine::Engine;
+use media_io::MediaServer;
+use sip::Edge;
+use store::Store;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::calendar::Calendar;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::{self, Api};
+use crate::pump::{self, Question, Sinks, Sources};
+use crate::storage::{self, StorageQueue};
+use crate::watch::{Gauges, Watch};
+use crate::{assemble, seed};
+
+/// Questions that may wait for the engine.
+const QUESTIONS: usize = 64;
+
+/// How long conferences may take to end in order when the server stops.
+const STOP_GRACE: Duration = Duration::from_secs(3);
+
+/// A running server.
+pub(crate) struct Server {
+    edge: Arc<Edge>,
+    store: Store,
+    media: Arc<MediaServer>,
+    questions: mpsc::Sender<Question>,
+    ready: Arc<AtomicBool>,
+    http: SocketAddr,
+}
+
+/// Starts everything; on return the server takes calls. The error names what could not be had and what to do.
+pub(crate) async fn start(config: &Config) -> Result<Server, String> {
+    let clock = Clock::start();
+    let calendar = Calendar::start_now();
+    let listener = http::bind(config.http.listen).await.map_err(|error| {
+        format!("http.listen = {}: {error}; free the port or choose another address", config.http.listen)
+    })?;
+    let http = listener.local_addr().map_err(|error| format!("http.listen: {error}"))?;
+    let store = open_store(config).await?;
+    let stored = storage::load(&store).await.map_err(|error| error.to_string())?;
+    let (storage, answers) = StorageQueue::start(store.clone(), calendar);
+
+    let (mcu_events, mcu) = mpsc::unbounded_channel();
+    let media = MediaServer::start(assemble::media_config(config), move |event| drop(mcu_events.send(event)))
+        .map_err(|error| error.to_string())?;
+    let media = Arc::new(media);
+    let (sip_events, sip) = mpsc::channel(config.limits.engine_queue);
+    let credentials = Arc::new(assemble::Accounts::new(config));
+    let edge = sip::start(assemble::sip_config(config), credentials, sip_events).await;
+    let edge = Arc::new(edge.map_err(|error| error.to_string())?);
+
+    let directory = assemble::directory(config, stored)?;
+    let engine = Engine::new(assemble::engine_config(config, calendar), directory, seed::fresh()?);
+    let (questions, asked) = mpsc::channel(QUESTIONS);
+    let gauges = Arc::new(Gauges::new(Arc::clone(&edge), Arc::clone(&media)));
+    let sources = Sources { sip, mcu, stored: answers, questions: asked };
+    let sinks = Sinks {
+        edge: Arc::clone(&edge),
+        media: Arc::clone(&media),
+        storage,
+        watch: Watch::new(Arc::clone(&gauges)),
+    };
+    tokio::spawn(pump::run(engine, clock, sources, sinks));
+
+    let ready = Arc::new(AtomicBool::new(true));
+    let api = Api { questions: questions.clone(), ready: Arc::clone(&ready), gauges };
+    tokio::spawn(async move {
+        if let Err(error) = http::serve(listener, api).await {
+            tracing::error!(%error, "the HTTP side ended");
+        }
+    });
+    Ok(Server { edge, store, media, questions, ready, http })
+}
+
+async fn open_store(config: &Config) -> Result<Store, String> {
+    let url = match &config.database.url {
+        Some(url) => url.clone(),
+        None => {
+            make_directory(&config.data_dir)?;
+            format!("sqlite:{}", config.data_dir.join("convoke.db").display())
+        }
+    };
+    Store::open(&url).await.map_err(|error| error.to_string())
+}
+
+fn make_directory(path: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(path).map_err(|error| {
+        format!("data_dir = {path:?}: {error}; choose a directory this user may write to")
+    })
+}
+
+impl Server {
+    /// The addresses the SIP edge listens on.
+    pub(crate) fn sip_addresses(&self) -> Vec<sip::ListenAddress> {
+        self.edge.local_addresses()
+    }
+
+    /// The address of the HTTP side.
+    pub(crate) fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Takes no new work and waits until nobody is in a conference, but not for longer than `limit`.
+    pub(crate) async fn drain(&self, limit: Duration) {
+        self.ready.store(false, Ordering::Release);
+        let deadline = tokio::time::Instant::now() + limit;
+        while self.legs().await > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Ends every conference in order, then everything else.
+    pub(crate) async fn stop(self) {
+        self.ready.store(false, Ordering::Release);
+        // The engine task has ended only if a source was closed before; then there is nothing to stop.
+        drop(self.questions.send(Question::Stop).await);
+        let deadline = tokio::time::Instant::now() + STOP_GRACE;
+        while self.legs().await > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.edge.shutdown().await;
+        self.media.stop();
+        self.store.close().await;
+    }
+
+    async fn legs(&self) -> usize {
+        let (reply, answer) = oneshot::channel();
+        if self.questions.send(Question::Load(reply)).await.is_err() {
+            return 0;
+        }
+        answer.await.map_or(0, |load| load.legs)
+    }
+}

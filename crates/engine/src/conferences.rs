@@ -1,0 +1,127 @@
+//! The live conferences of a shard: their Focuses, whose turn it is to speak, and whose timer is next.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use base::{ConferenceId, Timestamp};
+use focus::Focus;
+
+#[derive(Debug)]
+struct Live {
+    focus: Focus,
+    /// The time under which the Focus stands in `Conferences::timers`.
+    timeout: Option<Timestamp>,
+    /// It stands in `Conferences::touched`.
+    touched: bool,
+}
+
+/// Every live Focus. Only those that were touched are asked for outputs, and only the next timer is looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Conferences {
+    live: HashMap<ConferenceId, Live>,
+    touched: VecDeque<ConferenceId>,
+    timers: BTreeSet<(Timestamp, ConferenceId)>,
+}
+
+impl Conferences {
+    /// Takes in a new Focus.
+    pub(crate) fn insert(&mut self, conference: ConferenceId, focus: Focus) {
+        self.live.insert(conference.clone(), Live { focus, timeout: None, touched: false });
+        self.touch(&conference);
+    }
+
+    /// The Focus of a live conference.
+    pub(crate) fn get(&self, conference: &ConferenceId) -> Option<&Focus> {
+        self.live.get(conference).map(|live| &live.focus)
+    }
+
+    /// How many are live.
+    pub(crate) fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// The live conferences, in no order.
+    pub(crate) fn ids(&self) -> Vec<ConferenceId> {
+        self.live.keys().cloned().collect()
+    }
+
+    /// Every live Focus, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Focus> {
+        self.live.values().map(|live| &live.focus)
+    }
+
+    /// Hands an input to a Focus; nothing happens when the conference is over.
+    pub(crate) fn handle(&mut self, now: Timestamp, conference: &ConferenceId, input: focus::Input) {
+        if let Some(live) = self.live.get_mut(conference) {
+            live.focus.handle(now, input);
+            self.touch(conference);
+        }
+    }
+
+    /// Forgets a conference that is over.
+    pub(crate) fn remove(&mut self, conference: &ConferenceId) {
+        if let Some(Live { timeout: Some(at), .. }) = self.live.remove(conference) {
+            self.timers.remove(&(at, conference.clone()));
+        }
+    }
+
+    /// The next output of any Focus.
+    pub(crate) fn poll_output(&mut self, now: Timestamp) -> Option<(ConferenceId, focus::Output)> {
+        while let Some(conference) = self.touched.front().cloned() {
+            if let Some(live) = self.live.get_mut(&conference) {
+                if let Some(output) = live.focus.poll_output() {
+                    return Some((conference, output));
+                }
+                live.touched = false;
+                self.rearm(now, &conference);
+            }
+            self.touched.pop_front();
+        }
+        None
+    }
+
+    /// When the next Focus wants its timer.
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    /// Tells every Focus whose time has come.
+    pub(crate) fn fire_timers(&mut self, now: Timestamp) {
+        while let Some((at, conference)) = self.timers.first().cloned() {
+            if at > now {
+                return;
+            }
+            self.timers.pop_first();
+            if let Some(live) = self.live.get_mut(&conference) {
+                live.timeout = None;
+                live.focus.handle(now, focus::Input::TimerFired);
+                self.touch(&conference);
+            }
+        }
+    }
+
+    fn touch(&mut self, conference: &ConferenceId) {
+        if let Some(live) = self.live.get_mut(conference)
+            && !live.touched
+        {
+            live.touched = true;
+            self.touched.push_back(conference.clone());
+        }
+    }
+
+    /// Puts the Focus under the time it wants now. A time that has passed fires at the next opportunity, never within
+    /// the same input, so that a Focus which asks for the present cannot keep the engine busy for ever.
+    fn rearm(&mut self, now: Timestamp, conference: &ConferenceId) {
+        let Some(live) = self.live.get_mut(conference) else { return };
+        let wanted = live.focus.poll_timeout().map(|at| at.max(now));
+        if wanted == live.timeout {
+            return;
+        }
+        if let Some(old) = live.timeout.take() {
+            self.timers.remove(&(old, conference.clone()));
+        }
+        if let Some(at) = wanted {
+            self.timers.insert((at, conference.clone()));
+        }
+        live.timeout = wanted;
+    }
+}

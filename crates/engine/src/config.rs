@@ -1,0 +1,47 @@
+//! Settings of the engine, composed of those of its machines.
+
+use base::{Limits, UserUri};
+use call::CallConfig;
+use focus::FocusConfig;
+use mcu_api::{Codec, ConferenceMedia};
+use sdp::SrtpPolicy;
+
+/// Settings of an [`Engine`](crate::Engine).
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// The SIP domain of users and conferences.
+    pub domain: String,
+    /// Further host names and addresses that mean this server in a Request-URI.
+    pub hosts: Vec<String>,
+    /// User part of the URI that makes a conference when it is called (RFC 4579 5.4).
+    pub factory_user: String,
+    /// Whether media is encrypted (requirement C35).
+    pub srtp: SrtpPolicy,
+    /// Codecs in order of preference.
+    pub codecs: Vec<Codec>,
+    /// What each conference's data plane does by itself.
+    pub media: ConferenceMedia,
+    /// When the process started, in milliseconds since 1970; for dates that people read.
+    pub unix_start_ms: i64,
+    /// Settings of each Focus.
+    pub focus: FocusConfig,
+    /// Settings of the call machine.
+    pub call: CallConfig,
+    /// The telephone number shown to people who are dialled through a trunk, if the operator has one.
+    pub caller_number: Option<String>,
+    /// The server's bounds. Used here: `conferences`, `legs`, `c3p_body`, `sdp_body`.
+    pub limits: Limits,
+}
+
+impl EngineConfig {
+    /// Whether a host in a URI means this server.
+    pub fn is_own_host(&self, host: &str) -> bool {
+        let host = host.trim_matches(['[', ']']);
+        host.eq_ignore_ascii_case(&self.domain) || self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host))
+    }
+
+    /// The address of record of a user part in our domain.
+    pub fn own_user(&self, user: &str) -> Option<UserUri> {
+        UserUri::parse(&format!("sip:{user}@{}", self.domain)).ok()
+    }
+}

@@ -1,0 +1,121 @@
+//! What the engine knows of the world: accounts, their registered devices, and the scheduled conferences.
+
+use std::collections::{BTreeMap, HashMap};
+
+use base::{ConferenceId, ConferenceNumber, UserUri};
+use focus::ConferenceRecord;
+use routing::Router;
+use sip_api::Binding;
+
+/// An account of this server.
+#[derive(Clone, Debug)]
+pub struct UserAccount {
+    /// Address of record.
+    pub uri: UserUri,
+    /// How the user is shown.
+    pub display_name: Option<String>,
+    /// Name of the location profile that normalises the numbers he dials; `None` means `default`.
+    pub location_profile: Option<String>,
+    /// His telephone number, `+` first, if he has one.
+    pub number: Option<String>,
+}
+
+/// Accounts, registrations, scheduled conferences and the dial plan.
+#[derive(Debug, Default)]
+pub struct Directory {
+    users: HashMap<UserUri, UserAccount>,
+    user_numbers: HashMap<String, UserUri>,
+    bindings: HashMap<UserUri, Vec<Binding>>,
+    conferences: BTreeMap<ConferenceId, ConferenceRecord>,
+    conference_numbers: HashMap<ConferenceNumber, ConferenceId>,
+    router: Router,
+}
+
+impl Directory {
+    /// A directory with a dial plan and nobody in it.
+    pub fn new(router: Router) -> Self {
+        Self { router, ..Self::default() }
+    }
+
+    /// Adds or replaces an account.
+    pub fn add_user(&mut self, account: UserAccount) {
+        if let Some(number) = &account.number {
+            self.user_numbers.insert(number.clone(), account.uri.clone());
+        }
+        self.users.insert(account.uri.clone(), account);
+    }
+
+    /// Adds or replaces a scheduled conference.
+    pub fn add_conference(&mut self, record: ConferenceRecord) {
+        self.remove_conference(&record.id.clone());
+        if let Some(number) = &record.number {
+            self.conference_numbers.insert(number.clone(), record.id.clone());
+        }
+        self.conferences.insert(record.id.clone(), record);
+    }
+
+    /// Forgets a scheduled conference.
+    pub fn remove_conference(&mut self, id: &ConferenceId) {
+        if let Some(ConferenceRecord { number: Some(number), .. }) = self.conferences.remove(id) {
+            self.conference_numbers.remove(&number);
+        }
+    }
+
+    /// An account.
+    pub fn user(&self, uri: &UserUri) -> Option<&UserAccount> {
+        self.users.get(uri)
+    }
+
+    /// The registered devices of a user, best first.
+    pub fn bindings(&self, user: &UserUri) -> &[Binding] {
+        self.bindings.get(user).map_or(&[], Vec::as_slice)
+    }
+
+    /// Users with at least one registered device.
+    pub fn registered(&self) -> usize {
+        self.bindings.len()
+    }
+
+    /// A scheduled conference.
+    pub fn conference(&self, id: &ConferenceId) -> Option<&ConferenceRecord> {
+        self.conferences.get(id)
+    }
+
+    /// The conference of a number.
+    pub fn conference_of_number(&self, number: &ConferenceNumber) -> Option<&ConferenceId> {
+        self.conference_numbers.get(number)
+    }
+
+    /// Every scheduled conference.
+    pub fn conferences(&self) -> impl Iterator<Item = &ConferenceRecord> {
+        self.conferences.values()
+    }
+
+    /// Where a target goes when this user asks for it.
+    pub(crate) fn route(&self, requester: Option<&UserUri>, target: &str) -> routing::Routing {
+        let profile = requester.and_then(|user| self.users.get(user)).and_then(|user| user.location_profile.as_deref());
+        self.router.route(routing::Target { requester, profile, target }, self)
+    }
+
+    pub(crate) fn set_bindings(&mut self, user: UserUri, bindings: Vec<Binding>) {
+        if bindings.is_empty() {
+            self.bindings.remove(&user);
+        } else {
+            self.bindings.insert(user, bindings);
+        }
+    }
+}
+
+impl routing::Directory for Directory {
+    fn is_user(&self, user: &UserUri) -> bool {
+        self.users.contains_key(user)
+    }
+
+    fn user_of_number(&self, number: &str) -> Option<UserUri> {
+        self.user_numbers.get(number).cloned()
+    }
+
+    fn is_conference(&self, number: &ConferenceNumber) -> bool {
+        self.conference_numbers.contains_key(number)
+    }
+}

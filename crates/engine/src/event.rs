@@ -1,0 +1,61 @@
+//! What the engine tells about what happened, for call detail records, metrics and the log.
+
+use base::{ConferenceId, LegId, Termination, Timestamp, UserUri};
+use focus::{EndReason, FocusEvent};
+use mcu_api::LegStatistics;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum EngineEvent {
+    /// A conference became active.
+    ConferenceStarted {
+        /// The conference.
+        conference: ConferenceId,
+    },
+    /// A conference was deactivated.
+    ConferenceEnded {
+        /// The conference.
+        conference: ConferenceId,
+        /// Why.
+        reason: EndReason,
+    },
+    /// Something happened in a conference.
+    Conference {
+        /// The conference.
+        conference: ConferenceId,
+        /// What.
+        event: FocusEvent,
+    },
+    /// A C3P command was answered.
+    Command {
+        /// The name of the command element.
+        command: &'static str,
+        /// Whether it succeeded.
+        success: bool,
+    },
+    /// A leg with audio, answered or not, is over on both sides. Exactly once for each.
+    LegEnded(Box<LegRecord>),
+}
+
+/// What a call detail record is made of.
+#[derive(Clone, Debug)]
+pub struct LegRecord {
+    /// The leg.
+    pub leg: LegId,
+    /// The conference.
+    pub conference: ConferenceId,
+    /// Who was at the other end.
+    pub peer: UserUri,
+    /// Whether the conference called him.
+    pub dialled: bool,
+    /// When it was announced or asked for.
+    pub since: Timestamp,
+    /// When it was connected; `None` when it never was.
+    pub connected: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// How it ended.
+    pub termination: Termination,
+    /// Its media, counted.
+    pub statistics: LegStatistics,
+}

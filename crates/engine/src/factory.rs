@@ -1,0 +1,354 @@
+//! The Focus Factory: SERVICE requests with C3P that schedule conferences (c3p.md 2.4).
+
+use base::{AccessType, ConferenceId, ConferenceNumber, Role, UserUri};
+use c3p::conference_info::ConferenceInfo;
+use c3p::{Capabilities, Command, ConferenceKeys, ConferenceUri, Diagnostic, FailureReason, McuType, Request, ResponseBody, State};
+use focus::{ConferenceRecord, ControlRequest, Pin, Requester};
+use rand::Rng;
+use sip_api::{Method, Response, ServerTransactionId, SipCommand};
+
+use crate::c3p_dialog::{C3P, Refused, failure, refused, success};
+use crate::roster_document::describe;
+use crate::target::Target;
+use crate::{Effect, Engine, Origin};
+
+/// Characters of a conference id made here; the look-alikes 0, O, 1 and I are left out.
+const ID_ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+/// Length of a conference id made here.
+const ID_LENGTH: usize = 12;
+
+/// Numbers of conferences that are not permanent.
+const NUMBERS: std::ops::Range<u32> = 100_000..1_000_000;
+
+/// How often a free number is drawn before the Factory says that it has none.
+const NUMBER_DRAWS: usize = 64;
+
+/// Names a store effect in its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StoreTicket(pub u64);
+
+/// What is to last.
+#[derive(Clone, Debug)]
+pub enum StoreCommand {
+    /// Insert or replace a conference.
+    SaveConference {
+        /// The conference.
+        record: Box<ConferenceRecord>,
+        /// When it may be deleted, in milliseconds since 1970; `None` = never.
+        expiry: Option<i64>,
+    },
+    /// Delete a conference.
+    DeleteConference(ConferenceId),
+}
+
+/// A change that waits until it lasts: then it is made, and its SERVICE is answered.
+#[derive(Debug)]
+pub(crate) struct PendingStore {
+    transaction: ServerTransactionId,
+    request: Box<Request>,
+    change: StoreCommand,
+}
+
+/// How a Factory command goes on.
+enum Step {
+    /// It is answered now.
+    Answer(ResponseBody),
+    /// It is answered once this lasts.
+    Store(StoreCommand),
+}
+
+impl Engine {
+    /// A request outside any dialog.
+    pub(crate) fn on_out_of_dialog(
+        &mut self,
+        transaction: ServerTransactionId,
+        request: &sip_api::Request,
+        user: Option<UserUri>,
+    ) {
+        match request.method {
+            Method::Options => self.respond(transaction, Response::new(200)),
+            Method::Service => self.on_service(transaction, request, user),
+            _ => self.respond(transaction, Response::new(405).with_header("Allow", ALLOW)),
+        }
+    }
+
+    fn on_service(&mut self, transaction: ServerTransactionId, request: &sip_api::Request, user: Option<UserUri>) {
+        let Some(user) = user else {
+            return self.effects.push_back(Effect::Sip(SipCommand::Challenge { transaction }));
+        };
+        if self.target(&request.uri) != Target::FocusFactory {
+            return self.respond(transaction, Response::new(404));
+        }
+        if request.content_type().as_deref() != Some(C3P) {
+            return self.respond(transaction, Response::new(415).with_header("Accept", C3P));
+        }
+        match c3p::parse_request(&request.body) {
+            Ok(command) => self.run_factory_command(transaction, user, command),
+            Err(error) => {
+                let (name, value) = self.diagnostic_header(error.diagnostic());
+                let response = match error.failure_response() {
+                    Some(body) => Response::new(200).with_body(C3P, body),
+                    None => Response::new(400),
+                };
+                self.respond(transaction, response.with_header(&name, value));
+            }
+        }
+    }
+
+    fn run_factory_command(&mut self, transaction: ServerTransactionId, user: UserUri, request: Request) {
+        match self.factory_step(&user, &request) {
+            Ok(Step::Answer(body)) => {
+                self.note_command(&request, true);
+                self.respond(transaction, Response::new(200).with_body(C3P, success(&request, body)));
+            }
+            Ok(Step::Store(change)) => {
+                let ticket = StoreTicket(self.next_ticket);
+                self.next_ticket += 1;
+                let pending = PendingStore { transaction, request: Box::new(request), change: change.clone() };
+                self.stores.insert(ticket, pending);
+                self.effects.push_back(Effect::Store { ticket, command: change });
+            }
+            Err(refused) => self.refuse_factory_command(transaction, &request, refused),
+        }
+    }
+
+    fn refuse_factory_command(&mut self, transaction: ServerTransactionId, request: &Request, refused: Refused) {
+        self.note_command(request, false);
+        let (name, value) = self.diagnostic_header(refused.diagnostic);
+        let body = failure(request, refused.reason);
+        self.respond(transaction, Response::new(200).with_body(C3P, body).with_header(&name, value));
+    }
+
+    fn factory_step(&mut self, user: &UserUri, request: &Request) -> Result<Step, Refused> {
+        let from = UserUri::parse(&request.envelope.from).map(|from| from.address_of_record());
+        if from.as_ref() != Ok(user) {
+            return Err(refused(FailureReason::Forbidden, Diagnostic::FromInvalid));
+        }
+        match ConferenceUri::parse(&request.envelope.to) {
+            Ok(ConferenceUri::Factory { organizer }) if organizer == *user => {}
+            _ => return Err(refused(FailureReason::Forbidden, Diagnostic::ToInvalid)),
+        }
+        match &request.command {
+            Command::GetConferencingCapabilities => {
+                let mcu_types = vec![McuType::AudioVideo];
+                Ok(Step::Answer(ResponseBody::GetConferencingCapabilities(Capabilities {
+                    mcu_types,
+                    ..Capabilities::default()
+                })))
+            }
+            Command::AddConference(info) => self.add_conference(user, info),
+            Command::ModifyConference(modify) => self.modify_conference(user, &modify.info),
+            Command::DeleteConference(delete) => {
+                let id = self.own_conference(user, &delete.keys)?.id.clone();
+                Ok(Step::Store(StoreCommand::DeleteConference(id)))
+            }
+            Command::GetConferences => {
+                let own = self.directory.conferences().filter(|record| record.organizer == *user);
+                Ok(Step::Answer(ResponseBody::GetConferences(own.map(|record| self.schedule(record)).collect())))
+            }
+            Command::GetConference(get) => {
+                let record = self.own_conference(user, &get.keys)?;
+                Ok(Step::Answer(ResponseBody::GetConference(Box::new(self.schedule(record)))))
+            }
+            _ => Err(refused(FailureReason::NotSupported, Diagnostic::NotImplemented)),
+        }
+    }
+
+    fn own_conference(&self, user: &UserUri, keys: &ConferenceKeys) -> Result<&ConferenceRecord, Refused> {
+        let unknown = || refused(FailureReason::ConferenceDoesNotExist, Diagnostic::ConfEntityInvalid);
+        let id = match keys {
+            ConferenceKeys::ConferenceId(id) => ConferenceId::parse(id).ok(),
+            ConferenceKeys::Entity(uri) => {
+                ConferenceUri::parse(uri).ok().and_then(|uri| uri.conference().map(|focus| focus.conference_id.clone()))
+            }
+        };
+        let record = id.and_then(|id| self.directory.conference(&id)).ok_or_else(unknown)?;
+        // Whether somebody else's conference exists is not told.
+        if record.organizer == *user { Ok(record) } else { Err(unknown()) }
+    }
+
+    fn add_conference(&mut self, user: &UserUri, info: &ConferenceInfo) -> Result<Step, Refused> {
+        let wanted = info.description.as_ref().and_then(|description| description.conference_id.as_deref());
+        let id = match wanted {
+            Some(text) => ConferenceId::parse(text)
+                .map_err(|_| refused(FailureReason::InvalidConferenceId, Diagnostic::ConferenceUriInvalid))?,
+            None => self.new_conference_id(),
+        };
+        let is_being_stored = self.stores.values().any(
+            |pending| matches!(&pending.change, StoreCommand::SaveConference { record, .. } if record.id == id),
+        );
+        if self.directory.conference(&id).is_some() || is_being_stored {
+            return Err(refused(FailureReason::ConferenceExists, Diagnostic::ConferenceUriInvalid));
+        }
+        let number = self.new_number().ok_or(refused(FailureReason::ServerBusy, Diagnostic::AuthorizationFailed))?;
+        self.save(user, id, Some(number), info)
+    }
+
+    fn modify_conference(&mut self, user: &UserUri, info: &ConferenceInfo) -> Result<Step, Refused> {
+        let id = info.description.as_ref().and_then(|description| description.conference_id.clone());
+        let keys = match id {
+            Some(id) => ConferenceKeys::ConferenceId(id),
+            None => ConferenceKeys::Entity(info.entity.clone()),
+        };
+        let record = self.own_conference(user, &keys)?;
+        let (id, number) = (record.id.clone(), record.number.clone());
+        self.save(user, id, number, info)
+    }
+
+    /// The schedule of a document as a record to be stored; it replaces the old one as a whole (c3p.md 2.4).
+    fn save(
+        &self,
+        user: &UserUri,
+        id: ConferenceId,
+        number: Option<ConferenceNumber>,
+        info: &ConferenceInfo,
+    ) -> Result<Step, Refused> {
+        let description = info.description.clone().unwrap_or_default();
+        let pin = match &description.passcode {
+            Some(passcode) => Some(
+                Pin::parse(passcode.expose())
+                    .map_err(|_| refused(FailureReason::InvalidPasscode, Diagnostic::AuthorizationFailed))?,
+            ),
+            None => None,
+        };
+        let expiry = match description.expiry_time.as_deref().map(parse_time) {
+            Some(None) => return Err(refused(FailureReason::InvalidExpiryTime, Diagnostic::NotParseable)),
+            Some(time) => time,
+            None => None,
+        };
+        let record = ConferenceRecord {
+            id,
+            number,
+            organizer: user.clone(),
+            organizer_name: self.directory.user(user).and_then(|account| account.display_name.clone()),
+            subject: description.subject,
+            access: description.admission_policy.unwrap_or(AccessType::Open),
+            pin,
+            invited: invited(info)?,
+            locked: info.conference_state.as_ref().and_then(|state| state.locked).unwrap_or(false),
+            attendees_may_dial_out: false,
+        };
+        Ok(Step::Store(StoreCommand::SaveConference { record: Box::new(record), expiry }))
+    }
+
+    /// What was to last does, or does not.
+    pub(crate) fn on_stored(&mut self, ticket: StoreTicket, done: bool) {
+        let Some(PendingStore { transaction, request, change }) = self.stores.remove(&ticket) else { return };
+        if !done {
+            let busy = refused(FailureReason::ServerInternalError, Diagnostic::AuthorizationFailed);
+            return self.refuse_factory_command(transaction, &request, busy);
+        }
+        let body = match change {
+            StoreCommand::SaveConference { record, .. } => {
+                let schedule = Box::new(self.schedule(&record));
+                self.directory.add_conference(*record);
+                match request.command {
+                    Command::ModifyConference(_) => ResponseBody::ModifyConference(Some(schedule)),
+                    _ => ResponseBody::AddConference(schedule),
+                }
+            }
+            StoreCommand::DeleteConference(id) => {
+                let control = ControlRequest::DeleteConference;
+                let command = self.command_of(Origin::Nobody);
+                self.focus(&id, focus::Input::Command { command, requester: Requester::Operator, request: control });
+                self.retire_conference(&id);
+                ResponseBody::DeleteConference(None)
+            }
+        };
+        self.note_command(&request, true);
+        self.respond(transaction, Response::new(200).with_body(C3P, success(&request, body)));
+    }
+
+    /// A scheduled conference as a document for its organizer.
+    fn schedule(&self, record: &ConferenceRecord) -> ConferenceInfo {
+        let focus = Self::focus_uri(record);
+        let mut info = ConferenceInfo::new(focus.to_string(), State::Full);
+        let mut description = describe(
+            &focus,
+            &focus::ConferenceDescription {
+                id: record.id.clone(),
+                number: record.number.clone(),
+                subject: record.subject.clone(),
+                organizer: record.organizer.clone(),
+                organizer_name: record.organizer_name.clone(),
+                access: record.access,
+            },
+        );
+        description.is_active = Some(self.conferences.get(&record.id).is_some());
+        description.last_update = Some(format_time(self.config.unix_start_ms, self.now));
+        info.description = Some(description);
+        info
+    }
+
+    /// Makes a conference that nobody scheduled and that goes with its last participant (RFC 4579 5.4).
+    pub(crate) fn make_ad_hoc_conference(&mut self, organizer: UserUri) -> Option<ConferenceId> {
+        let number = self.new_number()?;
+        let id = self.new_conference_id();
+        self.directory.add_conference(ConferenceRecord {
+            id: id.clone(),
+            number: Some(number),
+            organizer_name: self.directory.user(&organizer).and_then(|account| account.display_name.clone()),
+            organizer,
+            subject: None,
+            access: AccessType::Open,
+            pin: None,
+            invited: Vec::new(),
+            locked: false,
+            attendees_may_dial_out: false,
+        });
+        self.ad_hoc.insert(id.clone());
+        Some(id)
+    }
+
+    fn new_conference_id(&mut self) -> ConferenceId {
+        let text: String =
+            (0..ID_LENGTH).map(|_| char::from(ID_ALPHABET[self.random.random_range(0..ID_ALPHABET.len())])).collect();
+        ConferenceId::parse(&text).expect("12 letters and digits are a conference id")
+    }
+
+    fn new_number(&mut self) -> Option<ConferenceNumber> {
+        (0..NUMBER_DRAWS).find_map(|_| {
+            let number = ConferenceNumber::parse(&self.random.random_range(NUMBERS).to_string()).ok()?;
+            let is_being_stored = self.stores.values().any(|pending| {
+                matches!(&pending.change,
+                    StoreCommand::SaveConference { record, .. } if record.number.as_ref() == Some(&number))
+            });
+            let is_free = self.directory.conference_of_number(&number).is_none() && !is_being_stored;
+            is_free.then_some(number)
+        })
+    }
+
+    fn respond(&mut self, transaction: ServerTransactionId, response: Response) {
+        self.call(call::Input::RespondOther { transaction, response });
+    }
+}
+
+/// Methods this server has rules for.
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, SERVICE, SUBSCRIBE, NOTIFY, REFER, UPDATE, PRACK";
+
+fn invited(info: &ConferenceInfo) -> Result<Vec<(UserUri, Role)>, Refused> {
+    let users = info.users.iter().flat_map(|users| &users.users);
+    users
+        .map(|user| {
+            let uri = UserUri::parse(&user.entity)
+                .map_err(|_| refused(FailureReason::InvalidUserEntity, Diagnostic::TargetUserInvalid))?;
+            Ok((uri.address_of_record(), user.roles.first().copied().unwrap_or(Role::Attendee)))
+        })
+        .collect()
+}
+
+/// An `xs:dateTime` with a time zone, in milliseconds since 1970.
+fn parse_time(text: &str) -> Option<i64> {
+    let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
+}
+
+/// The wall-clock time of a timestamp as an `xs:dateTime` in UTC, to the second.
+fn format_time(unix_start_ms: i64, now: base::Timestamp) -> String {
+    let seconds = (unix_start_ms + i64::try_from(now.as_micros() / 1_000).unwrap_or(0)) / 1_000;
+    time::OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok())
+        .unwrap_or_default()
+}

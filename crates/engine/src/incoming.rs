@@ -1,0 +1,137 @@
+//! From INVITE to Focus: somebody calls a conference, or joins its Focus.
+
+use base::{ConferenceId, EndpointId, LegId, Termination, TerminationReason, UserUri};
+use call::Invitation;
+use focus::{FailureReason, JoinMedia, Outcome, Requester};
+
+use crate::leg::{Leg, LegKind, MediaLeg, MediaOrigin};
+use crate::target::Target;
+use crate::{Engine, Origin};
+
+/// `Retry-After` of a refusal for want of room, in seconds.
+const RETRY_AFTER_SECONDS: &str = "10";
+
+impl Engine {
+    /// A new INVITE: find out what it is for.
+    pub(crate) fn on_incoming(&mut self, leg: LegId, call: Box<Invitation>) {
+        let is_c3p = call.body.as_ref().is_some_and(|body| body.content_type.starts_with(crate::c3p_dialog::C3P));
+        match self.target(&call.request.uri) {
+            Target::Focus(conference) if is_c3p => self.join_focus(leg, &conference, &call),
+            _ if is_c3p => self.reject(leg, 404),
+            Target::Focus(conference) | Target::AudioVideo(conference) => self.join_media(leg, conference, call),
+            Target::ConferenceFactory => self.join_new_conference(leg, call),
+            Target::OtherMcu => self.reject(leg, 488),
+            Target::FocusFactory => self.reject(leg, 405),
+            Target::Unknown => self.reject(leg, 404),
+        }
+    }
+
+    fn join_media(&mut self, leg: LegId, conference: ConferenceId, call: Box<Invitation>) {
+        let Some(requester) = self.requester(&call) else { return self.challenge(leg) };
+        if self.legs.len() >= self.config.limits.legs || !self.activate(&conference) {
+            return self.refuse_for_want_of_room(leg);
+        }
+        let display_name = call.from.display_name.clone();
+        let peer = match &requester {
+            Requester::Authenticated(user) | Requester::Unauthenticated(user) => user.clone(),
+            Requester::Participant(_) | Requester::Operator => return self.reject(leg, 403),
+        };
+        let media = MediaLeg::new(MediaOrigin::Incoming(Some(call)));
+        let mut entry = Leg::new(conference.clone(), peer, LegKind::Media(Box::new(media)), self.now);
+        entry.sip = Some(leg);
+        self.legs.insert(leg, entry);
+        let command = self.command_of(Origin::MediaJoin { leg });
+        let endpoint: Option<EndpointId> = None;
+        self.focus(
+            &conference,
+            focus::Input::JoinMedia(JoinMedia { command, leg, requester, endpoint, display_name, pin: None }),
+        );
+    }
+
+    /// RFC 4579 5.4: calling the factory makes a conference and joins it.
+    fn join_new_conference(&mut self, leg: LegId, call: Box<Invitation>) {
+        let Some(user) = call.user.clone() else { return self.challenge(leg) };
+        match self.make_ad_hoc_conference(user) {
+            Some(conference) => self.join_media(leg, conference, call),
+            None => self.refuse_for_want_of_room(leg),
+        }
+    }
+
+    /// Who calls, as far as the edge has proven it; `None` when he claims to be one of our users and must prove it.
+    pub(crate) fn requester(&self, call: &Invitation) -> Option<Requester> {
+        if let Some(user) = &call.user {
+            return Some(Requester::Authenticated(user.clone()));
+        }
+        let claimed = UserUri::parse(&call.from.uri.to_string()).ok()?.address_of_record();
+        let claims_account = self.config.is_own_host(&call.from.uri.host)
+            && self.config.own_user(claimed.user_part()).is_some_and(|user| self.directory.user(&user).is_some());
+        (!claims_account).then_some(Requester::Unauthenticated(claimed))
+    }
+
+    /// What the Focus said to somebody who calls.
+    pub(crate) fn on_media_join_outcome(&mut self, leg: LegId, outcome: Outcome) {
+        match outcome {
+            Outcome::Joined { .. } => self.admit(leg),
+            Outcome::NeedPin { .. } => self.ask_for_pin(leg),
+            Outcome::Failure(failure) => self.refuse_join(leg, failure.reason),
+            Outcome::Pending | Outcome::Done | Outcome::Conference(_) => {}
+        }
+    }
+
+    fn admit(&mut self, leg: LegId) {
+        let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
+        if media.pin_entry.take().is_some() {
+            self.mcu(mcu_api::McuCommand::SetInMix { leg, in_mix: true });
+        } else if !media.in_mcu {
+            self.reserve(leg);
+        }
+    }
+
+    fn ask_for_pin(&mut self, leg: LegId) {
+        let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
+        media.pin_entry.get_or_insert_default();
+        if !media.in_mcu {
+            self.reserve(leg);
+        }
+    }
+
+    fn refuse_join(&mut self, leg: LegId, reason: FailureReason) {
+        let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
+        if media.in_mcu {
+            // He was answered and asked for a PIN; the Focus hangs him up.
+            return;
+        }
+        let could_authenticate = match &media.origin {
+            MediaOrigin::Incoming(Some(call)) => call.user.is_none(),
+            _ => false,
+        };
+        if could_authenticate && reason == FailureReason::AnonymousUsersNotAllowed {
+            self.challenge(leg);
+        } else {
+            let headers = retry_after(reason);
+            let status = crate::translate::refusal_status(reason);
+            self.call(call::Input::Reject { leg, status, headers, body: None });
+        }
+        self.drop_leg(leg, Termination::failed(TerminationReason::Forbidden));
+    }
+
+    pub(crate) fn reject(&mut self, leg: LegId, status: u16) {
+        self.call(call::Input::Reject { leg, status, headers: Vec::new(), body: None });
+    }
+
+    pub(crate) fn challenge(&mut self, leg: LegId) {
+        self.call(call::Input::Challenge { leg });
+    }
+
+    pub(crate) fn refuse_for_want_of_room(&mut self, leg: LegId) {
+        let headers = vec![("Retry-After".to_owned(), RETRY_AFTER_SECONDS.to_owned())];
+        self.call(call::Input::Reject { leg, status: 503, headers, body: None });
+    }
+}
+
+fn retry_after(reason: FailureReason) -> call::ExtraHeaders {
+    match reason {
+        FailureReason::ServerBusy => vec![("Retry-After".to_owned(), RETRY_AFTER_SECONDS.to_owned())],
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,132 @@
+//! One leg of a conference as the engine sees it: where it stands between the SIP side and the media side.
+
+use base::{ConferenceId, LegId, OfferId, Termination, Timestamp, UserUri};
+use call::Invitation;
+use mcu_api::LegStatistics;
+use routing::TrunkChoice;
+use sdp::{LocalMedia, PendingOffer, Session};
+
+/// One leg: a Focus dialog, or a call with audio.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    /// The conference it belongs to.
+    pub(crate) conference: ConferenceId,
+    /// The SIP leg; `None` while nobody has answered a dial-out.
+    pub(crate) sip: Option<LegId>,
+    /// What it carries.
+    pub(crate) kind: LegKind,
+    /// When it was announced or asked for.
+    pub(crate) since: Timestamp,
+    /// When it was connected.
+    pub(crate) connected: Option<Timestamp>,
+    /// How it ended, once it did.
+    pub(crate) ended: Option<(Timestamp, Termination)>,
+    /// Who is at the other end.
+    pub(crate) peer: UserUri,
+}
+
+/// What a leg carries.
+#[derive(Debug)]
+pub(crate) enum LegKind {
+    /// C3P commands.
+    FocusDialog,
+    /// Audio.
+    Media(Box<MediaLeg>),
+}
+
+/// The audio side of a leg.
+#[derive(Debug)]
+pub(crate) struct MediaLeg {
+    /// How it came about.
+    pub(crate) origin: MediaOrigin,
+    /// Our addresses and keys, once the MCU has leased ports.
+    pub(crate) local: Option<LocalMedia>,
+    /// Our offer that waits for its answer.
+    pub(crate) pending: Option<PendingOffer>,
+    /// What was agreed.
+    pub(crate) session: Option<Session>,
+    /// Whether the MCU knows the leg, and so owes a final event.
+    pub(crate) in_mcu: bool,
+    /// The peer has put it on hold.
+    pub(crate) held: bool,
+    /// Digits of a PIN so far, while the Focus waits for one.
+    pub(crate) pin_entry: Option<String>,
+    /// Final figures, once the MCU has given them.
+    pub(crate) statistics: LegStatistics,
+}
+
+/// How an audio leg came about.
+#[derive(Debug)]
+pub(crate) enum MediaOrigin {
+    /// Somebody called; the invitation is kept until it is answered.
+    Incoming(Option<Box<Invitation>>),
+    /// The conference calls somebody.
+    Outgoing(DialOut),
+}
+
+/// A dial-out on its way.
+#[derive(Debug)]
+pub(crate) struct DialOut {
+    /// Whom to call, as the Focus named him.
+    pub(crate) target: UserUri,
+    /// How he is shown.
+    pub(crate) display_name: Option<String>,
+    /// Who asked.
+    pub(crate) requested_by: Option<UserUri>,
+    /// Where the call goes.
+    pub(crate) destination: Destination,
+    /// The offer under way.
+    pub(crate) offer: Option<OfferId>,
+    /// It rings; early media or a ringing phone forbids another trunk.
+    pub(crate) alerting: bool,
+}
+
+/// Where a dial-out goes.
+#[derive(Debug)]
+pub(crate) enum Destination {
+    /// Every device of a user of this server.
+    Devices(UserUri),
+    /// The telephone network, by these trunks in order.
+    Trunks { number: base::Pii, left: Vec<TrunkChoice> },
+    /// A user of another server.
+    External,
+}
+
+impl Leg {
+    /// A new leg.
+    pub(crate) fn new(conference: ConferenceId, peer: UserUri, kind: LegKind, since: Timestamp) -> Self {
+        Self { conference, sip: None, kind, since, connected: None, ended: None, peer }
+    }
+
+    /// The audio side, if it has one.
+    pub(crate) fn media(&mut self) -> Option<&mut MediaLeg> {
+        match &mut self.kind {
+            LegKind::Media(media) => Some(media),
+            LegKind::FocusDialog => None,
+        }
+    }
+}
+
+impl MediaLeg {
+    /// An audio leg that has nothing yet.
+    pub(crate) fn new(origin: MediaOrigin) -> Self {
+        Self {
+            origin,
+            local: None,
+            pending: None,
+            session: None,
+            in_mcu: false,
+            held: false,
+            pin_entry: None,
+            statistics: LegStatistics::default(),
+        }
+    }
+
+    /// The dial-out, if it is one.
+    pub(crate) fn dial_out(&mut self) -> Option<&mut DialOut> {
+        match &mut self.origin {
+            MediaOrigin::Outgoing(dial_out) => Some(dial_out),
+            MediaOrigin::Incoming(_) => None,
+        }
+    }
+}

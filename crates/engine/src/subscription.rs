@@ -1,0 +1,110 @@
+//! Roster subscriptions: SUBSCRIBE to the Focus, its documents to NOTIFY (RFC 4575, RFC 6665).
+
+use std::sync::Arc;
+
+use base::{ConferenceId, Duration, LegId, SubscriptionId, UserUri};
+use call::{Body, NotifyState};
+use focus::{Requester, RosterDocument, SubscriptionEnd};
+use sip_api::Request;
+
+use crate::Engine;
+use crate::roster_document::conference_info;
+use crate::target::Target;
+
+/// The event package of rosters.
+const EVENT: &str = "conference";
+
+/// The media type of rosters.
+const CONFERENCE_INFO: &str = "application/conference-info+xml";
+
+/// The last document made, so that a thousand subscribers cost one rendering.
+#[derive(Debug)]
+pub(crate) struct Rendered {
+    document: Arc<RosterDocument>,
+    prepared: c3p::conference_info::PreparedInfo,
+}
+
+impl Engine {
+    /// Somebody wants to be told of changes.
+    pub(crate) fn on_subscribed(
+        &mut self,
+        subscription: SubscriptionId,
+        leg: Option<LegId>,
+        event: &str,
+        request: &Request,
+        user: Option<UserUri>,
+        expires: Duration,
+    ) {
+        if !event.eq_ignore_ascii_case(EVENT) {
+            return self.reject_subscription(subscription, 489, vec![("Allow-Events".to_owned(), EVENT.to_owned())]);
+        }
+        let in_dialog = leg.map(|leg| self.conference_leg(leg)).filter(|leg| self.legs.contains_key(leg));
+        let (conference, requester) = match (in_dialog, self.target(&request.uri), user) {
+            (Some(leg), ..) => (self.legs[&leg].conference.clone(), Requester::Participant(leg)),
+            (None, Target::Focus(conference) | Target::AudioVideo(conference), Some(user)) => {
+                (conference, Requester::Authenticated(user))
+            }
+            (None, Target::Focus(_) | Target::AudioVideo(_), None) => {
+                return self.call(call::Input::ChallengeSubscription { subscription });
+            }
+            (None, ..) => return self.reject_subscription(subscription, 404, Vec::new()),
+        };
+        if self.conferences.get(&conference).is_none() {
+            // Only those who are in may watch, and nobody is in a conference that is not active (c3p.md 3.1).
+            return self.reject_subscription(subscription, 403, Vec::new());
+        }
+        self.subscriptions.insert(subscription, conference.clone());
+        self.call(call::Input::AcceptSubscription { subscription, expires });
+        self.focus(&conference, focus::Input::Subscribe { subscription, requester });
+    }
+
+    fn reject_subscription(&mut self, subscription: SubscriptionId, status: u16, headers: call::ExtraHeaders) {
+        self.call(call::Input::RejectSubscription { subscription, status, headers });
+    }
+
+    /// The full state is due again.
+    pub(crate) fn on_subscription_refreshed(&mut self, subscription: SubscriptionId) {
+        if let Some(conference) = self.subscriptions.get(&subscription).cloned() {
+            self.focus(&conference, focus::Input::Subscribe { subscription, requester: Requester::Operator });
+        }
+    }
+
+    /// The subscriber has gone.
+    pub(crate) fn on_subscription_ended(&mut self, subscription: SubscriptionId) {
+        if let Some(conference) = self.subscriptions.remove(&subscription) {
+            self.focus(&conference, focus::Input::Unsubscribe { subscription });
+        }
+    }
+
+    /// A document for one subscriber.
+    pub(crate) fn notify(
+        &mut self,
+        conference: &ConferenceId,
+        subscription: SubscriptionId,
+        version: u32,
+        document: &Arc<RosterDocument>,
+    ) {
+        let is_rendered = self.rendered.as_ref().is_some_and(|last| Arc::ptr_eq(&last.document, document));
+        if !is_rendered {
+            let Some(record) = self.directory.conference(conference) else { return };
+            let prepared = conference_info(&Self::focus_uri(record), document).prepare();
+            self.rendered = Some(Rendered { document: Arc::clone(document), prepared });
+        }
+        let Some(Rendered { prepared, .. }) = &self.rendered else { return };
+        let body = Body::new(CONFERENCE_INFO, prepared.with_version(version));
+        self.call(call::Input::Notify { subscription, body: Some(body), state: NotifyState::Active });
+    }
+
+    /// The Focus ends a subscription.
+    pub(crate) fn end_subscription(&mut self, subscription: SubscriptionId, reason: SubscriptionEnd) {
+        // RFC 6665 4.1.3: `noresource` ends it for good, `rejected` says that the subscriber may not.
+        let reason = match reason {
+            SubscriptionEnd::Forbidden => "rejected",
+            SubscriptionEnd::LimitReached => "giveup",
+            SubscriptionEnd::Left | SubscriptionEnd::ConferenceEnded => "noresource",
+        };
+        self.subscriptions.remove(&subscription);
+        let state = NotifyState::Terminated(reason.to_owned());
+        self.call(call::Input::Notify { subscription, body: None, state });
+    }
+}

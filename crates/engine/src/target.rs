@@ -1,0 +1,109 @@
+//! What a Request-URI of this server means.
+
+use base::{ConferenceId, ConferenceNumber};
+use c3p::{ConferenceUri, FocusUri, McuType};
+use focus::{ConferenceRecord, EndReason, Focus};
+use mcu_api::McuCommand;
+use sip_api::{CONTACT_PLACEHOLDER, SipUri};
+
+use crate::Engine;
+use crate::event::EngineEvent;
+
+/// What a Request-URI means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A conference, by its Focus URI or its number.
+    Focus(ConferenceId),
+    /// The audio MCU of a conference.
+    AudioVideo(ConferenceId),
+    /// An MCU this server does not have.
+    OtherMcu,
+    /// The Focus Factory of a user.
+    FocusFactory,
+    /// The factory URI of plain phones (RFC 4579 5.4).
+    ConferenceFactory,
+    /// Nothing here.
+    Unknown,
+}
+
+impl Engine {
+    /// What a Request-URI means.
+    pub(crate) fn target(&self, uri: &SipUri) -> Target {
+        if !self.config.is_own_host(&uri.host) {
+            return Target::Unknown;
+        }
+        if let Ok(conference_uri) = ConferenceUri::parse(&uri.to_string()) {
+            return self.service_target(&conference_uri);
+        }
+        let Some(user) = &uri.user else { return Target::Unknown };
+        if user.eq_ignore_ascii_case(&self.config.factory_user) {
+            return Target::ConferenceFactory;
+        }
+        let by_number = ConferenceNumber::parse(user).ok();
+        let conference = by_number.and_then(|number| self.directory.conference_of_number(&number).cloned());
+        let by_id = || ConferenceId::parse(user).ok().filter(|id| self.directory.conference(id).is_some());
+        conference.or_else(by_id).map_or(Target::Unknown, Target::Focus)
+    }
+
+    fn service_target(&self, uri: &ConferenceUri) -> Target {
+        match uri {
+            ConferenceUri::Factory { .. } => Target::FocusFactory,
+            ConferenceUri::Focus(focus) if self.is_conference_of(focus) => Target::Focus(focus.conference_id.clone()),
+            ConferenceUri::Mcu(focus, McuType::AudioVideo) if self.is_conference_of(focus) => {
+                Target::AudioVideo(focus.conference_id.clone())
+            }
+            ConferenceUri::Mcu(..) => Target::OtherMcu,
+            ConferenceUri::Focus(_) => Target::Unknown,
+        }
+    }
+
+    /// A Focus URI names the organizer and the id; both must be right.
+    fn is_conference_of(&self, uri: &FocusUri) -> bool {
+        self.directory.conference(&uri.conference_id).is_some_and(|record| record.organizer == uri.organizer)
+    }
+
+    /// Makes sure a scheduled conference is active; `false` when the server holds as many as it may.
+    pub(crate) fn activate(&mut self, conference: &ConferenceId) -> bool {
+        if self.conferences.get(conference).is_some() {
+            return true;
+        }
+        let Some(record) = self.directory.conference(conference).cloned() else { return false };
+        if self.conferences.len() >= self.config.limits.conferences {
+            return false;
+        }
+        self.mcu(McuCommand::CreateConference { conference: conference.clone(), media: self.config.media });
+        let focus = Focus::new(self.now, record, self.config.focus.clone());
+        self.conferences.insert(conference.clone(), focus);
+        self.event(EngineEvent::ConferenceStarted { conference: conference.clone() });
+        true
+    }
+
+    /// A conference is over: its data plane goes; its record stays until it expires.
+    pub(crate) fn deactivate(&mut self, conference: &ConferenceId, reason: EndReason) {
+        self.conferences.remove(conference);
+        self.mcu(McuCommand::EndConference { conference: conference.clone() });
+        self.event(EngineEvent::ConferenceEnded { conference: conference.clone(), reason });
+        if self.ad_hoc.remove(conference) || self.retired.remove(conference) {
+            self.directory.remove_conference(conference);
+        }
+    }
+
+    /// A record was deleted: it goes as soon as the conference it belongs to is over.
+    pub(crate) fn retire_conference(&mut self, conference: &ConferenceId) {
+        if self.conferences.get(conference).is_some() {
+            self.retired.insert(conference.clone());
+        } else {
+            self.directory.remove_conference(conference);
+        }
+    }
+
+    /// The Contact of a conference: routable, and marked as a focus (RFC 4579 5.2).
+    pub(crate) fn conference_contact(&self, conference: &ConferenceId) -> String {
+        format!("<sip:{conference}@{CONTACT_PLACEHOLDER}>;isfocus")
+    }
+
+    /// The Focus URI of a conference.
+    pub(crate) fn focus_uri(record: &ConferenceRecord) -> FocusUri {
+        FocusUri::new(&record.organizer, record.id.clone())
+    }
+}

@@ -1,0 +1,59 @@
+//! One machine's words for another's: tables without policy.
+
+use base::TerminationReason;
+use focus::FailureReason;
+
+/// A media filter, from the Focus to the MCU.
+pub(crate) const fn media_filter(filter: focus::MediaFilter) -> mcu_api::MediaFilter {
+    match filter {
+        focus::MediaFilter::Unblock => mcu_api::MediaFilter::Unblock,
+        focus::MediaFilter::Block => mcu_api::MediaFilter::Block,
+    }
+}
+
+/// A prompt, from the Focus to the MCU.
+pub(crate) const fn prompt(prompt: focus::Prompt) -> mcu_api::Prompt {
+    match prompt {
+        focus::Prompt::EnterPin => mcu_api::Prompt::EnterPin,
+        focus::Prompt::WrongPin => mcu_api::Prompt::WrongPin,
+        focus::Prompt::Muted => mcu_api::Prompt::Muted,
+        focus::Prompt::Unmuted => mcu_api::Prompt::Unmuted,
+        focus::Prompt::Ending => mcu_api::Prompt::Ending,
+    }
+}
+
+/// The SIP status that refuses a join.
+pub(crate) const fn refusal_status(reason: FailureReason) -> u16 {
+    match reason {
+        FailureReason::Forbidden
+        | FailureReason::AnonymousUsersNotAllowed
+        | FailureReason::InvalidPasscode
+        | FailureReason::ConferenceLocked
+        | FailureReason::InvalidRole => 403,
+        FailureReason::InvalidUserEntity
+        | FailureReason::UserDoesNotExist
+        | FailureReason::EndpointDoesNotExist
+        | FailureReason::MediaDoesNotExist => 404,
+        FailureReason::MaximumMeetingSizeExceeded => 486,
+        FailureReason::MediaNotSupported => 488,
+        FailureReason::Timeout => 408,
+        FailureReason::RequestCancelled => 487,
+        FailureReason::ServerBusy => 503,
+        FailureReason::ServerInternalError | FailureReason::OtherFailure => 500,
+    }
+}
+
+/// The `Reason` header of a BYE or CANCEL (RFC 3326), for endings the peer should know of.
+pub(crate) fn reason_header(reason: TerminationReason) -> Vec<String> {
+    let text = match reason {
+        TerminationReason::Booted => "SIP;cause=403;text=\"Removed from the conference\"",
+        TerminationReason::ConferenceEnded => "SIP;cause=200;text=\"Conference ended\"",
+        TerminationReason::AnsweredElsewhere | TerminationReason::Replaced => {
+            "SIP;cause=200;text=\"Call completed elsewhere\""
+        }
+        TerminationReason::SessionExpired | TerminationReason::MediaTimeout => "SIP;cause=408;text=\"No media\"",
+        TerminationReason::ServerStopping => "SIP;cause=503;text=\"Server stopping\"",
+        _ => return Vec::new(),
+    };
+    vec![text.to_owned()]
+}
