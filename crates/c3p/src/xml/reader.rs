@@ -138,9 +138,6 @@ impl<'t> Builder<'t> {
                 return Err(Refusal::Limit(Limit::Attributes));
             }
             let attribute = attribute.map_err(|_| "a malformed or repeated attribute")?;
-            if attribute.value.len() > VALUE_MAX {
-                return Err(Refusal::Limit(Limit::Value));
-            }
             if let Some(declaration) = attribute.key.as_namespace_binding() {
                 check_declaration(&declaration, &attribute.value)?;
                 continue;
@@ -149,11 +146,12 @@ impl<'t> Builder<'t> {
                 return Err(Refusal::Limit(Limit::Count));
             }
             let (resolved, local) = self.reader.resolver().resolve_attribute(attribute.key);
-            let attribute = Attribute {
-                namespace: namespace_of(&resolved)?,
-                local: local.into_inner().into(),
-                value: attribute_value(&attribute.value)?,
-            };
+            let value = attribute_value(&attribute.value)?;
+            if value.len() > VALUE_MAX {
+                return Err(Refusal::Limit(Limit::Value));
+            }
+            let namespace = namespace_of(&resolved)?;
+            let attribute = Attribute { namespace, local: local.into_inner().into(), value };
             let twin = self.document.attributes[begin..].iter().any(|other| {
                 attribute.namespace != Namespace::Foreign
                     && other.namespace == attribute.namespace
@@ -260,6 +258,9 @@ fn namespace_of(resolved: &ResolveResult<'_>) -> Result<Namespace, Refusal> {
 /// The library takes a declared namespace as it stands. A reference in it would thus name another namespace to us than
 /// to others, so none is allowed; neither is `xmlns:p=""` (Namespaces in XML 1.0, section 2.2).
 fn check_declaration(declaration: &PrefixDeclaration<'_>, uri: &str) -> Result<(), Refusal> {
+    if uri.len() > VALUE_MAX {
+        return Err(Refusal::Limit(Limit::Value));
+    }
     if uri.contains(['&', '<']) {
         return Err("a reference in a namespace declaration".into());
     }
