@@ -9,8 +9,6 @@ pub struct CallConfig {
     pub domain: String,
     /// User part of our default Contact; the edge puts in the host ([`sip_api::CONTACT_PLACEHOLDER`]).
     pub contact_user: String,
-    /// Value of User-Agent and Server.
-    pub user_agent: String,
     /// Session interval we ask for and grant (RFC 4028), in whole seconds; 90 s at least.
     pub session_expires: Duration,
     /// Smallest session interval we accept, in whole seconds; 90 s at least (RFC 4028 5).
@@ -46,7 +44,6 @@ impl Default for CallConfig {
         Self {
             domain: "convoke.invalid".to_owned(),
             contact_user: "convoke".to_owned(),
-            user_agent: "Convoke".to_owned(),
             session_expires: Duration::from_secs(1800),
             min_se: Duration::from_secs(90),
             timer_c: Duration::from_secs(180),

@@ -1,0 +1,113 @@
+//! What every message of ours has in common: the methods and extensions we know, and the guard on headers from above.
+
+use sip_api::{Headers, Method, Request};
+
+use crate::input::{Body, ExtraHeaders};
+
+/// The methods a peer may use in our dialogs.
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE";
+
+/// The extensions we support.
+pub(crate) const SUPPORTED: &str = "timer, 100rel";
+
+/// Adds headers from above, except those that belong to the dialog, the edge or the body.
+pub(crate) fn push_extra(headers: &mut Headers, extra: &ExtraHeaders) {
+    const OURS: [&str; 12] = [
+        "Via",
+        "From",
+        "To",
+        "Call-ID",
+        "CSeq",
+        "Route",
+        "Record-Route",
+        "Contact",
+        "Content-Length",
+        "Content-Type",
+        "Session-Expires",
+        "RSeq",
+    ];
+    for (name, value) in extra {
+        if !OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+            headers.push(name, value.clone());
+        }
+    }
+}
+
+/// The Contact among headers from above.
+pub(crate) fn contact_among(extra: &ExtraHeaders) -> Option<&str> {
+    extra.iter().find(|(name, _)| name.eq_ignore_ascii_case("Contact")).map(|(_, value)| value.as_str())
+}
+
+/// Adds Allow and Supported, as an INVITE and its 2xx carry them.
+pub(crate) fn push_abilities(headers: &mut Headers) {
+    headers.push("Allow", ALLOW);
+    headers.push("Supported", SUPPORTED);
+}
+
+/// Adds one `Reason` for each value (RFC 3326).
+pub(crate) fn push_reasons(headers: &mut Headers, reasons: &[String]) {
+    for reason in reasons {
+        headers.push("Reason", reason.clone());
+    }
+}
+
+/// Whether the sender of a message allows this method.
+pub(crate) fn allows(headers: &Headers, method: &Method) -> bool {
+    headers.has_token("Allow", method.as_str())
+}
+
+/// The extensions a request requires and we lack, as a value of `Unsupported` (RFC 3261 8.2.2.3).
+pub(crate) fn unsupported(request: &Request) -> Option<String> {
+    let required = request.headers.values("Require");
+    let lacking: Vec<&str> = required
+        .into_iter()
+        .filter(|wanted| !SUPPORTED.split(", ").any(|known| known.eq_ignore_ascii_case(wanted)))
+        .collect();
+    (!lacking.is_empty()).then(|| lacking.join(", "))
+}
+
+/// A message with a body, if there is one.
+pub(crate) trait WithBody: Sized {
+    /// Puts a body in.
+    #[must_use]
+    fn with(self, body: Option<&Body>) -> Self;
+}
+
+impl WithBody for Request {
+    fn with(self, body: Option<&Body>) -> Self {
+        match body {
+            Some(body) => self.with_body(&body.content_type, body.bytes.clone()),
+            None => self,
+        }
+    }
+}
+
+impl WithBody for sip_api::Response {
+    fn with(self, body: Option<&Body>) -> Self {
+        match body {
+            Some(body) => self.with_body(&body.content_type, body.bytes.clone()),
+            None => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_api::SipUri;
+
+    #[test]
+    fn headers_of_the_dialog_cannot_be_replaced_from_above() {
+        let extra = vec![("cseq".to_owned(), "1 BYE".to_owned()), ("Alert-Info".to_owned(), "<urn:x>".to_owned())];
+        let mut headers = Headers::new();
+        push_extra(&mut headers, &extra);
+        assert_eq!(headers.iter().collect::<Vec<_>>(), [("Alert-Info", "<urn:x>")]);
+    }
+
+    #[test]
+    fn unknown_extensions_are_named() {
+        let mut request = Request::new(Method::Invite, SipUri::sip(None, "x", None));
+        request.headers.push("Require", "timer, Replaces, 100REL");
+        assert_eq!(unsupported(&request).as_deref(), Some("Replaces"));
+    }
+}

@@ -1,0 +1,414 @@
+//! Dialled legs: the INVITE, its early dialogs, its one answer, and every way it comes to nothing.
+
+use base::{LegId, OfferId, Termination, TerminationReason};
+use sip_api::{
+    CONTACT_PLACEHOLDER, ClientFailure, ClientTransactionId, Flow, Headers, Method, NameAddr, Request, Response,
+    SipCommand,
+};
+
+use crate::dialog::Dialog;
+use crate::dialogs::DialogId;
+use crate::ending::{ELSEWHERE, refusal, silence};
+use crate::input::{Body, Dial, Target};
+use crate::leg::{Early, Ending, Exchange, LegState};
+use crate::message::{WithBody, allows, contact_among, push_abilities, push_extra, push_reasons};
+use crate::offer_set::Verdict;
+use crate::output::Output;
+use crate::reliable::ReliableReceiver;
+use crate::session_timer;
+use crate::timer::{T1_64, Timer};
+use crate::transaction::{ClientTransaction, Failure, Purpose};
+use crate::{Calls, Cx};
+
+/// PRACKs of one leg under way at once; a callee who needs more is not answered.
+const PRACKS: usize = 16;
+
+impl Calls {
+    /// Sends the INVITE of a leg whose turn has come.
+    pub(crate) fn start_leg(&mut self, cx: &mut Cx<'_>, id: LegId, offer: OfferId) {
+        let Some(set) = self.offers.get(&offer) else { return };
+        let Some(outgoing) = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()) else { return };
+        let target = outgoing.target.clone();
+        let request = self.first_invite(cx, &set.dial, &target);
+        let (body, silence_limit) = (set.dial.body.clone(), set.dial.silence_limit);
+        let transaction = self.send(Purpose::Invite(id), None, request, target.flow);
+        if let Some(limit) = silence_limit {
+            self.timers.set(Timer::Silence(id), cx.now + limit);
+        }
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        leg.state = LegState::Calling;
+        leg.session.local = Some(body);
+        if let Some(outgoing) = leg.outgoing() {
+            outgoing.transaction = Some(transaction);
+        }
+    }
+
+    fn first_invite(&self, cx: &mut Cx<'_>, dial: &Dial, target: &Target) -> Request {
+        let mut request = Request::new(Method::Invite, target.uri.clone());
+        let headers = &mut request.headers;
+        for route in &target.route {
+            headers.push("Route", route.to_string());
+        }
+        headers.push("From", dial.from.clone().with_tag(&cx.token()).to_string());
+        headers.push("To", untagged(&dial.to).to_string());
+        headers.push("Call-ID", format!("{}{}@{}", cx.token(), cx.token(), self.config.domain));
+        headers.push("CSeq", "1 INVITE");
+        let contact = contact_among(&target.headers).or_else(|| contact_among(&dial.headers));
+        headers.push("Contact", contact.map_or_else(|| self.default_contact(), str::to_owned));
+        push_abilities(headers);
+        session_timer::write_request(headers, self.policy, None);
+        push_extra(headers, &dial.headers);
+        push_extra(headers, &target.headers);
+        request.with(Some(&dial.body))
+    }
+
+    /// Our Contact when above names none.
+    pub(crate) fn default_contact(&self) -> String {
+        format!("<sip:{}@{CONTACT_PLACEHOLDER}>", self.config.contact_user)
+    }
+
+    /// Whether an answer of this leg would still be welcome.
+    pub(crate) fn can_still_win(&self, id: LegId) -> bool {
+        self.legs.get(&id).is_some_and(|leg| matches!(leg.state, LegState::Calling | LegState::Ringing))
+    }
+
+    /// 100 to 199.
+    pub(crate) fn on_provisional(
+        &mut self,
+        cx: &mut Cx<'_>,
+        transaction: ClientTransactionId,
+        id: LegId,
+        response: &Response,
+        flow: Flow,
+    ) {
+        self.timers.clear(Timer::Silence(id));
+        let Some(outgoing) = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()) else { return self.ignore() };
+        if outgoing.transaction != Some(transaction) {
+            return self.ignore();
+        }
+        outgoing.heard = true;
+        if response.status == 100 {
+            return;
+        }
+        let early = self.early_dialog(transaction, id, response, flow);
+        if response.status == 199 {
+            if let Some(dialog) = early {
+                self.close_early_dialog(id, dialog);
+            }
+            return;
+        }
+        let reliable = early.is_some_and(|dialog| self.prack(id, dialog, response));
+        if self.can_still_win(id) {
+            self.on_progress(cx, id, early, response, reliable);
+        }
+    }
+
+    fn on_progress(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: LegId,
+        early: Option<DialogId>,
+        response: &Response,
+        reliable: bool,
+    ) {
+        let body = Body::of(&response.headers, &response.body);
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        leg.state = LegState::Ringing;
+        if reliable && body.is_some() {
+            leg.session.exchange = Exchange::Stable;
+        }
+        let Some(outgoing) = leg.outgoing() else { return };
+        if let Some(early) = outgoing.early.iter_mut().find(|known| Some(known.dialog) == early)
+            && reliable
+            && body.is_some()
+        {
+            early.answer.clone_from(&body);
+        }
+        let (offer, early_dialogs) = (outgoing.offer, outgoing.early.len());
+        let refused = response.status == 181 && self.offers.get(&offer).is_some_and(|set| set.dial.refuse_forwarding);
+        if refused {
+            let termination = Termination::failed(TerminationReason::InvalidTarget);
+            return self.give_up(cx, id, Ending { termination, reason: vec![ELSEWHERE.to_owned()] });
+        }
+        self.push(Output::Ringing { offer, leg: id, status: response.status, body, early_dialogs });
+    }
+
+    /// The early dialog of a provisional response; made when its tag is new.
+    fn early_dialog(
+        &mut self,
+        transaction: ClientTransactionId,
+        id: LegId,
+        response: &Response,
+        flow: Flow,
+    ) -> Option<DialogId> {
+        let tag = response.to_tag()?;
+        let transaction = self.clients.get(&transaction)?;
+        let outgoing = self.legs.get_mut(&id)?.outgoing()?;
+        if let Some(known) = outgoing.early.iter().find(|early| early.tag == tag) {
+            return Some(known.dialog);
+        }
+        if outgoing.early.len() >= self.config.early_dialogs_per_leg {
+            return None;
+        }
+        let dialog = Dialog::from_response(&transaction.request, response, flow, transaction.flow);
+        let dialog = self.dialogs.insert(dialog, None, Some(id));
+        outgoing.early.push(Early { dialog, tag, reliable: ReliableReceiver::default(), answer: None });
+        Some(dialog)
+    }
+
+    /// 199, or the callee's BYE: that early dialog is over, the others are not (RFC 6228).
+    pub(crate) fn close_early_dialog(&mut self, id: LegId, dialog: DialogId) {
+        if let Some(outgoing) = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()) {
+            outgoing.early.retain(|early| early.dialog != dialog);
+        }
+        self.drop_dialog(dialog);
+    }
+
+    fn drop_dialog(&mut self, dialog: DialogId) {
+        if let Some(entry) = self.dialogs.get_mut(dialog) {
+            entry.leg = None;
+        }
+        self.dialogs.release(dialog);
+    }
+
+    /// Acknowledges a reliable provisional response in its own early dialog (RFC 3262 4); true if it was reliable.
+    fn prack(&mut self, id: LegId, dialog: DialogId, response: &Response) -> bool {
+        let Some(outgoing) = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()) else { return false };
+        let Some(early) = outgoing.early.iter_mut().find(|early| early.dialog == dialog) else { return false };
+        if outgoing.pracks >= PRACKS {
+            return false;
+        }
+        let Some(rseq) = early.reliable.accept(&response.headers) else { return false };
+        outgoing.pracks += 1;
+        let invite = outgoing.transaction.and_then(|transaction| self.clients.get(&transaction));
+        let cseq = invite.and_then(|invite| invite.request.cseq()).unwrap_or(1);
+        if let Some(entry) = self.dialogs.get_mut(dialog) {
+            entry.dialog.refresh_target(&response.headers);
+        }
+        self.send_in_dialog(Purpose::Prack(id), dialog, Method::Prack, |mut prack| {
+            prack.headers.push("RAck", format!("{rseq} {cseq} INVITE"));
+            prack
+        });
+        true
+    }
+
+    /// A PRACK has its final response; whatever it says, the INVITE decides.
+    pub(crate) fn on_prack_answer(&mut self, id: LegId) {
+        if let Some(outgoing) = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()) {
+            outgoing.pracks = outgoing.pracks.saturating_sub(1);
+        }
+    }
+
+    /// A 2xx: the winner, a retransmission, a fork, or one that comes too late. Each gets its ACK (RFC 3261 13.2.2.4).
+    pub(crate) fn on_answer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        transaction: ClientTransactionId,
+        id: LegId,
+        response: &Response,
+        flow: Flow,
+    ) {
+        let tag = response.to_tag().unwrap_or_default();
+        if self.acknowledge_again(transaction, &tag) {
+            return;
+        }
+        if self.can_still_win(id) {
+            return self.win(cx, transaction, id, response, flow);
+        }
+        self.refuse_late_answer(cx, transaction, id, response, flow);
+        let cancelling = self.legs.get(&id).filter(|leg| leg.state == LegState::Cancelling);
+        if let Some(termination) = cancelling.and_then(|leg| leg.ending.as_ref()).map(|ending| ending.termination) {
+            self.end_leg(id, termination, Some(response.status), Headers::new());
+        }
+    }
+
+    fn win(&mut self, cx: &mut Cx<'_>, transaction: ClientTransactionId, id: LegId, response: &Response, flow: Flow) {
+        self.timers.clear(Timer::Silence(id));
+        let Some(sent) = self.clients.get(&transaction) else { return };
+        let dialog = Dialog::from_response(&sent.request, response, flow, sent.flow);
+        let (ack, over) = (dialog.ack(&sent.request), dialog.flow());
+        let (dialog, early_answer) = self.confirm_dialog(id, dialog, &response.to_tag().unwrap_or_default());
+        self.acknowledge(cx, transaction, &response.to_tag().unwrap_or_default(), ack, over);
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        leg.state = LegState::Connected;
+        leg.dialog = Some(dialog);
+        leg.session.exchange = Exchange::Stable;
+        leg.session.peer_updates = allows(&response.headers, &Method::Update);
+        leg.session.timer = session_timer::granted(&response.headers);
+        let Some(offer) = leg.outgoing().map(|outgoing| outgoing.offer) else { return };
+        self.arm_session_timer(cx, id);
+        let body = Body::of(&response.headers, &response.body).or(early_answer);
+        let headers = Box::new(response.headers.clone());
+        self.push(Output::Answered { offer, leg: id, body, headers });
+        self.win_offer(cx, offer, id);
+        self.advance(id);
+    }
+
+    /// Keeps the answered dialog of a leg and drops its other early ones. Returns the answer a reliable provisional
+    /// response may have carried.
+    fn confirm_dialog(&mut self, id: LegId, dialog: Dialog, tag: &str) -> (DialogId, Option<Body>) {
+        let outgoing = self.legs.get_mut(&id).and_then(|leg| leg.outgoing());
+        let early = outgoing.map(|outgoing| std::mem::take(&mut outgoing.early)).unwrap_or_default();
+        let mut confirmed = None;
+        for early in early {
+            if early.tag == tag {
+                confirmed = Some((early.dialog, early.answer));
+            } else {
+                self.drop_dialog(early.dialog);
+            }
+        }
+        let Some((known, answer)) = confirmed else { return (self.dialogs.insert(dialog, None, Some(id)), None) };
+        if let Some(entry) = self.dialogs.get_mut(known) {
+            entry.dialog.confirm(dialog);
+        }
+        (known, answer)
+    }
+
+    /// ACK, then BYE: nobody wants this answer any more, but the callee must not be left alone with it.
+    fn refuse_late_answer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        transaction: ClientTransactionId,
+        id: LegId,
+        response: &Response,
+        flow: Flow,
+    ) {
+        let Some(sent) = self.clients.get(&transaction) else { return };
+        let mut dialog = Dialog::from_response(&sent.request, response, flow, sent.flow);
+        let reasons = sent.late_reason.clone();
+        let (ack, over) = (dialog.ack(&sent.request), dialog.flow());
+        self.acknowledge(cx, transaction, &response.to_tag().unwrap_or_default(), ack, over);
+        let mut bye = dialog.request(Method::Bye);
+        push_reasons(&mut bye.headers, &reasons);
+        if reasons.is_empty() {
+            bye.headers.push("Reason", ELSEWHERE);
+        }
+        self.send(Purpose::Bye(id), None, bye, over);
+    }
+
+    /// Gives a leg up that was queued or is being rung, so that it can no longer win.
+    pub(crate) fn give_up(&mut self, cx: &mut Cx<'_>, id: LegId, ending: Ending) {
+        let Some(offer) = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()).map(|outgoing| outgoing.offer) else {
+            return self.ignore();
+        };
+        let verdict = Verdict { termination: ending.termination, status: None };
+        self.cancel_leg(cx, id, ending);
+        self.lose(cx, offer, id, verdict);
+    }
+
+    /// CANCEL if there is an INVITE to cancel; the leg ends when that INVITE is over (routing.md 2.4).
+    pub(crate) fn cancel_leg(&mut self, cx: &mut Cx<'_>, id: LegId, ending: Ending) {
+        self.timers.clear(Timer::Silence(id));
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let running = leg.outgoing().and_then(|outgoing| outgoing.transaction.map(|running| (running, outgoing.heard)));
+        let Some((transaction, heard)) = running else {
+            return self.end_leg(id, ending.termination, None, Headers::new());
+        };
+        leg.state = LegState::Cancelling;
+        leg.ending = Some(ending.clone());
+        // Before the first response the edge waits for it, at most 64*T1 (Timer B); from the CANCEL on, the same again.
+        let guard = if heard { T1_64 } else { T1_64 * 2 };
+        self.timers.set(Timer::CancelGuard(id), cx.now + guard);
+        if let Some(sent) = self.clients.get_mut(&transaction) {
+            sent.late_reason.clone_from(&ending.reason);
+        }
+        self.push(Output::Sip(SipCommand::Cancel { transaction, reason: ending.reason }));
+    }
+
+    /// A cancelled INVITE has no final response and will not get one; an answer that comes all the same is ended.
+    pub(crate) fn on_cancel_guard(&mut self, cx: &mut Cx<'_>, id: LegId) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let Some(ending) = leg.ending.clone() else { return };
+        if let Some(transaction) = leg.outgoing().and_then(|outgoing| outgoing.transaction) {
+            self.timers.set(Timer::Forget(transaction), cx.now + T1_64);
+        }
+        self.end_leg(id, ending.termination, None, Headers::new());
+    }
+
+    /// A target did not even send 100 in time.
+    pub(crate) fn on_silence(&mut self, cx: &mut Cx<'_>, id: LegId) {
+        let offer = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()).map(|outgoing| outgoing.offer);
+        let set = offer.and_then(|offer| self.offers.get(&offer));
+        let reason = set.map(|set| set.dial.cancel_reason.clone()).unwrap_or_default();
+        let termination = Termination::failed(TerminationReason::ServiceUnavailable);
+        self.give_up(cx, id, Ending { termination, reason });
+    }
+
+    /// A final response of 300 or more.
+    pub(crate) fn on_refusal(&mut self, cx: &mut Cx<'_>, id: LegId, transaction: ClientTransaction, failure: Failure) {
+        let status = failure.status.unwrap_or(500);
+        let Some(transaction) = self.try_otherwise(id, transaction, status, &failure.headers) else { return };
+        drop(transaction);
+        self.fail_leg(cx, id, refusal(status), Some(status), failure.headers);
+    }
+
+    /// No final response at all.
+    pub(crate) fn on_invite_lost(&mut self, cx: &mut Cx<'_>, id: LegId, why: ClientFailure) {
+        let heard = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()).is_some_and(|outgoing| outgoing.heard);
+        self.fail_leg(cx, id, silence(why, heard), None, Headers::new());
+    }
+
+    fn fail_leg(&mut self, cx: &mut Cx<'_>, id: LegId, failed: Termination, status: Option<u16>, headers: Headers) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let given_up = leg.ending.as_ref().map(|ending| ending.termination);
+        let Some(offer) = leg.outgoing().map(|outgoing| outgoing.offer) else { return };
+        self.end_leg(id, given_up.unwrap_or(failed), status, headers);
+        if given_up.is_none() {
+            self.lose(cx, offer, id, Verdict { termination: failed, status });
+        }
+    }
+
+    /// A refusal that tells another way: a longer session interval, or another address. Returns the transaction when
+    /// there is none.
+    fn try_otherwise(
+        &mut self,
+        id: LegId,
+        mut transaction: ClientTransaction,
+        status: u16,
+        headers: &Headers,
+    ) -> Option<ClientTransaction> {
+        if !self.can_still_win(id) {
+            return Some(transaction);
+        }
+        match status {
+            422 if transaction.raise_interval(headers) => {}
+            300..=399 if self.redirect(id, &mut transaction, headers) => {}
+            _ => return Some(transaction),
+        }
+        let outgoing = self.legs.get_mut(&id).and_then(|leg| leg.outgoing());
+        let early = outgoing.map(|outgoing| std::mem::take(&mut outgoing.early)).unwrap_or_default();
+        for early in early {
+            self.drop_dialog(early.dialog);
+        }
+        self.send_again(transaction);
+        None
+    }
+
+    /// Points the INVITE to the best Contact of a redirection, if the dial allows one more.
+    fn redirect(&mut self, id: LegId, transaction: &mut ClientTransaction, headers: &Headers) -> bool {
+        let Some(outgoing) = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()) else { return false };
+        let Ok(mut contacts) = headers.name_addrs("Contact") else { return false };
+        contacts.sort_by_key(|contact| std::cmp::Reverse(preference(contact)));
+        let next = contacts.into_iter().map(|contact| contact.uri).find(|uri| *uri != outgoing.target.uri);
+        let Some(uri) = next.filter(|_| outgoing.redirects_left > 0) else { return false };
+        outgoing.redirects_left -= 1;
+        outgoing.target.uri = uri.clone();
+        transaction.request.uri = uri;
+        transaction.request.headers.remove("Route");
+        transaction.flow = None;
+        true
+    }
+}
+
+/// `q` in thousandths; 1.0 when it is absent or unreadable.
+fn preference(contact: &NameAddr) -> u16 {
+    let q: f32 = contact.param("q").and_then(|q| q.parse().ok()).unwrap_or(1.0);
+    // A float outside the range saturates, and NaN becomes 0.
+    (q * 1_000.0) as u16
+}
+
+fn untagged(to: &NameAddr) -> NameAddr {
+    let mut to = to.clone();
+    to.params.retain(|(name, _)| name != "tag");
+    to
+}

@@ -1,0 +1,307 @@
+//! Requests of ours that have no final response yet, and what their responses mean.
+
+use base::{LegId, SubscriptionId};
+use sip_api::{ClientFailure, ClientTransactionId, Flow, Headers, Method, Request, Response, SipCommand};
+
+use crate::dialogs::DialogId;
+use crate::input::ExtraHeaders;
+use crate::message::push_extra;
+use crate::output::Output;
+use crate::session_timer;
+use crate::timer::{T1_64, Timer};
+use crate::{Calls, Cx};
+
+/// What a request of ours was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The first INVITE of a dialled leg.
+    Invite(LegId),
+    /// A re-INVITE.
+    Reinvite(LegId),
+    /// An UPDATE that refreshes the session.
+    Update(LegId),
+    /// A PRACK of a dialled leg.
+    Prack(LegId),
+    /// An INFO.
+    Info(LegId),
+    /// A BYE of this leg, which has ended already.
+    Bye(LegId),
+    /// A NOTIFY.
+    Notify(SubscriptionId),
+}
+
+impl Purpose {
+    /// The leg it was for.
+    fn leg(self) -> Option<LegId> {
+        match self {
+            Self::Invite(leg)
+            | Self::Reinvite(leg)
+            | Self::Update(leg)
+            | Self::Prack(leg)
+            | Self::Info(leg)
+            | Self::Bye(leg) => Some(leg),
+            Self::Notify(_) => None,
+        }
+    }
+}
+
+/// A client transaction, kept until its final response, and an answered INVITE for 64*T1 more: its 2xx may be
+/// retransmitted, and a forking proxy may deliver others (RFC 3261 13.2.2.4).
+#[derive(Debug)]
+pub(crate) struct ClientTransaction {
+    pub(crate) purpose: Purpose,
+    pub(crate) dialog: Option<DialogId>,
+    pub(crate) request: Request,
+    pub(crate) flow: Option<Flow>,
+    /// The ACK of each 2xx.
+    acks: Vec<Acknowledged>,
+    /// `Reason` of the BYE that a 2xx gets which comes when nobody wants it any more.
+    pub(crate) late_reason: Vec<String>,
+    /// Whether a challenge is passed up.
+    answer_challenges: bool,
+    /// The challenge for which credentials are awaited.
+    challenged: Option<u16>,
+    /// Whether it has been repeated with a longer session interval.
+    pub(crate) interval_raised: bool,
+}
+
+impl ClientTransaction {
+    fn new(purpose: Purpose, dialog: Option<DialogId>, request: Request, flow: Option<Flow>) -> Self {
+        Self {
+            purpose,
+            dialog,
+            request,
+            flow,
+            acks: Vec::new(),
+            late_reason: Vec::new(),
+            answer_challenges: false,
+            challenged: None,
+            interval_raised: false,
+        }
+    }
+
+    /// After a 422: asks for the longer interval, once (RFC 4028 7.3).
+    pub(crate) fn raise_interval(&mut self, refusal: &Headers) -> bool {
+        let Some(interval) = session_timer::raised(refusal, &self.request.headers).filter(|_| !self.interval_raised)
+        else {
+            return false;
+        };
+        self.interval_raised = true;
+        session_timer::write_raised(&mut self.request.headers, interval);
+        true
+    }
+}
+
+/// An acknowledged 2xx.
+#[derive(Debug)]
+struct Acknowledged {
+    tag: String,
+    ack: Request,
+    flow: Option<Flow>,
+}
+
+/// How a request of ours came to nothing: by a response, or by none.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The final status.
+    pub(crate) status: Option<u16>,
+    /// Its headers.
+    pub(crate) headers: Headers,
+}
+
+impl Failure {
+    /// Whether it ends the dialog (RFC 3261 12.2.1.2): the peer does not know it, or is not there.
+    pub(crate) fn ends_dialog(&self) -> bool {
+        matches!(self.status, None | Some(408 | 481))
+    }
+}
+
+impl Calls {
+    /// Sends a request in a new transaction.
+    pub(crate) fn send(
+        &mut self,
+        purpose: Purpose,
+        dialog: Option<DialogId>,
+        request: Request,
+        flow: Option<Flow>,
+    ) -> ClientTransactionId {
+        let leg = purpose.leg().and_then(|leg| self.legs.get(&leg));
+        let answer_challenges = leg.is_some_and(|leg| leg.session.answer_challenges);
+        self.launch(ClientTransaction { answer_challenges, ..ClientTransaction::new(purpose, dialog, request, flow) })
+    }
+
+    /// Sends the next request of a dialog; `None` when the dialog is gone.
+    pub(crate) fn send_in_dialog(
+        &mut self,
+        purpose: Purpose,
+        id: DialogId,
+        method: Method,
+        complete: impl FnOnce(Request) -> Request,
+    ) -> Option<ClientTransactionId> {
+        let dialog = &mut self.dialogs.get_mut(id)?.dialog;
+        let (request, flow) = (complete(dialog.request(method)), dialog.flow());
+        Some(self.send(purpose, Some(id), request, flow))
+    }
+
+    fn launch(&mut self, transaction: ClientTransaction) -> ClientTransactionId {
+        let id = self.allocate_transaction();
+        let (request, flow) = (transaction.request.clone(), transaction.flow);
+        self.clients.insert(id, transaction);
+        self.push(Output::Sip(SipCommand::Send { transaction: id, request, flow }));
+        id
+    }
+
+    /// A response came from the network.
+    pub(crate) fn on_response(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, response: Response, flow: Flow) {
+        let Some(transaction) = self.clients.get(&id).filter(|transaction| transaction.challenged.is_none()) else {
+            return self.ignore();
+        };
+        let purpose = transaction.purpose;
+        match purpose {
+            Purpose::Invite(leg) if response.is_provisional() => self.on_provisional(cx, id, leg, &response, flow),
+            _ if response.is_provisional() => {}
+            Purpose::Invite(leg) if response.is_success() => self.on_answer(cx, id, leg, &response, flow),
+            Purpose::Reinvite(leg) if response.is_success() => self.on_reinvite_answer(cx, id, leg, &response),
+            _ if self.pass_challenge_up(cx, id, &response) => {}
+            _ => {
+                let Some(transaction) = self.clients.remove(&id) else { return };
+                self.timers.clear(Timer::Forget(id));
+                match purpose {
+                    Purpose::Update(leg) if response.is_success() => self.on_update_answer(cx, leg, &response),
+                    Purpose::Info(leg) if response.is_success() => self.on_info_answer(leg, response.status),
+                    Purpose::Prack(leg) if response.is_success() => self.on_prack_answer(leg),
+                    Purpose::Notify(subscription) if response.is_success() => self.on_notify_answer(cx, subscription),
+                    Purpose::Bye(_) => self.on_bye_over(&transaction),
+                    _ => {
+                        let failure = Failure { status: Some(response.status), headers: response.headers };
+                        self.on_failure(cx, transaction, failure);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A transaction ended without a final response.
+    pub(crate) fn on_failed(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, why: ClientFailure) {
+        let known = self.clients.get(&id).is_some_and(|transaction| transaction.acks.is_empty());
+        let Some(transaction) = known.then(|| self.clients.remove(&id)).flatten() else { return self.ignore() };
+        self.timers.clear(Timer::Forget(id));
+        if let Purpose::Invite(leg) = transaction.purpose {
+            return self.on_invite_lost(cx, leg, why);
+        }
+        self.on_failure(cx, transaction, Failure { status: None, headers: Headers::new() });
+    }
+
+    fn on_failure(&mut self, cx: &mut Cx<'_>, transaction: ClientTransaction, failure: Failure) {
+        match transaction.purpose {
+            Purpose::Invite(leg) => self.on_refusal(cx, leg, transaction, failure),
+            Purpose::Reinvite(leg) => self.on_reinvite_refusal(cx, leg, transaction, failure),
+            Purpose::Update(leg) => self.on_update_refusal(cx, leg, transaction, failure),
+            Purpose::Info(leg) => self.on_info_refusal(leg, failure),
+            Purpose::Prack(leg) => self.on_prack_answer(leg),
+            Purpose::Bye(_) => self.on_bye_over(&transaction),
+            Purpose::Notify(subscription) => self.on_notify_refusal(cx, subscription, &failure),
+        }
+    }
+
+    /// Asks above for credentials, once for each request, if the dial said there may be some.
+    fn pass_challenge_up(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, response: &Response) -> bool {
+        let Some(transaction) = self.clients.get_mut(&id) else { return false };
+        let Some(leg) = transaction.purpose.leg() else { return false };
+        let abandoned = matches!(transaction.purpose, Purpose::Invite(_)) && !self.can_still_win(leg);
+        let Some(transaction) = self.clients.get_mut(&id) else { return false };
+        if !matches!(response.status, 401 | 407) || !transaction.answer_challenges || abandoned {
+            return false;
+        }
+        transaction.challenged = Some(response.status);
+        self.timers.set(Timer::Forget(id), cx.now + self.config.decision_limit);
+        let (method, uri) = (transaction.request.method.clone(), transaction.request.uri.clone());
+        let headers = Box::new(response.headers.clone());
+        if method == Method::Invite
+            && let Some(outgoing) = self.legs.get_mut(&leg).and_then(|leg| leg.outgoing())
+            && outgoing.transaction == Some(id)
+        {
+            outgoing.transaction = None;
+        }
+        self.push(Output::Challenged { leg, challenge: id, status: response.status, method, uri, headers });
+        true
+    }
+
+    /// Credentials came from above, or none.
+    pub(crate) fn authorize(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, credentials: &ExtraHeaders) {
+        let challenged = self.clients.get(&id).is_some_and(|transaction| transaction.challenged.is_some());
+        if !challenged {
+            return self.ignore();
+        }
+        if credentials.is_empty() {
+            return self.on_forget(cx, id);
+        }
+        let Some(mut transaction) = self.clients.remove(&id) else { return };
+        self.timers.clear(Timer::Forget(id));
+        push_extra(&mut transaction.request.headers, credentials);
+        transaction.answer_challenges = false;
+        self.send_again(transaction);
+    }
+
+    /// Sends a request once more under the next sequence number: with credentials, or with a longer session interval.
+    pub(crate) fn send_again(&mut self, mut transaction: ClientTransaction) {
+        transaction.request = match transaction.dialog.and_then(|id| self.dialogs.get_mut(id)) {
+            Some(entry) => entry.dialog.again(&transaction.request),
+            None => with_next_cseq(transaction.request),
+        };
+        transaction.challenged = None;
+        let purpose = transaction.purpose;
+        let id = self.launch(transaction);
+        if let Purpose::Invite(leg) = purpose
+            && let Some(outgoing) = self.legs.get_mut(&leg).and_then(|leg| leg.outgoing())
+        {
+            outgoing.transaction = Some(id);
+            outgoing.heard = false;
+        }
+    }
+
+    /// The time of a transaction has passed: no late 2xx can come any more, or nobody gave credentials.
+    pub(crate) fn on_forget(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId) {
+        self.timers.clear(Timer::Forget(id));
+        let Some(transaction) = self.clients.remove(&id) else { return };
+        if let Some(status) = transaction.challenged {
+            self.on_failure(cx, transaction, Failure { status: Some(status), headers: Headers::new() });
+        }
+    }
+
+    /// Acknowledges a 2xx and remembers the ACK for its retransmissions.
+    pub(crate) fn acknowledge(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: ClientTransactionId,
+        tag: &str,
+        ack: Request,
+        flow: Option<Flow>,
+    ) {
+        /// More answers than any fork has; beyond, retransmissions are treated as new answers, which is harmless.
+        const REMEMBERED: usize = 32;
+        if let Some(transaction) = self.clients.get_mut(&id)
+            && transaction.acks.len() < REMEMBERED
+        {
+            transaction.acks.push(Acknowledged { tag: tag.to_owned(), ack: ack.clone(), flow });
+        }
+        self.timers.set(Timer::Forget(id), cx.now + T1_64);
+        self.push(Output::Sip(SipCommand::SendAck { request: ack, flow }));
+    }
+
+    /// Answers the retransmission of a 2xx that has been acknowledged; false if it is a new one.
+    pub(crate) fn acknowledge_again(&mut self, id: ClientTransactionId, tag: &str) -> bool {
+        let acks = self.clients.get(&id).map_or(&[][..], |transaction| &transaction.acks);
+        let Some(known) = acks.iter().find(|known| known.tag == tag) else { return false };
+        let (request, flow) = (known.ack.clone(), known.flow);
+        self.push(Output::Sip(SipCommand::SendAck { request, flow }));
+        true
+    }
+}
+
+fn with_next_cseq(mut request: Request) -> Request {
+    let next = request.cseq().unwrap_or(0).saturating_add(1);
+    let line = format!("{next} {}", request.method);
+    request.headers.set("CSeq", line);
+    request
+}
