@@ -5,6 +5,8 @@ use std::fmt;
 
 use mcu_api::LegMedia;
 
+use crate::offer::PendingOffer;
+
 /// The state of one media session: what was agreed, and what the next offer must keep.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {
@@ -18,6 +20,8 @@ pub struct Session {
     pub(crate) media: LegMedia,
     /// Every media line, in order; a line once used never disappears (RFC 3264 8).
     pub(crate) lines: Vec<Slot>,
+    /// The transport of the audio line as last agreed.
+    pub(crate) proto: String,
     /// Payload types either side ever gave a meaning; it must not change (RFC 3264 8.3.2).
     pub(crate) payload_types: BTreeMap<u8, String>,
 }
@@ -47,6 +51,12 @@ impl Session {
     /// The version of our last description; it rises when the description changes (RFC 3264 8).
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Notes that the peer refused an offer made in this session. What was agreed stands; only the version that was
+    /// spent is not used again (RFC 3264 8).
+    pub fn note_refused_offer(&mut self, refused: &PendingOffer) {
+        self.version = self.version.max(refused.version());
     }
 
     /// Our last description, as sent.
