@@ -5,9 +5,9 @@ use mcu_api::Codec;
 /// Longest packet in samples: 120 ms, the limit of Opus (RFC 6716 3.2.5).
 pub const PACKET_SAMPLES_MAX: usize = 5_760;
 
-/// Room an encoder may want for one packet, in bytes: one Opus frame of the largest size (RFC 6716 3.2.1), three of
-/// them in a 60 ms packet.
-pub const PACKET_BYTES_MAX: usize = 3 * 1_275 + 8;
+/// Room for one packet that is sent, in bytes: with RTP, SRTP and UDP headers it still fits into the 1,280 bytes that
+/// every IPv6 path carries. An encoder stays below what it is given.
+pub const PACKET_BYTES_MAX: usize = 1_180;
 
 /// Why a codec did not do its work.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,7 @@
 use crate::Frame;
 
 /// Length of a fade in samples: 5 ms, too short to soften a syllable, long enough to make no click.
-const FADE_SAMPLES: usize = 240;
+pub(crate) const FADE_SAMPLES: usize = 240;
 
 /// Begins a frame from silence.
 pub fn fade_in(frame: &mut Frame) {
@@ -20,17 +20,8 @@ pub fn fade_out(frame: &mut Frame) {
     frame[FADE_SAMPLES..].fill(0);
 }
 
-/// Goes from `frame` to `next` in the first 5 ms; the result is in `frame`.
-pub fn crossfade(frame: &mut Frame, next: &Frame) {
-    for (at, (sample, &next)) in frame[..FADE_SAMPLES].iter_mut().zip(next).enumerate() {
-        let share = rise(at);
-        *sample = (f32::from(*sample) * (1.0 - share) + f32::from(next) * share).round() as i16;
-    }
-    frame[FADE_SAMPLES..].copy_from_slice(&next[FADE_SAMPLES..]);
-}
-
 /// The rise from 0 to 1: `3 t^2 - 2 t^3`, level at both ends so that not even the slope jumps.
-fn rise(at: usize) -> f32 {
+pub(crate) fn rise(at: usize) -> f32 {
     let t = (at as f32 + 0.5) / FADE_SAMPLES as f32;
     t * t * (3.0 - 2.0 * t)
 }
@@ -69,12 +60,5 @@ mod tests {
         fade_out(&mut ended);
         assert!(largest_step(i16::MIN, &ended) <= bound);
         assert_eq!(ended[FADE_SAMPLES..], SILENCE[FADE_SAMPLES..]);
-    }
-
-    #[test]
-    fn a_crossfade_between_equal_frames_changes_nothing() {
-        let mut frame = LOUD;
-        crossfade(&mut frame, &LOUD);
-        assert_eq!(frame, LOUD);
     }
 }

@@ -24,7 +24,7 @@ mod sum;
 mod tone;
 
 pub use codec::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, PACKET_BYTES_MAX, PACKET_SAMPLES_MAX};
-pub use fade::{crossfade, fade_in, fade_out};
+pub use fade::{fade_in, fade_out};
 pub use level::Level;
 pub use limiter::{LIMITER_CEILING, LIMITER_DELAY, Limiter};
 pub use resample::{Downsampler, NARROW_FRAME_SAMPLES, NARROW_RATE, RATE_RATIO, Upsampler};

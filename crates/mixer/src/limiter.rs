@@ -18,8 +18,8 @@ const RELEASE: f32 = 0.99;
 ///
 /// Each block of 2.5 ms has a gain that its loudest sample bears; from block to block the gain moves along a straight
 /// line that stays below the gains of both. So nothing ever clips, the gain never jumps, and a sum that is not too loud
-/// passes bit for bit, only later by [`LIMITER_DELAY`].
-#[derive(Clone)]
+/// passes bit for bit, only later by [`LIMITER_DELAY`]. Two limiters that are equal go on alike.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Limiter {
     /// The block that waits for its successor.
     held: [i32; BLOCK],

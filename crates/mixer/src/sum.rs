@@ -1,5 +1,6 @@
 //! The sum of several frames, exact.
 
+use crate::fade::{FADE_SAMPLES, rise};
 use crate::{FRAME_SAMPLES, Frame};
 
 /// The sum of up to 65,536 frames, sample by sample, in integers.
@@ -36,6 +37,14 @@ impl Sum {
         }
     }
 
+    /// Begins with `before` and goes over to itself in the first 5 ms.
+    pub fn fade_from(&mut self, before: &Self) {
+        for (at, (sample, &before)) in self.samples[..FADE_SAMPLES].iter_mut().zip(&before.samples).enumerate() {
+            // Written so that nothing changes where both are equal.
+            *sample = before + ((*sample - before) as f32 * rise(at)).round() as i32;
+        }
+    }
+
     /// The samples.
     pub const fn samples(&self) -> &[i32; FRAME_SAMPLES] {
         &self.samples
@@ -56,6 +65,21 @@ mod tests {
 
     fn frame() -> impl Strategy<Value = Frame> {
         any::<[i16; 32]>().prop_map(|seed| std::array::from_fn(|at| seed[at % 32].wrapping_add(at as i16)))
+    }
+
+    #[test]
+    fn a_fade_begins_with_one_sum_and_ends_with_the_other() {
+        let (mut before, mut after) = (Sum::new(), Sum::new());
+        before.add(&[20_000; FRAME_SAMPLES]);
+        after.add(&[-20_000; FRAME_SAMPLES]);
+        after.fade_from(&before);
+        let samples = after.samples();
+        assert!(samples[0] > 19_990 && samples[FADE_SAMPLES - 1] < -19_990);
+        assert!(samples.windows(2).all(|pair| pair[1] <= pair[0] && pair[0] - pair[1] < 300));
+        assert!(samples[FADE_SAMPLES..].iter().all(|&sample| sample == -20_000));
+        let unchanged = before.clone();
+        before.fade_from(&unchanged);
+        assert_eq!(before.samples(), unchanged.samples());
     }
 
     proptest! {
