@@ -1,9 +1,11 @@
 //! SRTP and SRTCP with keys from SDES (RFC 3711, RFC 7714, RFC 4568).
 //!
 //! The rest of the crate sees [`Protector`] and [`Unprotector`]; only this file knows the library beneath. The library
-//! leaves three things open that are closed here: it keeps state for each SSRC *before* it authenticates a packet
-//! (so anybody could make it grow), it takes SRTCP packets without the encryption bit as they are, unauthenticated, and
-//! it reads extension headers with a reader of its own (so ours goes first).
+//! leaves three things open that are closed here:
+//! * it makes state for an SSRC *before* it authenticates the packet, so anybody could make it grow; and the first
+//!   packet, forged or not, sets the replay window, so one forgery could shut the peer out,
+//! * it takes SRTCP packets without the encryption bit as they are, unauthenticated,
+//! * it reads extension headers with a reader of its own; ours goes first, and refuses what the two could disagree on.
 
 use mcu_api::{LegFailure, SrtpKeys, SrtpProfile};
 use rtc_srtp::context::Context;
@@ -20,8 +22,8 @@ const REPLAY_WINDOW: usize = 1_024;
 const KEY_LENGTH: usize = 16;
 /// SSRCs a peer may use under one key; a further one is refused, as forgetting one would open it to replay.
 const SOURCES_MAX: usize = 16;
-/// Failed packets of unknown SSRCs after which the state they left in the library is thrown away.
-const FAILURES_MAX: u32 = 64;
+/// Unknown SSRCs tried in vain before the state they left in the library is thrown away.
+const TRIED_MAX: usize = 64;
 /// RTCP header and SSRC: never encrypted.
 const RTCP_CLEAR: usize = 8;
 /// The word with the encryption bit and the packet index.
@@ -54,13 +56,9 @@ pub(crate) fn protector(keys: &SrtpKeys) -> Result<Box<dyn Protector>, LegFailur
 
 /// See [`protector`].
 pub(crate) fn unprotector(keys: &SrtpKeys) -> Result<Box<dyn Unprotector>, LegFailure> {
-    Ok(Box::new(Receiver {
-        profile: keys.profile,
-        key: keys.remote.clone(),
-        sources: Vec::new(),
-        probe: context(keys.profile, &keys.remote)?,
-        failures: 0,
-    }))
+    let probe = context(keys.profile, &keys.remote)?;
+    let key = KeyMaterial { profile: keys.profile, bytes: keys.remote.clone() };
+    Ok(Box::new(Receiver { rtp: Sources::new(key.clone(), Some(probe)), rtcp: Sources::new(key, None) }))
 }
 
 fn context(profile: SrtpProfile, key: &[u8]) -> Result<Context, LegFailure> {
@@ -116,16 +114,32 @@ fn replace(packet: &mut Vec<u8>, protected: Option<&[u8]>) -> bool {
     protected.is_some()
 }
 
-/// One context for each SSRC that has proved itself, and one on which unknown SSRCs are tried.
+/// RTP and RTCP are kept apart, as proof for one says nothing about the replay window of the other.
 struct Receiver {
-    profile: SrtpProfile,
-    key: Vec<u8>,
-    sources: Vec<(u32, Context)>,
-    probe: Context,
-    failures: u32,
+    rtp: Sources,
+    rtcp: Sources,
 }
 
-impl Receiver {
+#[derive(Clone)]
+struct KeyMaterial {
+    profile: SrtpProfile,
+    bytes: Vec<u8>,
+}
+
+/// One context for each SSRC that has proved itself, and a probe on which unknown SSRCs are tried.
+struct Sources {
+    key: KeyMaterial,
+    proven: Vec<(u32, Context)>,
+    probe: Option<Context>,
+    /// SSRCs that failed on this probe; none of them is tried on it again.
+    tried: Vec<u32>,
+}
+
+impl Sources {
+    fn new(key: KeyMaterial, probe: Option<Context>) -> Self {
+        Self { key, proven: Vec::new(), probe, tried: Vec::new() }
+    }
+
     /// Runs `decrypt` on the context of `ssrc` and copies the clear text over `packet`.
     fn unprotect<B: std::ops::Deref<Target = [u8]>>(
         &mut self,
@@ -133,68 +147,62 @@ impl Receiver {
         packet: &mut [u8],
         decrypt: impl FnOnce(&mut Context, &[u8]) -> Option<B>,
     ) -> Option<usize> {
-        let known = self.sources.iter().position(|(known, _)| *known == ssrc);
-        let clear = match known {
-            Some(at) => decrypt(&mut self.sources[at].1, packet)?,
-            None if self.sources.len() == SOURCES_MAX => return None,
-            None => {
-                let Some(clear) = decrypt(&mut self.probe, packet) else {
-                    self.count_failure();
-                    return None;
-                };
-                self.promote(ssrc);
-                clear
-            }
+        let clear = match self.proven.iter_mut().find(|(proven, _)| *proven == ssrc) {
+            Some((_, context)) => decrypt(context, packet)?,
+            None => self.try_unknown(ssrc, |probe| decrypt(probe, packet))?,
         };
         packet.get_mut(..clear.len())?.copy_from_slice(&clear);
         Some(clear.len())
     }
 
-    /// The probe has proved `ssrc` authentic and becomes its context.
-    fn promote(&mut self, ssrc: u32) {
-        if let Some(fresh) = self.fresh_probe() {
-            self.sources.push((ssrc, std::mem::replace(&mut self.probe, fresh)));
+    fn try_unknown<B>(&mut self, ssrc: u32, decrypt: impl FnOnce(&mut Context) -> Option<B>) -> Option<B> {
+        if self.proven.len() == SOURCES_MAX {
+            return None;
         }
-    }
-
-    fn count_failure(&mut self) {
-        self.failures += 1;
-        if self.failures >= FAILURES_MAX
-            && let Some(fresh) = self.fresh_probe()
-        {
-            self.probe = fresh;
+        if self.tried.len() == TRIED_MAX || self.tried.contains(&ssrc) {
+            self.tried.clear();
+            self.probe = None;
         }
-    }
-
-    fn fresh_probe(&mut self) -> Option<Context> {
-        self.failures = 0;
-        context(self.profile, &self.key).ok()
+        let mut probe = match self.probe.take() {
+            Some(probe) => probe,
+            None => context(self.key.profile, &self.key.bytes).ok()?,
+        };
+        let clear = decrypt(&mut probe);
+        if clear.is_some() {
+            self.proven.push((ssrc, probe));
+            self.tried.clear();
+        } else {
+            self.probe = Some(probe);
+            self.tried.push(ssrc);
+        }
+        clear
     }
 }
 
 impl Unprotector for Receiver {
     fn unprotect_rtp(&mut self, packet: &mut [u8], header: &Header) -> Option<usize> {
-        if packet.len() < header.payload_start().max(HEADER_LENGTH) + rtp_tag(self.profile) {
+        if packet.len() < header.payload_start().max(HEADER_LENGTH) + rtp_tag(self.rtp.key.profile) {
             return None;
         }
-        self.unprotect(header.ssrc, packet, |context, packet| context.decrypt_rtp(packet).ok())
+        self.rtp.unprotect(header.ssrc, packet, |context, packet| context.decrypt_rtp(packet).ok())
     }
 
     fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Option<usize> {
-        let tag = rtcp_tag(self.profile);
+        let profile = self.rtcp.key.profile;
+        let tag = rtcp_tag(profile);
         if packet.len() < RTCP_CLEAR + SRTCP_INDEX + tag {
             return None;
         }
-        let index_at = match self.profile {
+        let index_at = match profile {
             SrtpProfile::AeadAes128Gcm => packet.len() - SRTCP_INDEX,
             SrtpProfile::AesCm128HmacSha1_80 | SrtpProfile::AesCm128HmacSha1_32 => packet.len() - tag - SRTCP_INDEX,
         };
         let encrypted = packet[index_at] & 0x80 != 0;
-        let ssrc = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
         if !encrypted {
             return None;
         }
-        self.unprotect(ssrc, packet, |context, packet| context.decrypt_rtcp(packet).ok())
+        let ssrc = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
+        self.rtcp.unprotect(ssrc, packet, |context, packet| context.decrypt_rtcp(packet).ok())
     }
 }
 
@@ -294,6 +302,8 @@ mod tests {
             for length in 0..packet.len() {
                 assert_eq!(unprotect(&mut *receiver, &packet[..length]), None, "{profile:?}: {length} bytes");
             }
+            let far_ahead = rtp(7, 30_000);
+            assert_eq!(unprotect(&mut *receiver, &far_ahead), None, "{profile:?}");
             assert!(unprotect(&mut *receiver, &packet).is_some(), "{profile:?}: forgeries leave no trace");
         }
     }
