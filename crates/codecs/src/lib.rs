@@ -1,1 +1,43 @@
 //! Opus and G.711 behind the mixer's codec traits.
+//!
+//! Decides how the codecs are set up (bit rate, complexity, mode) and what a lost G.711 packet sounds like. All work at
+//! the mixer's rate: Opus by itself, G.711 through the mixer's resampler.
+//! Must not know: RTP, legs, conferences.
+//! Start reading at [`Codecs`].
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod concealment;
+mod g711;
+mod g711_codec;
+mod opus_codec;
+
+use mcu_api::Codec;
+use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings};
+
+use crate::g711::Law;
+use crate::g711_codec::{G711Decoder, G711Encoder};
+use crate::opus_codec::{OpusDecoder, OpusEncoder};
+
+/// Every codec of this server.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Codecs;
+
+impl CodecFactory for Codecs {
+    fn decoder(&self, codec: Codec) -> Result<Box<dyn Decoder>, CodecError> {
+        Ok(match codec {
+            Codec::Opus => Box::new(OpusDecoder::new()?),
+            Codec::Pcmu => Box::new(G711Decoder::new(Law::Mu)),
+            Codec::Pcma => Box::new(G711Decoder::new(Law::A)),
+        })
+    }
+
+    fn encoder(&self, settings: EncoderSettings) -> Result<Box<dyn Encoder>, CodecError> {
+        Ok(match settings.codec {
+            Codec::Opus => Box::new(OpusEncoder::new(settings)?),
+            Codec::Pcmu => Box::new(G711Encoder::new(Law::Mu)),
+            Codec::Pcma => Box::new(G711Encoder::new(Law::A)),
+        })
+    }
+}

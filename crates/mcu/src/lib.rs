@@ -1,1 +1,24 @@
-//! The data plane of one conference: legs, mixer, prompts.
+//! The data plane of one conference: its legs, its mixes, its prompts.
+//!
+//! Decides, once in every 20 ms, who is heard, what each leg hears, and which legs can share one encoded mix: of `k`
+//! talkers come `k + 1` mixes, each encoded once for each format, however many listen. Commands take effect at the next
+//! tick. The tick allocates nothing while the set of talkers stays the same.
+//! Must not know: who is admitted and why, sockets, clocks, codec libraries (they come as a
+//! [`mixer::CodecFactory`]), random numbers (they come with each leg).
+//! Start reading at [`Conference`], then at the module `tick`.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod announcement;
+mod conference;
+mod leg;
+mod listener;
+mod program;
+mod shared;
+mod stream;
+mod tick;
+mod voice;
+
+pub use conference::{Conference, LegIdentity, PacketSink};
+pub use media::Port;

@@ -1,0 +1,97 @@
+//! Opus at the mixer's rate, in mono.
+
+use mixer::{CodecError, Decoder, Encoder, EncoderSettings, FRAME_SAMPLES, PACKET_BYTES_MAX, SAMPLE_RATE};
+use opus::{Application, Bitrate, Channels};
+
+/// Complexity 5 of 10: beyond it the cost rises faster than the quality (dependencies.md 4.1).
+const COMPLEXITY: i32 = 5;
+
+/// The loss, in percent, for which forward error correction is dimensioned.
+const EXPECTED_LOSS: i32 = 10;
+
+pub(crate) struct OpusDecoder {
+    /// In mono; the library folds a stereo packet by itself.
+    opus: opus::Decoder,
+}
+
+impl OpusDecoder {
+    pub(crate) fn new() -> Result<Self, CodecError> {
+        Ok(Self { opus: opus::Decoder::new(SAMPLE_RATE, Channels::Mono).map_err(setup)? })
+    }
+}
+
+impl Decoder for OpusDecoder {
+    fn decode(&mut self, packet: Option<&[u8]>, fec: bool, out: &mut [i16]) -> Result<usize, CodecError> {
+        let packet = match packet {
+            // The library takes an empty packet for a lost one.
+            Some([]) => return Err(CodecError::Packet),
+            Some(packet) => packet,
+            None => &[],
+        };
+        self.opus.decode(packet, out, fec && !packet.is_empty()).map_err(|error| match error.code() {
+            opus::ErrorCode::BufferTooSmall | opus::ErrorCode::BadArg => CodecError::Length,
+            _ => CodecError::Packet,
+        })
+    }
+
+    fn reset(&mut self) {
+        self.opus.reset_state().expect("resetting a decoder cannot fail");
+    }
+}
+
+pub(crate) struct OpusEncoder {
+    opus: opus::Encoder,
+    /// The next packet is to be independent of the ones before.
+    refresh: bool,
+}
+
+impl OpusEncoder {
+    pub(crate) fn new(settings: EncoderSettings) -> Result<Self, CodecError> {
+        // Low delay is CELT alone: a third of the cost of the speech mode. Only the speech mode has error correction.
+        let application = if settings.fec { Application::Voip } else { Application::LowDelay };
+        let mut opus = opus::Encoder::new(SAMPLE_RATE, Channels::Mono, application).map_err(setup)?;
+        let bitrate = i32::try_from(settings.bitrate).map_err(|_| CodecError::Setup("bit rate"))?;
+        opus.set_bitrate(Bitrate::Bits(bitrate)).map_err(setup)?;
+        opus.set_complexity(COMPLEXITY).map_err(setup)?;
+        if settings.fec {
+            opus.set_inband_fec(true).map_err(setup)?;
+            opus.set_packet_loss_perc(EXPECTED_LOSS).map_err(setup)?;
+        }
+        Ok(Self { opus, refresh: false })
+    }
+
+    fn set_independent(&mut self, independent: bool) {
+        self.opus.set_prediction_disabled(independent).expect("the setting exists since Opus 1.1");
+    }
+}
+
+impl Encoder for OpusEncoder {
+    fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
+        let refresh = std::mem::take(&mut self.refresh);
+        if refresh {
+            self.set_independent(true);
+        }
+        let length = self.opus.encode(pcm, out).map_err(|_| CodecError::Length);
+        if refresh {
+            self.set_independent(false);
+        }
+        length
+    }
+
+    fn resume(&mut self, history: &[i16]) {
+        self.opus.reset_state().expect("resetting an encoder cannot fail");
+        let mut unheard = [0; PACKET_BYTES_MAX];
+        for frame in history.chunks_exact(FRAME_SAMPLES) {
+            self.opus.encode(frame, &mut unheard).expect("20 ms is a length of Opus");
+        }
+        self.refresh = true;
+    }
+
+    fn refresh(&mut self) {
+        self.refresh = true;
+    }
+}
+
+fn setup(error: opus::Error) -> CodecError {
+    CodecError::Setup(error.description())
+}

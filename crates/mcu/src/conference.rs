@@ -1,0 +1,230 @@
+//! The conference: its legs, and the commands that change them.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base::{ConferenceId, Duration, LegId, Timestamp};
+use mcu_api::{ConferenceMedia, LegFailure, LegMedia, LegStatistics, McuEvent, MediaFilter, Prompt};
+use media::{LegConfig, Port};
+use mixer::{CodecFactory, HEARD_MAX, Sounds, SpeakerChoice, Sum};
+
+use crate::announcement::Announcement;
+use crate::leg::Leg;
+use crate::program::Programs;
+use crate::shared::SharedStreams;
+use crate::stream::StreamPool;
+
+/// Events that wait to be polled; a further one is dropped.
+const EVENTS_MAX: usize = 4_096;
+
+/// Takes the packets that leave a conference. They are protected already.
+pub trait PacketSink {
+    /// Sends one packet from a leg's port.
+    fn send(&mut self, leg: LegId, port: Port, to: SocketAddr, packet: &[u8]);
+}
+
+/// What identifies a leg's RTP stream to its peer. The numbers are random (RFC 3550 5.1).
+#[derive(Clone, Debug)]
+pub struct LegIdentity {
+    /// The SSRC we send with.
+    pub ssrc: u32,
+    /// Sequence number of the first packet we send.
+    pub first_sequence: u16,
+    /// RTP timestamp of the first packet we send.
+    pub first_timestamp: u32,
+    /// Canonical name in our RTCP; it should say nothing about the person.
+    pub cname: String,
+}
+
+/// The data plane of one conference.
+///
+/// Feed it packets as they come and commands in their order; call [`Conference::tick`] once in every 20 ms; after each
+/// call drain [`Conference::poll_event`]. It keeps no clock and opens no socket.
+pub struct Conference {
+    pub(crate) id: ConferenceId,
+    pub(crate) settings: ConferenceMedia,
+    pub(crate) sounds: Arc<Sounds>,
+    /// In the order of arrival, but for the gaps that a removal fills with the last one.
+    pub(crate) legs: Vec<Leg>,
+    places: HashMap<LegId, usize>,
+    /// Number of the tick that comes next.
+    pub(crate) tick: u64,
+    pub(crate) choice: SpeakerChoice,
+    pub(crate) announcement: Announcement,
+    /// What those leave behind who were removed while they spoke: their voices dying away.
+    pub(crate) farewells: Sum,
+    pub(crate) programs: Programs,
+    pub(crate) shared: SharedStreams,
+    pub(crate) pool: StreamPool,
+    /// Who speaks, as last reported, by number.
+    pub(crate) speakers: Vec<LegId>,
+    /// The packet being written.
+    pub(crate) packet: Vec<u8>,
+    events: VecDeque<McuEvent>,
+}
+
+impl Conference {
+    /// A conference without legs. `codecs` and `sounds` are the process's own.
+    pub fn new(
+        id: ConferenceId,
+        settings: ConferenceMedia,
+        codecs: Arc<dyn CodecFactory>,
+        sounds: Arc<Sounds>,
+    ) -> Self {
+        Self {
+            id,
+            settings,
+            sounds,
+            legs: Vec::new(),
+            places: HashMap::new(),
+            tick: 0,
+            choice: SpeakerChoice::new(HEARD_MAX),
+            announcement: Announcement::new(),
+            farewells: Sum::new(),
+            programs: Programs::new(),
+            shared: SharedStreams::new(),
+            pool: StreamPool::new(codecs),
+            speakers: Vec::with_capacity(HEARD_MAX),
+            packet: Vec::with_capacity(2_048),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Which conference it is.
+    pub const fn id(&self) -> &ConferenceId {
+        &self.id
+    }
+
+    /// Number of legs, connected or not.
+    pub fn len(&self) -> usize {
+        self.legs.len()
+    }
+
+    /// Whether there is no leg.
+    pub fn is_empty(&self) -> bool {
+        self.legs.is_empty()
+    }
+
+    /// The legs, in no particular order.
+    pub fn legs(&self) -> impl Iterator<Item = LegId> {
+        self.legs.iter().map(|leg| leg.id)
+    }
+
+    /// Changes the settings. Those of the jitter buffer and of media silence hold for legs added from now on.
+    pub fn configure(&mut self, settings: ConferenceMedia) {
+        self.settings = settings;
+    }
+
+    /// Adds a leg; false when it is already there. It is silent until [`Conference::connect`].
+    pub fn add_leg(&mut self, leg: LegId, identity: LegIdentity) -> bool {
+        if self.places.contains_key(&leg) {
+            return false;
+        }
+        let silence_ms = u64::from(self.settings.media_silence_ms);
+        let media = media::Leg::new(LegConfig {
+            ssrc: identity.ssrc,
+            first_sequence: identity.first_sequence,
+            first_timestamp: identity.first_timestamp,
+            jitter_max: Duration::from_millis(u64::from(self.settings.jitter_delay_max_ms)),
+            silence: (silence_ms > 0).then(|| Duration::from_millis(silence_ms)),
+            cname: identity.cname,
+        });
+        self.places.insert(leg, self.legs.len());
+        self.legs.push(Leg::new(leg, media));
+        true
+    }
+
+    /// Starts a leg's media, or changes it after a re-INVITE. A leg takes part from its first connection unless
+    /// [`Conference::set_in_mix`] said otherwise. An unknown leg is ignored.
+    ///
+    /// # Errors
+    /// [`LegFailure::BadKeys`] when the SRTP keys do not fit the profile; the leg stays as it was.
+    pub fn connect(&mut self, now: Timestamp, leg: LegId, media: &LegMedia) -> Result<(), LegFailure> {
+        self.change(leg, |leg| leg.media.connect(now, media)).unwrap_or(Ok(()))
+    }
+
+    /// Says whether a leg takes part; if not, it hears prompts and music only and nobody hears it.
+    pub fn set_in_mix(&mut self, leg: LegId, in_mix: bool) {
+        self.change(leg, |leg| leg.in_mix = in_mix);
+    }
+
+    /// Sets the media filters of a leg: mute is ingress `Block`, deaf is egress `Block`.
+    pub fn set_filters(&mut self, leg: LegId, ingress: MediaFilter, egress: MediaFilter) {
+        self.change(leg, |leg| (leg.ingress, leg.egress) = (ingress, egress));
+    }
+
+    /// Plays a prompt to one leg, after those it is still being played. At most five wait; a further one is dropped, and
+    /// so are all when the leg is put on hold.
+    pub fn play_prompt(&mut self, leg: LegId, prompt: Prompt) {
+        self.change(leg, |leg| leg.listener.prompts.play(prompt));
+    }
+
+    /// Takes a leg out, says goodbye to its peer by RTCP, and answers its final figures; `None` when there is no such
+    /// leg. Its voice dies away within the next tick.
+    pub fn remove_leg(&mut self, now: Timestamp, leg: LegId, out: &mut dyn PacketSink) -> Option<LegStatistics> {
+        let place = self.places.remove(&leg)?;
+        let mut gone = self.legs.swap_remove(place);
+        if let Some(moved) = self.legs.get(place) {
+            self.places.insert(moved.id, place);
+        }
+        if gone.takes_part() {
+            self.announce(Prompt::Exit, None);
+        }
+        if let Some((to, port)) = gone.media.write_bye(now, &mut self.packet) {
+            out.send(leg, port, to, &self.packet);
+        }
+        gone.listener.release(&mut self.pool);
+        if let Some(farewell) = gone.voice.farewell() {
+            self.farewells.add(&farewell);
+        }
+        Some(gone.media.statistics())
+    }
+
+    /// Takes a datagram that arrived on one of a leg's ports; it is decrypted in place. For an unknown leg it is dropped.
+    pub fn handle_packet(&mut self, now: Timestamp, leg: LegId, port: Port, source: SocketAddr, packet: &mut [u8]) {
+        let Some(&place) = self.places.get(&leg) else { return };
+        let media = &mut self.legs[place].media;
+        match port {
+            Port::Rtp => media.handle_rtp(now, source, packet),
+            Port::Rtcp => media.handle_rtcp(now, source, packet),
+        }
+    }
+
+    /// What was counted on a leg so far.
+    pub fn statistics(&self, leg: LegId) -> Option<LegStatistics> {
+        self.places.get(&leg).map(|&place| self.legs[place].media.statistics())
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<McuEvent> {
+        self.events.pop_front()
+    }
+
+    pub(crate) fn report(&mut self, event: McuEvent) {
+        if self.events.len() < EVENTS_MAX {
+            self.events.push_back(event);
+        }
+    }
+
+    /// Changes a leg, and plays the tone if that made it enter or leave.
+    fn change<T>(&mut self, id: LegId, change: impl FnOnce(&mut Leg) -> T) -> Option<T> {
+        let leg = &mut self.legs[*self.places.get(&id)?];
+        let before = leg.takes_part();
+        let outcome = change(leg);
+        match (before, leg.takes_part()) {
+            (false, true) => self.announce(Prompt::Entry, Some(id)),
+            (true, false) => self.announce(Prompt::Exit, Some(id)),
+            _ => {}
+        }
+        Some(outcome)
+    }
+
+    /// Plays a tone to those who take part, but for the one it tells of.
+    fn announce(&mut self, prompt: Prompt, about: Option<LegId>) {
+        let somebody_hears = self.legs.iter().any(|leg| leg.takes_part() && Some(leg.id) != about);
+        if self.settings.entry_exit_tones && somebody_hears {
+            self.announcement.play(prompt, about);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What one leg hears: a shared stream, or one of its own while something is his alone.
+
+use mixer::{Frame, Limiter, SILENCE, Sounds, Sum};
+
+use crate::announcement::Prompts;
+use crate::program::{Program, Programs};
+use crate::shared::SharedStreams;
+use crate::stream::{Format, Stream, StreamPool};
+
+/// The way of the mix to one leg.
+pub(crate) struct Listener {
+    /// The format agreed on; `None` while the leg is not sent to.
+    format: Option<Format>,
+    /// What was heard at the last tick.
+    program: Program,
+    /// What is to be heard at this tick.
+    next: Program,
+    route: Route,
+    private: Option<Box<Private>>,
+    /// The next packet is the first one after a time without.
+    begins: bool,
+    pub(crate) prompts: Prompts,
+}
+
+/// Where this tick's packet comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    /// There is none.
+    None,
+    /// The shared stream with this number.
+    Shared(usize),
+    /// The leg's own stream.
+    Private,
+}
+
+/// What a leg hears otherwise than the others who hear the same program.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Personal<'a> {
+    /// It has, or may have at any moment, a part in the mix, which it is not to hear.
+    pub(crate) talks: bool,
+    /// Its part in this tick's mix.
+    pub(crate) own: Option<&'a Frame>,
+    /// An announcement it is not to hear.
+    pub(crate) hidden: Option<&'a Frame>,
+}
+
+/// A stream for one leg, with a limiter that began as the program's.
+struct Private {
+    stream: Box<Stream>,
+    limiter: Limiter,
+}
+
+impl Listener {
+    pub(crate) const fn new() -> Self {
+        Self {
+            format: None,
+            program: Program::Silence,
+            next: Program::Silence,
+            route: Route::None,
+            private: None,
+            begins: false,
+            prompts: Prompts::new(),
+        }
+    }
+
+    /// Sets what the leg is sent from this tick on; `None` is nothing.
+    pub(crate) fn tune(&mut self, format: Option<Format>, program: Program, pool: &mut StreamPool) {
+        if self.format != format {
+            self.begins |= self.format.is_none();
+            self.format = format;
+            self.route = Route::None;
+            self.release(pool);
+        }
+        self.next = program;
+        if format.is_none() {
+            // Whoever is sent to again begins in silence, so that the mix is faded in.
+            self.program = Program::Silence;
+            self.prompts.clear();
+        }
+    }
+
+    /// Whether a program's sound is needed at this tick.
+    pub(crate) fn needs(&self, program: Program) -> bool {
+        self.format.is_some() && (self.program == program || self.next == program)
+    }
+
+    /// Decides where this tick's packet comes from and asks for it.
+    pub(crate) fn plan(
+        &mut self,
+        tick: u64,
+        personal: Personal<'_>,
+        programs: &Programs,
+        shared: &mut SharedStreams,
+        pool: &mut StreamPool,
+    ) {
+        let Some(format) = self.format else { return };
+        if self.must_be_private(tick, format, personal, programs) {
+            self.route = if self.begin_private(tick, format, programs, pool) { Route::Private } else { Route::None };
+            return;
+        }
+        self.release(pool);
+        let newcomer = !matches!(self.route, Route::Shared(_));
+        self.route = shared.want(self.program, format, newcomer, pool).map_or(Route::None, Route::Shared);
+    }
+
+    /// A leg has a stream of its own while what it hears differs from its program, until the two limiters agree again,
+    /// and until the packet that was begun is full.
+    fn must_be_private(&self, tick: u64, format: Format, personal: Personal<'_>, programs: &Programs) -> bool {
+        let hears_others = self.program == Program::Common || self.next == Program::Common;
+        let differs = hears_others && (personal.talks || personal.own.is_some() || personal.hidden.is_some());
+        let changes = self.program != self.next;
+        let bound = self.private.as_ref().is_some_and(|private| {
+            !format.begins_packet(tick) || private.limiter != programs.track(self.program).limiter_before
+        });
+        differs || changes || bound || self.prompts.is_playing()
+    }
+
+    fn begin_private(&mut self, tick: u64, format: Format, programs: &Programs, pool: &mut StreamPool) -> bool {
+        if self.private.is_none() {
+            let Some(mut stream) = pool.take(format) else { return false };
+            let track = programs.track(self.program);
+            stream.begin(tick, track);
+            self.private = Some(Box::new(Private { stream, limiter: track.limiter_before.clone() }));
+        }
+        true
+    }
+
+    /// Makes this tick's part of the leg's own stream, if it has one.
+    pub(crate) fn render_private(&mut self, tick: u64, personal: Personal<'_>, programs: &Programs, sounds: &Sounds) {
+        let (program, next) = (self.program, self.next);
+        self.program = next;
+        let Some(private) = self.private.as_mut().filter(|_| self.route == Route::Private) else { return };
+        let mut sum = personal_sum(next, personal, programs);
+        if program != next {
+            sum.fade_from(&personal_sum(program, personal, programs));
+        }
+        let mut frame = SILENCE;
+        if self.prompts.read(sounds, &mut frame) {
+            sum.add(&frame);
+        }
+        private.limiter.process(&sum, &mut frame);
+        private.stream.push(tick, &frame);
+    }
+
+    /// Whether the packet at hand is the first one after a time without (RFC 3551 4.1); true once.
+    pub(crate) fn take_marker(&mut self) -> bool {
+        std::mem::take(&mut self.begins)
+    }
+
+    /// The stream this tick's packet comes from.
+    pub(crate) fn stream<'a>(&'a self, shared: &'a SharedStreams) -> Option<&'a Stream> {
+        match self.route {
+            Route::None => None,
+            Route::Shared(at) => Some(shared.stream(at)),
+            Route::Private => self.private.as_ref().map(|private| &*private.stream),
+        }
+    }
+
+    /// The format in which the leg is sent to.
+    pub(crate) const fn format(&self) -> Option<Format> {
+        self.format
+    }
+
+    /// Gives the leg's own stream back.
+    pub(crate) fn release(&mut self, pool: &mut StreamPool) {
+        if let Some(private) = self.private.take() {
+            pool.give(private.stream);
+        }
+    }
+}
+
+/// A program as one leg is to hear it: without his own voice and without what is hidden from him.
+fn personal_sum(program: Program, personal: Personal<'_>, programs: &Programs) -> Sum {
+    let mut sum = programs.track(program).sum.clone();
+    if program == Program::Common {
+        personal.own.into_iter().chain(personal.hidden).for_each(|frame| sum.subtract(frame));
+    }
+    sum
+}

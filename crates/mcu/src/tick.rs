@@ -1,0 +1,172 @@
+//! One tick of a conference: what happens in every 20 ms, in this order.
+//!
+//! 1. *Listen*: take each leg's next 20 ms out of its jitter buffer and decode it.
+//! 2. *Choose*: who of them is heard.
+//! 3. *Mix*: add them up, with the announcement, into the programs.
+//! 4. *Plan*: what each leg hears, and whether it can share the stream with others.
+//! 5. *Encode* each shared stream once.
+//! 6. *Send* to each leg its packet; whoever hears something of his own has it encoded here.
+//! 7. *Report* what happened.
+
+use base::Timestamp;
+use mcu_api::{AloneAudio, LegMedia, McuEvent, MediaFilter};
+use media::{AudioLevel, LegEvent, Port};
+use mixer::{HEARD_MAX, Level, Sum};
+
+use crate::conference::{Conference, PacketSink};
+use crate::leg::Leg;
+use crate::program::Program;
+use crate::stream::Format;
+
+/// A mix louder than this is announced as speech to those who agreed on RFC 6464.
+const SPEECH: Level = Level::from_dbov(50);
+
+impl Conference {
+    /// Does one tick's work; call it once in every 20 ms. Packets leave through `out`.
+    pub fn tick(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
+        self.listen(now);
+        self.choose_speakers();
+        self.tune();
+        self.mix();
+        self.plan();
+        self.shared.encode(self.tick, &self.programs);
+        self.send(now, out);
+        self.shared.retire(self.tick, &mut self.pool);
+        self.send_reports(now, out);
+        self.report_events();
+        self.tick += 1;
+    }
+
+    fn listen(&mut self, now: Timestamp) {
+        for leg in &mut self.legs {
+            let Some(agreed) = leg.media.media() else { continue };
+            let (open, codec) = (leg.is_open(agreed), agreed.codec);
+            leg.voice.listen(leg.media.pull(now), open, codec, self.pool.codecs());
+        }
+    }
+
+    fn choose_speakers(&mut self) {
+        let voices = self.legs.iter().map(|leg| &leg.voice.speech).enumerate();
+        let mut heard = self.choice.choose(voices).iter().peekable();
+        for (place, leg) in self.legs.iter_mut().enumerate() {
+            leg.voice.speech.set_heard(heard.next_if(|&&chosen| chosen == place).is_some());
+        }
+    }
+
+    /// Says to each leg what it is to hear.
+    fn tune(&mut self) {
+        let taking_part = self.legs.iter().filter(|leg| leg.takes_part()).count();
+        let company = taking_part > 1 || self.announcement.is_playing();
+        let alone = match self.settings.alone {
+            AloneAudio::Music => Program::Music,
+            AloneAudio::Silence => Program::Silence,
+        };
+        for leg in &mut self.legs {
+            let Some(agreed) = leg.media.media() else { continue };
+            let format = agreed.direction.sends().then(|| Format::of(agreed));
+            let program = match (leg.egress, leg.in_mix) {
+                (MediaFilter::Block, _) => Program::Silence,
+                (MediaFilter::Unblock, true) if company => Program::Common,
+                (MediaFilter::Unblock, _) => alone,
+            };
+            leg.listener.tune(format, program, &mut self.pool);
+        }
+    }
+
+    fn mix(&mut self) {
+        let mut total = Sum::new();
+        std::mem::swap(&mut total, &mut self.farewells);
+        for leg in &mut self.legs {
+            if let Some(frame) = leg.voice.join_mix() {
+                total.add(frame);
+            }
+        }
+        if let Some(frame) = self.announcement.advance(&self.sounds) {
+            total.add(frame);
+        }
+        let music_wanted = self.legs.iter().any(|leg| leg.listener.needs(Program::Music));
+        self.programs.advance(&total, music_wanted, &self.sounds);
+    }
+
+    fn plan(&mut self) {
+        for leg in &mut self.legs {
+            let personal = Leg::personal(leg.id, &leg.voice, &self.announcement);
+            leg.listener.plan(self.tick, personal, &self.programs, &mut self.shared, &mut self.pool);
+        }
+    }
+
+    fn send(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
+        for leg in &mut self.legs {
+            let personal = Leg::personal(leg.id, &leg.voice, &self.announcement);
+            leg.listener.render_private(self.tick, personal, &self.programs, &self.sounds);
+            let Some(format) = leg.listener.format() else {
+                let_time_pass(&mut leg.media);
+                continue;
+            };
+            if !format.ends_packet(self.tick) {
+                continue;
+            }
+            let marker = leg.listener.take_marker();
+            let Some((payload, level)) = leg.listener.stream(&self.shared).and_then(|stream| stream.packet()) else {
+                leg.media.skip(format.packet_units());
+                continue;
+            };
+            let level = AudioLevel { minus_dbov: level.dbov(), voice: level >= SPEECH };
+            let units = format.packet_units();
+            let to = leg.media.write_rtp(now, payload, units, marker, Some(level), &mut self.packet);
+            if let Some(to) = to {
+                out.send(leg.id, Port::Rtp, to, &self.packet);
+            }
+        }
+    }
+
+    fn send_reports(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
+        for leg in &mut self.legs {
+            while let Some((to, port)) = leg.media.poll_rtcp(now, &mut self.packet) {
+                out.send(leg.id, port, to, &self.packet);
+            }
+        }
+    }
+
+    fn report_events(&mut self) {
+        for place in 0..self.legs.len() {
+            let leg = self.legs[place].id;
+            while let Some(event) = self.legs[place].media.poll_event() {
+                self.report(match event {
+                    LegEvent::MediaStarted => McuEvent::MediaStarted { leg },
+                    LegEvent::Digit(digit) => McuEvent::Digit { leg, digit },
+                    LegEvent::SilenceTimeout => McuEvent::MediaTimeout { leg },
+                });
+            }
+        }
+        self.report_speakers();
+    }
+
+    /// Reports who speaks, loudest first, when they are not the same as before.
+    fn report_speakers(&mut self) {
+        let mut speaking = [(0.0, base::LegId(0)); HEARD_MAX];
+        let mut count = 0;
+        let voices = self.legs.iter().map(|leg| (&leg.voice.speech, leg.id));
+        for (speech, leg) in voices.filter(|(speech, _)| speech.is_heard() && speech.is_speaking()) {
+            speaking[count] = (speech.loudness(), leg);
+            count += 1;
+        }
+        let speaking = &mut speaking[..count];
+        speaking.sort_unstable_by_key(|&(_, leg)| leg);
+        if speaking.iter().map(|(_, leg)| leg).eq(&self.speakers) {
+            return;
+        }
+        self.speakers.clear();
+        self.speakers.extend(speaking.iter().map(|&(_, leg)| leg));
+        speaking.sort_by(|one, two| two.0.total_cmp(&one.0));
+        let speakers = speaking.iter().map(|&(_, leg)| leg).collect();
+        self.report(McuEvent::ActiveSpeakers { conference: self.id.clone(), speakers });
+    }
+}
+
+/// Nothing is sent to a leg on hold, but its RTP clock goes on.
+fn let_time_pass(media: &mut media::Leg) {
+    if let Some(units) = media.media().map(|agreed: &LegMedia| Format::of(agreed).frame_units()) {
+        media.skip(units);
+    }
+}
