@@ -136,6 +136,7 @@ impl Calls {
             Input::RejectSubscription { subscription, status, headers } => {
                 self.reject_subscription(subscription, status, &headers);
             }
+            Input::ChallengeSubscription { subscription } => self.challenge_subscription(subscription),
             Input::Notify { subscription, body, state } => self.notify(cx, subscription, body, state),
             Input::RespondOther { transaction, response } => self.push_response(transaction, response),
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use base::{Duration, SubscriptionId, Timestamp, UserUri};
-use sip_api::{Flow, Method, Request, Response, ServerTransactionId};
+use sip_api::{Flow, Method, Request, Response, ServerTransactionId, SipCommand};
 
 use crate::dialog::Dialog;
 use crate::dialogs::DialogId;
@@ -205,6 +205,15 @@ impl Calls {
         let mut response = dialog.map_or_else(|| Response::new(status), |dialog| self.response_in(dialog, status));
         push_extra(&mut response.headers, headers);
         self.push_response(transaction, response);
+        self.remove_subscription(id, false);
+    }
+
+    /// Above wants to know who subscribes.
+    pub(crate) fn challenge_subscription(&mut self, id: SubscriptionId) {
+        let Some(Stage::Pending(transaction)) = self.subscriptions.get(&id).map(|known| known.stage) else {
+            return self.ignore();
+        };
+        self.push(Output::Sip(SipCommand::Challenge { transaction }));
         self.remove_subscription(id, false);
     }
 
