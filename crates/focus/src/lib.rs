@@ -7,7 +7,7 @@
 //! [`Requester`], legs are numbers whose progress is reported, and time is an argument.
 //!
 //! Start reading at [`Focus::handle`], then [`Input`] and [`Output`]; the rules stand in `admission`, `control`,
-//! `dial_out` and `lifecycle`, each where it is decided.
+//! `dial_out`, `legs` and `lifecycle`, each where it is decided.
 //!
 //! # Driving it
 //!

@@ -104,8 +104,12 @@ fn who_enters_nothing_is_turned_away() {
 #[test]
 fn a_caller_who_hangs_up_while_entering_the_pin_is_answered_once() {
     let mut w = conference(AccessType::Anonymous, Some("4711"));
+    w.attend("ann");
+    let timeout = w.focus.poll_timeout();
     let (leg, _) = w.join_media(phone("+1425"), "", None);
+    assert_ne!(w.focus.poll_timeout(), timeout);
     let outputs = w.end(leg, TerminationReason::Departed);
+    assert_eq!(w.focus.poll_timeout(), timeout, "nobody waits for his PIN any more");
     assert_eq!(failure(&outputs).reason, FailureReason::RequestCancelled);
     assert_eq!(hung_up(&outputs), []);
     assert_eq!(w.end(leg, TerminationReason::Departed), []);

@@ -213,6 +213,19 @@ fn a_queued_dial_out_can_be_deleted() {
 }
 
 #[test]
+fn a_deleted_dial_out_is_forgotten_by_the_queue() {
+    let mut w = World::new();
+    w.attend("ann");
+    w.attend("pat");
+    let (own, _, _) = w.dial(account("ann"), "ann");
+    let (bob, _, _) = w.dial(account("ann"), "bob");
+    w.ask(account("ann"), ControlRequest::DeleteUser { user: user("bob") });
+    let (_, _, outputs) = w.dial_with(account("pat"), "cleo", |request| request.leg = bob);
+    assert_eq!(dialled(&outputs), [bob], "the number was never used");
+    assert_eq!(dialled(&w.connect(own)), []);
+}
+
+#[test]
 fn authorisation_has_its_diagnostics() {
     let third_party = |w: &mut World| w.dial(account("bob"), "zoe").2;
     let as_presenter =
