@@ -109,3 +109,90 @@ pub enum Failover {
     /// Give up; the outcome is the caller's.
     Stop,
 }
+
+/// Whether the next trunk may be tried after an attempt (routing.md 5.3). `early_media`: a provisional response with
+/// media had come.
+///
+/// The next one is tried when this trunk failed (no answer at all, 408, 5xx), never when somebody was reached and said
+/// no (486, 404, 6xx ...), and never after early media: the caller has heard the far end, and a second attempt would
+/// ring it twice.
+pub fn failover(outcome: AttemptOutcome, early_media: bool) -> Failover {
+    let trunk_failed = match outcome {
+        AttemptOutcome::Timeout | AttemptOutcome::TransportFailed => true,
+        AttemptOutcome::Response { status } => matches!(status, 408 | 500..=599),
+    };
+    if trunk_failed && !early_media { Failover::TryNext } else { Failover::Stop }
+}
+
+/// The trunks that carry a number, the most special allowed prefix first, then as configured; with a sentence for each
+/// trunk that was passed over.
+pub(crate) fn choose_trunks(trunks: &[Trunk], number: &str) -> (Vec<TrunkChoice>, Vec<String>) {
+    let mut sentences = Vec::new();
+    let mut carrying: Vec<(usize, &Trunk)> = Vec::new();
+    for trunk in trunks {
+        match trunk.carries(number) {
+            Ok(prefix) => carrying.push((prefix, trunk)),
+            Err(why) => sentences.push(format!("Trunk {} is passed over: {why}.", trunk.name)),
+        }
+    }
+    // The sort is stable, so that equal prefixes stay in the order of the configuration.
+    carrying.sort_by_key(|(prefix, _)| std::cmp::Reverse(*prefix));
+    let chosen = carrying.into_iter().take(crate::TRUNK_ATTEMPTS_MAX);
+    let choice = |(_, trunk): (usize, &Trunk)| TrunkChoice { name: trunk.name.clone(), target: trunk.target.clone() };
+    (chosen.map(choice).collect(), sentences)
+}
+
+impl Trunk {
+    /// The length of the prefix by which it carries a number, or why it does not.
+    fn carries(&self, number: &str) -> Result<usize, &'static str> {
+        let longest = |prefixes: &[String]| {
+            prefixes.iter().filter(|prefix| number.starts_with(prefix.as_str())).map(String::len).max()
+        };
+        let allowed = if self.allow.is_empty() { Some(0) } else { longest(&self.allow) };
+        match (allowed, longest(&self.deny)) {
+            (None, _) => Err("no prefix on its allow list fits"),
+            (Some(allowed), Some(denied)) if denied >= allowed => Err("its deny list excludes the number"),
+            (Some(allowed), _) => Ok(allowed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_and_printed() {
+        for text in ["udp:gw.example.com:5060", "tcp:192.0.2.1:5060", "tls:[2001:db8::1]:5061"] {
+            assert_eq!(TrunkTarget::parse(text).expect(text).to_string(), text);
+        }
+        for text in
+            ["", "udp", "udp:", "udp:host", "udp:host:0", "udp:host:99999", "sctp:h:1", "udp:[::g]:1", "udp:a b:1"]
+        {
+            assert_eq!(TrunkTarget::parse(text), Err(InvalidTarget), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_next_trunk_is_tried_only_when_this_one_failed() {
+        use AttemptOutcome::{Response, Timeout, TransportFailed};
+        for (outcome, wanted) in [
+            (Timeout, Failover::TryNext),
+            (TransportFailed, Failover::TryNext),
+            (Response { status: 408 }, Failover::TryNext),
+            (Response { status: 500 }, Failover::TryNext),
+            (Response { status: 503 }, Failover::TryNext),
+            (Response { status: 504 }, Failover::TryNext),
+            (Response { status: 302 }, Failover::Stop),
+            (Response { status: 403 }, Failover::Stop),
+            (Response { status: 404 }, Failover::Stop),
+            (Response { status: 480 }, Failover::Stop),
+            (Response { status: 486 }, Failover::Stop),
+            (Response { status: 600 }, Failover::Stop),
+            (Response { status: 603 }, Failover::Stop),
+        ] {
+            assert_eq!(failover(outcome, false), wanted, "{outcome:?}");
+            assert_eq!(failover(outcome, true), Failover::Stop, "{outcome:?} after early media");
+        }
+    }
+}
