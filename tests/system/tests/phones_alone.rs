@@ -1,0 +1,55 @@
+//! The phones call each other without a server: what fails here is the harness or the machine, not the server.
+
+use std::time::Duration;
+
+use system_tests::{Baresip, BaresipOptions, Line, Linphone, LinphoneOptions, alone};
+use testkit::tone::{Listener, Matrix, TONES};
+use testkit::wav::Sound;
+
+/// Both hear each other's tone and not their own.
+fn assert_hear_each_other(caller: &mut dyn Line, called: &mut dyn Line) {
+    std::thread::sleep(Duration::from_secs(4));
+    caller.hang_up();
+    let listeners = [listener(caller), listener(called)];
+    Matrix::measure(&listeners).assert_complete();
+}
+
+fn listener(phone: &mut dyn Line) -> Listener {
+    Listener { name: phone.user().to_owned(), tone: phone.tone(), heard: middle(&phone.heard()) }
+}
+
+/// Two seconds from the middle of a call, where nobody comes or goes.
+fn middle(sound: &Sound) -> Sound {
+    assert!(sound.seconds() > 2.0, "only {:.1} s were recorded", sound.seconds());
+    sound.part((sound.seconds() - 2.0) / 2.0, 2.0)
+}
+
+#[test]
+fn two_baresips_hear_each_other_with_opus() {
+    let _turn = alone();
+    let mut ann = Baresip::start(BaresipOptions::new("ann", TONES[0]));
+    let mut bob = Baresip::start(BaresipOptions::new("bob", TONES[1]));
+    ann.call(&bob.direct_uri());
+    bob.wait_established();
+    assert_hear_each_other(&mut ann, &mut bob);
+}
+
+#[test]
+fn two_baresips_hear_each_other_with_g711() {
+    let _turn = alone();
+    let mut ann = Baresip::start(BaresipOptions::new("ann", TONES[2]).codecs("pcma"));
+    let mut bob = Baresip::start(BaresipOptions::new("bob", TONES[3]).codecs("pcmu,pcma"));
+    ann.call(&bob.direct_uri());
+    bob.wait_established();
+    assert_hear_each_other(&mut ann, &mut bob);
+}
+
+#[test]
+fn a_linphonec_and_a_baresip_hear_each_other() {
+    let _turn = alone();
+    let mut carol = Linphone::start(LinphoneOptions::new("carol", TONES[4]));
+    let mut bob = Baresip::start(BaresipOptions::new("bob", TONES[5]));
+    carol.call(&bob.direct_uri());
+    bob.wait_established();
+    assert_hear_each_other(&mut carol, &mut bob);
+}
