@@ -10,6 +10,7 @@
 
 mod baresip;
 mod linphone;
+pub mod meeting;
 mod ports;
 mod process;
 mod server;

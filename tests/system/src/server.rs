@@ -14,7 +14,7 @@ use crate::process::Process;
 use crate::wait::eventually;
 
 /// The password of every user of the tests.
-pub const PASSWORD: &str = "correct horse 7";
+pub const PASSWORD: &str = "correct-horse-7";
 
 /// Media ports of one server: enough for two hundred legs.
 const MEDIA_PORTS: u16 = 400;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use system_tests::{Baresip, BaresipOptions, Line, Linphone, LinphoneOptions, alone};
-use testkit::tone::{Listener, Matrix, TONES};
+use system_tests::{Baresip, BaresipOptions, Line, Linphone, LinphoneOptions, Sipp, alone};
+use testkit::tone::{HEARD_DB, Listener, Matrix, TONES, level_db};
 use testkit::wav::Sound;
 
 /// Both hear each other's tone and not their own.
@@ -52,4 +52,25 @@ fn a_linphonec_and_a_baresip_hear_each_other() {
     carol.call(&bob.direct_uri());
     bob.wait_established();
     assert_hear_each_other(&mut carol, &mut bob);
+}
+
+/// SIPp's scenarios against a scripted phone: each is the other's witness.
+#[tokio::test(flavor = "multi_thread")]
+async fn sipp_and_a_scripted_phone_understand_each_other() {
+    let _turn = alone();
+    let nobody = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
+    let agent = testkit::AgentOptions::new("1000", "test.invalid", "secret", nobody);
+    let mut phone = testkit::ScriptedPhone::open(testkit::PhoneOptions::new(agent)).await.expect("free port");
+    let address = phone.agent().local();
+    for scenario in ["bye_at_once", "late_offer", "hold", "participant"] {
+        let run = Sipp::scenario(scenario).load(1, 1, Duration::from_secs(3));
+        let report = tokio::task::spawn_blocking(move || run.run(address, Duration::from_secs(30)));
+        let call = phone.next_call(Duration::from_secs(10)).await.expect("SIPp calls");
+        call.ended(Duration::from_secs(20)).await.expect("SIPp hangs up");
+        report.await.expect("no panic").assert_passed();
+        if scenario == "participant" {
+            let heard = call.audio().recording();
+            assert!(heard.seconds() > 2.0 && level_db(&heard.part(0.5, 1.5), TONES[0]) > HEARD_DB, "SIPp's tone");
+        }
+    }
 }
