@@ -76,11 +76,10 @@ impl Sipp {
     pub fn run(&self, server: SocketAddr, within: Duration) -> SippReport {
         let folder = tempfile::Builder::new().prefix("sipp-").tempdir().expect("temporary folder");
         self.write_inputs(&folder);
-        let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(format!("{}.xml", self.scenario));
         let mut command = Command::new("sipp");
-        command.current_dir(folder.path()).arg("-sf").arg(scenario);
-        command.args(["-inf", "users.csv", "-i", "127.0.0.1", "-mi", "127.0.0.1", "-nostdin", "-trace_err"]);
-        command.args(["-p", &ports::free(2).to_string(), "-min_rtp_port", &ports::free(256).to_string()]);
+        command.current_dir(folder.path()).args(["-sf", "scenario.xml", "-inf", "users.csv", "-nostdin", "-trace_err"]);
+        let (sip, media) = (ports::free(2).to_string(), ports::free(4).to_string());
+        command.args(["-i", "127.0.0.1", "-p", &sip, "-mi", "127.0.0.1", "-mp", &media]);
         if self.arguments.is_empty() {
             command.args(["-m", "1"]);
         }
@@ -91,8 +90,12 @@ impl Sipp {
         SippReport { passed, output: format!("{}\n{}", process.tail(), errors(&folder)) }
     }
 
-    /// The users with their passwords, and the tone of scenarios that send RTP.
+    /// The scenario (SIPp writes its errors beside it), the users with their passwords, and the tone of scenarios that
+    /// send RTP.
     fn write_inputs(&self, folder: &TempDir) {
+        let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(format!("{}.xml", self.scenario));
+        std::fs::copy(&scenario, folder.path().join("scenario.xml"))
+            .unwrap_or_else(|error| panic!("{}: {error}", scenario.display()));
         let mut users = "SEQUENTIAL\n".to_owned();
         for number in 0..self.users {
             let user = format!("user{}", number + 1);
