@@ -372,8 +372,7 @@ async fn be_called(
 }
 
 async fn take_call(request: IncomingRequest, mode: AnswerMode, calls: mpsc::Sender<Call>) -> Result<(), Error> {
-    let requests = request.agent.listen(request.message.call_id());
-    let mut dialog = Dialog::from_request(&request, requests);
+    let mut dialog = Dialog::accept(&request);
     match mode {
         AnswerMode::Refuse(status) => return request.respond(status, "Refused").await,
         AnswerMode::AtOnce => {}

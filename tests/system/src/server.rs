@@ -16,9 +16,6 @@ use crate::wait::eventually;
 /// The password of every user of the tests.
 pub const PASSWORD: &str = "correct-horse-7";
 
-/// Media ports of one server: enough for two hundred legs.
-const MEDIA_PORTS: u16 = 400;
-
 /// What a server is configured with.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
@@ -30,6 +27,8 @@ pub struct ServerOptions {
     pub numbered_users: usize,
     /// Permanent conferences: number, PIN, access.
     pub conferences: Vec<(String, Option<String>, &'static str)>,
+    /// How many legs there are ports for, two for each.
+    pub media_legs: usize,
     /// Listen with TLS too.
     pub certificate: Option<Certificate>,
     /// Further lines of the configuration file.
@@ -44,6 +43,7 @@ impl Default for ServerOptions {
             users: Vec::new(),
             numbered_users: 10,
             conferences: vec![("1000".to_owned(), None, "open")],
+            media_legs: 200,
             certificate: None,
             extra: String::new(),
         }
@@ -74,7 +74,7 @@ impl Server {
     pub fn start(options: &ServerOptions) -> Self {
         let binary = Self::binary().expect("the server's binary is built: cargo build -p convoke, or set CONVOKE_BIN");
         let folder = tempfile::Builder::new().prefix("convoke-").tempdir().expect("temporary folder");
-        let first = ports::free(4 + MEDIA_PORTS);
+        let first = ports::free(4 + options.media_ports());
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (sip, tls, http) = (at(first), at(first + 1), at(first + 2));
         let config = folder.path().join("convoke.toml");
@@ -156,6 +156,11 @@ impl Drop for Server {
 }
 
 impl ServerOptions {
+    /// Ports for the legs, and as many again: those of a finished leg drain for a while.
+    fn media_ports(&self) -> u16 {
+        u16::try_from(self.media_legs * 4).map_or(16_000, |ports| ports.clamp(40, 16_000))
+    }
+
     fn to_toml(&self, data: &Path, sip: SocketAddr, tls: SocketAddr, http: SocketAddr, media: u16) -> String {
         let mut text = format!("data_dir = {:?}\ndomain = {:?}\n\n[sip]\n", data.display().to_string(), self.domain);
         match &self.certificate {
@@ -166,7 +171,7 @@ impl ServerOptions {
                 _ = writeln!(text, "\n[sip.tls]\ncertificate = \"{chain}\"\nkey = \"{key}\"");
             }
         }
-        let last = media + MEDIA_PORTS - 1;
+        let last = media + self.media_ports() - 1;
         _ = writeln!(
             text,
             "\n[http]\nlisten = \"{http}\"\n\n[media]\naddress = \"127.0.0.1\"\nports = \"{media}-{last}\""
