@@ -65,7 +65,8 @@ impl Process {
         if self.has_ended() {
             return self.child.wait().ok();
         }
-        let _ = Command::new("kill").arg(self.id().to_string()).status();
+        // The shell has `kill` built in; the command of that name is not on every machine.
+        let _ = Command::new("sh").arg("-c").arg(format!("kill {}", self.id())).status();
         self.wait(within).or_else(|| {
             let _ = self.child.kill();
             let _ = self.child.wait();

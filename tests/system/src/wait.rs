@@ -14,7 +14,7 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool, details: impl FnO
     }
 }
 
-/// A phone as a test sees it, whoever made it.
+/// A phone as a test sees it, whoever made it. It is used for one call.
 pub trait Line {
     /// Its user name.
     fn user(&self) -> &str;

@@ -76,3 +76,35 @@ async fn sipp_and_a_scripted_phone_understand_each_other() {
         }
     }
 }
+
+/// A registrar that challenges everybody once and believes every answer: SIPp's digest flow is walked to its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn sipp_registers_through_a_challenge() {
+    let _turn = alone();
+    let nobody = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
+    let options = testkit::AgentOptions::new("registrar", "test.invalid", "", nobody);
+    let (agent, mut requests) = testkit::Agent::open(options).await.expect("free port");
+    let address = agent.local();
+    let run = tokio::task::spawn_blocking(move || {
+        Sipp::scenario("register").users(5).load(5, 5, Duration::ZERO).run(address, Duration::from_secs(30))
+    });
+    let mut registered = 0;
+    while registered < 5 {
+        let request = tokio::time::timeout(Duration::from_secs(20), requests.recv()).await;
+        let request = request.expect("SIPp registers").expect("the agent is open");
+        let response = match request.message.header("Authorization") {
+            None => request
+                .response(401, "Unauthorized")
+                .with("WWW-Authenticate", r#"Digest realm="test.invalid", nonce="abc", qop="auth", algorithm=MD5"#),
+            Some(_) => {
+                registered += 1;
+                let mut response = request.response(200, "OK");
+                let contact = request.message.header("Contact").unwrap_or("").to_owned();
+                response.set("Contact", format!("{contact};expires=300"));
+                response
+            }
+        };
+        request.respond_with(response).await.expect("sent");
+    }
+    run.await.expect("no panic").assert_passed();
+}
