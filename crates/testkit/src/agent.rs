@@ -188,7 +188,7 @@ impl Agent {
         path.send(bytes.clone()).await?;
         let retransmission = (!path.is_reliable())
             .then(|| tokio::spawn(retransmit(path.clone(), bytes, request.method() == "INVITE")).abort_handle());
-        Ok(ClientTransaction { agent: self.clone(), request, path, key, responses, retransmission })
+        Ok(ClientTransaction { agent: self.clone(), request, path, key, responses, unread: None, retransmission })
     }
 
     /// Sends an ACK for a 2xx and keeps it for further copies of that 2xx.
@@ -296,12 +296,17 @@ pub(crate) struct ClientTransaction {
     path: Path,
     key: Key,
     responses: mpsc::Receiver<SipMessage>,
+    /// A response that was read and put back.
+    unread: Option<SipMessage>,
     retransmission: Option<AbortHandle>,
 }
 
 impl ClientTransaction {
     /// The next response. A failure answer to an INVITE is acknowledged here.
     pub(crate) async fn next(&mut self, within: Duration) -> Result<SipMessage, Error> {
+        if let Some(response) = self.unread.take() {
+            return Ok(response);
+        }
         let response = tokio::time::timeout(within, self.responses.recv())
             .await
             .map_err(|_| Error::Timeout(format!("response to {}", self.request.start_line)))?
@@ -326,6 +331,11 @@ impl ClientTransaction {
             self.path.send(ack.to_bytes()).await?;
         }
         Ok(response)
+    }
+
+    /// Puts a response back, to be read again.
+    pub(crate) fn put_back(&mut self, response: SipMessage) {
+        self.unread = Some(response);
     }
 
     /// The final response.
@@ -356,7 +366,7 @@ impl ClientTransaction {
         path.send(bytes.clone()).await?;
         let retransmission =
             (!path.is_reliable()).then(|| tokio::spawn(retransmit(path.clone(), bytes, false)).abort_handle());
-        let mut transaction = Self { agent, request: cancel, path, key, responses, retransmission };
+        let mut transaction = Self { agent, request: cancel, path, key, responses, unread: None, retransmission };
         match transaction.final_response().await?.status() {
             // RFC 3261 9.2: 481 when the INVITE was answered already; the caller sees that answer.
             Some(200..=299 | 481) => Ok(()),

@@ -51,9 +51,10 @@ impl Dialog {
         }
     }
 
-    /// The dialog a request of the peer opens once it is answered with the request's tag.
-    pub(crate) fn from_request(request: &IncomingRequest, requests: mpsc::Receiver<IncomingRequest>) -> Self {
+    /// The dialog a request of the peer opens. Take it before the request is answered, so that nothing is missed.
+    pub fn accept(request: &IncomingRequest) -> Self {
         let message = &request.message;
+        let requests = request.agent.listen(message.call_id());
         Self {
             agent: request.agent.clone(),
             call_id: message.call_id().to_owned(),

@@ -14,6 +14,8 @@ use crate::sdp::{self, RemoteAudio};
 
 /// Answered calls nobody has taken yet; further ones are refused with 486.
 const CALLS: usize = 16;
+/// How long the first response to an INVITE may take.
+const FIRST_RESPONSE: Duration = Duration::from_secs(32);
 
 /// What a phone does when it is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,16 +98,22 @@ impl ScriptedPhone {
         self.ring(uri).await?.answered().await
     }
 
-    /// Calls somebody; the result can be waited for or given up.
+    /// Calls somebody and meets a challenge; the result can be waited for or given up.
     pub async fn ring(&self, uri: &str) -> Result<OutgoingCall, Error> {
         let audio = AudioPort::open(self.agent.local().ip()).await?;
-        let request = self
+        let mut request = self
             .agent
             .new_request("INVITE", uri)
             .with("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, UPDATE")
             .with_body("application/sdp", sdp::offer(audio.local(), 1, "sendrecv"));
         let requests = self.agent.listen(request.call_id());
-        let transaction = self.agent.start(request, None).await?;
+        let mut transaction = self.agent.start(request.clone(), None).await?;
+        let first = transaction.next(FIRST_RESPONSE).await?;
+        if self.agent.authorize(&mut request, &first) {
+            transaction = self.agent.start(request, None).await?;
+        } else {
+            transaction.put_back(first);
+        }
         Ok(OutgoingCall { agent: self.agent.clone(), transaction, requests, audio })
     }
 
@@ -137,25 +145,28 @@ impl OutgoingCall {
         }
     }
 
-    /// Gives the call up with CANCEL, and gives the status the INVITE ended with (487 when it was in time).
+    /// Gives the call up with CANCEL, and gives the status the INVITE ended with: 487 when it was in time. When it came
+    /// too late the call is hung up.
     pub async fn cancel(mut self) -> Result<u16, Error> {
         self.transaction.cancel().await?;
         let response = self.transaction.final_response().await?;
+        if let Some(200..=299) = response.status() {
+            self.take_up(&response).await?.hang_up().await?;
+        }
         response.status().ok_or_else(|| Error::Protocol("a response without a status".to_owned()))
     }
 
-    /// Waits for the answer; a challenge is met once.
+    /// Waits for the answer.
     pub async fn answered(mut self) -> Result<Call, Error> {
-        let mut response = self.transaction.final_response().await?;
-        let mut request = self.transaction.request.clone();
-        if self.agent.authorize(&mut request, &response) {
-            self.transaction = self.agent.start(request.clone(), None).await?;
-            response = self.transaction.final_response().await?;
-        }
-        let response = accepted(&request, response)?;
-        let mut dialog = Dialog::from_answer(&self.agent, &request, &response, self.requests);
-        dialog.acknowledge(&response, None).await?;
-        let remote = read_audio(&response)?;
+        let response = self.transaction.final_response().await?;
+        let response = accepted(&self.transaction.request, response)?;
+        self.take_up(&response).await
+    }
+
+    async fn take_up(self, response: &SipMessage) -> Result<Call, Error> {
+        let mut dialog = Dialog::from_answer(&self.agent, &self.transaction.request, response, self.requests);
+        dialog.acknowledge(response, None).await?;
+        let remote = read_audio(response)?;
         self.audio.connect(remote.clone());
         Ok(Call::start(dialog, self.audio, remote))
     }
@@ -361,8 +372,7 @@ async fn be_called(
 }
 
 async fn take_call(request: IncomingRequest, mode: AnswerMode, calls: mpsc::Sender<Call>) -> Result<(), Error> {
-    let requests = request.agent.listen(request.message.call_id());
-    let mut dialog = Dialog::from_request(&request, requests);
+    let mut dialog = Dialog::accept(&request);
     match mode {
         AnswerMode::Refuse(status) => return request.respond(status, "Refused").await,
         AnswerMode::AtOnce => {}

@@ -96,11 +96,11 @@ impl Robot {
         Ok(wav::write(path, &call.audio().recording())?)
     }
 
-    /// Hangs up.
-    pub async fn leave(&mut self) -> Result<(), Error> {
-        match self.call.take() {
-            Some(call) if !call.has_ended() => call.hang_up().await,
-            _ => Ok(()),
+    /// Hangs up. What was heard is kept until the next call.
+    pub async fn leave(&self) -> Result<(), Error> {
+        match self.call() {
+            Some(call) => call.hang_up().await,
+            None => Ok(()),
         }
     }
 }

@@ -53,6 +53,20 @@ struct DigitPacket {
     end: bool,
 }
 
+impl DigitPacket {
+    /// 20 ms packets of one key press.
+    const FRAMES: u16 = 5;
+
+    /// The packets of a key press; none for a key that does not exist.
+    fn of_key(key: char) -> Vec<Self> {
+        let Some(event) = "0123456789*#ABCD".find(key) else { return Vec::new() };
+        let packet =
+            |frame: u16, end| Self { event: event as u8, duration: frame * FRAME as u16, first: frame == 1, end };
+        // RFC 4733 2.5.1.4: the last packet is sent three times.
+        (1..=Self::FRAMES).map(|frame| packet(frame, false)).chain((0..3).map(|_| packet(Self::FRAMES, true))).collect()
+    }
+}
+
 impl AudioPort {
     /// Binds an even port and the odd one above it.
     pub async fn open(ip: IpAddr) -> Result<Self, Error> {
@@ -93,20 +107,11 @@ impl AudioPort {
         Duration::from_millis(self.shared().queue.len() as u64 * 1_000 / u64::from(SAMPLE_RATE))
     }
 
-    /// Presses keys (`0`-`9`, `*`, `#`, `A`-`D`), 100 ms each with a pause of 100 ms; others are left out.
+    /// Presses keys (`0`-`9`, `*`, `#`, `A`-`D`), 100 ms each, directly one after another; others are left out.
     pub fn press(&self, keys: &str) {
-        const FRAMES: u16 = 5;
         let mut shared = self.shared();
-        for event in keys.chars().filter_map(|key| "0123456789*#ABCD".find(key)) {
-            for frame in 1..=FRAMES {
-                let duration = frame * FRAME as u16;
-                shared.digits.push_back(DigitPacket { event: event as u8, duration, first: frame == 1, end: false });
-            }
-            // RFC 4733 2.5.1.4: the last packet is sent three times.
-            for _ in 0..3 {
-                let duration = FRAMES * FRAME as u16;
-                shared.digits.push_back(DigitPacket { event: event as u8, duration, first: false, end: true });
-            }
+        for key in keys.chars() {
+            shared.digits.extend(DigitPacket::of_key(key));
         }
     }
 
@@ -313,6 +318,27 @@ mod tests {
         assert!(shared.recording[FRAME..2 * FRAME].iter().all(|sample| *sample > 900), "a late packet is filed");
         shared.record(&packet(77, 2, 1_000));
         assert_eq!(shared.recording.len(), 4 * FRAME);
+    }
+
+    #[test]
+    fn a_pressed_key_is_one_event_whose_end_is_sent_three_times() {
+        let remote = RemoteAudio {
+            rtp: SocketAddr::from(([127, 0, 0, 1], 9)),
+            payload_type: 0,
+            telephone_event: Some(101),
+            direction: "sendrecv",
+        };
+        let mut shared = Shared::default();
+        for digit in DigitPacket::of_key('#') {
+            shared.digits.push_back(digit);
+        }
+        let packets: Vec<(Kind, Vec<u8>)> = (0..9).map(|_| shared.next_payload(&remote)).collect();
+        let durations: Vec<u16> = packets[..8].iter().map(|(_, body)| u16::from_be_bytes([body[2], body[3]])).collect();
+        assert_eq!(durations, [160, 320, 480, 640, 800, 800, 800, 800]);
+        assert!(packets[..8].iter().all(|(kind, body)| kind.payload_type == 101 && body[0] == 11));
+        assert_eq!(packets[..8].iter().filter(|(kind, _)| kind.first_of_event).count(), 1);
+        assert_eq!(packets[..8].iter().filter(|(_, body)| body[1] & 0x80 != 0).count(), 3);
+        assert_eq!((packets[8].0.payload_type, packets[8].1.len()), (0, FRAME), "then audio goes on");
     }
 
     proptest! {

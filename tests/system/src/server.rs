@@ -1,0 +1,234 @@
+//! The server under test: the real binary with a configuration of its own on free loopback ports.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::ports;
+use crate::process::Process;
+use crate::wait::eventually;
+
+/// The password of every user of the tests.
+pub const PASSWORD: &str = "correct-horse-7";
+
+/// What a server is configured with.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The domain of its users.
+    pub domain: String,
+    /// Users besides `user1` to `userN`.
+    pub users: Vec<String>,
+    /// How many users named `user1`, `user2` ... there are.
+    pub numbered_users: usize,
+    /// Permanent conferences: number, PIN, access.
+    pub conferences: Vec<(String, Option<String>, &'static str)>,
+    /// How many legs there are ports for, two for each.
+    pub media_legs: usize,
+    /// Listen with TLS too.
+    pub certificate: Option<Certificate>,
+    /// Further lines of the configuration file.
+    pub extra: String,
+}
+
+impl Default for ServerOptions {
+    /// Ten users and the conference 1000, open, without a PIN; the domain is the address.
+    fn default() -> Self {
+        Self {
+            domain: "127.0.0.1".to_owned(),
+            users: Vec::new(),
+            numbered_users: 10,
+            conferences: vec![("1000".to_owned(), None, "open")],
+            media_legs: 200,
+            certificate: None,
+            extra: String::new(),
+        }
+    }
+}
+
+/// A running server. Dropping it ends it; when the test failed, the end of its log is printed.
+pub struct Server {
+    process: Process,
+    sip: SocketAddr,
+    tls: SocketAddr,
+    http: SocketAddr,
+    domain: String,
+    folder: TempDir,
+}
+
+impl Server {
+    /// The binary: `CONVOKE_BIN`, else the one beside the running test. `None` when it is not there or cannot print its
+    /// default configuration yet.
+    pub fn binary() -> Option<PathBuf> {
+        let beside = || Some(std::env::current_exe().ok()?.parent()?.parent()?.join("convoke"));
+        let path = std::env::var_os("CONVOKE_BIN").map(PathBuf::from).or_else(beside)?;
+        let defaults = Command::new(&path).args(["config", "print-default"]).output().ok()?;
+        (!defaults.stdout.is_empty()).then_some(path)
+    }
+
+    /// Starts the server and waits until it is ready.
+    pub fn start(options: &ServerOptions) -> Self {
+        let binary = Self::binary().expect("the server's binary is built: cargo build -p convoke, or set CONVOKE_BIN");
+        let folder = tempfile::Builder::new().prefix("convoke-").tempdir().expect("temporary folder");
+        let first = ports::free(4 + options.media_ports());
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let (sip, tls, http) = (at(first), at(first + 1), at(first + 2));
+        let config = folder.path().join("convoke.toml");
+        let text = options.to_toml(&folder.path().join("data"), sip, tls, http, first + 4);
+        std::fs::write(&config, text).expect("written");
+        let mut command = Command::new(binary);
+        command.arg("serve").arg("--config").arg(&config).current_dir(folder.path());
+        let process = Process::start(command, &folder.path().join("log"), Stdio::null());
+        let mut server = Self { process, sip, tls, http, domain: options.domain.clone(), folder };
+        server.wait_ready();
+        server
+    }
+
+    /// Where it receives SIP over UDP and TCP.
+    pub fn sip(&self) -> SocketAddr {
+        self.sip
+    }
+
+    /// Where it receives SIP over TLS.
+    pub fn tls(&self) -> SocketAddr {
+        self.tls
+    }
+
+    /// The domain of its users.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// `sip:NUMBER@ADDRESS`, for phones that know the server by its address.
+    pub fn conference(&self, number: &str) -> String {
+        format!("sip:{number}@{}", self.sip)
+    }
+
+    /// The same over TCP or TLS.
+    pub fn conference_over(&self, number: &str, transport: &str) -> String {
+        let address = if transport == "tls" { self.tls } else { self.sip };
+        format!("sip:{number}@{address};transport={transport}")
+    }
+
+    /// What the server wrote so far.
+    pub fn log(&self) -> String {
+        self.process.output()
+    }
+
+    /// The status and body of a GET.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(self.http).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.http).ok()?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response).ok()?;
+        let (head, body) = response.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    /// Ends the server with SIGTERM and tells whether it ended with status 0.
+    pub fn stop(mut self) -> bool {
+        self.process.stop(Duration::from_secs(20)).is_some_and(|status| status.success())
+    }
+
+    fn wait_ready(&mut self) {
+        let mut ready = false;
+        let mut decided = || {
+            ready = self.get("/readyz").is_some_and(|(status, _)| status == 200);
+            ready || self.process.has_ended()
+        };
+        eventually("ready server", &mut decided, || "the server runs but is not ready".to_owned());
+        assert!(ready, "the server ended at its start\n{}", self.process.tail());
+    }
+}
+
+impl Drop for Server {
+    #[allow(clippy::print_stderr, reason = "the server's log explains a failed test")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}\n(configuration: {})", self.process.tail(), self.folder.path().display());
+        }
+    }
+}
+
+impl ServerOptions {
+    /// Ports for the legs, and as many again: those of a finished leg drain for a while.
+    fn media_ports(&self) -> u16 {
+        u16::try_from(self.media_legs * 4).map_or(16_000, |ports| ports.clamp(40, 16_000))
+    }
+
+    fn to_toml(&self, data: &Path, sip: SocketAddr, tls: SocketAddr, http: SocketAddr, media: u16) -> String {
+        let mut text = format!("data_dir = {:?}\ndomain = {:?}\n\n[sip]\n", data.display().to_string(), self.domain);
+        match &self.certificate {
+            None => _ = writeln!(text, "listen = [\"udp:{sip}\", \"tcp:{sip}\"]"),
+            Some(certificate) => {
+                let (chain, key) = (certificate.chain.display(), certificate.key.display());
+                _ = writeln!(text, "listen = [\"udp:{sip}\", \"tcp:{sip}\", \"tls:{tls}\"]");
+                _ = writeln!(text, "\n[sip.tls]\ncertificate = \"{chain}\"\nkey = \"{key}\"");
+            }
+        }
+        let last = media + self.media_ports() - 1;
+        _ = writeln!(
+            text,
+            "\n[http]\nlisten = \"{http}\"\n\n[media]\naddress = \"127.0.0.1\"\nports = \"{media}-{last}\""
+        );
+        let numbered = (1..=self.numbered_users).map(|number| format!("user{number}"));
+        for user in numbered.chain(self.users.iter().cloned()) {
+            _ = writeln!(text, "\n[[user]]\nuri = \"sip:{user}@{}\"\npassword = {PASSWORD:?}", self.domain);
+        }
+        for (number, pin, access) in &self.conferences {
+            _ = writeln!(
+                text,
+                "\n[[conference]]\nnumber = {number:?}\naccess = {access:?}\nsubject = \"Test {number}\""
+            );
+            _ = writeln!(text, "organizer = \"sip:user1@{}\"", self.domain);
+            if let Some(pin) = pin {
+                _ = writeln!(text, "pin = {pin:?}");
+            }
+        }
+        text.push_str(&self.extra);
+        text
+    }
+}
+
+/// A throw-away CA and a certificate for 127.0.0.1 signed by it.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// What clients trust.
+    pub ca: PathBuf,
+    /// The server's certificate.
+    pub chain: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl Certificate {
+    /// Makes both in a folder with the openssl command.
+    pub fn make(folder: &Path) -> Self {
+        let script = "
+            openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=Convoke test CA' -keyout ca.key -out ca.pem
+            openssl req -newkey rsa:2048 -nodes -subj '/CN=127.0.0.1' -keyout server.key -out server.csr
+            printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\nextendedKeyUsage=serverAuth\\n' > extensions
+            openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions -out server.pem
+        ";
+        let output = Command::new("sh").args(["-e", "-c", script]).current_dir(folder).output().expect("a shell");
+        assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
+        let at = |name| folder.join(name);
+        Self { ca: at("ca.pem"), chain: at("server.pem"), key: at("server.key") }
+    }
+}
+
+/// Ends the test early, and says so, while the server cannot be run yet.
+#[macro_export]
+macro_rules! needs_server {
+    () => {
+        if $crate::Server::binary().is_none() {
+            println!("not tested: the server's binary is not built");
+            return;
+        }
+    };
+}
