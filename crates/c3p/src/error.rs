@@ -58,7 +58,7 @@ pub enum Limit {
     Attributes,
     /// 4 KiB a value: one attribute, or the text of one element.
     Value,
-    /// 16,384 elements or attributes in all.
+    /// 16,384 elements, or 16,384 attributes, in all.
     Count,
     /// 64 namespace declarations in scope at once.
     Namespaces,

@@ -2,11 +2,11 @@
 
 mod common;
 
-use c3p::conference_info::{ConferenceInfo, Passcode};
+use c3p::conference_info::{ConferenceInfo, Passcode, User, Users};
 use c3p::{
     AccessType, AppInvite, Code, Command, ConferenceKeys, ConferenceUri, DisconnectionMethod, EndpointStatus,
-    FailureReason, JoiningMethod, McuType, MediaFilter, MediaStatus, MediaType, MuteAll, Outcome, ResponseBody, Role,
-    SessionType, State, Verb, connection_key,
+    ErrorKind, FailureReason, JoiningMethod, Limit, McuType, MediaFilter, MediaStatus, MediaType, MuteAll, Outcome,
+    ResponseBody, Role, SessionType, State, Verb, connection_key,
 };
 use common::{FOCUS, Parsed, documents, golden};
 use quick_xml::NsReader;
@@ -283,6 +283,18 @@ fn a_prepared_roster_is_the_roster_with_a_version() {
         let next = c3p::conference_info::parse(info.prepare().with_version(version + 1).as_bytes());
         assert_eq!(next, Ok(ConferenceInfo { version: Some(version + 1), ..info }));
     }
+}
+
+#[test]
+fn a_full_roster_of_many_users() {
+    let golden = roster("conference-info-full.xml");
+    let bob = golden.users.as_ref().expect("it has users").users[0].clone();
+    let users = (0..1000).map(|i| User { entity: format!("sip:user{i}@example.com"), ..bob.clone() }).collect();
+    let info = ConferenceInfo { users: Some(Users { state: State::Full, users }), ..golden };
+    let printed = info.to_xml();
+    let refused = c3p::conference_info::parse(printed.as_bytes()).map_err(|error| error.kind);
+    assert_eq!(refused, Err(ErrorKind::Limit(Limit::Body)));
+    assert_eq!(c3p::conference_info::parse_within(printed.as_bytes(), 4 << 20), Ok(info));
 }
 
 #[test]

@@ -8,6 +8,6 @@ mod tree;
 mod writer;
 
 pub(crate) use characters::is_plain_name;
-pub(crate) use reader::read;
-pub(crate) use tree::Element;
+pub(crate) use reader::{read, read_within};
+pub(crate) use tree::{Document, Element};
 pub(crate) use writer::Writer;

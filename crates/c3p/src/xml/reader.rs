@@ -14,7 +14,7 @@ use super::tree::{Attribute, Document, Node};
 use crate::error::{ErrorKind, Limit};
 use crate::wire::Namespace;
 
-/// Bytes of a document.
+/// Bytes of a document, unless the caller knows its sender.
 const BODY_MAX: usize = 256 * 1024;
 /// Elements within elements.
 const DEPTH_MAX: usize = 32;
@@ -22,15 +22,20 @@ const DEPTH_MAX: usize = 32;
 const ATTRIBUTES_MAX: usize = 64;
 /// Bytes of an attribute's value or of an element's text.
 const VALUE_MAX: usize = 4 * 1024;
-/// Elements, and likewise attributes, of a document. Keeps the tree below a few megabytes; a document of real
-/// elements reaches the body limit first.
-const COUNT_MAX: usize = 16 * 1024;
+/// A document may have one element, and one attribute, for so many of the bytes it may have. Keeps the tree of a
+/// document of ordinary size below a few megabytes; real elements are longer and reach the body limit first.
+const BYTES_PER_NODE: usize = 16;
 /// Namespace declarations in scope at once. Bounds the cost of resolving one name.
 const NAMESPACES_MAX: usize = 64;
 
-/// Reads a document.
+/// Reads a document of at most 256 KiB.
 pub(crate) fn read(body: &[u8]) -> Result<Document, ErrorKind> {
-    if body.len() > BODY_MAX {
+    read_within(body, BODY_MAX)
+}
+
+/// Reads a document of at most `body_max` bytes.
+pub(crate) fn read_within(body: &[u8], body_max: usize) -> Result<Document, ErrorKind> {
+    if body.len() > body_max {
         return Err(ErrorKind::Limit(Limit::Body));
     }
     let text = std::str::from_utf8(body)
@@ -38,7 +43,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Document, ErrorKind> {
     if let Some((offset, _)) = text.char_indices().find(|(_, character)| !is_allowed(*character)) {
         return Err(ErrorKind::NotXml { why: "a character that XML does not allow", offset: offset as u64 });
     }
-    Builder::new(text.strip_prefix('\u{FEFF}').unwrap_or(text)).run()
+    Builder::new(text.strip_prefix('\u{FEFF}').unwrap_or(text), body_max / BYTES_PER_NODE).run()
 }
 
 /// Why an event was refused; the builder adds the position.
@@ -60,13 +65,15 @@ struct Builder<'t> {
     open: Vec<usize>,
     /// Whether anything came before: an XML declaration must be the first.
     started: bool,
+    /// Elements, and likewise attributes, that the document may have.
+    count_max: usize,
 }
 
 impl<'t> Builder<'t> {
-    fn new(text: &'t str) -> Self {
+    fn new(text: &'t str, count_max: usize) -> Self {
         let mut reader = NsReader::from_str(text);
         reader.resolver_mut().set_max_namespace_bindings(NAMESPACES_MAX);
-        Self { reader, document: Document::default(), open: Vec::new(), started: false }
+        Self { reader, document: Document::default(), open: Vec::new(), started: false, count_max }
     }
 
     fn run(mut self) -> Result<Document, ErrorKind> {
@@ -109,7 +116,7 @@ impl<'t> Builder<'t> {
         if self.open.is_empty() && !self.document.nodes.is_empty() {
             return Err("more than one root element".into());
         }
-        if self.document.nodes.len() == COUNT_MAX {
+        if self.document.nodes.len() == self.count_max {
             return Err(Refusal::Limit(Limit::Count));
         }
         let attributes = self.attributes(start)?;
@@ -142,7 +149,7 @@ impl<'t> Builder<'t> {
                 check_declaration(&declaration, &attribute.value)?;
                 continue;
             }
-            if self.document.attributes.len() == COUNT_MAX {
+            if self.document.attributes.len() == self.count_max {
                 return Err(Refusal::Limit(Limit::Count));
             }
             let (resolved, local) = self.reader.resolver().resolve_attribute(attribute.key);
@@ -244,7 +251,7 @@ impl<'t> Builder<'t> {
 const PARENT: u32 = u32::MAX;
 
 fn to_index(value: usize) -> u32 {
-    u32::try_from(value).expect("both lists are bounded by COUNT_MAX")
+    u32::try_from(value).expect("both lists are shorter than the document, which fits into a SIP message")
 }
 
 fn namespace_of(resolved: &ResolveResult<'_>) -> Result<Namespace, Refusal> {
@@ -358,8 +365,9 @@ mod tests {
         assert_eq!(refused(&value(VALUE_MAX + 1)), ErrorKind::Limit(Limit::Value));
 
         let children = |count: usize| format!("<a>{}</a>", "<b/>".repeat(count));
-        assert!(read(children(COUNT_MAX - 1).as_bytes()).is_ok());
-        assert_eq!(refused(&children(COUNT_MAX)), ErrorKind::Limit(Limit::Count));
+        let count_max = BODY_MAX / BYTES_PER_NODE;
+        assert!(read(children(count_max - 1).as_bytes()).is_ok());
+        assert_eq!(refused(&children(count_max)), ErrorKind::Limit(Limit::Count));
 
         let body = |length: usize| format!("<a/>{}", " ".repeat(length - 4));
         assert!(read(body(BODY_MAX).as_bytes()).is_ok());

@@ -10,7 +10,7 @@ use c3p::{AppInvite, ParseError, Request, Response, conference_info};
 pub(crate) enum Parsed {
     Request(Request),
     Response(Response),
-    Info(conference_info::ConferenceInfo),
+    Info(Box<conference_info::ConferenceInfo>),
     Invite(AppInvite),
 }
 
@@ -20,7 +20,7 @@ impl Parsed {
         let request = c3p::parse_request(body).map(Self::Request);
         let others = [
             c3p::parse_response(body).map(Self::Response),
-            conference_info::parse(body).map(Self::Info),
+            conference_info::parse(body).map(Box::new).map(Self::Info),
             AppInvite::parse(body).map(Self::Invite),
         ];
         let accepted = others.iter().filter(|result| result.is_ok()).count() + usize::from(request.is_ok());
