@@ -1,9 +1,26 @@
 //! The leg: what a conference holds for each participant.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use base::{Duration, Timestamp};
-use mcu_api::{LegFailure, LegMedia, LegStatistics};
+use mcu_api::{Codec, LegFailure, LegMedia, LegStatistics, SrtpKeys};
+
+use crate::jitter::{Arrival, JitterBuffer};
+use crate::latch::{self, Claim, Latch};
+use crate::reports::{Reports, SentSoFar};
+use crate::rtcp;
+use crate::rtp::{Header, Outgoing};
+use crate::srtp::{self, Protector, Unprotector};
+use crate::stream::Stream;
+use crate::telephone_event::DigitReceiver;
+
+/// Bounds of [`LegConfig::jitter_max`].
+const JITTER_MAX: std::ops::RangeInclusive<Duration> = Duration::from_millis(40)..=Duration::from_secs(1);
+/// Events kept until they are polled.
+const EVENTS_MAX: usize = 32;
+/// Comfort noise (RFC 3389): tolerated from anybody, its contents are not used.
+const COMFORT_NOISE: u8 = 13;
 
 /// What a leg is made of. The random values are drawn by the caller.
 #[derive(Clone, Debug)]
@@ -37,7 +54,9 @@ pub struct Frame<'a> {
     /// The codec's payload. G.711: exactly 20 ms (160 bytes), cut or joined from the peer's packets. Opus: one whole
     /// packet of `units` times 20 ms (shorter packets of one configuration are joined to 20 ms).
     pub payload: &'a [u8],
-    /// How many ticks the payload lasts: 1 to 6. The next `units - 1` pulls answer [`Pulled::Continued`].
+    /// How many ticks the payload lasts: 1 to 6. The next `units - 1` pulls answer [`Pulled::Continued`]. With lengths
+    /// that are no multiple of 20 ms this alternates (30 ms: 1, 2, 1, 2 ...), so decode into a queue and take 20 ms from
+    /// it in each tick; when it runs short, fill with concealment.
     pub units: u8,
     /// Level of the (loudest) packet, when the peer sends it.
     pub level: Option<AudioLevel>,
@@ -87,45 +106,160 @@ pub enum Port {
 /// after each tick drain [`Leg::poll_rtcp`] and [`Leg::poll_event`].
 #[derive(Debug)]
 pub struct Leg {
-    media: Option<LegMedia>,
-    statistics: LegStatistics,
+    cname: String,
+    silence: Option<Duration>,
+    connection: Option<Connection>,
+    stream: Stream,
+    jitter: JitterBuffer,
+    digits: DigitReceiver,
+    sender: Sender,
+    reports: Reports,
+    events: VecDeque<LegEvent>,
+    heard_anything: bool,
+    /// When media came last, or could be expected again.
+    heard: Timestamp,
+    silence_reported: bool,
+    counters: Counters,
+}
+
+/// What offer and answer brought.
+#[derive(Debug)]
+struct Connection {
+    media: LegMedia,
+    latch: Latch,
+    srtp: Option<Srtp>,
+    /// Where the peer's RTCP comes from.
+    rtcp_source: Option<SocketAddr>,
+}
+
+struct Srtp {
+    keys: SrtpKeys,
+    protector: Box<dyn Protector>,
+    unprotector: Box<dyn Unprotector>,
+}
+
+/// Our side of the stream.
+#[derive(Debug)]
+struct Sender {
+    ssrc: u32,
+    sequence: u16,
+    /// RTP time of the next packet.
+    timestamp: u32,
+    /// When the last packet was written, and its RTP time.
+    written: (Timestamp, u32),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    received_packets: u64,
+    received_bytes: u64,
+    sent_packets: u64,
+    sent_bytes: u64,
+    rejected_packets: u64,
+}
+
+/// What a packet carries, by its payload type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    Audio,
+    TelephoneEvent,
+    ComfortNoise,
 }
 
 impl Leg {
     /// A leg that waits for [`Leg::connect`]; until then every packet is dropped and counted.
-    pub fn new(_config: LegConfig) -> Self {
-        Self { media: None, statistics: LegStatistics::default() }
+    pub fn new(config: LegConfig) -> Self {
+        let jitter_max = config.jitter_max.clamp(*JITTER_MAX.start(), *JITTER_MAX.end());
+        Self {
+            cname: config.cname,
+            silence: config.silence,
+            connection: None,
+            stream: Stream::new(Codec::Pcmu.clock_rate()),
+            jitter: JitterBuffer::new(Codec::Pcmu, jitter_max),
+            digits: DigitReceiver::default(),
+            sender: Sender {
+                ssrc: config.ssrc,
+                sequence: config.first_sequence & 0x7FFF,
+                timestamp: config.first_timestamp,
+                written: (Timestamp::ZERO, config.first_timestamp),
+            },
+            reports: Reports::new(config.ssrc),
+            events: VecDeque::new(),
+            heard_anything: false,
+            heard: Timestamp::ZERO,
+            silence_reported: false,
+            counters: Counters::default(),
+        }
     }
 
     /// Starts media, or changes it after a re-INVITE: address, codec, keys and direction may all be new.
     ///
     /// # Errors
     /// [`LegFailure::BadKeys`] when the SRTP keys do not fit the profile; the leg stays as it was.
-    pub fn connect(&mut self, _now: Timestamp, media: &LegMedia) -> Result<(), LegFailure> {
-        self.media = Some(media.clone());
+    pub fn connect(&mut self, now: Timestamp, media: &LegMedia) -> Result<(), LegFailure> {
+        let srtp = self.make_srtp(media.srtp.as_ref())?;
+        let codec_before = self.media().map(|media| media.codec);
+        let received_before = self.media().is_some_and(|media| media.direction.receives());
+        let latch = match self.connection.take() {
+            None => {
+                self.reports.begin(now);
+                Latch::new(now, media.remote_rtp)
+            }
+            Some(mut connection) => {
+                connection.latch.signal(now, media.remote_rtp);
+                connection.latch
+            }
+        };
+        self.connection = Some(Connection { media: media.clone(), latch, srtp, rtcp_source: None });
+        if codec_before != Some(media.codec) {
+            self.stream.set_clock_rate(media.codec.clock_rate());
+        }
+        if codec_before != Some(media.codec) || !received_before {
+            self.jitter.restart(media.codec);
+        }
+        self.heard = now;
+        self.silence_reported = false;
         Ok(())
     }
 
     /// Whether [`Leg::connect`] succeeded at least once.
     pub fn is_connected(&self) -> bool {
-        self.media.is_some()
+        self.connection.is_some()
     }
 
     /// What was agreed last.
     pub fn media(&self) -> Option<&LegMedia> {
-        self.media.as_ref()
+        self.connection.as_ref().map(|connection| &connection.media)
     }
 
     /// Takes a datagram that arrived on the RTP port; with rtcp-mux it may be RTCP (RFC 5761 4). It is decrypted in
     /// place.
-    pub fn handle_rtp(&mut self, _now: Timestamp, _source: SocketAddr, _packet: &mut [u8]) {}
+    pub fn handle_rtp(&mut self, now: Timestamp, source: SocketAddr, packet: &mut [u8]) {
+        let multiplexed = self.media().is_some_and(|media| media.rtcp_mux);
+        if multiplexed && rtcp::is_rtcp(packet) {
+            self.handle_rtcp(now, source, packet);
+        } else if self.accept_rtp(now, source, packet).is_none() {
+            self.counters.rejected_packets += 1;
+        }
+    }
 
     /// Takes a datagram that arrived on the RTCP port. It is decrypted in place.
-    pub fn handle_rtcp(&mut self, _now: Timestamp, _source: SocketAddr, _packet: &mut [u8]) {}
+    pub fn handle_rtcp(&mut self, now: Timestamp, source: SocketAddr, packet: &mut [u8]) {
+        if self.accept_rtcp(now, source, packet).is_none() {
+            self.counters.rejected_packets += 1;
+        }
+    }
 
     /// The next 20 ms. Call it exactly once for each tick of a connected leg, whether the audio is used or not.
-    pub fn pull(&mut self, _now: Timestamp) -> Pulled<'_> {
-        Pulled::Silence
+    pub fn pull(&mut self, now: Timestamp) -> Pulled<'_> {
+        if !self.media().is_some_and(|media| media.direction.receives()) {
+            return Pulled::Silence;
+        }
+        if !self.silence_reported && self.silence.is_some_and(|silence| now.since(self.heard) >= silence) {
+            self.silence_reported = true;
+            self.report(LegEvent::SilenceTimeout);
+        }
+        self.jitter.pull(now)
     }
 
     /// Writes one RTP packet that carries `payload`, protected when SRTP is agreed.
@@ -136,39 +270,239 @@ impl Leg {
     /// the RTP time advances in either case.
     pub fn write_rtp(
         &mut self,
-        _now: Timestamp,
-        _payload: &[u8],
-        _samples: u32,
-        _marker: bool,
-        _level: Option<AudioLevel>,
+        now: Timestamp,
+        payload: &[u8],
+        samples: u32,
+        marker: bool,
+        level: Option<AudioLevel>,
         out: &mut Vec<u8>,
     ) -> Option<SocketAddr> {
         out.clear();
-        None
+        let timestamp = self.sender.timestamp;
+        self.sender.written = (now, timestamp);
+        self.skip(samples);
+        let connection = self.connection.as_mut().filter(|connection| connection.media.direction.sends())?;
+        let destination = connection.latch.destination()?;
+        let extension = connection.media.audio_level_extension.filter(|id| (1..=14).contains(id));
+        let outgoing = Outgoing {
+            marker,
+            payload_type: connection.media.send_payload_type,
+            sequence: self.sender.sequence,
+            timestamp,
+            ssrc: self.sender.ssrc,
+            level: extension.zip(level),
+        };
+        outgoing.write(payload, out);
+        self.sender.sequence = self.sender.sequence.wrapping_add(1);
+        if let Some(srtp) = &mut connection.srtp
+            && !srtp.protector.protect_rtp(out)
+        {
+            return None;
+        }
+        self.counters.sent_packets += 1;
+        self.counters.sent_bytes += payload.len() as u64;
+        Some(destination)
     }
 
     /// Lets the RTP time pass without a packet: we send nothing for `samples` clock units (DTX).
-    pub fn skip(&mut self, _samples: u32) {}
+    pub fn skip(&mut self, samples: u32) {
+        self.sender.timestamp = self.sender.timestamp.wrapping_add(samples);
+    }
 
     /// The RTCP report that is due now, if any: about one in 5 s. Call it after each tick until it answers `None`.
-    pub fn poll_rtcp(&mut self, _now: Timestamp, out: &mut Vec<u8>) -> Option<(SocketAddr, Port)> {
+    pub fn poll_rtcp(&mut self, now: Timestamp, out: &mut Vec<u8>) -> Option<(SocketAddr, Port)> {
         out.clear();
-        None
+        let sent = self.sent_so_far(now)?;
+        if !self.reports.poll(now, &self.cname, sent, &mut self.stream, out) {
+            return None;
+        }
+        self.address_rtcp(out)
     }
 
     /// The last RTCP packet of this leg, with a BYE; for the moment of its removal.
-    pub fn write_bye(&mut self, _now: Timestamp, out: &mut Vec<u8>) -> Option<(SocketAddr, Port)> {
+    pub fn write_bye(&mut self, now: Timestamp, out: &mut Vec<u8>) -> Option<(SocketAddr, Port)> {
         out.clear();
-        None
+        let sent = self.sent_so_far(now)?;
+        self.reports.write(now, &self.cname, sent, &mut self.stream, out);
+        rtcp::write_bye(self.sender.ssrc, out);
+        self.address_rtcp(out)
     }
 
     /// The next thing that happened. At most 32 are kept; when full, the newest is dropped.
     pub fn poll_event(&mut self) -> Option<LegEvent> {
-        None
+        self.events.pop_front()
     }
 
     /// What was counted since the leg was made.
     pub fn statistics(&self) -> LegStatistics {
-        self.statistics
+        let jitter = self.jitter.counters();
+        LegStatistics {
+            received_packets: self.counters.received_packets,
+            received_bytes: self.counters.received_bytes,
+            sent_packets: self.counters.sent_packets,
+            sent_bytes: self.counters.sent_bytes,
+            lost_packets: self.stream.lost(),
+            late_packets: jitter.late_packets,
+            concealed_frames: jitter.concealed_frames,
+            rejected_packets: self.counters.rejected_packets,
+            jitter_us: self.stream.jitter_us(),
+            buffer_delay_us: u32::try_from(jitter.delay.as_micros()).unwrap_or(u32::MAX),
+            round_trip_us: self.reports.round_trip_us(),
+        }
+    }
+
+    /// Keys that did not change keep their state: a sender that began anew would use its key stream twice, and a
+    /// receiver that began anew could be fed old packets.
+    fn make_srtp(&mut self, keys: Option<&SrtpKeys>) -> Result<Option<Srtp>, LegFailure> {
+        let Some(keys) = keys else { return Ok(None) };
+        let (protector, unprotector) = (srtp::protector(keys)?, srtp::unprotector(keys)?);
+        let mut fresh = Srtp { keys: keys.clone(), protector, unprotector };
+        let before = self.connection.as_mut().and_then(|connection| connection.srtp.take());
+        if let Some(before) = before.filter(|before| before.keys.profile == keys.profile) {
+            if before.keys.local == keys.local {
+                fresh.protector = before.protector;
+            }
+            if before.keys.remote == keys.remote {
+                fresh.unprotector = before.unprotector;
+            }
+        }
+        Ok(Some(fresh))
+    }
+
+    /// Checks a packet from the cheapest to the dearest test; `None` when it is not used.
+    fn accept_rtp(&mut self, now: Timestamp, source: SocketAddr, packet: &mut [u8]) -> Option<()> {
+        let connection = self.connection.as_mut()?;
+        let header = Header::read(packet)?;
+        let content = Content::of(&connection.media, header.payload_type)?;
+        let length = match &mut connection.srtp {
+            Some(srtp) => srtp.unprotector.unprotect_rtp(packet, &header)?,
+            None => packet.len(),
+        };
+        let packet = packet.get(..length)?;
+        let payload = header.payload(packet)?;
+        let claim = Claim {
+            source,
+            ssrc: header.ssrc,
+            sequence: header.sequence,
+            authentic: connection.srtp.is_some(),
+            expected: self.stream.expected(),
+        };
+        if !connection.latch.judge(now, claim) {
+            return None;
+        }
+        let level = connection.media.audio_level_extension.and_then(|id| header.audio_level(packet, id));
+        let receives = connection.media.direction.receives();
+        let place = self.stream.place(now, &header, content != Content::TelephoneEvent)?;
+        self.note_arrival(now, payload.len());
+        if place.restarted {
+            self.jitter.restart(self.media()?.codec);
+            self.digits.restart();
+        }
+        if receives {
+            let arrival = Arrival { at: now, sequence: place.sequence, timestamp: place.timestamp, payload, level };
+            self.file(content, &header, &arrival);
+        }
+        Some(())
+    }
+
+    fn file(&mut self, content: Content, header: &Header, arrival: &Arrival<'_>) {
+        if content == Content::Audio {
+            self.jitter.insert(arrival);
+            return;
+        }
+        self.jitter.insert_pause(arrival);
+        if content == Content::TelephoneEvent
+            && let Some(digit) = self.digits.receive(arrival.at, header.timestamp, header.marker, arrival.payload)
+        {
+            self.report(LegEvent::Digit(digit));
+        }
+    }
+
+    fn note_arrival(&mut self, now: Timestamp, bytes: usize) {
+        self.counters.received_packets += 1;
+        self.counters.received_bytes += bytes as u64;
+        self.heard = now;
+        self.silence_reported = false;
+        if !self.heard_anything {
+            self.heard_anything = true;
+            self.report(LegEvent::MediaStarted);
+        }
+    }
+
+    /// RTCP is advice: it must come from the host we exchange media with, and changes nothing but figures.
+    fn accept_rtcp(&mut self, now: Timestamp, source: SocketAddr, packet: &mut [u8]) -> Option<()> {
+        let connection = self.connection.as_mut()?;
+        let length = match &mut connection.srtp {
+            Some(srtp) => srtp.unprotector.unprotect_rtcp(packet)?,
+            None => packet.len(),
+        };
+        let from_peer = connection.latch.is_peer(source.ip());
+        if !from_peer && connection.srtp.is_none() {
+            return None;
+        }
+        self.reports.receive(now, packet.get(..length)?, &self.stream)?;
+        if from_peer {
+            connection.rtcp_source = Some(source);
+        }
+        Some(())
+    }
+
+    fn sent_so_far(&self, now: Timestamp) -> Option<SentSoFar> {
+        let clock_rate = u128::from(self.media()?.codec.clock_rate());
+        let (written, timestamp) = self.sender.written;
+        let since = now.since(written).as_micros() * clock_rate / 1_000_000;
+        let Counters { sent_packets: packets, sent_bytes: bytes, .. } = self.counters;
+        Some(SentSoFar { rtp_time: timestamp.wrapping_add(since as u32), packets, bytes })
+    }
+
+    fn address_rtcp(&mut self, out: &mut Vec<u8>) -> Option<(SocketAddr, Port)> {
+        let connection = self.connection.as_mut()?;
+        let address = connection.rtcp_address();
+        let protected = match &mut connection.srtp {
+            Some(srtp) => srtp.protector.protect_rtcp(out),
+            None => true,
+        };
+        if protected && address.is_some() {
+            return address;
+        }
+        out.clear();
+        None
+    }
+
+    fn report(&mut self, event: LegEvent) {
+        if self.events.len() < EVENTS_MAX {
+            self.events.push_back(event);
+        }
+    }
+}
+
+impl Connection {
+    /// Where our RTCP goes. Behind a NAT the address in SDP is of no use, and the source of the peer's RTCP is.
+    fn rtcp_address(&self) -> Option<(SocketAddr, Port)> {
+        let (address, port) = if self.media.rtcp_mux {
+            (self.latch.destination()?, Port::Rtp)
+        } else if self.latch.is_at_signalled_host() {
+            (self.media.remote_rtcp, Port::Rtcp)
+        } else {
+            (self.rtcp_source?, Port::Rtcp)
+        };
+        latch::is_sendable(address).then_some((address, port))
+    }
+}
+
+impl Content {
+    fn of(media: &LegMedia, payload_type: u8) -> Option<Self> {
+        match payload_type {
+            audio if audio == media.receive_payload_type => Some(Self::Audio),
+            event if Some(event) == media.telephone_event => Some(Self::TelephoneEvent),
+            COMFORT_NOISE => Some(Self::ComfortNoise),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Srtp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.keys.fmt(f)
     }
 }

@@ -9,6 +9,18 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod delay;
+mod jitter;
+mod latch;
 mod leg;
+mod opus_packet;
+mod reports;
+mod rtcp;
+mod rtp;
+mod slots;
+mod srtp;
+mod stream;
+mod telephone_event;
+mod unit;
 
 pub use leg::{AudioLevel, Frame, Leg, LegConfig, LegEvent, Port, Pulled};

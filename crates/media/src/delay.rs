@@ -1,0 +1,114 @@
+//! How long to hold packets back: the target delay of a jitter buffer, from how packets arrived.
+//!
+//! A packet's transit is its arrival time minus its media time; only differences of transits mean anything. The
+//! fastest packet of the last seconds marks zero. How much later than that the others come is counted, and the target
+//! is the delay at which all but a few are in time. Because zero is re-learned, clock drift is followed.
+
+use base::{Duration, Timestamp};
+
+/// Width of one counter, microseconds.
+const BIN_US: i64 = 5_000;
+/// Counters; what lies beyond counts as the last.
+const BINS: usize = 64;
+/// Share of the packets that should be in time, per mille.
+const IN_TIME_PER_MILLE: u32 = 985;
+/// The least target: what a sender's own timer is off.
+const TARGET_MIN_US: i64 = 10_000;
+/// Memory is two windows of this length, the older forgotten as a whole.
+const WINDOW: Duration = Duration::from_secs(5);
+
+/// Learns the target delay.
+#[derive(Clone, Debug)]
+pub(crate) struct DelayEstimator {
+    current: Window,
+    previous: Window,
+    window_end: Timestamp,
+    target_us: i64,
+}
+
+#[derive(Clone, Debug)]
+struct Window {
+    fastest_us: i64,
+    counts: [u32; BINS],
+    total: u32,
+}
+
+impl Window {
+    const EMPTY: Self = Self { fastest_us: i64::MAX, counts: [0; BINS], total: 0 };
+}
+
+impl DelayEstimator {
+    /// An estimator that has seen nothing.
+    pub(crate) fn new() -> Self {
+        Self { current: Window::EMPTY, previous: Window::EMPTY, window_end: Timestamp::ZERO, target_us: TARGET_MIN_US }
+    }
+
+    /// Takes the transit of a packet that arrived `now`.
+    pub(crate) fn observe(&mut self, now: Timestamp, transit_us: i64) {
+        if now >= self.window_end {
+            self.previous = std::mem::replace(&mut self.current, Window::EMPTY);
+            self.window_end = now + WINDOW;
+        }
+        self.current.fastest_us = self.current.fastest_us.min(transit_us);
+        let late_us = transit_us.saturating_sub(self.fastest_us()).max(0);
+        let bin = usize::try_from(late_us / BIN_US).unwrap_or(BINS).min(BINS - 1);
+        self.current.counts[bin] = self.current.counts[bin].saturating_add(1);
+        self.current.total += 1;
+        self.target_us = self.quantile_us().max(TARGET_MIN_US);
+    }
+
+    /// Transit of the fastest packet of the last seconds.
+    pub(crate) fn fastest_us(&self) -> i64 {
+        self.current.fastest_us.min(self.previous.fastest_us)
+    }
+
+    /// The delay, counted from the fastest packet, at which nearly all packets are in time.
+    pub(crate) fn target_us(&self) -> i64 {
+        self.target_us
+    }
+
+    fn quantile_us(&self) -> i64 {
+        let total = self.current.total + self.previous.total;
+        let wanted = (total * IN_TIME_PER_MILLE).div_ceil(1000);
+        let mut seen = 0;
+        for (bin, (new, old)) in (1..).zip(self.current.counts.iter().zip(&self.previous.counts)) {
+            seen += new + old;
+            if seen >= wanted {
+                return bin * BIN_US;
+            }
+        }
+        BINS as i64 * BIN_US
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(transits_us: impl Iterator<Item = i64>) -> DelayEstimator {
+        let mut estimator = DelayEstimator::new();
+        for (tick, transit_us) in (0..).zip(transits_us) {
+            estimator.observe(Timestamp::from_millis(tick * 20), transit_us);
+        }
+        estimator
+    }
+
+    #[test]
+    fn the_target_covers_nearly_all_packets() {
+        assert_eq!(after((0..500).map(|_| 7_000_000)).target_us(), TARGET_MIN_US);
+        let spread = after((0..500).map(|n| -3_000_000 + n * 37 % 61 * 1_000)).target_us();
+        assert!((55_000..=65_000).contains(&spread), "{spread}");
+        let rare = after((0..500).map(|n| if n % 100 == 0 { 200_000 } else { 0 })).target_us();
+        assert_eq!(rare, TARGET_MIN_US, "one packet in a hundred does not count");
+    }
+
+    #[test]
+    fn zero_is_learned_anew_when_the_path_gets_longer() {
+        let mut estimator = after((0..500).map(|n| if n < 250 { 0 } else { 50_000 }));
+        assert_eq!(estimator.fastest_us(), 0);
+        for tick in 500..1200 {
+            estimator.observe(Timestamp::from_millis(tick * 20), 50_000);
+        }
+        assert_eq!((estimator.fastest_us(), estimator.target_us()), (50_000, TARGET_MIN_US));
+    }
+}

@@ -1,0 +1,425 @@
+//! The jitter buffer: packets in, in any order; one decision out for each 20 ms.
+//!
+//! Packets lie in a ring by sequence number; media time (the extended RTP timestamp) says what comes next. While
+//! speech runs, units are handed out back to back from `position` on; after a pause the first packet waits until it is
+//! *due*, which the delay estimator tells. A wrong delay is mended where nobody hears it: a quiet unit is dropped when
+//! we are late, silence is inserted when we are early. Lateness that lasts is mended anyway.
+//!
+//! Whatever happens, a packet is not handed out after it has lain here longer than the bound (design.md invariant 4).
+
+use base::{Duration, Timestamp};
+use mcu_api::Codec;
+
+use crate::delay::DelayEstimator;
+use crate::slots::{Slot, Slots};
+use crate::unit::{self, UNIT_MS, Unit};
+use crate::{AudioLevel, Frame, Pulled, opus_packet};
+
+/// A tick, microseconds.
+const UNIT_US: i64 = UNIT_MS as i64 * 1_000;
+/// How late we may be, beyond one packet, before a quiet unit is dropped; how early before silence is inserted.
+const SLACK_US: i64 = 10_000;
+/// How long lateness may last before a unit is dropped though it is not quiet.
+const LATE_PATIENCE: Duration = Duration::from_secs(2);
+/// Units concealed in a row before it is called silence: longer than any concealment sounds like speech.
+const CONCEALED_MAX: u32 = 10;
+/// Ticks to wait for the rest of a unit of which a part is here.
+const PART_PATIENCE: u32 = 2;
+/// Share of lost units above which Opus is held back one unit longer, so that the packet after a lost one is already
+/// here with its in-band FEC.
+const LOSS_WORTH_FEC: f32 = 0.01;
+/// Weight of one unit in the running share of lost units.
+const LOSS_WEIGHT: f32 = 1.0 / 128.0;
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct JitterCounters {
+    pub(crate) late_packets: u64,
+    pub(crate) concealed_frames: u64,
+    /// How long the packet that was handed out last had waited.
+    pub(crate) delay: Duration,
+}
+
+/// One packet on its way in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) at: Timestamp,
+    /// Extended sequence number.
+    pub(crate) sequence: u64,
+    /// Extended RTP timestamp.
+    pub(crate) timestamp: i64,
+    pub(crate) payload: &'a [u8],
+    pub(crate) level: Option<AudioLevel>,
+}
+
+/// The jitter buffer of one stream.
+#[derive(Debug)]
+pub(crate) struct JitterBuffer {
+    codec: Codec,
+    delay_max: Duration,
+    slots: Slots,
+    delay: DelayEstimator,
+    /// Length of the latest packet in clock units.
+    packet_length: i64,
+    /// Media time of the next unit while speech runs.
+    position: i64,
+    /// End of what was handed out or finally given up; older media is late.
+    floor: i64,
+    /// Units are handed out back to back.
+    running: bool,
+    /// The sender said that it pauses (DTX, comfort noise, a digit).
+    paused: bool,
+    concealed_run: u32,
+    part_waits: u32,
+    /// Pulls still to be answered [`Pulled::Continued`].
+    continued: u8,
+    /// Clock units handed out beyond whole units.
+    surplus: i64,
+    late_since: Option<Timestamp>,
+    loss: f32,
+    unit: Unit,
+    counters: JitterCounters,
+}
+
+/// What is to be done in this tick.
+enum Decision {
+    Play,
+    /// Conceal; the sequence number is that of the packet right after the gap.
+    Conceal(Option<u64>),
+    Silence,
+}
+
+/// What the delay needs.
+enum Correction {
+    None,
+    Insert,
+    Drop,
+}
+
+impl JitterBuffer {
+    /// An empty buffer.
+    pub(crate) fn new(codec: Codec, delay_max: Duration) -> Self {
+        Self {
+            codec,
+            delay_max,
+            slots: Slots::default(),
+            delay: DelayEstimator::new(),
+            packet_length: 0,
+            position: i64::MIN,
+            floor: i64::MIN,
+            running: false,
+            paused: false,
+            concealed_run: 0,
+            part_waits: 0,
+            continued: 0,
+            surplus: 0,
+            late_since: None,
+            loss: 0.0,
+            unit: Unit::default(),
+            counters: JitterCounters::default(),
+        }
+    }
+
+    /// Forgets the stream; the next packet begins a new one, of another codec perhaps. The counters stay.
+    pub(crate) fn restart(&mut self, codec: Codec) {
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.clear();
+        *self = Self { slots, counters: self.counters, ..Self::new(codec, self.delay_max) };
+    }
+
+    /// What was counted since the buffer was made.
+    pub(crate) fn counters(&self) -> JitterCounters {
+        self.counters
+    }
+
+    /// Files a packet of audio. A payload that has no length is a pause.
+    pub(crate) fn insert(&mut self, arrival: &Arrival<'_>) {
+        let Some(samples) = unit::samples(self.codec, arrival.payload) else { return self.insert_pause(arrival) };
+        self.packet_length = i64::from(samples);
+        self.delay.observe(arrival.at, micros(arrival.at) - self.to_us(arrival.timestamp));
+        let end = arrival.timestamp + self.packet_length;
+        let seen = self.slots.get(arrival.sequence).is_some();
+        if end <= self.floor {
+            self.counters.late_packets += u64::from(!seen);
+            return;
+        }
+        let starved = self.slots.first().is_none();
+        let pauses = self.codec == Codec::Opus && opus_packet::is_dtx(arrival.payload);
+        self.file(arrival, end, pauses);
+        // What was concealed while nothing was here may still be played: it was late, not lost.
+        if starved && (self.floor..self.position).contains(&arrival.timestamp) {
+            self.position = arrival.timestamp;
+        }
+        self.hold_bound();
+    }
+
+    /// Files a packet without audio of the codec: comfort noise or a telephone-event. Its sequence number is accounted
+    /// for, and what follows it is a pause, not a loss.
+    pub(crate) fn insert_pause(&mut self, arrival: &Arrival<'_>) {
+        self.file(arrival, arrival.timestamp, true);
+    }
+
+    /// The next 20 ms.
+    pub(crate) fn pull(&mut self, now: Timestamp) -> Pulled<'_> {
+        if self.continued > 0 {
+            self.continued -= 1;
+            return Pulled::Continued;
+        }
+        match self.decide(now) {
+            Decision::Play => self.play(now),
+            Decision::Conceal(next) => {
+                self.concealed_run += 1;
+                self.counters.concealed_frames += 1;
+                self.count_loss(1.0);
+                let next = next.and_then(|sequence| self.slots.get(sequence));
+                Pulled::Lost { next: next.map(|slot| slot.payload.as_slice()) }
+            }
+            Decision::Silence => Pulled::Silence,
+        }
+    }
+
+    fn decide(&mut self, now: Timestamp) -> Decision {
+        self.expire(now);
+        self.take_pauses();
+        if self.running {
+            match self.correction(now) {
+                Correction::None => {}
+                Correction::Insert => return Decision::Silence,
+                Correction::Drop => self.drop_unit(),
+            }
+            self.take_pauses();
+        }
+        let Some(first) = self.slots.first() else { return self.starve() };
+        let (sequence, start, arrival) = (first.sequence, first.timestamp, first.arrival);
+        let due = self.due_us(now) >= self.to_us(start);
+        let last_chance = now.since(arrival) + Duration::from_micros(UNIT_US as u64) > self.bound();
+        if self.running && start <= self.position {
+            return self.play_or_wait_for_rest();
+        }
+        // Behind a gap: when the packet is due, what is missing is skipped instead of concealed.
+        if due || last_chance {
+            self.position = start.max(self.floor);
+            self.running = true;
+            return self.play_or_wait_for_rest();
+        }
+        if self.running { self.bridge(sequence, start) } else { Decision::Silence }
+    }
+
+    /// Nothing is here: late, lost, or a pause.
+    fn starve(&mut self) -> Decision {
+        if !self.running {
+            return Decision::Silence;
+        }
+        self.position += self.unit_length();
+        if self.paused || self.concealed_run >= CONCEALED_MAX {
+            self.running = false;
+            return Decision::Silence;
+        }
+        Decision::Conceal(None)
+    }
+
+    /// The next packet begins at `start`, after the unit that is wanted, and is not due.
+    fn bridge(&mut self, sequence: u64, start: i64) -> Decision {
+        let wanted_end = self.position + self.unit_length();
+        self.position = wanted_end.min(start);
+        let nothing_missing = sequence == self.slots.next_sequence();
+        if self.paused || nothing_missing || self.concealed_run >= CONCEALED_MAX {
+            self.running = false;
+            return Decision::Silence;
+        }
+        // A packet that comes after its place was concealed with the help of a later one is of no use any more.
+        self.floor = self.position;
+        Decision::Conceal((wanted_end == start).then_some(sequence))
+    }
+
+    /// A unit made of short packets may be here in part only: give the rest a moment before the unit is played short.
+    fn play_or_wait_for_rest(&mut self) -> Decision {
+        let (end, follower) = self.contiguous_end();
+        let complete = end - self.position >= self.unit_length();
+        if complete || follower || self.part_waits >= PART_PATIENCE {
+            self.part_waits = 0;
+            return Decision::Play;
+        }
+        self.part_waits += 1;
+        Decision::Conceal(None)
+    }
+
+    /// Where the media that is here without a gap from `position` on ends, and whether anything lies beyond that.
+    fn contiguous_end(&self) -> (i64, bool) {
+        let wanted = self.position + self.unit_length();
+        let mut end = self.position;
+        let mut sequence = 0;
+        while let Some(slot) = self.slots.at_or_after(sequence) {
+            if slot.timestamp > end || !slot.is_audio() {
+                return (end, true);
+            }
+            end = end.max(slot.end);
+            if end >= wanted {
+                return (end, true);
+            }
+            sequence = slot.sequence + 1;
+        }
+        (end, false)
+    }
+
+    fn play(&mut self, now: Timestamp) -> Pulled<'_> {
+        let first = self.slots.first().expect("a unit is played only when a packet is here");
+        self.counters.delay = now.since(first.arrival);
+        let level = first.level;
+        let start = self.position;
+        let taken = self.unit.fill(self.codec, &self.slots, start);
+        self.paused = taken.pauses;
+        self.position = taken.end;
+        self.floor = taken.end;
+        if let Some(sequence) = taken.last {
+            self.slots.take(sequence);
+        }
+        self.concealed_run = 0;
+        self.count_loss(0.0);
+        let units = self.units(taken.end - start);
+        self.continued = units - 1;
+        Pulled::Frame(Frame { payload: self.unit.payload(&self.slots), units, level })
+    }
+
+    /// How many ticks a payload lasts. What is left over counts for the next one: packets of 30 ms last 1, 2, 1, 2 ...
+    fn units(&mut self, length: i64) -> u8 {
+        let total = length + self.surplus;
+        let units = (total / self.unit_length()).clamp(1, 6);
+        self.surplus = (total - units * self.unit_length()).max(0);
+        units as u8
+    }
+
+    /// Whether the delay should change now. Asked before a unit is handed out while units run.
+    fn correction(&mut self, now: Timestamp) -> Correction {
+        let Some(first) = self.slots.first().filter(|slot| slot.is_audio() && slot.timestamp <= self.position) else {
+            return Correction::None;
+        };
+        let late_us = self.due_us(now) - self.to_us(self.position);
+        let quiet = unit::is_quiet(self.codec, first);
+        let droppable = self.droppable_end(first);
+        if late_us > self.to_us(droppable - self.position) + SLACK_US {
+            let since = *self.late_since.get_or_insert(now);
+            let more_here = self.slots.last().is_some_and(|last| last.end >= droppable + self.unit_length());
+            let drop = more_here && (quiet || now.since(since) >= LATE_PATIENCE);
+            return if drop { Correction::Drop } else { Correction::None };
+        }
+        self.late_since = None;
+        if late_us < -SLACK_US && quiet { Correction::Insert } else { Correction::None }
+    }
+
+    /// Drops one unit (Opus: one packet) at `position`.
+    fn drop_unit(&mut self) {
+        self.late_since = None;
+        let Some(first) = self.slots.first() else { return };
+        let (sequence, first_end) = (first.sequence, first.end);
+        self.position = self.droppable_end(first);
+        self.floor = self.position;
+        if first_end <= self.position {
+            self.slots.take(sequence);
+        }
+    }
+
+    fn droppable_end(&self, first: &Slot) -> i64 {
+        match self.codec {
+            Codec::Opus => first.end,
+            Codec::Pcmu | Codec::Pcma => self.position + self.unit_length(),
+        }
+    }
+
+    /// Takes what needs no time: markers of a pause, and audio whose time has passed.
+    fn take_pauses(&mut self) {
+        while let Some(first) = self.slots.first() {
+            let passed = first.end <= self.floor;
+            if first.is_audio() && !passed {
+                return;
+            }
+            self.paused |= !first.is_audio();
+            let sequence = first.sequence;
+            self.slots.take(sequence);
+        }
+    }
+
+    /// Drops what has waited longer than the bound.
+    fn expire(&mut self, now: Timestamp) {
+        while self.slots.first().is_some_and(|first| now.since(first.arrival) > self.bound()) {
+            self.give_up_first();
+        }
+    }
+
+    /// Drops the oldest packets until what is here can be played within the bound.
+    fn hold_bound(&mut self) {
+        while let (Some(first), Some(last)) = (self.slots.first(), self.slots.last()) {
+            let from = first.timestamp.max(self.floor);
+            if first.sequence == last.sequence || self.to_us(last.end - from) <= self.bound().as_micros() as i64 {
+                return;
+            }
+            self.give_up_first();
+        }
+    }
+
+    fn give_up_first(&mut self) {
+        let Some(first) = self.slots.first() else { return };
+        let (sequence, end, audio) = (first.sequence, first.end, first.is_audio());
+        self.slots.take(sequence);
+        self.counters.late_packets += u64::from(audio);
+        self.paused |= !audio;
+        self.floor = self.floor.max(end);
+        self.position = self.position.max(end);
+    }
+
+    fn file(&mut self, arrival: &Arrival<'_>, end: i64, pauses: bool) {
+        let slot = Slot {
+            sequence: arrival.sequence,
+            timestamp: arrival.timestamp,
+            end,
+            arrival: arrival.at,
+            level: arrival.level,
+            pauses,
+            payload: Vec::new(),
+        };
+        let duplicate = self.slots.get(arrival.sequence).is_some();
+        self.counters.late_packets += match self.slots.insert(slot, arrival.payload) {
+            Ok(given_up) => given_up,
+            Err(_) => u64::from(!duplicate),
+        };
+    }
+
+    fn count_loss(&mut self, lost: f32) {
+        self.loss += (lost - self.loss) * LOSS_WEIGHT;
+    }
+
+    /// The media time, in microseconds, that is to be played now.
+    fn due_us(&self, now: Timestamp) -> i64 {
+        let length = self.packet_length.max(1);
+        let unit = self.unit_length();
+        // The last part of a unit made of short packets comes later than its first.
+        let assembly = if length % unit == 0 { 0 } else { unit - gcd(unit, length) };
+        let fec = if self.codec == Codec::Opus && self.loss > LOSS_WORTH_FEC { UNIT_US } else { 0 };
+        let wanted = self.delay.target_us() + self.to_us(assembly) + fec;
+        let most = self.bound().as_micros() as i64 - self.to_us(length) - UNIT_US;
+        micros(now).saturating_sub(self.delay.fastest_us()) - wanted.min(most).max(0)
+    }
+
+    /// The longest time a packet may lie here: never less than it takes to hand it out.
+    fn bound(&self) -> Duration {
+        let packet = Duration::from_micros(self.to_us(self.packet_length + self.unit_length()) as u64);
+        self.delay_max.max(packet)
+    }
+
+    /// 20 ms in clock units.
+    fn unit_length(&self) -> i64 {
+        i64::from(self.codec.clock_rate() / 1_000 * UNIT_MS)
+    }
+
+    fn to_us(&self, clock_units: i64) -> i64 {
+        clock_units * 1_000 / i64::from(self.codec.clock_rate() / 1_000)
+    }
+}
+
+fn micros(at: Timestamp) -> i64 {
+    i64::try_from(at.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

@@ -1,0 +1,220 @@
+//! From where packets are believed, and where ours go: symmetric RTP without RTP bleed (reliability.md A8).
+//!
+//! SDP says where the peer is. Behind a NAT that is wrong, so the source of its packets may be learned, but only
+//! * during the first [`LEARN_TIME`] after offer and answer, and
+//! * from the host that SDP names; or, when that host's address is a private one (so a NAT must be in between), from
+//!   one source that sends an unbroken row of packets of one SSRC; or from anybody whose SRTP packets are authentic.
+//!
+//! Later nothing is learned before the next offer and answer. An offer and answer that names the same address as
+//! before lets only the SSRC and sequence that are already known move. Whom we send to is always whom we believe.
+
+use std::net::{IpAddr, SocketAddr};
+
+use base::{Duration, Timestamp};
+
+/// How long after offer and answer a source may be learned.
+pub(crate) const LEARN_TIME: Duration = Duration::from_secs(2);
+/// Packets in a row that make a source behind a NAT credible.
+const ROW: u8 = 10;
+/// From so many in a row on, two foreign sources contradict each other and none is learned.
+const RIVAL_ROW: u8 = 3;
+/// Foreign sources watched at once.
+const CANDIDATES: usize = 4;
+/// How long the present source must be quiet before its known SSRC may move to another address.
+const MOVE_QUIET: Duration = Duration::from_millis(200);
+/// How far ahead the sequence of a moving stream may be.
+const MOVE_AHEAD: u16 = 100;
+
+/// What is known of a packet before its source is judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    pub(crate) source: SocketAddr,
+    pub(crate) ssrc: u32,
+    pub(crate) sequence: u16,
+    /// SRTP proved that it comes from the peer.
+    pub(crate) authentic: bool,
+    /// SSRC and next sequence number of the stream heard so far.
+    pub(crate) expected: Option<(u32, u16)>,
+}
+
+/// Where the peer is.
+#[derive(Clone, Debug)]
+pub(crate) struct Latch {
+    signalled: SocketAddr,
+    destination: SocketAddr,
+    trust: Trust,
+    learn_until: Timestamp,
+    /// The signalled address did not change with the last offer and answer.
+    same_as_before: bool,
+    heard: Option<Timestamp>,
+    candidates: [Option<Candidate>; CANDIDATES],
+}
+
+/// Why we believe the destination; a better reason replaces a worse one while learning is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Trust {
+    /// Only SDP says so.
+    Signalled,
+    /// A foreign source behind a NAT.
+    Row,
+    /// Another port of the host in SDP.
+    Host,
+    /// SDP says so and packets come from there, or SRTP proved it.
+    Proven,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    source: SocketAddr,
+    ssrc: u32,
+    next: u16,
+    row: u8,
+}
+
+impl Latch {
+    /// After the first offer and answer.
+    pub(crate) fn new(now: Timestamp, signalled: SocketAddr) -> Self {
+        let signalled = canonical(signalled);
+        Self {
+            signalled,
+            destination: signalled,
+            trust: Trust::Signalled,
+            learn_until: now + LEARN_TIME,
+            same_as_before: false,
+            heard: None,
+            candidates: [None; CANDIDATES],
+        }
+    }
+
+    /// After a further offer and answer.
+    pub(crate) fn signal(&mut self, now: Timestamp, signalled: SocketAddr) {
+        if canonical(signalled) != self.signalled {
+            *self = Self::new(now, signalled);
+            return;
+        }
+        self.learn_until = now + LEARN_TIME;
+        // When nobody was heard yet, there is nothing that could move: learning starts anew.
+        self.same_as_before = self.heard.is_some();
+        self.candidates = [None; CANDIDATES];
+    }
+
+    /// Where our RTP goes; `None` while there is no address one may send to.
+    pub(crate) fn destination(&self) -> Option<SocketAddr> {
+        is_sendable(self.destination).then_some(self.destination)
+    }
+
+    /// Whether the host at `ip` is the one we exchange media with.
+    pub(crate) fn is_peer(&self, ip: IpAddr) -> bool {
+        ip.to_canonical() == self.destination.ip()
+    }
+
+    /// Whether the destination is still the host that SDP named.
+    pub(crate) fn is_at_signalled_host(&self) -> bool {
+        self.destination.ip() == self.signalled.ip()
+    }
+
+    /// Whether the packet may be used. May learn its source.
+    pub(crate) fn judge(&mut self, now: Timestamp, claim: Claim) -> bool {
+        let source = canonical(claim.source);
+        if source == self.signalled && self.trust < Trust::Proven {
+            self.learn(source, Trust::Proven);
+        }
+        if source == self.destination {
+            self.heard = Some(now);
+            return true;
+        }
+        if now < self.learn_until
+            && let Some(trust) = self.reason_to_learn(now, Claim { source, ..claim })
+        {
+            self.learn(source, trust);
+            self.heard = Some(now);
+            return true;
+        }
+        // The words of an authentic packet are the peer's, wherever it comes from; we only do not follow it.
+        claim.authentic
+    }
+
+    fn learn(&mut self, source: SocketAddr, trust: Trust) {
+        self.destination = source;
+        self.trust = trust;
+        self.candidates = [None; CANDIDATES];
+    }
+
+    fn reason_to_learn(&mut self, now: Timestamp, claim: Claim) -> Option<Trust> {
+        if self.same_as_before {
+            return self.may_move(now, &claim).then_some(self.trust);
+        }
+        if claim.authentic {
+            return (self.trust < Trust::Proven).then_some(Trust::Proven);
+        }
+        if claim.source.ip() == self.signalled.ip() {
+            return (self.trust < Trust::Host).then_some(Trust::Host);
+        }
+        let behind_nat = self.trust < Trust::Row && is_private(self.signalled.ip());
+        (behind_nat && self.has_a_row(&claim)).then_some(Trust::Row)
+    }
+
+    /// The stream we know goes on from another address, and the old address is quiet.
+    fn may_move(&self, now: Timestamp, claim: &Claim) -> bool {
+        let quiet = self.heard.is_none_or(|heard| now.since(heard) >= MOVE_QUIET);
+        let continues = claim
+            .expected
+            .is_some_and(|(ssrc, next)| ssrc == claim.ssrc && claim.sequence.wrapping_sub(next) < MOVE_AHEAD);
+        quiet && (continues || claim.authentic)
+    }
+
+    /// Counts packets in a row of each foreign source.
+    fn has_a_row(&mut self, claim: &Claim) -> bool {
+        let known = self.candidates.iter_mut().flatten().find(|candidate| candidate.source == claim.source);
+        let row = match known {
+            Some(candidate) => candidate.count(claim),
+            None => {
+                self.watch(claim);
+                return false;
+            }
+        };
+        let rivals = self.candidates.iter().flatten().filter(|candidate| candidate.row >= RIVAL_ROW).count();
+        row >= ROW && rivals == 1
+    }
+
+    fn watch(&mut self, claim: &Claim) {
+        let weakest = self.candidates.iter_mut().min_by_key(|slot| slot.map_or(0, |candidate| candidate.row));
+        if let Some(slot) = weakest.filter(|slot| slot.is_none_or(|candidate| candidate.row < RIVAL_ROW)) {
+            let next = claim.sequence.wrapping_add(1);
+            *slot = Some(Candidate { source: claim.source, ssrc: claim.ssrc, next, row: 1 });
+        }
+    }
+}
+
+impl Candidate {
+    fn count(&mut self, claim: &Claim) -> u8 {
+        let follows = claim.ssrc == self.ssrc && claim.sequence == self.next;
+        self.row = if follows { self.row.saturating_add(1) } else { 1 };
+        (self.ssrc, self.next) = (claim.ssrc, claim.sequence.wrapping_add(1));
+        self.row
+    }
+}
+
+/// IPv4 in IPv6 clothing is IPv4.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Whether one may send media there at all (reliability.md A15 and promise 33; loopback and private addresses are the
+/// business of the control side, which read the SDP).
+pub(crate) fn is_sendable(address: SocketAddr) -> bool {
+    let ip = address.ip();
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
+}
+
+/// Whether the address means nothing outside its own network, so that its packets must come through a NAT.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [first, second, ..] = ip.octets();
+            ip.is_private() || ip.is_link_local() || (first == 100 && second & 0xC0 == 64)
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}

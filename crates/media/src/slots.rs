@@ -1,0 +1,168 @@
+//! The ring in which a jitter buffer keeps packets, by extended sequence number.
+
+use base::Timestamp;
+
+use crate::AudioLevel;
+
+/// Packets kept at most: 1.28 s of 20 ms packets, 0.64 s of 10 ms packets.
+const CAPACITY: usize = 64;
+
+/// One packet. Its payload buffer is used again and again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Slot {
+    /// Extended sequence number.
+    pub(crate) sequence: u64,
+    /// Extended RTP timestamp of the first sample.
+    pub(crate) timestamp: i64,
+    /// Extended RTP timestamp after the last sample.
+    pub(crate) end: i64,
+    pub(crate) arrival: Timestamp,
+    pub(crate) level: Option<AudioLevel>,
+    /// What follows this packet is a pause.
+    pub(crate) pauses: bool,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Slot {
+    /// Whether there is something to play in it.
+    pub(crate) fn is_audio(&self) -> bool {
+        self.end > self.timestamp
+    }
+}
+
+/// The packet comes after its place was given away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooOld;
+
+/// A ring of packets.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    /// Empty until the first packet comes: a leg that only listens costs nothing.
+    ring: Vec<Slot>,
+    /// The next sequence number that has not been taken or given up.
+    next: u64,
+    /// The highest sequence number filed.
+    newest: u64,
+    /// Something was taken: what is older than that cannot be filed any more.
+    begun: bool,
+}
+
+impl Slots {
+    /// Forgets all packets; keeps their memory.
+    pub(crate) fn clear(&mut self) {
+        (self.next, self.newest, self.begun) = (0, 0, false);
+        self.ring.iter_mut().for_each(|slot| slot.sequence = 0);
+    }
+
+    /// Files a packet; a duplicate is ignored. Answers how many older packets had to be given up for it.
+    ///
+    /// Sequence numbers begin at 1; `payload` is copied.
+    pub(crate) fn insert(&mut self, packet: Slot, payload: &[u8]) -> Result<u64, TooOld> {
+        let sequence = packet.sequence;
+        if self.ring.is_empty() {
+            self.ring.resize_with(CAPACITY, Slot::default);
+        }
+        if self.newest == 0 {
+            (self.next, self.newest) = (sequence, sequence);
+        }
+        if sequence < self.next {
+            if self.begun || sequence + (CAPACITY as u64) <= self.newest {
+                return Err(TooOld);
+            }
+            self.next = sequence;
+        }
+        let given_up = self.make_room(sequence);
+        self.newest = self.newest.max(sequence);
+        let slot = &mut self.ring[index(sequence)];
+        if slot.sequence != sequence {
+            let mut buffer = std::mem::take(&mut slot.payload);
+            buffer.clear();
+            buffer.extend_from_slice(payload);
+            *slot = Slot { payload: buffer, ..packet };
+        }
+        Ok(given_up)
+    }
+
+    /// The next packet that is here, whether its predecessors are or not.
+    pub(crate) fn first(&self) -> Option<&Slot> {
+        self.at_or_after(self.next)
+    }
+
+    /// The next packet that is here with `sequence` or a higher number.
+    pub(crate) fn at_or_after(&self, sequence: u64) -> Option<&Slot> {
+        (sequence.max(self.next)..=self.newest).find_map(|sequence| self.get(sequence))
+    }
+
+    /// A packet by its number.
+    pub(crate) fn get(&self, sequence: u64) -> Option<&Slot> {
+        self.ring.get(index(sequence)).filter(|slot| slot.sequence == sequence && sequence != 0)
+    }
+
+    /// The number that comes next when nothing is lost.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.next
+    }
+
+    /// The highest packet that is here and not taken.
+    pub(crate) fn last(&self) -> Option<&Slot> {
+        self.get(self.newest).filter(|_| self.newest >= self.next)
+    }
+
+    /// Takes the packet `sequence` and gives up everything before it. Its payload stays readable until another packet
+    /// needs the place.
+    pub(crate) fn take(&mut self, sequence: u64) {
+        self.next = self.next.max(sequence + 1);
+        self.begun = true;
+    }
+
+    fn make_room(&mut self, sequence: u64) -> u64 {
+        let oldest = (sequence + 1).saturating_sub(CAPACITY as u64);
+        if oldest <= self.next {
+            return 0;
+        }
+        let end = oldest.min(self.newest + 1);
+        let given_up = (self.next..end).filter(|&sequence| self.get(sequence).is_some()).count();
+        self.next = oldest;
+        self.begun = true;
+        given_up as u64
+    }
+}
+
+fn index(sequence: u64) -> usize {
+    sequence as usize % CAPACITY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(slots: &mut Slots, sequence: u64) -> Result<u64, TooOld> {
+        slots.insert(Slot { sequence, end: 160, ..Slot::default() }, &[sequence as u8])
+    }
+
+    #[test]
+    fn packets_come_out_in_order() {
+        let mut slots = Slots::default();
+        for sequence in [11, 10, 13, 13, 12] {
+            assert_eq!(file(&mut slots, sequence), Ok(0));
+        }
+        for sequence in 10..=13 {
+            assert_eq!(slots.first().map(|slot| (slot.sequence, slot.payload[0])), Some((sequence, sequence as u8)));
+            slots.take(sequence);
+        }
+        assert!(slots.first().is_none());
+        assert_eq!(file(&mut slots, 13), Err(TooOld));
+    }
+
+    #[test]
+    fn a_far_packet_pushes_old_ones_out() {
+        let mut slots = Slots::default();
+        for sequence in 1..=3 {
+            assert_eq!(file(&mut slots, sequence), Ok(0));
+        }
+        assert_eq!(file(&mut slots, 66), Ok(2));
+        assert_eq!(slots.first().map(|slot| slot.sequence), Some(3));
+        assert_eq!(file(&mut slots, 1_000_000), Ok(2));
+        assert_eq!(slots.first().map(|slot| slot.sequence), Some(1_000_000));
+    }
+}
