@@ -11,9 +11,17 @@ pub(crate) fn tone(samples: &[i16], frequency: f64) -> (f64, f64) {
     (2.0 * f64::hypot(re, im) / samples.len() as f64 / 32_768.0, im.atan2(re))
 }
 
-/// Strength of a frequency in decibels relative to `amplitude`.
+/// Strength of a frequency in decibels relative to `amplitude`; seen through a Hann window, so that tones beside it do
+/// not count.
 pub(crate) fn decibels(samples: &[i16], frequency: f64, amplitude: f64) -> f64 {
-    20.0 * (tone(samples, frequency).0 / amplitude).max(1e-9).log10()
+    let window = |at: usize| (0.5 * TAU * at as f64 / samples.len() as f64).sin().powi(2);
+    let (re, im) = samples.iter().enumerate().fold((0.0, 0.0), |(re, im), (at, &sample)| {
+        let (sin, cos) = (TAU * frequency * at as f64 / 48_000.0).sin_cos();
+        let sample = f64::from(sample) * window(at);
+        (re + sample * sin, im + sample * cos)
+    });
+    let found = 4.0 * f64::hypot(re, im) / samples.len() as f64 / 32_768.0;
+    20.0 * (found / amplitude).max(1e-9).log10()
 }
 
 /// Root mean square of a recording, full scale 1.
