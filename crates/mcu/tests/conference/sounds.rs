@@ -90,6 +90,21 @@ fn a_prompt_is_heard_by_one_leg_and_mixed_with_the_others() {
 }
 
 #[test]
+fn a_prompt_ends_without_a_click_in_packets_of_every_length() {
+    for packet_time_ms in [20, 40, 60] {
+        for phase in 0..3 {
+            let mut world = World::new(SETTINGS);
+            world.join(Phone::new(0, Codec::Pcmu, 300.0).silent().with(|media| media.packet_time_ms = packet_time_ms));
+            world.run(0.6 + 0.02 * f64::from(phase));
+            world.conference.play_prompt(LegId(0), Prompt::Muted);
+            world.run(1.0);
+            let sharpest = sharpest_bend(&world.phone(0).heard);
+            assert!(sharpest < 150, "{packet_time_ms} ms, phase {phase}: {sharpest}");
+        }
+    }
+}
+
+#[test]
 fn a_prompt_is_heard_outside_the_mix() {
     let mut world = World::new(SETTINGS);
     world.join(Phone::new(0, Codec::Pcma, 300.0).silent());
