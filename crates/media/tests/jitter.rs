@@ -76,6 +76,7 @@ fn listen(codec: Codec, mut packets: Vec<Sent>) -> Heard {
     let mut arrivals = std::collections::HashMap::new();
     let mut packets = packets.into_iter().peekable();
     let mut tick_us = 7_000;
+    let mut promised = None;
     while packets.peek().is_some() {
         while let Some(mut packet) = packets.next_if(|packet| packet.arrives_us <= tick_us) {
             arrivals.entry(number(&packet.bytes[12..])).or_insert(packet.arrives_us);
@@ -83,6 +84,12 @@ fn listen(codec: Codec, mut packets: Vec<Sent>) -> Heard {
         }
         heard.ticks += 1;
         let pulled = leg.pull(Timestamp::from_micros(tick_us));
+        if let Some(promised) = promised.take() {
+            assert!(
+                matches!(pulled, Pulled::Frame(frame) if number(frame.payload) == promised),
+                "{promised}: {pulled:?}"
+            );
+        }
         heard.sound.push(matches!(pulled, Pulled::Frame(_) | Pulled::Continued));
         match pulled {
             Pulled::Frame(frame) => {
@@ -94,6 +101,7 @@ fn listen(codec: Codec, mut packets: Vec<Sent>) -> Heard {
             Pulled::Lost { next } => {
                 heard.lost += 1;
                 heard.lost_with_next += usize::from(next.is_some());
+                promised = next.map(number);
             }
             Pulled::Silence => heard.silent += 1,
         }
@@ -230,6 +238,7 @@ fn a_burst_after_a_stall_is_cut_to_the_bound() {
         Codec::Opus,
         talk(1_000, |n| Some(if (300..350).contains(&n) { u64::from(350 - n) * 20_000 } else { 0 })),
     );
+    assert!((345..350).all(|n| heard.played.contains(&n)), "of what came at once the newest is played");
     let from = heard.played.iter().position(|&n| n >= 400).expect("it goes on");
     assert!(heard.played.len() >= 900, "{}", heard.played.len());
     assert!(heard.waited_us[from..].iter().all(|&waited| waited <= 120_000));
