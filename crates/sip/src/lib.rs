@@ -17,10 +17,14 @@ mod counters;
 mod credentials;
 mod digest;
 mod edge;
+mod hygiene;
 mod message;
+mod reception;
 mod registrar;
 mod secret;
+mod stack;
 mod throttle;
+mod transport;
 
 pub use config::{ListenAddress, Rate, RegistrationTimes, SipConfig, StartError, Timers, TlsConfig, TrustAnchors};
 pub use counters::{CounterSnapshot, DropReason, RejectReason};
