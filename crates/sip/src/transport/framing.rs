@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::counters::RejectReason;
-use crate::message::{Garbage, Message, body_length, parse_head};
+use crate::message::{Message, body_length, parse_head};
 
 /// What the bytes so far amount to.
 #[derive(Debug, PartialEq)]
@@ -56,9 +56,8 @@ impl Framer {
             while self.buffer.starts_with(b"\r\n") && self.buffer.len() > 2 && self.buffer[2] != b'\r' {
                 self.buffer.advance(2);
             }
-            match self.read_head() {
-                Ok(()) => {}
-                Err(frame) => return frame,
+            if let Some(end) = self.read_head() {
+                return end;
             }
         }
         let Some((_, head, body)) = &self.head else { return Frame::More };
@@ -73,33 +72,33 @@ impl Framer {
         Frame::Whole(message, size)
     }
 
-    /// Fills `head` when the empty line has arrived.
-    fn read_head(&mut self) -> Result<(), Frame> {
+    /// Fills `head` when the empty line has arrived; gives the frame that ends the connection if it cannot go on.
+    fn read_head(&mut self) -> Option<Frame> {
         let start = self.searched.saturating_sub(3);
         let Some(end) = self.buffer[start..].windows(4).position(|window| window == b"\r\n\r\n") else {
             self.searched = self.buffer.len();
-            return if self.buffer.len() > self.limit { Err(Frame::Garbage) } else { Ok(()) };
+            return (self.buffer.len() > self.limit).then_some(Frame::Garbage);
         };
         let end = start + end;
-        let mut message = parse_head(&self.buffer[..end]).map_err(|Garbage| Frame::Garbage)?;
+        let Ok(mut message) = parse_head(&self.buffer[..end]) else { return Some(Frame::Garbage) };
         let (head, body) = match body_length(&message.headers) {
             Ok(Some(body)) => (end + 4, body),
             Ok(None) => {
                 // RFC 3261 20.14: on a stream only Content-Length tells where a message ends.
                 message.note(RejectReason::ContentLength, "Content-Length is missing");
-                return Err(self.last(message, end + 4));
+                return Some(self.last(message, end + 4));
             }
             Err(flaw) => {
                 message.note(flaw.reason, flaw.detail);
-                return Err(self.last(message, end + 4));
+                return Some(self.last(message, end + 4));
             }
         };
         if head.saturating_add(body) > self.limit {
             let size = head.saturating_add(body);
-            return Err(self.last(message, size));
+            return Some(self.last(message, size));
         }
         self.head = Some((message, head, body));
-        Ok(())
+        None
     }
 
     fn last(&mut self, mut message: Message, size: usize) -> Frame {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,7 +53,7 @@ struct Listener {
 }
 
 enum ListenerSocket {
-    Datagrams(Arc<UdpSocket>),
+    Datagrams(Mutex<Option<Arc<UdpSocket>>>),
     Connections(Mutex<Option<TcpListener>>),
 }
 
@@ -90,10 +90,11 @@ impl Hub {
             let (hub, inbound, address) = (self.clone(), inbound.clone(), listener.address);
             match &listener.socket {
                 ListenerSocket::Datagrams(socket) => {
-                    Some(tokio::spawn(udp::receive(hub, socket.clone(), address.address, inbound)))
+                    let socket = lock(socket).clone()?;
+                    Some(tokio::spawn(udp::receive(hub, socket, address.address, inbound)))
                 }
                 ListenerSocket::Connections(listener) => {
-                    let listener = listener.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+                    let listener = lock(listener).take()?;
                     Some(tokio::spawn(hub.accept(listener, address.transport)))
                 }
             }
@@ -104,6 +105,11 @@ impl Hub {
     /// Closes everything.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
+        for listener in &self.listeners {
+            if let ListenerSocket::Datagrams(socket) = &listener.socket {
+                lock(socket).take();
+            }
+        }
     }
 
     /// Resolves when the hub stops.
@@ -125,7 +131,7 @@ impl Hub {
     pub(crate) fn existing(&self, flow: &Flow) -> Option<Link> {
         if flow.transport == Transport::Udp {
             let (socket, listen) = self.datagram_socket(flow.remote, Some(flow.local))?;
-            return Some(self.datagram_link(socket, listen, flow.remote));
+            return Some(self.datagram_link(&socket, listen, flow.remote));
         }
         let exact = self.connections.get(flow).map(|link| link.clone());
         exact.or_else(|| self.connection_to(flow.transport, flow.remote))
@@ -148,7 +154,7 @@ impl Hub {
             let link = match transport {
                 Transport::Udp => self
                     .datagram_socket(remote, None)
-                    .map(|(socket, listen)| self.datagram_link(socket, listen, remote)),
+                    .map(|(socket, listen)| self.datagram_link(&socket, listen, remote)),
                 _ => match self.connection_to(transport, remote) {
                     Some(link) => Some(link),
                     None => self.connect(transport, remote, Some(&hop.host)).await,
@@ -174,14 +180,14 @@ impl Hub {
     }
 
     /// The socket that reaches `remote`, the one bound to `local` if there is one.
-    fn datagram_socket(&self, remote: SocketAddr, local: Option<SocketAddr>) -> Option<(&Arc<UdpSocket>, SocketAddr)> {
+    fn datagram_socket(&self, remote: SocketAddr, local: Option<SocketAddr>) -> Option<(Arc<UdpSocket>, SocketAddr)> {
         let mut candidates = self.listeners.iter().filter_map(|listener| match &listener.socket {
             ListenerSocket::Datagrams(socket) if listener.address.address.is_ipv4() == remote.is_ipv4() => {
-                Some((socket, listener.address.address))
+                Some((lock(socket).clone()?, listener.address.address))
             }
             _ => None,
         });
-        let bound = |(_, listen): &(_, SocketAddr)| {
+        let bound = |(_, listen): &(Arc<UdpSocket>, SocketAddr)| {
             local.is_some_and(|local| {
                 local.port() == listen.port() && (local.ip() == listen.ip() || listen.ip().is_unspecified())
             })
@@ -215,7 +221,7 @@ impl Hub {
         if self.connections.len() >= self.in_all {
             return None;
         }
-        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = lock(&self.sources);
         let count = sources.entry(source).or_insert(0);
         if *count >= self.per_source {
             return None;
@@ -335,8 +341,9 @@ impl Hub {
 impl Listener {
     fn open(listen: ListenAddress, dscp: Option<u8>) -> Result<Self, StartError> {
         let opened = match listen.transport {
-            Transport::Udp => udp::bind(listen.address, dscp)
-                .and_then(|socket| Ok((socket.local_addr()?, ListenerSocket::Datagrams(Arc::new(socket))))),
+            Transport::Udp => udp::bind(listen.address, dscp).and_then(|socket| {
+                Ok((socket.local_addr()?, ListenerSocket::Datagrams(Mutex::new(Some(Arc::new(socket))))))
+            }),
             Transport::Tcp | Transport::Tls => bind_stream(listen.address).and_then(|listener| {
                 Ok((listener.local_addr()?, ListenerSocket::Connections(Mutex::new(Some(listener)))))
             }),
@@ -366,7 +373,7 @@ struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut sources = self.hub.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = lock(&self.hub.sources);
         if let Some(count) = sources.get_mut(&self.source) {
             *count -= 1;
             if *count == 0 {
@@ -374,4 +381,9 @@ impl Drop for Slot {
             }
         }
     }
+}
+
+/// Nothing panics while it holds one of these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,9 @@
 //! The edge over real sockets on loopback, against phones made of raw sockets.
 
+mod abuse;
 mod client_transactions;
+mod registration;
 mod server_transactions;
 mod support;
+mod tls;
+mod torture;

@@ -20,8 +20,7 @@ fn invite(branch: &str) -> String {
 
 fn in_dialog(method: &str, branch: &str, cseq: u32, to: &str) -> String {
     let via = format!("UDP 127.0.0.1:9;rport;branch=z9hG4bK{branch}");
-    let text = request(&format!("{method} sip:bob@example.com"), &via, cseq, &format!("To: {to}\r\n"), "");
-    text
+    request(&format!("{method} sip:bob@example.com"), &via, cseq, &format!("To: {to}\r\n"), "")
 }
 
 async fn incoming(world: &mut World) -> ServerTransactionId {
