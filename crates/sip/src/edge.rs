@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sip_api::{SipCommand, SipEvent};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -17,6 +18,7 @@ pub struct Edge {
     hub: Arc<Hub>,
     reception: Arc<Reception>,
     listeners: Mutex<Vec<JoinHandle<()>>>,
+    runtime: Handle,
 }
 
 /// Opens the listeners and starts to deliver events. The bound of `events` is the bound of what waits for the control
@@ -35,13 +37,14 @@ pub async fn start(
     reception.run();
     let inbound: Arc<dyn Inbound> = reception.clone();
     let listeners = Mutex::new(hub.serve(&inbound));
-    Ok(Edge { hub, reception, listeners })
+    Ok(Edge { hub, reception, listeners, runtime: Handle::current() })
 }
 
 impl Edge {
     /// Carries out one command. Never blocks: what cannot be sent is counted, and a client transaction that cannot be
-    /// started ends with [`SipEvent::Failed`]. Must be called on the runtime the edge was started on.
+    /// started ends with [`SipEvent::Failed`]. May be called from any thread.
     pub fn handle(&self, command: SipCommand) {
+        let _entered = self.runtime.enter();
         self.reception.handle(command);
     }
 

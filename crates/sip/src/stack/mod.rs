@@ -14,6 +14,8 @@
 //! * its CANCEL is sent once and never repeated over UDP: ours is a transaction of its own with the INVITE's branch;
 //! * Timer C fires only after an 18x and belongs to the control side: it is set out of reach;
 //! * a timer can be missed for ever when it is set between the two steps of its own timer loop: a heartbeat wakes it;
+//! * a server transaction that ends is for a moment in neither of its tables, and a retransmission in that moment would
+//!   begin a new one: ours are kept in a table of our own until it is in the second;
 //! * it writes whole messages, credentials included, to the log at level info: it runs without a subscriber.
 //!
 //! Start reading at [`Stack`].
@@ -30,9 +32,9 @@ use std::time::Duration;
 
 use dashmap::{DashMap, DashSet};
 use rsipstack::EndpointBuilder;
-use rsipstack::transaction::TransactionTimer;
 use rsipstack::transaction::endpoint::{EndpointInner, EndpointOption};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
+use rsipstack::transaction::{TransactionReceiver, TransactionTimer};
 use sip_api::{ClientTransactionId, ServerTransactionId, SipEvent};
 use tokio::sync::mpsc;
 
@@ -62,13 +64,15 @@ pub(crate) struct Stack {
     patience: Duration,
     next_server: AtomicU64,
     servers: DashMap<ServerTransactionId, Arc<Server>>,
-    /// The INVITEs among them, by what a CANCEL is matched with.
-    invites: DashMap<String, ServerTransactionId>,
+    /// The same by what a retransmission, an ACK or a CANCEL is matched with.
+    by_key: DashMap<String, ServerTransactionId>,
     /// The accepted INVITEs among them, by what the ACK of their 2xx is known by.
     accepted: DashSet<String>,
     clients: DashMap<ClientTransactionId, Arc<Client>>,
     acks: Arc<AckLetters>,
     outlets: Arc<wire::Outlets>,
+    /// Transactions rsipstack would begin of its own accord.
+    unasked: Mutex<Option<TransactionReceiver>>,
 }
 
 impl Stack {
@@ -94,6 +98,7 @@ impl Stack {
             let mut builder = EndpointBuilder::new();
             builder.with_option(option).with_inspector(Box::new(client::Inspector(acks.clone()))).build()
         });
+        let unasked = endpoint.incoming_transactions().ok();
         Arc::new(Self {
             endpoint: endpoint.inner,
             hub,
@@ -104,11 +109,12 @@ impl Stack {
             patience: timers.t1 * 64,
             next_server: AtomicU64::new(1),
             servers: DashMap::new(),
-            invites: DashMap::new(),
+            by_key: DashMap::new(),
             accepted: DashSet::new(),
             clients: DashMap::new(),
             acks,
             outlets: Arc::new(wire::Outlets::default()),
+            unasked: Mutex::new(unasked),
         })
     }
 
@@ -140,6 +146,11 @@ impl Stack {
                 () = stack.hub.stopped() => {}
             }
         });
+        if let Some(mut unasked) = self.unasked.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // All our server transactions are begun by `open`. One that rsipstack begins is a retransmission that came
+            // in the moment its transaction ended; dropped, the next one finds the answer.
+            spawn_silently(async move { while unasked.recv().await.is_some() {} });
+        }
     }
 
     /// How many transactions are under way.

@@ -38,10 +38,14 @@ impl Stack {
     /// Whether the request belongs to a transaction that is under way or was; if so it has been dealt with.
     pub(crate) fn absorbs(&self, incoming: &Incoming, letter: &Bytes, link: &Link) -> bool {
         let envelope = Envelope::of_request(incoming);
-        let Some(key) = envelope.server_key().filter(|key| self.knows(key)) else { return false };
-        tracing::trace!(%key, "retransmission");
-        self.feed(envelope.request(letter.clone()).into(), link);
-        true
+        let Some(key) = envelope.server_key() else { return false };
+        // Ours first: a transaction leaves our table only after it has been entered among rsipstack's finished ones.
+        let ours = self.by_key.contains_key(&key.to_string());
+        let known = self.knows(&key);
+        if known {
+            self.feed(envelope.request(letter.clone()).into(), link);
+        }
+        ours || known
     }
 
     /// Takes an ACK; `false` when no transaction waits for it.
@@ -59,7 +63,7 @@ impl Stack {
     /// Takes a CANCEL (RFC 3261 9.2): the tag for its 200, or `None` when there is nothing to cancel.
     pub(crate) fn cancel_received(&self, incoming: &Incoming, letter: Bytes) -> Option<String> {
         let envelope = Envelope::of_request(incoming);
-        let id = *self.invites.get(&envelope.server_key()?.to_string())?;
+        let id = *self.by_key.get(&envelope.server_key()?.to_string())?;
         let server = self.servers.get(&id)?.clone();
         // Through the transaction's own queue, so that the control side hears of the INVITE first. After a final
         // response the transaction ignores it.
@@ -85,24 +89,11 @@ impl Stack {
         let request = envelope.request(Bytes::new());
         let transaction =
             silently(|| Transaction::new_server(key.clone(), request, self.endpoint.clone(), Some(connection)));
-        let mut via = incoming.via.clone();
-        via.note_source(link.flow().remote);
-        let method = incoming.request.method.clone();
-        let server = Arc::new(Server {
-            head: ReplyHead::new(&incoming.request.headers, Some(&via)),
-            method: method.clone(),
-            envelope,
-            tag: random_token(),
-            to_had_tag: incoming.to.tag.clone(),
-            link,
-            trusted,
-            to_transaction: transaction.tu_sender.clone(),
-            answered: AtomicBool::new(false),
-            accepted: OnceLock::new(),
-        });
+        let server = Arc::new(Server::new(incoming, envelope, link, trusted, transaction.tu_sender.clone()));
+        let method = server.method.clone();
         self.servers.insert(id, server.clone());
+        self.by_key.insert(key.to_string(), id);
         if method == Method::Invite {
-            self.invites.insert(key.to_string(), id);
             self.respond(id, &Response::new(100));
         }
         let stack = self.clone();
@@ -175,6 +166,31 @@ impl Stack {
     }
 }
 
+impl Server {
+    fn new(
+        incoming: &Incoming,
+        envelope: Envelope,
+        link: Link,
+        trusted: bool,
+        to_transaction: TransactionEventSender,
+    ) -> Self {
+        let mut via = incoming.via.clone();
+        via.note_source(link.flow().remote);
+        Self {
+            head: ReplyHead::new(&incoming.request.headers, Some(&via)),
+            method: incoming.request.method.clone(),
+            envelope,
+            tag: random_token(),
+            to_had_tag: incoming.to.tag.clone(),
+            link,
+            trusted,
+            to_transaction,
+            answered: AtomicBool::new(false),
+            accepted: OnceLock::new(),
+        }
+    }
+}
+
 /// Takes a transaction out of the tables however its task ends.
 struct Guard<'a> {
     stack: &'a Stack,
@@ -189,6 +205,6 @@ impl Drop for Guard<'_> {
             self.stack.accepted.remove(dialog);
         }
         self.stack.servers.remove(&self.id);
-        self.stack.invites.remove(&self.key);
+        self.stack.by_key.remove(&self.key);
     }
 }

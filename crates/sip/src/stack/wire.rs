@@ -17,6 +17,7 @@ use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::silently;
 use crate::transport::Link;
 
 /// rsipstack's connections for our links.
@@ -103,7 +104,7 @@ impl Outlets {
 }
 
 fn datagrams(link: &Link) -> SipConnection {
-    let made = now(UdpConnection::from_socket(Arc::new(Letterbox(link.clone())), None, None));
+    let made = silently(|| now(UdpConnection::from_socket(Arc::new(Letterbox(link.clone())), None, None)));
     SipConnection::Udp(made.and_then(Result::ok).expect("wrapping a socket neither waits nor fails"))
 }
 

@@ -204,9 +204,8 @@ async fn a_tel_uri_without_a_route_goes_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_edge_still_keeps_its_timers() {
-    // The library's timer loop can sleep through a timer that is set while it falls asleep; many single requests on
-    // an otherwise idle edge would show it as a missing retransmission.
+async fn requests_are_repeated_on_an_idle_edge() {
+    // Each round sets a timer while none is running, which is where the library's timer loop could miss it.
     let world = World::new().await;
     for round in 0..20_u64 {
         let mut phone = world.udp().await;

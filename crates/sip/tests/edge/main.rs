@@ -2,6 +2,7 @@
 
 mod abuse;
 mod client_transactions;
+mod logs;
 mod registration;
 mod server_transactions;
 mod support;

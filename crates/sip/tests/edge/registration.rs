@@ -52,8 +52,7 @@ async fn a_phone_registers_with_either_algorithm() {
                 .any(|listed| listed.contains(&format!("<sip:ann@10.0.0.{cseq}>;expires=100")))
         );
         // A retransmission is answered as before, though its nonce count is used.
-        phone.send(&text).await;
-        assert_eq!(phone.expect(200).await.get("To"), done.get("To"));
+        assert_eq!(phone.insist(&text, 200).await.get("To"), done.get("To"));
         let told = bindings(&mut world).await;
         let mine = told.iter().find(|binding| binding.contact.host == format!("10.0.0.{cseq}")).expect("told");
         assert_eq!(mine.flow, world.flow(Transport::Udp, phone.local));

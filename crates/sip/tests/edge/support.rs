@@ -147,6 +147,16 @@ impl Phone<UdpSocket> {
         Seen::parse(std::str::from_utf8(&buffer[..length]).expect("text"))
     }
 
+    /// Sends a request again and again, as a phone does, until it is answered.
+    pub(crate) async fn insist(&mut self, text: &str, status: u16) -> Seen {
+        loop {
+            self.send(text).await;
+            if let Ok(seen) = timeout(Duration::from_millis(500), self.expect(status)).await {
+                return seen;
+            }
+        }
+    }
+
     /// The next message other than a repetition of one seen before.
     pub(crate) async fn expect(&mut self, status: u16) -> Seen {
         loop {
