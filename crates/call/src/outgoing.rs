@@ -16,7 +16,7 @@ use crate::offer_set::Verdict;
 use crate::output::Output;
 use crate::reliable::ReliableReceiver;
 use crate::session_timer;
-use crate::timer::{T1_64, Timer};
+use crate::timer::{LATE, T1_64, Timer};
 use crate::transaction::{ClientTransaction, Failure, Purpose};
 use crate::{Calls, Cx};
 
@@ -320,7 +320,7 @@ impl Calls {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let Some(ending) = leg.ending.clone() else { return };
         if let Some(transaction) = leg.outgoing().and_then(|outgoing| outgoing.transaction) {
-            self.timers.set(Timer::Forget(transaction), cx.now + T1_64);
+            self.timers.set(Timer::Forget(transaction), cx.now + LATE);
         }
         self.end_leg(id, ending.termination, None, Headers::new());
     }

@@ -2,7 +2,7 @@
 //! (RFC 3261 14, RFC 3311, RFC 6337).
 
 use base::{Duration, LegId};
-use sip_api::{ClientTransactionId, Method, Request, Response, ServerTransactionId};
+use sip_api::{ClientTransactionId, Headers, Method, Request, Response, ServerTransactionId};
 
 use crate::dialogs::DialogId;
 use crate::input::Body;
@@ -93,7 +93,10 @@ impl Calls {
             offered: body.is_some(),
             timer,
         };
-        leg.session.exchange = Exchange::Received(received);
+        let before = std::mem::replace(&mut leg.session.exchange, Exchange::Received(received));
+        if let Exchange::Unacknowledged { transaction, .. } = before {
+            self.servers.remove(&transaction);
+        }
         if leg.state == LegState::Answered {
             // Whoever sends a new request has our 200; his ACK was lost or overtaken (RFC 5407 3.1.4).
             self.confirm(id, None);
@@ -278,6 +281,13 @@ impl Calls {
             (_, false) => self.refresh_later(cx, id),
         }
         self.advance(id);
+    }
+
+    /// A re-INVITE of ours got no final response: the peer is gone.
+    pub(crate) fn on_reinvite_lost(&mut self, id: LegId) {
+        if self.legs.get(&id).is_some_and(|leg| leg.state == LegState::Connected) {
+            self.lose_peer(id, None, Headers::new());
+        }
     }
 
     fn finish_sent(&mut self, id: LegId) -> Option<Exchange> {

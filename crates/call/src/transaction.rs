@@ -8,7 +8,7 @@ use crate::input::ExtraHeaders;
 use crate::message::push_extra;
 use crate::output::Output;
 use crate::session_timer;
-use crate::timer::{T1_64, Timer};
+use crate::timer::{LATE, Timer};
 use crate::{Calls, Cx};
 
 /// What a request of ours was for.
@@ -45,7 +45,7 @@ impl Purpose {
     }
 }
 
-/// A client transaction, kept until its final response, and an answered INVITE for 64*T1 more: its 2xx may be
+/// A client transaction, kept until its final response, and an answered INVITE a while longer: its 2xx may be
 /// retransmitted, and a forking proxy may deliver others (RFC 3261 13.2.2.4).
 #[derive(Debug)]
 pub(crate) struct ClientTransaction {
@@ -157,6 +157,10 @@ impl Calls {
             return self.ignore();
         };
         let purpose = transaction.purpose;
+        if !transaction.acks.is_empty() && !response.is_success() {
+            // The INVITE has been answered; nothing but another answer can follow.
+            return self.ignore();
+        }
         match purpose {
             Purpose::Invite(leg) if response.is_provisional() => self.on_provisional(cx, id, leg, &response, flow),
             _ if response.is_provisional() => {}
@@ -181,15 +185,26 @@ impl Calls {
         }
     }
 
-    /// A transaction ended without a final response.
+    /// A transaction ended without a final response. An INVITE is remembered for a while: a 2xx that was only late is
+    /// still acknowledged and ended, for its sender repeats it that long (routing.md 2.3).
     pub(crate) fn on_failed(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, why: ClientFailure) {
-        let known = self.clients.get(&id).is_some_and(|transaction| transaction.acks.is_empty());
-        let Some(transaction) = known.then(|| self.clients.remove(&id)).flatten() else { return self.ignore() };
-        self.timers.clear(Timer::Forget(id));
-        if let Purpose::Invite(leg) = transaction.purpose {
-            return self.on_invite_lost(cx, leg, why);
+        let unanswered = self.clients.get(&id).filter(|transaction| transaction.acks.is_empty());
+        let Some(purpose) = unanswered.map(|transaction| transaction.purpose) else { return self.ignore() };
+        match purpose {
+            Purpose::Invite(leg) => {
+                self.timers.set(Timer::Forget(id), cx.now + LATE);
+                self.on_invite_lost(cx, leg, why);
+            }
+            Purpose::Reinvite(leg) => {
+                self.timers.set(Timer::Forget(id), cx.now + LATE);
+                self.on_reinvite_lost(leg);
+            }
+            _ => {
+                let Some(transaction) = self.clients.remove(&id) else { return };
+                self.timers.clear(Timer::Forget(id));
+                self.on_failure(cx, transaction, Failure { status: None, headers: Headers::new() });
+            }
         }
-        self.on_failure(cx, transaction, Failure { status: None, headers: Headers::new() });
     }
 
     fn on_failure(&mut self, cx: &mut Cx<'_>, transaction: ClientTransaction, failure: Failure) {
@@ -285,7 +300,7 @@ impl Calls {
         {
             transaction.acks.push(Acknowledged { tag: tag.to_owned(), ack: ack.clone(), flow });
         }
-        self.timers.set(Timer::Forget(id), cx.now + T1_64);
+        self.timers.set(Timer::Forget(id), cx.now + LATE);
         self.push(Output::Sip(SipCommand::SendAck { request: ack, flow }));
     }
 
