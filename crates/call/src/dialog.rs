@@ -108,6 +108,11 @@ impl Dialog {
         *self = Self { local_cseq, remote_cseq: self.remote_cseq, ..answered };
     }
 
+    /// Leaves out numbers that requests in a forgotten early dialog may have used.
+    pub(crate) fn skip(&mut self, numbers: u32) {
+        self.local_cseq = self.local_cseq.saturating_add(numbers);
+    }
+
     /// What it is found by.
     pub(crate) fn key(&self) -> &DialogKey {
         &self.key

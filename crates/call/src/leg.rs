@@ -115,6 +115,8 @@ pub(crate) struct Early {
     pub(crate) reliable: ReliableReceiver,
     /// The answer, if a reliable response carried it.
     pub(crate) answer: Option<Body>,
+    /// It is over (199), but its numbers are remembered, in case the callee answers in it all the same.
+    pub(crate) closed: bool,
 }
 
 /// The session of a leg: offers and answers, session timer, INFO.

@@ -13,6 +13,7 @@
 mod config;
 mod dialog;
 mod dialogs;
+mod early;
 mod ending;
 mod incoming;
 mod info;

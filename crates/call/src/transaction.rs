@@ -55,6 +55,8 @@ pub(crate) struct ClientTransaction {
     pub(crate) flow: Option<Flow>,
     /// The ACK of each 2xx.
     acks: Vec<Acknowledged>,
+    /// How many PRACKs were sent in its early dialogs: numbers that a dialog of a late 2xx may have used.
+    pub(crate) pracks: u32,
     /// `Reason` of the BYE that a 2xx gets which comes when nobody wants it any more.
     pub(crate) late_reason: Vec<String>,
     /// Whether a challenge is passed up.
@@ -73,6 +75,7 @@ impl ClientTransaction {
             request,
             flow,
             acks: Vec::new(),
+            pracks: 0,
             late_reason: Vec::new(),
             answer_challenges: false,
             challenged: None,
@@ -221,11 +224,10 @@ impl Calls {
 
     /// Asks above for credentials, once for each request, if the dial said there may be some.
     fn pass_challenge_up(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, response: &Response) -> bool {
+        let Some(purpose) = self.clients.get(&id).map(|transaction| transaction.purpose) else { return false };
+        let Some(leg) = purpose.leg().filter(|_| self.is_wanted(purpose)) else { return false };
         let Some(transaction) = self.clients.get_mut(&id) else { return false };
-        let Some(leg) = transaction.purpose.leg() else { return false };
-        let abandoned = matches!(transaction.purpose, Purpose::Invite(_)) && !self.can_still_win(leg);
-        let Some(transaction) = self.clients.get_mut(&id) else { return false };
-        if !matches!(response.status, 401 | 407) || !transaction.answer_challenges || abandoned {
+        if !matches!(response.status, 401 | 407) || !transaction.answer_challenges {
             return false;
         }
         transaction.challenged = Some(response.status);
@@ -242,6 +244,16 @@ impl Calls {
         true
     }
 
+    /// Whether a request is worth repeating: what it was for still stands. A PRACK is not; its response is repeated.
+    fn is_wanted(&self, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Invite(leg) => self.can_still_win(leg),
+            Purpose::Reinvite(leg) | Purpose::Update(leg) | Purpose::Info(leg) => self.legs.contains_key(&leg),
+            Purpose::Bye(_) => true,
+            Purpose::Prack(_) | Purpose::Notify(_) => false,
+        }
+    }
+
     /// Credentials came from above, or none.
     pub(crate) fn authorize(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, credentials: &ExtraHeaders) {
         let challenged = self.clients.get(&id).is_some_and(|transaction| transaction.challenged.is_some());
@@ -253,6 +265,9 @@ impl Calls {
         }
         let Some(mut transaction) = self.clients.remove(&id) else { return };
         self.timers.clear(Timer::Forget(id));
+        if !self.is_wanted(transaction.purpose) {
+            return self.ignore();
+        }
         push_extra(&mut transaction.request.headers, credentials);
         transaction.answer_challenges = false;
         self.send_again(transaction);

@@ -67,8 +67,8 @@ fn each_early_dialog_gets_its_own_prack() {
         assert_eq!(prack.to_tag().as_deref(), Some(tag));
         assert_eq!(prack.uri.to_string(), format!("sip:{tag}@127.0.0.1:5070"));
     }
-    assert!(sent(&solo.respond(transaction, reliable("b", "7")), &Method::Prack).is_empty(), "a retransmission");
-    assert!(sent(&solo.respond(transaction, reliable("b", "9")), &Method::Prack).is_empty(), "out of order");
+    assert!(solo.respond(transaction, reliable("b", "7")).is_empty(), "a retransmission");
+    assert!(solo.respond(transaction, reliable("b", "9")).is_empty(), "out of order");
     assert_eq!(sent(&solo.respond(transaction, reliable("b", "8")), &Method::Prack).len(), 1);
 }
 
@@ -111,7 +111,6 @@ fn a_199_closes_that_early_dialog_only() {
     assert!(solo.respond(transaction, response(&invite, 199, "b")).is_empty());
     let outputs = solo.respond(transaction, response(&invite, 180, "c"));
     assert!(matches!(outputs[..], [Output::Ringing { early_dialogs: 1, .. }]), "{outputs:?}");
-    assert_eq!(solo.calls.load().dialogs, 1);
 }
 
 #[test]

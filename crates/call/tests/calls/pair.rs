@@ -307,7 +307,7 @@ fn a_peer_that_vanishes_is_noticed_by_the_session_timer() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
     /// One end per leg, one decision per offer, every request answered, every 2xx acknowledged, nothing left over:
     /// whatever the network does and whatever is decided when.
