@@ -123,6 +123,14 @@ impl Dialog {
         self.flow
     }
 
+    /// The peer spoke over this flow. If his flow is the way to him, the newest one is: he may have a new connection, or
+    /// a new place behind his NAT.
+    pub(crate) fn heard_over(&mut self, flow: Flow) {
+        if self.flow.is_some() {
+            self.flow = Some(flow);
+        }
+    }
+
     /// Our Contact in it, as a header value.
     pub(crate) fn contact(&self) -> &str {
         &self.contact

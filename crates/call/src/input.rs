@@ -170,7 +170,7 @@ pub enum Input {
     RejectSubscription {
         /// The subscription.
         subscription: SubscriptionId,
-        /// 300 to 699.
+        /// 300 to 699; 401 goes out with the edge's challenges.
         status: u16,
         /// Further headers.
         headers: ExtraHeaders,

@@ -230,6 +230,16 @@ impl Calls {
         self.legs.get(&leg).map(|leg| leg.state.name())
     }
 
+    /// Call-ID and tags of a leg's dialog, for call detail records; `None` before a dialled leg is answered.
+    pub fn dialog_names(&self, leg: LegId) -> Option<DialogNames> {
+        let key = self.dialogs.get(self.legs.get(&leg)?.dialog?)?.dialog.key();
+        Some(DialogNames {
+            call_id: key.call_id.clone(),
+            local_tag: key.local_tag.clone(),
+            remote_tag: key.remote_tag.clone(),
+        })
+    }
+
     pub(crate) fn push(&mut self, output: Output) {
         self.outputs.push_back(output);
     }
@@ -244,6 +254,17 @@ impl Calls {
         self.next_id += self.config.id_step;
         id
     }
+}
+
+/// What identifies a dialog on the wire (RFC 3261 12).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DialogNames {
+    /// The Call-ID.
+    pub call_id: String,
+    /// Our tag.
+    pub local_tag: String,
+    /// The peer's tag.
+    pub remote_tag: String,
 }
 
 /// How much a machine holds.

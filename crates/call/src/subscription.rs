@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use base::{Duration, SubscriptionId, Timestamp, UserUri};
-use sip_api::{Flow, Method, Request, Response, ServerTransactionId};
+use sip_api::{Flow, Method, Request, Response, ServerTransactionId, SipCommand};
 
 use crate::dialog::Dialog;
 use crate::dialogs::DialogId;
@@ -91,7 +91,6 @@ impl Calls {
         dialog: DialogId,
         transaction: ServerTransactionId,
         request: Request,
-        _flow: Flow,
         user: Option<UserUri>,
     ) {
         if let Some(response) = self.subscription_refusal(&request) {
@@ -205,6 +204,10 @@ impl Calls {
         let Some(Stage::Pending(transaction)) = self.subscriptions.get(&id).map(|known| known.stage) else {
             return self.ignore();
         };
+        if status == 401 {
+            self.push(Output::Sip(SipCommand::Challenge { transaction }));
+            return self.remove_subscription(id, false);
+        }
         let dialog = self.subscriptions.get(&id).map(|known| known.dialog);
         let status = if (300..700).contains(&status) { status } else { 500 };
         let mut response = dialog.map_or_else(|| Response::new(status), |dialog| self.response_in(dialog, status));
@@ -302,11 +305,10 @@ impl Calls {
         }
     }
 
-    /// A NOTIFY failed: by most statuses the subscription is over (RFC 6665 4.2.2).
+    /// A NOTIFY failed: by some statuses, and without any, the subscription is over (RFC 6665 4.2.2, RFC 5057).
     pub(crate) fn on_notify_refusal(&mut self, cx: &mut Cx<'_>, id: SubscriptionId, failure: &Failure) {
-        let goes_on = matches!(failure.status, Some(300..=403 | 406 | 409 | 412..=415 | 420..=423 | 488 | 491))
-            || matches!(failure.status, Some(500 | 503 | 504));
-        if goes_on {
+        let over = matches!(failure.status, None | Some(404 | 405 | 408 | 410 | 416 | 480..=485 | 489 | 501 | 604));
+        if !over {
             return self.on_notify_answer(cx, id);
         }
         self.remove_subscription(id, true);

@@ -265,3 +265,17 @@ fn the_remote_target_follows_the_peers_contact() {
     assert_eq!(info.uri.to_string(), "sip:moved@127.0.0.1:5099");
     solo.respond(transaction, response(&info, 200, "a"));
 }
+
+#[test]
+fn requests_go_where_the_peer_spoke_from_last() {
+    let mut solo = Solo::new();
+    let (leg, mut peer) = solo.joined("a");
+    let newer = sip_api::Flow { remote: std::net::SocketAddr::from(([127, 0, 0, 1], 6_000)), ..flow() };
+    let transaction = sip_api::ServerTransactionId(1);
+    let request = peer.request(Method::Options);
+    solo.sip(SipEvent::Request { transaction, request, flow: newer, user: None });
+    let outputs = solo.input(Input::SendInfo { leg, body: c3p("x") });
+    assert!(matches!(outputs[..], [Output::Sip(sip_api::SipCommand::Send { flow: Some(used), .. })] if used == newer));
+    let names = solo.calls.dialog_names(leg).expect("a dialog");
+    assert_eq!((Some(names.local_tag), names.remote_tag), (peer.our_tag, peer.tag));
+}

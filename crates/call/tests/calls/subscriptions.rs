@@ -2,7 +2,7 @@
 
 use base::SubscriptionId;
 use call::{Body, CallConfig, Input, NotifyState, Output};
-use sip_api::{Method, Request, Response};
+use sip_api::{Method, Request, Response, SipCommand};
 
 use crate::support::seconds;
 use crate::support::solo::{Peer, Solo, completed, responses, sent, statuses};
@@ -131,17 +131,25 @@ fn a_subscriber_who_is_too_slow_is_given_the_full_state() {
 }
 
 #[test]
-fn a_refused_notify_ends_the_subscription_unless_it_is_temporary() {
-    for (status, ends) in
-        [(481, true), (489, true), (603, false), (404, true), (500, false), (503, false), (401, false)]
+fn a_refused_notify_ends_the_subscription_if_the_subscriber_is_gone() {
+    for (status, ends) in [(481, true), (489, true), (404, true), (408, true), (500, false), (503, false), (603, false)]
     {
         let mut solo = Solo::new();
         let (subscription, _) = subscribed(&mut solo, "3600");
         let (transaction, _) = sent(&solo.input(notification(subscription, "1")), &Method::Notify).remove(0);
         let outputs = solo.respond(transaction, Response::new(status));
-        let expected = ends || status == 603;
-        assert_eq!(outputs.contains(&Output::SubscriptionEnded { subscription }), expected, "{status}");
+        assert_eq!(outputs.contains(&Output::SubscriptionEnded { subscription }), ends, "{status}");
     }
+}
+
+#[test]
+fn an_unknown_subscriber_is_challenged() {
+    let mut solo = Solo::new();
+    let (transaction, outputs) = solo.request(subscribe(&mut Peer::caller("v"), "3600"));
+    let [Output::Subscribed { subscription, .. }] = outputs[..] else { panic!("{outputs:?}") };
+    let outputs = solo.input(Input::RejectSubscription { subscription, status: 401, headers: Vec::new() });
+    assert_eq!(outputs, [Output::Sip(SipCommand::Challenge { transaction })]);
+    assert_eq!(solo.calls.load(), call::Load::default());
 }
 
 #[test]
