@@ -243,6 +243,13 @@ impl Leg {
 }
 
 impl Session {
+    /// Remembers a body we sent, if it describes the session: only such a one may be repeated by a refresh.
+    pub(crate) fn remember(&mut self, sent: Option<&Body>) {
+        if let Some(body) = sent.filter(|body| body.describes_session()) {
+            self.local = Some(body.clone());
+        }
+    }
+
     fn new(owns_call_id: bool) -> Self {
         Self {
             exchange: Exchange::Initial,

@@ -4,6 +4,11 @@
 //! Decides how a leg is set up, kept and ended by SIP's rules, who wins an offer, and that every leg ends exactly once.
 //! Must not know transports and transactions (the edge has them, see `sip_api`), what is in a body, C3P, or what a
 //! conference is.
+//!
+//! The caller feeds every event of the edge and every decision as an [`Input`], drains [`Calls::poll_output`] after
+//! each, hands [`Output::Sip`] to the edge, and calls [`Calls::handle_timeout`] when [`Calls::poll_timeout`] is due. The
+//! edge owes each request of ours a final response or a failure, as `sip_api` promises.
+//!
 //! Start reading at [`Input`] and [`Output`], then [`Calls::handle`]; the states of a leg are in `leg.rs`, and
 //! `tests/golden/leg_table.txt` shows what each of them does with each arrival.
 

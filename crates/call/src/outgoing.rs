@@ -33,7 +33,7 @@ impl Calls {
         }
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.state = LegState::Calling;
-        leg.session.local = Some(body);
+        leg.session.remember(Some(&body));
         if let Some(outgoing) = leg.outgoing() {
             outgoing.transaction = Some(transaction);
         }

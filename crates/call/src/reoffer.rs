@@ -116,9 +116,7 @@ impl Calls {
             let Received { transaction, cseq, .. } = received;
             leg.session.exchange = Exchange::Unacknowledged { transaction, cseq, offer_sent };
         }
-        if body.is_some() {
-            leg.session.local = body;
-        }
+        leg.session.remember(body.as_ref());
         self.advance(id);
     }
 
@@ -245,9 +243,7 @@ impl Calls {
         self.on_session_refreshed(cx, id, &response.headers);
         let answer = Body::of(&response.headers, &response.body);
         let Some(leg) = self.legs.get_mut(&id) else { return };
-        if body.is_some() {
-            leg.session.local = body;
-        }
+        leg.session.remember(body.as_ref());
         match (reoffer, answer) {
             (true, result) => self.push(Output::ReofferAnswered { leg: id, result: Ok(result) }),
             (false, Some(body)) => self.push(Output::Refreshed { leg: id, body }),

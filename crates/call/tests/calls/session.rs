@@ -134,3 +134,15 @@ fn a_refresh_interval_that_is_too_small_is_raised_or_refused() {
     refresh.headers.push("Session-Expires", "60");
     assert_eq!(statuses(&solo.request(refresh).1), [422]);
 }
+
+#[test]
+fn a_body_that_describes_no_session_is_not_repeated_by_a_refresh() {
+    let mut solo = Solo::new();
+    let (leg, mut peer, _) = solo.invited("a", |invite| invite.headers.remove("Allow"));
+    let body = Some(call::Body::new("application/cccp+xml", "<response/>"));
+    let outputs = solo.input(Input::Accept { leg, body, headers: Vec::new() });
+    peer.our_tag = responses(&outputs)[0].1.to_tag();
+    solo.ack(&peer);
+    let (_, invite) = sent(&solo.elapse(seconds(900)), &Method::Invite).remove(0);
+    assert!(invite.body.is_empty(), "a Focus dialog is refreshed without its C3P answer");
+}
