@@ -5,6 +5,7 @@ use sip_api::{Request, ServerTransactionId, reason_phrase};
 
 use crate::dialogs::DialogId;
 use crate::input::{Body, ExtraHeaders, NotifyState};
+use crate::leg::LegState;
 use crate::output::Output;
 use crate::subscription::{Kind, Stage, Subscription};
 use crate::{Calls, Cx};
@@ -22,8 +23,8 @@ impl Calls {
         transaction: ServerTransactionId,
         request: &Request,
     ) {
-        let answered = self.legs.get(&id).is_some_and(|leg| leg.is_answered() && leg.dialog == Some(dialog));
-        if !answered {
+        let stands = self.legs.get(&id).is_some_and(|leg| leg.is_answered() && leg.state != LegState::Leaving);
+        if !stands {
             return self.respond_in(dialog, transaction, 403);
         }
         // Exactly one Refer-To (RFC 3515 2.4.1).
