@@ -1,0 +1,198 @@
+//! Calls to and from conferences, through the whole control side in virtual time.
+
+mod world;
+
+use base::{Duration, LegId};
+use focus::EndpointStatus::{Alerting, Connected, DialingOut, OnHold};
+use mcu_api::{McuCommand, McuEvent};
+use sip_api::{Method, Request, Response};
+use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
+
+fn invite(target: &str, from: &str, call_id: &str) -> Request {
+    out_of_dialog(Method::Invite, target, from, call_id).with_body("application/sdp", sdp_body(30_000))
+}
+
+/// Calls, expects a 200, acknowledges it.
+fn connect(world: &mut World, invite: &Request, from: Option<&str>) -> Response {
+    let transaction = world.request(invite.clone(), from.map(user));
+    let responses = world.take_responses(transaction);
+    let ok = responses.last().expect("a final response").clone();
+    assert_eq!(ok.status, 200, "{ok:?}");
+    world.ack(in_dialog(Method::Ack, invite, &ok, 1));
+    ok
+}
+
+fn reserved_legs(world: &World) -> Vec<LegId> {
+    let reserved = |command: &McuCommand| match command {
+        McuCommand::ReserveLeg { leg, .. } => Some(*leg),
+        _ => None,
+    };
+    world.mcu.iter().filter_map(reserved).collect()
+}
+
+#[test]
+fn a_user_who_dials_the_number_is_in() {
+    let mut world = World::new();
+    let ok = connect(&mut world, &invite("sip:1234@example.com", "bob", "c1"), Some("bob"));
+    assert!(ok.headers.get("Contact").is_some_and(|contact| contact.ends_with(";isfocus")), "{ok:?}");
+    assert!(String::from_utf8_lossy(&ok.body).contains("m=audio 20002 RTP/AVP 0"), "{ok:?}");
+    assert_eq!(world.statuses(), [("sip:bob@example.com".to_owned(), vec![Connected])]);
+    assert!(world.mcu.iter().any(|command| matches!(command, McuCommand::ConnectLeg { .. })));
+}
+
+#[test]
+fn who_claims_to_be_our_user_must_prove_it() {
+    let mut world = World::new();
+    let transaction = world.request(invite("sip:1234@example.com", "bob", "c1"), None);
+    assert!(world.is_challenged(transaction));
+    assert!(world.engine.conferences().is_empty());
+}
+
+#[test]
+fn an_unknown_number_is_not_found() {
+    let mut world = World::new();
+    let transaction = world.request(invite("sip:9999@example.com", "bob", "c1"), Some(user("bob")));
+    assert_eq!(world.take_responses(transaction).last().map(|response| response.status), Some(404));
+}
+
+#[test]
+fn a_stranger_enters_the_pin_by_digits() {
+    let mut world = World::new();
+    connect(&mut world, &invite("sip:2345@example.com", "stranger", "c1"), None);
+    let leg = reserved_legs(&world)[0];
+    assert!(world.mcu.contains(&McuCommand::SetInMix { leg, in_mix: false }));
+    world.digits(leg, "1111#");
+    assert!(!world.mcu.contains(&McuCommand::SetInMix { leg, in_mix: true }));
+    world.digits(leg, "4711#");
+    assert!(world.mcu.contains(&McuCommand::SetInMix { leg, in_mix: true }));
+    assert_eq!(world.statuses(), [("sip:guest-1@anonymous.invalid".to_owned(), vec![Connected])]);
+}
+
+#[test]
+fn three_wrong_pins_end_the_call() {
+    let mut world = World::new();
+    connect(&mut world, &invite("sip:2345@example.com", "stranger", "c1"), None);
+    let leg = reserved_legs(&world)[0];
+    world.digits(leg, "1#2#3#");
+    assert_eq!(world.take_requests(&Method::Bye).len(), 1);
+    assert_eq!(world.engine.leg_count(), 0);
+}
+
+#[test]
+fn hold_and_resume_are_in_the_roster() {
+    let mut world = World::new();
+    let invitation = invite("sip:1234@example.com", "bob", "c1");
+    let ok = connect(&mut world, &invitation, Some("bob"));
+    let reinvite = |number: u32, direction: &str| {
+        let body = format!("{}a={direction}\r\n", sdp_body(30_000)).replace("o=- 1 1", &format!("o=- 1 {number}"));
+        in_dialog(Method::Invite, &invitation, &ok, number).with_body("application/sdp", body)
+    };
+    for (number, direction, status) in [(2, "inactive", OnHold), (3, "sendrecv", Connected)] {
+        let transaction = world.request(reinvite(number, direction), None);
+        let response = world.take_responses(transaction).pop().expect("a final response");
+        assert_eq!(response.status, 200, "{response:?}");
+        world.ack(in_dialog(Method::Ack, &invitation, &ok, number));
+        assert_eq!(world.statuses(), [("sip:bob@example.com".to_owned(), vec![status])]);
+    }
+}
+
+#[test]
+fn a_call_without_an_offer_is_answered_with_ours() {
+    let mut world = World::new();
+    let invitation = out_of_dialog(Method::Invite, "sip:1234@example.com", "bob", "c1");
+    let transaction = world.request(invitation.clone(), Some(user("bob")));
+    let ok = world.take_responses(transaction).pop().expect("a final response");
+    assert!(String::from_utf8_lossy(&ok.body).contains("opus/48000/2"), "{ok:?}");
+    assert!(!world.mcu.iter().any(|command| matches!(command, McuCommand::ConnectLeg { .. })));
+    world.ack(in_dialog(Method::Ack, &invitation, &ok, 1).with_body("application/sdp", sdp_body(30_000)));
+    assert!(world.mcu.iter().any(|command| matches!(command, McuCommand::ConnectLeg { .. })));
+    assert_eq!(world.statuses(), [("sip:bob@example.com".to_owned(), vec![Connected])]);
+}
+
+#[test]
+fn who_hangs_up_leaves_no_trace_but_his_record() {
+    let mut world = World::new();
+    let invitation = invite("sip:1234@example.com", "bob", "c1");
+    let ok = connect(&mut world, &invitation, Some("bob"));
+    world.pass(Duration::from_secs(3));
+    world.request(in_dialog(Method::Bye, &invitation, &ok, 2), None);
+    assert_eq!(world.engine.leg_count(), 0);
+    assert!(world.engine.conferences().is_empty());
+    let records: Vec<_> = world
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            engine::EngineEvent::LegEnded(record) => Some(record),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].ended.since(records[0].connected.expect("it was connected")), Duration::from_secs(3));
+    world.pass(Duration::from_secs(40));
+    assert_eq!(world.engine.poll_timeout(), None, "every timer drains");
+}
+
+#[test]
+fn a_phone_adds_somebody_by_refer_and_his_devices_ring() {
+    let mut world = World::new();
+    world.register("cleo", &[41_000, 41_002]);
+    let invitation = invite("sip:1234@example.com", "ann", "c1");
+    let ok = connect(&mut world, &invitation, Some("ann"));
+    let mut refer = in_dialog(Method::Refer, &invitation, &ok, 2);
+    refer.headers.push("Refer-To", "<sip:cleo@example.com>");
+    let transaction = world.request(refer, None);
+    assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(202));
+    let ringing = world.take_requests(&Method::Invite);
+    assert_eq!(ringing.len(), 2, "both devices of cleo ring");
+    assert_eq!(world.statuses()[1], ("sip:cleo@example.com".to_owned(), vec![DialingOut]));
+    world.respond(ringing[0].0, answer_to(&ringing[0].1, 180));
+    assert_eq!(world.statuses()[1].1, [Alerting]);
+    let ok = answer_to(&ringing[1].1, 200).with_body("application/sdp", sdp_body(31_000));
+    world.respond(ringing[1].0, ok);
+    assert_eq!(world.statuses()[1].1, [Connected]);
+    let cancelled = world.sip.iter().find_map(|command| match command {
+        sip_api::SipCommand::Cancel { transaction, reason } => Some((*transaction, reason.clone())),
+        _ => None,
+    });
+    let (transaction, reason) = cancelled.expect("the other device is cancelled");
+    assert_eq!(transaction, ringing[0].0);
+    assert!(reason[0].contains("Call completed elsewhere"), "{reason:?}");
+}
+
+#[test]
+fn a_number_goes_to_the_next_trunk_when_the_first_is_down() {
+    let mut world = World::new();
+    let invitation = invite("sip:1234@example.com", "ann", "c1");
+    let ok = connect(&mut world, &invitation, Some("ann"));
+    let mut refer = in_dialog(Method::Refer, &invitation, &ok, 2);
+    refer.headers.push("Refer-To", "<tel:03055501234>");
+    world.request(refer, None);
+    let (first, request) = world.take_requests(&Method::Invite).pop().expect("an INVITE to the first trunk");
+    assert_eq!(request.uri.to_string(), "sip:+493055501234@127.0.0.1:5070;transport=udp;user=phone");
+    world.respond(first, answer_to(&request, 503));
+    let (_, request) = world.take_requests(&Method::Invite).pop().expect("an INVITE to the second trunk");
+    assert_eq!(request.uri.port, Some(5072));
+}
+
+#[test]
+fn media_that_stops_ends_the_call() {
+    let mut world = World::new();
+    connect(&mut world, &invite("sip:1234@example.com", "bob", "c1"), Some("bob"));
+    let leg = reserved_legs(&world)[0];
+    world.input(engine::Input::Mcu(McuEvent::MediaTimeout { leg }));
+    assert_eq!(world.take_requests(&Method::Bye).len(), 1);
+    assert_eq!(world.engine.leg_count(), 0);
+}
+
+#[test]
+fn calling_the_factory_makes_a_conference_that_goes_with_its_last_participant() {
+    let mut world = World::new();
+    let invitation = invite("sip:conference-factory@example.com", "bob", "c1");
+    let ok = connect(&mut world, &invitation, Some("bob"));
+    let views = world.engine.conferences();
+    let number = views[0].number.clone().expect("it has a number");
+    connect(&mut world, &invite(&format!("sip:{number}@example.com"), "cleo", "c2"), Some("cleo"));
+    assert_eq!(world.statuses().len(), 2);
+    world.request(in_dialog(Method::Bye, &invitation, &ok, 2), None);
+    assert_eq!(world.statuses().len(), 1);
+}
