@@ -16,6 +16,11 @@ impl Clock {
         Self { start: Instant::now() }
     }
 
+    /// The instant all timestamps count from.
+    pub(crate) fn epoch(&self) -> Instant {
+        self.start
+    }
+
     /// The present.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_micros(u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX))

@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+mod assemble;
+mod calendar;
 mod cli;
 mod clock;
 mod config;
@@ -14,6 +16,7 @@ mod pump;
 mod seed;
 mod server;
 mod storage;
+mod watch;
 
 use std::process::ExitCode;
 

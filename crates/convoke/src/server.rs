@@ -50,10 +50,12 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let (storage, answers) = StorageQueue::start(store.clone(), calendar);
 
     let (mcu_events, mcu) = mpsc::unbounded_channel();
-    let media = MediaServer::start(assemble::media_config(config), move |event| drop(mcu_events.send(event)))
+    // The pump is gone only when the process ends; then nobody wants the event.
+    let sink = Box::new(move |event| drop(mcu_events.send(event)));
+    let media = MediaServer::start(assemble::media_config(config, clock), assemble::codecs(), sink)
         .map_err(|error| error.to_string())?;
     let media = Arc::new(media);
-    let (sip_events, sip) = mpsc::channel(config.limits.engine_queue);
+    let (sip_events, sip) = mpsc::channel(base::Limits::default().engine_queue);
     let credentials = Arc::new(assemble::Accounts::new(config));
     let edge = sip::start(assemble::sip_config(config), credentials, sip_events).await;
     let edge = Arc::new(edge.map_err(|error| error.to_string())?);
@@ -128,7 +130,6 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.edge.shutdown().await;
-        self.media.stop();
         self.store.close().await;
     }
 

@@ -2,8 +2,8 @@
 
 use base::{ConferenceId, EndpointId, LegId, Termination, TerminationReason, UserUri};
 use c3p::{
-    AddUser, AddedUser, Command, ConferenceUri, Diagnostic, FailureReason, McuType, Participant, Request, Response, ResponseBody,
-    connection_key,
+    AddUser, AddedUser, Command, ConferenceUri, Diagnostic, FailureReason, McuType, Participant, Request, Response,
+    ResponseBody, connection_key,
 };
 use call::{Body, Invitation};
 use focus::{ControlRequest, DialOut, JoinFocus, Outcome, Requester};
@@ -189,14 +189,12 @@ impl Engine {
             }
             Outcome::Failure(failed) => {
                 let details = failure_details(failed);
-                let failed = c3p::Failure {
-                    verb: request.command.verb(),
-                    reason: failure_reason(failed.reason),
-                    details,
-                };
+                let failed =
+                    c3p::Failure { verb: request.command.verb(), reason: failure_reason(failed.reason), details };
                 Response::to(&request.envelope, c3p::Outcome::Failure(failed)).to_xml()
             }
-            Outcome::Joined { .. } | Outcome::Done | Outcome::Conference(_) => match self.answer(leg, request, outcome) {
+            Outcome::Joined { .. } | Outcome::Done | Outcome::Conference(_) => match self.answer(leg, request, outcome)
+            {
                 Some(body) => success(request, body),
                 None => failure(request, FailureReason::NotSupported),
             },

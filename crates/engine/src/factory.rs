@@ -2,7 +2,10 @@
 
 use base::{AccessType, ConferenceId, ConferenceNumber, Role, UserUri};
 use c3p::conference_info::ConferenceInfo;
-use c3p::{Capabilities, Command, ConferenceKeys, ConferenceUri, Diagnostic, FailureReason, McuType, Request, ResponseBody, State};
+use c3p::{
+    Capabilities, Command, ConferenceKeys, ConferenceUri, Diagnostic, FailureReason, McuType, Request, ResponseBody,
+    State,
+};
 use focus::{ConferenceRecord, ControlRequest, Pin, Requester};
 use rand::Rng;
 use sip_api::{Method, Response, ServerTransactionId, SipCommand};
@@ -175,9 +178,10 @@ impl Engine {
                 .map_err(|_| refused(FailureReason::InvalidConferenceId, Diagnostic::ConferenceUriInvalid))?,
             None => self.new_conference_id(),
         };
-        let is_being_stored = self.stores.values().any(
-            |pending| matches!(&pending.change, StoreCommand::SaveConference { record, .. } if record.id == id),
-        );
+        let is_being_stored = self
+            .stores
+            .values()
+            .any(|pending| matches!(&pending.change, StoreCommand::SaveConference { record, .. } if record.id == id));
         if self.directory.conference(&id).is_some() || is_being_stored {
             return Err(refused(FailureReason::ConferenceExists, Diagnostic::ConferenceUriInvalid));
         }

@@ -212,7 +212,11 @@ impl Engine {
 
     fn stop(&mut self) {
         for conference in self.conferences.ids() {
-            self.conferences.handle(self.now, &conference, focus::Input::End { reason: focus::EndReason::ServerStopping });
+            self.conferences.handle(
+                self.now,
+                &conference,
+                focus::Input::End { reason: focus::EndReason::ServerStopping },
+            );
         }
     }
 
@@ -250,7 +254,9 @@ impl Engine {
             Output::Sip(command) => self.effects.push_back(Effect::Sip(command)),
             Output::Incoming { leg, call } => self.on_incoming(leg, call),
             Output::Confirmed { leg, body } => self.on_confirmed(leg, body),
-            Output::OutOfDialog { transaction, request, user, .. } => self.on_out_of_dialog(transaction, &request, user),
+            Output::OutOfDialog { transaction, request, user, .. } => {
+                self.on_out_of_dialog(transaction, &request, user)
+            }
             Output::Ringing { offer, status, .. } => self.on_ringing(offer, status),
             Output::Answered { offer, leg, body, .. } => self.on_answered(offer, leg, body),
             Output::OfferFailed { offer, termination, status } => self.on_offer_failed(offer, termination, status),

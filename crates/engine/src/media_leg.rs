@@ -6,8 +6,8 @@ use mcu_api::{Direction, LegFailure, McuCommand, McuEvent, SrtpProfile};
 use rand::RngCore;
 use sdp::{LocalKey, LocalMedia, Session, SrtpPolicy};
 
-use crate::leg::MediaOrigin;
 use crate::Engine;
+use crate::leg::MediaOrigin;
 
 /// The media type of session descriptions.
 const SDP: &str = "application/sdp";
@@ -51,18 +51,16 @@ impl Engine {
     fn local_media(&mut self, rtp: std::net::SocketAddr, rtcp: std::net::SocketAddr) -> LocalMedia {
         let keys = match self.config.srtp {
             SrtpPolicy::Off => Vec::new(),
-            SrtpPolicy::Support | SrtpPolicy::Require => [
-                SrtpProfile::AesCm128HmacSha1_80,
-                SrtpProfile::AeadAes128Gcm,
-                SrtpProfile::AesCm128HmacSha1_32,
-            ]
-            .into_iter()
-            .map(|profile| {
-                let mut key = vec![0; profile.key_length()];
-                self.random.fill_bytes(&mut key);
-                LocalKey { profile, key }
-            })
-            .collect(),
+            SrtpPolicy::Support | SrtpPolicy::Require => {
+                [SrtpProfile::AesCm128HmacSha1_80, SrtpProfile::AeadAes128Gcm, SrtpProfile::AesCm128HmacSha1_32]
+                    .into_iter()
+                    .map(|profile| {
+                        let mut key = vec![0; profile.key_length()];
+                        self.random.fill_bytes(&mut key);
+                        LocalKey { profile, key }
+                    })
+                    .collect()
+            }
         };
         LocalMedia {
             rtp,

@@ -153,4 +153,3 @@ const fn filter(filter: MediaFilter) -> c3p::MediaFilter {
         MediaFilter::Block => c3p::MediaFilter::Block,
     }
 }
-

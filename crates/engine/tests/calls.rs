@@ -65,7 +65,7 @@ fn a_stranger_enters_the_pin_by_digits() {
     assert!(!world.mcu.contains(&McuCommand::SetInMix { leg, in_mix: true }));
     world.digits(leg, "4711#");
     assert!(world.mcu.contains(&McuCommand::SetInMix { leg, in_mix: true }));
-    assert_eq!(world.statuses(), [("sip:guest-1@anonymous.invalid".to_owned(), vec![Connected])]);
+    assert_eq!(world.statuses(), [(format!("sip:guest-{leg}@anonymous.invalid"), vec![Connected])]);
 }
 
 #[test]

@@ -228,3 +228,14 @@ impl Conference {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conference_can_be_handed_to_a_worker() {
+        fn is_send<T: Send>() {}
+        is_send::<Conference>();
+    }
+}

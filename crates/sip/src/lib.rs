@@ -15,7 +15,12 @@
 mod config;
 mod counters;
 mod credentials;
+mod digest;
 mod edge;
+mod message;
+mod registrar;
+mod secret;
+mod throttle;
 
 pub use config::{ListenAddress, Rate, RegistrationTimes, SipConfig, StartError, Timers, TlsConfig, TrustAnchors};
 pub use counters::{CounterSnapshot, DropReason, RejectReason};

@@ -93,6 +93,13 @@ pub fn delete_user(focus: &str, user: &str) -> String {
     format!(r#"<deleteUser><userKeys confEntity="{focus}" userEntity="{user}"/></deleteUser>"#)
 }
 
+/// Gives a user another role (c3p.md 2.8).
+pub fn set_role(focus: &str, user: &str, role: &str) -> String {
+    format!(
+        r#"<modifyUserRoles><userKeys confEntity="{focus}" userEntity="{user}"/><user-roles xmlns="urn:ietf:params:xml:ns:conference-info"><entry>{role}</entry></user-roles></modifyUserRoles>"#
+    )
+}
+
 /// Ends the active conference (c3p.md 2.8).
 pub fn delete_conference(focus: &str) -> String {
     format!(r#"<deleteConference><conferenceKeys confEntity="{focus}"/></deleteConference>"#)

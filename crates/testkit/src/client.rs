@@ -180,8 +180,20 @@ impl ConferenceClient {
 
     /// Lets the MCU call somebody and waits until he is connected.
     pub async fn dial_out(&mut self, user: &str) -> Result<Element, Error> {
+        let id = self.start_dial_out(user).await?;
+        self.finished(id).await
+    }
+
+    /// Lets the MCU call somebody and does not wait; see [`ConferenceClient::finished`].
+    pub async fn start_dial_out(&mut self, user: &str) -> Result<u32, Error> {
         let endpoint = format!("{{{}}}", token());
         let command = c3p::dial_out(&self.focus, user, &endpoint, "attendee");
+        self.start(&command).await
+    }
+
+    /// Gives somebody another role: `presenter` or `attendee`.
+    pub async fn promote(&mut self, user: &str, role: &str) -> Result<Element, Error> {
+        let command = c3p::set_role(&self.focus, user, role);
         self.command(&command).await
     }
 

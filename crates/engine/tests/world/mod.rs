@@ -13,33 +13,33 @@ use sip_api::{
     SipEvent, SipUri, Transport,
 };
 
-pub const DOMAIN: &str = "example.com";
+pub(crate) const DOMAIN: &str = "example.com";
 
-pub struct World {
-    pub engine: Engine,
-    pub now: Timestamp,
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) now: Timestamp,
     /// What the edge was told and no test has taken yet.
-    pub sip: Vec<SipCommand>,
-    pub mcu: Vec<McuCommand>,
-    pub events: Vec<EngineEvent>,
+    pub(crate) sip: Vec<SipCommand>,
+    pub(crate) mcu: Vec<McuCommand>,
+    pub(crate) events: Vec<EngineEvent>,
     next_port: u16,
     next_transaction: u64,
 }
 
-pub fn user(name: &str) -> UserUri {
+pub(crate) fn user(name: &str) -> UserUri {
     UserUri::parse(&format!("sip:{name}@{DOMAIN}")).expect("valid")
 }
 
-pub fn uri(text: &str) -> SipUri {
+pub(crate) fn uri(text: &str) -> SipUri {
     SipUri::parse(text).expect("valid")
 }
 
-pub fn flow(port: u16) -> Flow {
+pub(crate) fn flow(port: u16) -> Flow {
     let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
     Flow { transport: Transport::Udp, local: address(5060), remote: address(port) }
 }
 
-pub fn permanent(number: &str, access: AccessType, pin: Option<&str>) -> ConferenceRecord {
+pub(crate) fn permanent(number: &str, access: AccessType, pin: Option<&str>) -> ConferenceRecord {
     ConferenceRecord {
         id: ConferenceId::parse(&format!("PERMANENT{number:0>6}")).expect("valid"),
         number: Some(ConferenceNumber::parse(number).expect("valid")),
@@ -77,7 +77,7 @@ fn config() -> EngineConfig {
 
 impl World {
     /// Accounts ann, bob and cleo; an open conference 1234 and an anonymous one 2345 with the PIN 4711.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut router = routing::Router { domains: vec![DOMAIN.to_owned()], ..routing::Router::default() };
         let rules = [routing::Rule { pattern: r"0(\d+)".to_owned(), translation: "+49$1".to_owned() }];
         let profile = routing::LocationProfile::compile("default", &rules).expect("valid");
@@ -106,7 +106,7 @@ impl World {
     }
 
     /// Hands in one input and lets store and MCU answer until nothing is left to do.
-    pub fn input(&mut self, input: Input) {
+    pub(crate) fn input(&mut self, input: Input) {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
             self.engine.handle(self.now, input);
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// Lets time pass, firing every timer on the way.
-    pub fn pass(&mut self, time: Duration) {
+    pub(crate) fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while let Some(due) = self.engine.poll_timeout().filter(|due| *due <= until) {
             self.now = due.max(self.now + Duration::from_micros(1));
@@ -149,13 +149,13 @@ impl World {
         self.now = until;
     }
 
-    pub fn digits(&mut self, leg: LegId, digits: &str) {
+    pub(crate) fn digits(&mut self, leg: LegId, digits: &str) {
         for digit in digits.chars() {
             self.input(Input::Mcu(McuEvent::Digit { leg, digit }));
         }
     }
 
-    pub fn register(&mut self, name: &str, ports: &[u16]) {
+    pub(crate) fn register(&mut self, name: &str, ports: &[u16]) {
         let bindings = ports
             .iter()
             .map(|port| Binding {
@@ -170,24 +170,24 @@ impl World {
     }
 
     /// A request from the network; its transaction names the responses.
-    pub fn request(&mut self, request: Request, user: Option<UserUri>) -> ServerTransactionId {
+    pub(crate) fn request(&mut self, request: Request, user: Option<UserUri>) -> ServerTransactionId {
         let transaction = ServerTransactionId(self.next_transaction);
         self.next_transaction += 1;
         self.input(Input::Sip(SipEvent::Request { transaction, request, flow: flow(40_000), user }));
         transaction
     }
 
-    pub fn ack(&mut self, request: Request) {
+    pub(crate) fn ack(&mut self, request: Request) {
         self.input(Input::Sip(SipEvent::Ack { request, flow: flow(40_000) }));
     }
 
     /// A response from a phone we sent a request to.
-    pub fn respond(&mut self, transaction: ClientTransactionId, response: Response) {
+    pub(crate) fn respond(&mut self, transaction: ClientTransactionId, response: Response) {
         self.input(Input::Sip(SipEvent::Response { transaction, response, flow: flow(40_000) }));
     }
 
     /// The final responses to a server transaction, taken out.
-    pub fn take_responses(&mut self, transaction: ServerTransactionId) -> Vec<Response> {
+    pub(crate) fn take_responses(&mut self, transaction: ServerTransactionId) -> Vec<Response> {
         let mut taken = Vec::new();
         self.sip.retain(|command| match command {
             SipCommand::Respond { transaction: known, response } if *known == transaction => {
@@ -199,14 +199,14 @@ impl World {
         taken
     }
 
-    pub fn is_challenged(&self, transaction: ServerTransactionId) -> bool {
-        self.sip.iter().any(
-            |command| matches!(command, SipCommand::Challenge { transaction: known } if *known == transaction),
-        )
+    pub(crate) fn is_challenged(&self, transaction: ServerTransactionId) -> bool {
+        self.sip
+            .iter()
+            .any(|command| matches!(command, SipCommand::Challenge { transaction: known } if *known == transaction))
     }
 
     /// Requests of one method we sent, taken out.
-    pub fn take_requests(&mut self, method: &Method) -> Vec<(ClientTransactionId, Request)> {
+    pub(crate) fn take_requests(&mut self, method: &Method) -> Vec<(ClientTransactionId, Request)> {
         let mut taken = Vec::new();
         self.sip.retain(|command| match command {
             SipCommand::Send { transaction, request, .. } if request.method == *method => {
@@ -219,7 +219,7 @@ impl World {
     }
 
     /// Answers every NOTIFY and INFO we sent with 200 and gives their bodies, in order, until none is left.
-    pub fn take_bodies(&mut self, method: &Method) -> Vec<String> {
+    pub(crate) fn take_bodies(&mut self, method: &Method) -> Vec<String> {
         let mut bodies = Vec::new();
         loop {
             let requests = self.take_requests(method);
@@ -234,7 +234,7 @@ impl World {
         }
     }
 
-    pub fn statuses(&self) -> Vec<(String, Vec<focus::EndpointStatus>)> {
+    pub(crate) fn statuses(&self) -> Vec<(String, Vec<focus::EndpointStatus>)> {
         let views = self.engine.conferences();
         let participants = views.iter().flat_map(|view| &view.participants);
         participants
@@ -257,7 +257,7 @@ fn trunk(name: &str) -> routing::Trunk {
 }
 
 /// A response with the headers the edge would copy.
-pub fn answer_to(request: &Request, status: u16) -> Response {
+pub(crate) fn answer_to(request: &Request, status: u16) -> Response {
     let mut response = Response::new(status);
     for name in ["From", "Call-ID", "CSeq"] {
         response.headers.push(name, request.headers.get(name).expect("the request has it").to_owned());
@@ -270,7 +270,7 @@ pub fn answer_to(request: &Request, status: u16) -> Response {
 }
 
 /// An INVITE, SUBSCRIBE, SERVICE ... outside a dialog.
-pub fn out_of_dialog(method: Method, target: &str, from: &str, call_id: &str) -> Request {
+pub(crate) fn out_of_dialog(method: Method, target: &str, from: &str, call_id: &str) -> Request {
     let mut request = Request::new(method.clone(), uri(target));
     request.headers = Headers::new()
         .with("From", format!("<sip:{from}@{DOMAIN}>;tag=from-{call_id}"))
@@ -284,7 +284,7 @@ pub fn out_of_dialog(method: Method, target: &str, from: &str, call_id: &str) ->
 }
 
 /// A request in the dialog that `response` to `invite` made; its method's CSeq is `number`.
-pub fn in_dialog(method: Method, invite: &Request, response: &Response, number: u32) -> Request {
+pub(crate) fn in_dialog(method: Method, invite: &Request, response: &Response, number: u32) -> Request {
     let mut request = Request::new(method.clone(), invite.uri.clone());
     request.headers = Headers::new()
         .with("From", invite.headers.get("From").expect("has one").to_owned())
@@ -296,7 +296,7 @@ pub fn in_dialog(method: Method, invite: &Request, response: &Response, number: 
     request
 }
 
-pub fn sdp_body(port: u16) -> String {
+pub(crate) fn sdp_body(port: u16) -> String {
     format!(
         "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
          m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n"

@@ -1,0 +1,195 @@
+//! The configuration, handed to each part in the part's own words. Passwords become hashes here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use base::{Limits, UserUri};
+use call::CallConfig;
+use engine::{Directory, EngineConfig, UserAccount};
+use focus::{ConferenceRecord, FocusConfig, Pin};
+use mcu_api::{AloneAudio, ConferenceMedia};
+use media_io::MediaConfig;
+use routing::{LocationProfile, Router, Rule, Trunk, TrunkTarget};
+use sdp::SrtpPolicy;
+use sip::{Credentials, Ha1, ListenAddress, SipConfig, TlsConfig, TrustAnchors};
+
+use crate::calendar::Calendar;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::storage;
+
+/// User part of the URI that makes a conference when a phone calls it (RFC 4579 5.4).
+const FACTORY_USER: &str = "conference-factory";
+
+/// The accounts' hashed passwords. The realm is the domain.
+pub(crate) struct Accounts {
+    hashes: HashMap<String, Ha1>,
+    realm: String,
+}
+
+impl Accounts {
+    /// Hashes the configured passwords.
+    pub(crate) fn new(config: &Config) -> Self {
+        let realm = config.domain.to_ascii_lowercase();
+        let hashes = config
+            .users
+            .iter()
+            .map(|user| {
+                let name = user.uri.user_part().to_owned();
+                let hash = Ha1::of_password(&name, &realm, user.password.expose());
+                (name, hash)
+            })
+            .collect();
+        Self { hashes, realm }
+    }
+}
+
+impl Credentials for Accounts {
+    fn ha1(&self, user: &str, realm: &str) -> Option<Ha1> {
+        if realm != self.realm {
+            return None;
+        }
+        self.hashes.get(user).cloned()
+    }
+}
+
+/// Settings of the SIP edge.
+pub(crate) fn sip_config(config: &Config) -> SipConfig {
+    let listen = config
+        .sip
+        .listen
+        .iter()
+        .map(|listen| ListenAddress::new(transport(listen.transport), listen.address))
+        .collect();
+    SipConfig {
+        tls: config.sip.tls.as_ref().map(|tls| TlsConfig {
+            certificate: tls.certificate.clone(),
+            key: tls.key.clone(),
+            client_ca: tls.client_ca.clone(),
+            server_ca: tls.server_ca.clone().map_or(TrustAnchors::System, TrustAnchors::File),
+        }),
+        dscp: config.sip.dscp,
+        ..SipConfig::new(&config.domain, listen)
+    }
+}
+
+fn transport(transport: config::Transport) -> sip_api::Transport {
+    match transport {
+        config::Transport::Udp => sip_api::Transport::Udp,
+        config::Transport::Tcp => sip_api::Transport::Tcp,
+        config::Transport::Tls => sip_api::Transport::Tls,
+    }
+}
+
+/// Settings of the media side.
+pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
+    let defaults = MediaConfig::default();
+    MediaConfig {
+        address: config.media.address,
+        advertised: config.media.advertised.unwrap_or(config.media.address),
+        ports: config.media.ports(),
+        workers: config.media.workers.unwrap_or(defaults.workers),
+        dscp: config.media.dscp,
+        epoch: clock.epoch(),
+        ..defaults
+    }
+}
+
+/// Settings of the engine.
+pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig {
+    let limits = Limits::default();
+    let hosts = config.sip.listen.iter().map(|listen| listen.address.ip().to_string());
+    EngineConfig {
+        domain: config.domain.to_ascii_lowercase(),
+        hosts: hosts.chain(["localhost".to_owned()]).collect(),
+        factory_user: FACTORY_USER.to_owned(),
+        srtp: match config.media.srtp {
+            config::Srtp::Off => SrtpPolicy::Off,
+            config::Srtp::Support => SrtpPolicy::Support,
+            config::Srtp::Require => SrtpPolicy::Require,
+        },
+        codecs: sdp::LocalMedia::DEFAULT_CODECS.to_vec(),
+        media: ConferenceMedia {
+            alone: if config.media.music_when_alone { AloneAudio::Music } else { AloneAudio::Silence },
+            entry_exit_tones: config.media.entry_exit_tones,
+            media_silence_ms: u32::try_from(limits.media_silence.as_millis()).unwrap_or(u32::MAX),
+            jitter_delay_max_ms: u16::try_from(limits.jitter_delay.as_millis()).unwrap_or(u16::MAX),
+        },
+        unix_start_ms: calendar.start(),
+        focus: FocusConfig { limits: limits.clone(), ..FocusConfig::default() },
+        call: CallConfig {
+            domain: config.domain.to_ascii_lowercase(),
+            user_agent: concat!("Convoke/", env!("CARGO_PKG_VERSION")).to_owned(),
+            limits: limits.clone(),
+            ..CallConfig::default()
+        },
+        caller_number: config.caller_number.clone(),
+        limits,
+    }
+}
+
+/// Accounts, permanent and stored conferences, and the dial plan.
+pub(crate) fn directory(config: &Config, stored: Vec<ConferenceRecord>) -> Result<Directory, String> {
+    let mut directory = Directory::new(router(config)?);
+    for user in &config.users {
+        directory.add_user(UserAccount {
+            uri: user.uri.clone(),
+            display_name: user.display_name.clone(),
+            location_profile: user.location_profile.clone(),
+            number: user.number.clone(),
+        });
+    }
+    for record in stored {
+        directory.add_conference(record);
+    }
+    for conference in &config.conferences {
+        directory.add_conference(permanent(conference, &config.domain));
+    }
+    Ok(directory)
+}
+
+/// A conference of the configuration; its organizer need not have an account.
+fn permanent(conference: &config::Conference, domain: &str) -> ConferenceRecord {
+    let nobody = || UserUri::parse(&format!("sip:conferences@{domain}")).expect("the domain was checked at load");
+    ConferenceRecord {
+        id: storage::permanent_id(&conference.number),
+        number: Some(conference.number.clone()),
+        organizer: conference.organizer.clone().unwrap_or_else(nobody),
+        organizer_name: None,
+        subject: conference.subject.clone(),
+        access: conference.access,
+        pin: conference.pin.as_ref().and_then(|pin| Pin::parse(pin.expose()).ok()),
+        invited: Vec::new(),
+        locked: false,
+        attendees_may_dial_out: false,
+    }
+}
+
+fn router(config: &Config) -> Result<Router, String> {
+    let mut router = Router { domains: vec![config.domain.to_ascii_lowercase()], ..Router::default() };
+    for profile in &config.location_profiles {
+        let rules: Vec<Rule> = profile
+            .rules
+            .iter()
+            .map(|rule| Rule { pattern: rule.pattern.clone(), translation: rule.translation.clone() })
+            .collect();
+        let compiled = LocationProfile::compile(&profile.name, &rules).map_err(|error| error.to_string())?;
+        router.profiles.insert(profile.name.clone(), compiled);
+    }
+    for trunk in &config.trunks {
+        let target = TrunkTarget::parse(&trunk.target)
+            .map_err(|error| format!("trunk {:?}: target = {:?}: {error}", trunk.name, trunk.target))?;
+        router.trunks.push(Trunk {
+            name: trunk.name.clone(),
+            target,
+            allow: trunk.allow.clone(),
+            deny: trunk.deny.clone(),
+        });
+    }
+    Ok(router)
+}
+
+/// The codecs of every media worker.
+pub(crate) fn codecs() -> Arc<dyn mixer::CodecFactory> {
+    Arc::new(codecs::Codecs)
+}

@@ -1,0 +1,58 @@
+//! The tick allocates nothing while nothing changes.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use base::Duration;
+use mcu::Port;
+use mcu_api::Codec;
+
+use crate::phone::Phone;
+use crate::world::{SETTINGS, World};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is handed to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_steady_conference_ticks_without_allocating() {
+    let mut world = World::new(SETTINGS);
+    for leg in 0..12 {
+        let codec = [Codec::Opus, Codec::Pcmu, Codec::Pcma][leg as usize % 3];
+        let phone = Phone::new(leg, codec, 500.0 + 100.0 * leg as f64);
+        world.join(if leg < 4 { phone } else { phone.silent() });
+    }
+    world.run(12.0);
+    let mut counted = 0;
+    for _ in 0..100 {
+        for phone in &mut world.phones {
+            let mut packet = phone.speak();
+            world.conference.handle_packet(world.now, phone.leg, Port::Rtp, phone.media.remote_rtp, &mut packet);
+        }
+        world.now = world.now + Duration::from_millis(20);
+        world.sink.clear();
+        let before = ALLOCATIONS.get();
+        world.conference.tick(world.now, &mut world.sink);
+        counted += ALLOCATIONS.get() - before;
+    }
+    assert_eq!(counted, 0);
+}

@@ -1,0 +1,11 @@
+//! A conference as its participants hear it: phones with real codecs speak tones, and listen.
+
+mod allocation;
+mod analysis;
+mod commands;
+mod continuity;
+mod hearing;
+mod phone;
+mod sharing;
+mod sounds;
+mod world;

@@ -1,0 +1,128 @@
+//! A participant: speaks a tone through a real codec in RTP packets, and records what it hears.
+
+use std::f64::consts::TAU;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use base::LegId;
+use codecs::Codecs;
+use mcu_api::{Codec, Direction, LegMedia};
+use mixer::{
+    CodecFactory, Decoder, Encoder, EncoderSettings, FRAME_SAMPLES, Frame, PACKET_BYTES_MAX, PACKET_SAMPLES_MAX,
+};
+
+/// How loud a phone speaks, of full scale 1.
+pub(crate) const AMPLITUDE: f64 = 0.22;
+
+pub(crate) struct Phone {
+    pub(crate) leg: LegId,
+    pub(crate) media: LegMedia,
+    /// The tone it speaks.
+    pub(crate) frequency: f64,
+    /// 0 is silence.
+    pub(crate) amplitude: f64,
+    /// Everything heard so far, at 48 kHz.
+    pub(crate) heard: Vec<i16>,
+    /// Length in bytes of each packet received.
+    pub(crate) lengths: Vec<usize>,
+    encoder: Box<dyn Encoder>,
+    decoder: Box<dyn Decoder>,
+    spoken: usize,
+    sequence: u16,
+    /// Sequence number and timestamp the next packet must have.
+    expected: Option<(u16, u32)>,
+}
+
+impl Phone {
+    pub(crate) fn new(leg: u64, codec: Codec, frequency: f64) -> Self {
+        let address = |port: u64| SocketAddr::from((Ipv4Addr::LOCALHOST, (10_000 + 2 * leg + port) as u16));
+        let payload_type = match codec {
+            Codec::Opus => 111,
+            Codec::Pcmu => 0,
+            Codec::Pcma => 8,
+        };
+        let media = LegMedia {
+            remote_rtp: address(0),
+            remote_rtcp: address(1),
+            rtcp_mux: false,
+            codec,
+            send_payload_type: payload_type,
+            receive_payload_type: payload_type,
+            telephone_event: Some(101),
+            packet_time_ms: 20,
+            opus_fec: false,
+            opus_stereo: false,
+            audio_level_extension: None,
+            direction: Direction::SendRecv,
+            srtp: None,
+        };
+        Self {
+            leg: LegId(leg),
+            media,
+            frequency,
+            amplitude: AMPLITUDE,
+            heard: Vec::new(),
+            lengths: Vec::new(),
+            encoder: Codecs.encoder(EncoderSettings::for_mix(codec, false)).expect("encoder"),
+            decoder: Codecs.decoder(codec).expect("decoder"),
+            spoken: 0,
+            sequence: 0,
+            expected: None,
+        }
+    }
+
+    pub(crate) fn silent(mut self) -> Self {
+        self.amplitude = 0.0;
+        self
+    }
+
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut LegMedia)) -> Self {
+        change(&mut self.media);
+        self
+    }
+
+    /// The next 20 ms of speech as an RTP packet.
+    pub(crate) fn speak(&mut self) -> Vec<u8> {
+        let step = TAU * self.frequency / 48_000.0;
+        let sample = |at: usize| (self.amplitude * 32_767.0 * (step * (self.spoken + at) as f64).sin()).round() as i16;
+        let pcm: Frame = std::array::from_fn(sample);
+        self.sequence = self.sequence.wrapping_add(1);
+        let timestamp = (self.spoken as u64 * u64::from(self.media.codec.clock_rate()) / 48_000) as u32;
+        self.spoken += FRAME_SAMPLES;
+        let mut packet = vec![0x80, self.media.receive_payload_type];
+        packet.extend(self.sequence.to_be_bytes());
+        packet.extend(timestamp.to_be_bytes());
+        packet.extend((0x1000 + self.leg.0 as u32).to_be_bytes());
+        let mut payload = [0; PACKET_BYTES_MAX];
+        let length = self.encoder.encode(&pcm, &mut payload).expect("one frame");
+        packet.extend(&payload[..length]);
+        packet
+    }
+
+    /// Takes an RTP packet; sequence numbers and timestamps must go on without a gap.
+    pub(crate) fn listen(&mut self, packet: &[u8]) {
+        assert_eq!((packet[0], packet[1] & 0x7f), (0x80, self.media.send_payload_type), "a plain RTP header");
+        let sequence = u16::from_be_bytes([packet[2], packet[3]]);
+        let timestamp = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
+        if let Some(expected) = self.expected {
+            assert_eq!((sequence, timestamp), expected, "a continuous stream to leg {}", self.leg);
+        }
+        let mut pcm = [0; PACKET_SAMPLES_MAX];
+        let length = self.decoder.decode(Some(&packet[12..]), false, &mut pcm).expect("a packet of the codec");
+        assert_eq!(length, usize::from(self.media.packet_time_ms) * 48, "the packet time agreed on");
+        let units = length as u32 * self.media.codec.clock_rate() / 48_000;
+        self.expected = Some((sequence.wrapping_add(1), timestamp.wrapping_add(units)));
+        self.heard.extend(&pcm[..length]);
+        self.lengths.push(packet.len() - 12);
+    }
+
+    /// Forgets how the stream went on: it was interrupted on purpose.
+    pub(crate) fn expect_anything(&mut self) {
+        self.expected = None;
+    }
+
+    /// The last `seconds` of what was heard.
+    pub(crate) fn last(&self, seconds: f64) -> &[i16] {
+        let length = (seconds * 48_000.0) as usize;
+        &self.heard[self.heard.len().checked_sub(length).expect("it listened that long")..]
+    }
+}

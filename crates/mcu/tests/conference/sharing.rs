@@ -1,0 +1,78 @@
+//! Encoding is shared: its cost grows with the talkers and formats, not with the listeners.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use codecs::Codecs;
+use mcu_api::Codec;
+use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings};
+
+use crate::phone::Phone;
+use crate::world::{SETTINGS, World};
+
+#[derive(Default)]
+struct Counting {
+    encoded: Arc<AtomicUsize>,
+    decoded: Arc<AtomicUsize>,
+}
+
+impl CodecFactory for Counting {
+    fn decoder(&self, codec: Codec) -> Result<Box<dyn Decoder>, CodecError> {
+        Ok(Box::new(Counted { inner: Codecs.decoder(codec)?, count: self.decoded.clone() }))
+    }
+
+    fn encoder(&self, settings: EncoderSettings) -> Result<Box<dyn Encoder>, CodecError> {
+        Ok(Box::new(Counted { inner: Codecs.encoder(settings)?, count: self.encoded.clone() }))
+    }
+}
+
+struct Counted<T: ?Sized> {
+    inner: Box<T>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Decoder for Counted<dyn Decoder> {
+    fn decode(&mut self, packet: Option<&[u8]>, fec: bool, out: &mut [i16]) -> Result<usize, CodecError> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.inner.decode(packet, fec, out)
+    }
+
+    fn reset(&mut self) {
+        self.inner.reset();
+    }
+}
+
+impl Encoder for Counted<dyn Encoder> {
+    fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.inner.encode(pcm, out)
+    }
+
+    fn resume(&mut self, history: &[i16]) {
+        self.inner.resume(history);
+    }
+
+    fn refresh(&mut self) {
+        self.inner.refresh();
+    }
+}
+
+#[test]
+fn k_talkers_make_k_plus_one_mixes_in_each_format() {
+    let counting = Counting::default();
+    let (encoded, decoded) = (counting.encoded.clone(), counting.decoded.clone());
+    let mut world = World::with_codecs(SETTINGS, Arc::new(counting));
+    for leg in 0..3 {
+        world.join(Phone::new(leg, Codec::Opus, 500.0 + 100.0 * leg as f64));
+    }
+    for leg in 3..20 {
+        let codec = if leg % 2 == 0 { Codec::Opus } else { Codec::Pcmu };
+        world.join(Phone::new(leg, codec, 300.0).with(|media| media.direction = mcu_api::Direction::SendOnly));
+    }
+    world.run(2.0);
+    encoded.store(0, Ordering::Relaxed);
+    decoded.store(0, Ordering::Relaxed);
+    world.run(1.0);
+    assert_eq!(encoded.load(Ordering::Relaxed), 50 * (3 + 2), "a mix for each talker, one for each format");
+    assert_eq!(decoded.load(Ordering::Relaxed), 50 * 3);
+}

@@ -1,0 +1,331 @@
+//! The conferences of one worker: commands, packets and ticks find their conference here.
+//!
+//! The boundary of each conference is here too: a panic inside one ends that one (design.md invariant 8).
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use base::{ConferenceId, Duration, LegId, Timestamp};
+use mcu::{Conference, LegIdentity, Port};
+use mcu_api::{ConferenceMedia, LegFailure, McuCommand, McuEvent};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::legs::{LegPorts, Legs, Outbox};
+use crate::ports::PortLease;
+use crate::sys::{Epoll, Inbox};
+use crate::worker::Setup;
+
+/// Batches read from one socket before the others have their turn.
+const BATCHES_MAX: usize = 8;
+/// Share of its time that a worker may spend in ticks before it takes no further leg.
+const BUSY_MAX: f32 = 0.85;
+/// Weight of one tick in that share.
+const BUSY_WEIGHT: f32 = 1.0 / 64.0;
+
+/// What a worker hosts.
+pub(crate) struct Host {
+    setup: Setup,
+    epoll: Epoll,
+    conferences: Vec<Option<Box<Conference>>>,
+    places: HashMap<ConferenceId, usize>,
+    legs: Legs,
+    /// Ports that rest, in the order in which their rest ends.
+    draining: VecDeque<(Timestamp, PortLease)>,
+    rng: StdRng,
+    busy: f32,
+}
+
+impl Host {
+    /// A host without conferences.
+    pub(crate) fn new(setup: Setup, epoll: Epoll) -> Self {
+        Self {
+            setup,
+            epoll,
+            conferences: Vec::new(),
+            places: HashMap::new(),
+            legs: Legs::default(),
+            draining: VecDeque::new(),
+            rng: StdRng::from_os_rng(),
+            busy: 0.0,
+        }
+    }
+
+    /// Whether there is nothing to tick.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The next command in the queue.
+    pub(crate) fn next_command(&mut self) -> Option<McuCommand> {
+        self.setup.commands.pop().ok()
+    }
+
+    /// Does what a command says.
+    pub(crate) fn apply(&mut self, now: Timestamp, command: McuCommand) {
+        match command {
+            McuCommand::CreateConference { conference, media } => self.create(conference, media),
+            McuCommand::EndConference { conference } => self.end(now, &conference),
+            McuCommand::ReserveLeg { conference, leg } => self.reserve(&conference, leg),
+            McuCommand::ConnectLeg { leg, media } => {
+                let failed = self.change(leg, |conference| conference.connect(now, leg, &media).err()).flatten();
+                if let Some(failure) = failed {
+                    self.remove_leg(now, leg, Some(failure));
+                }
+            }
+            McuCommand::SetInMix { leg, in_mix } => {
+                self.change(leg, |conference| conference.set_in_mix(leg, in_mix));
+            }
+            McuCommand::SetFilters { leg, ingress, egress } => {
+                self.change(leg, |conference| conference.set_filters(leg, ingress, egress));
+            }
+            McuCommand::PlayPrompt { leg, prompt } => {
+                self.change(leg, |conference| conference.play_prompt(leg, prompt));
+            }
+            McuCommand::RemoveLeg { leg } => self.remove_leg(now, leg, None),
+        }
+        self.count_hosted();
+    }
+
+    /// Reads what has arrived on all sockets.
+    pub(crate) fn receive(&mut self, now: Timestamp, inbox: &mut Inbox) {
+        let mut tokens = [0; 256];
+        // Enough rounds to reach each socket once; the system hands ready sockets out in turn.
+        for _ in 0..=self.legs.len() * 2 / tokens.len() {
+            let ready = self.epoll.ready(&mut tokens);
+            for &token in &tokens[..ready] {
+                self.receive_from(now, token, inbox);
+            }
+            if ready < tokens.len() {
+                return;
+            }
+        }
+    }
+
+    /// Does one tick of each conference.
+    pub(crate) fn tick(&mut self, now: Timestamp) {
+        for place in 0..self.conferences.len() {
+            self.with(place, |conference, outbox| conference.tick(now, outbox));
+            self.report_events(place);
+        }
+    }
+
+    /// Follows how long ticks take.
+    pub(crate) fn note_tick(&mut self, took: Duration, of: Duration) {
+        self.busy += (took.div_duration_f32(of) - self.busy) * BUSY_WEIGHT;
+    }
+
+    /// Ends a conference whose commands were lost.
+    pub(crate) fn fail_overflowed(&mut self) {
+        while let Some(conference) = self.setup.shared.take_overflowed() {
+            match self.places.get(&conference) {
+                Some(&place) => self.fail(place),
+                None => self.report(McuEvent::ConferenceFailed { conference, legs: Vec::new() }),
+            }
+            self.count_hosted();
+        }
+    }
+
+    /// Ends everything.
+    pub(crate) fn end_all(&mut self, now: Timestamp) {
+        let conferences: Vec<_> = self.places.keys().cloned().collect();
+        conferences.iter().for_each(|conference| self.end(now, conference));
+        self.draining.clear();
+        self.count_hosted();
+    }
+
+    /// Gives back the ports that have rested; answers when the next ones will have.
+    pub(crate) fn drain(&mut self, now: Timestamp) -> Option<Timestamp> {
+        while self.draining.front().is_some_and(|(until, _)| *until <= now) {
+            self.draining.pop_front();
+            self.setup.shared.counters.ports_draining.set(self.draining.len() as u64);
+        }
+        self.draining.front().map(|(until, _)| *until)
+    }
+
+    fn create(&mut self, id: ConferenceId, settings: ConferenceMedia) {
+        if let Some(&place) = self.places.get(&id) {
+            self.with(place, |conference, _| conference.configure(settings));
+            return;
+        }
+        let (codecs, sounds) = (Arc::clone(&self.setup.codecs), Arc::clone(&self.setup.sounds));
+        let conference = Box::new(Conference::new(id.clone(), settings, codecs, sounds));
+        let place = self.conferences.iter().position(Option::is_none).unwrap_or(self.conferences.len());
+        if place == self.conferences.len() {
+            self.conferences.push(None);
+        }
+        self.conferences[place] = Some(conference);
+        self.places.insert(id, place);
+    }
+
+    fn end(&mut self, now: Timestamp, id: &ConferenceId) {
+        let Some(&place) = self.places.get(id) else { return };
+        for leg in self.legs.of(place) {
+            self.remove_leg(now, leg, None);
+        }
+        // It may have failed while its legs were taken out.
+        if self.places.remove(id).is_some() {
+            self.conferences[place] = None;
+        }
+    }
+
+    fn reserve(&mut self, id: &ConferenceId, leg: LegId) {
+        match self.try_reserve(id, leg) {
+            Ok(Some(port)) => {
+                let advertised = self.setup.config.advertised;
+                let (rtp, rtcp) = (SocketAddr::new(advertised, port), SocketAddr::new(advertised, port + 1));
+                self.report(McuEvent::LegReserved { leg, rtp, rtcp });
+            }
+            Ok(None) => {}
+            Err(failure) => self.report(McuEvent::LegFailed { leg, failure }),
+        }
+    }
+
+    /// Answers the even port; `None` when the conference failed just now and the leg with it.
+    fn try_reserve(&mut self, id: &ConferenceId, leg: LegId) -> Result<Option<u16>, LegFailure> {
+        let &conference = self.places.get(id).ok_or(LegFailure::NoConference)?;
+        if self.busy > BUSY_MAX {
+            return Err(LegFailure::Overload);
+        }
+        let found = self.setup.ports.lease();
+        self.setup.shared.counters.ports_taken.add(found.taken);
+        let lease = found.lease.ok_or(LegFailure::NoPort)?;
+        let port = lease.port;
+        let place = self.legs.insert(LegPorts { leg, conference, lease });
+        if self.watch(place).is_err() {
+            self.legs.remove(leg);
+            return Err(LegFailure::NoPort);
+        }
+        let identity = self.draw_identity();
+        let added = self.with(conference, |conference, _| conference.add_leg(leg, identity));
+        Ok(added.map(|_| port))
+    }
+
+    fn watch(&self, place: usize) -> std::io::Result<()> {
+        let Some(ports) = self.legs.at(place) else { return Ok(()) };
+        self.epoll.add(&ports.lease.rtp, token(place, Port::Rtp))?;
+        self.epoll.add(&ports.lease.rtcp, token(place, Port::Rtcp))
+    }
+
+    fn draw_identity(&mut self) -> LegIdentity {
+        LegIdentity {
+            ssrc: self.rng.random(),
+            first_sequence: self.rng.random(),
+            first_timestamp: self.rng.random(),
+            // RFC 7022 4.2: 96 random bits, new for each leg.
+            cname: format!("{:016x}{:08x}", self.rng.random::<u64>(), self.rng.random::<u32>()),
+        }
+    }
+
+    /// Takes a leg out; with a `failure`, it is that what is reported.
+    fn remove_leg(&mut self, now: Timestamp, leg: LegId, failure: Option<LegFailure>) {
+        let Some(place) = self.legs.get(leg).map(|ports| ports.conference) else { return };
+        let Some(statistics) = self.with(place, |conference, outbox| conference.remove_leg(now, leg, outbox)) else {
+            // The conference fell with all its legs.
+            return;
+        };
+        self.let_ports_rest(now, leg);
+        self.report(match failure {
+            Some(failure) => McuEvent::LegFailed { leg, failure },
+            None => McuEvent::LegRemoved { leg, statistics: statistics.unwrap_or_default() },
+        });
+    }
+
+    /// The sockets stay open, so that late packets meet neither a new leg nor a closed port; nobody reads them.
+    fn let_ports_rest(&mut self, now: Timestamp, leg: LegId) {
+        let Some(LegPorts { lease, .. }) = self.legs.remove(leg) else { return };
+        for socket in [&lease.rtp, &lease.rtcp] {
+            if let Err(error) = self.epoll.remove(socket) {
+                tracing::warn!(%leg, %error, "a socket was not watched");
+            }
+        }
+        self.draining.push_back((now + self.setup.config.limits.port_drain, lease));
+        self.setup.shared.counters.ports_draining.set(self.draining.len() as u64);
+    }
+
+    fn receive_from(&mut self, now: Timestamp, token: u64, inbox: &mut Inbox) {
+        let (place, port) = from_token(token);
+        for _ in 0..BATCHES_MAX {
+            // The leg may be gone since the system named its socket.
+            let Some(ports) = self.legs.at(place) else { return };
+            let (leg, conference) = (ports.leg, ports.conference);
+            let count = inbox.receive(ports.socket(port));
+            self.setup.shared.counters.packets_received.add(count as u64);
+            let dropped = self.with(conference, |conference, _| {
+                let mut dropped = 0;
+                for at in 0..count {
+                    match inbox.datagram(at) {
+                        Some((source, packet)) => conference.handle_packet(now, leg, port, source, packet),
+                        None => dropped += 1,
+                    }
+                }
+                dropped
+            });
+            self.setup.shared.counters.packets_dropped.add(dropped.unwrap_or(count as u64));
+            if count < crate::sys::BATCH {
+                return;
+            }
+        }
+    }
+
+    fn change<T>(&mut self, leg: LegId, change: impl FnOnce(&mut Conference) -> T) -> Option<T> {
+        let place = self.legs.get(leg)?.conference;
+        self.with(place, |conference, _| change(conference))
+    }
+
+    /// Lets a conference do something. When it panics, it is ended and `None` is the answer.
+    fn with<T>(&mut self, place: usize, act: impl FnOnce(&mut Conference, &mut Outbox<'_>) -> T) -> Option<T> {
+        let conference = self.conferences.get_mut(place)?.as_mut()?;
+        let mut outbox = Outbox { legs: &self.legs, counters: &self.setup.shared.counters };
+        // What the panic left behind is not looked at again, so a broken invariant in it does no harm.
+        match catch_unwind(AssertUnwindSafe(|| act(conference, &mut outbox))) {
+            Ok(outcome) => Some(outcome),
+            Err(_) => {
+                self.fail(place);
+                None
+            }
+        }
+    }
+
+    /// Ends a conference that broke, with one event for all.
+    fn fail(&mut self, place: usize) {
+        let Some(conference) = self.conferences.get_mut(place).and_then(Option::take) else { return };
+        let id = conference.id().clone();
+        tracing::error!(conference = %id, "a conference failed and was ended");
+        // What is broken may break once more while it is taken apart.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(conference)));
+        self.places.remove(&id);
+        let legs = self.legs.of(place);
+        let now = self.setup.now();
+        legs.iter().for_each(|&leg| self.let_ports_rest(now, leg));
+        self.setup.shared.counters.conferences_failed.add(1);
+        self.report(McuEvent::ConferenceFailed { conference: id, legs });
+        self.count_hosted();
+    }
+
+    fn report_events(&mut self, place: usize) {
+        while let Some(event) = self.conferences[place].as_mut().and_then(|conference| conference.poll_event()) {
+            self.report(event);
+        }
+    }
+
+    fn report(&self, event: McuEvent) {
+        self.setup.events.report(self.setup.index, event);
+    }
+
+    fn count_hosted(&self) {
+        let counters = &self.setup.shared.counters;
+        counters.conferences.set(self.places.len() as u64);
+        counters.legs.set(self.legs.len() as u64);
+    }
+}
+
+fn token(place: usize, port: Port) -> u64 {
+    (place as u64) << 1 | u64::from(port == Port::Rtcp)
+}
+
+fn from_token(token: u64) -> (usize, Port) {
+    ((token >> 1) as usize, if token & 1 == 0 { Port::Rtp } else { Port::Rtcp })
+}

@@ -1,0 +1,156 @@
+//! Which worker hosts which conference and leg: the control side's view.
+
+use std::collections::HashMap;
+
+use base::{ConferenceId, LegId};
+use mcu_api::{McuCommand, McuEvent};
+
+/// Where conferences and legs are.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    conferences: HashMap<ConferenceId, usize>,
+    legs: HashMap<LegId, (usize, ConferenceId)>,
+    /// Legs of each worker, and conferences, which count little.
+    load: Vec<(usize, usize)>,
+}
+
+/// Where a command goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// To this worker; the conference is the one the command is about.
+    To(usize, ConferenceId),
+    /// The leg cannot be reserved: its conference does not exist.
+    NoConference(LegId),
+    /// Nobody knows what it is about: it has ended meanwhile. Nothing is to be done.
+    Nowhere,
+}
+
+impl Routes {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { conferences: HashMap::new(), legs: HashMap::new(), load: vec![(0, 0); workers] }
+    }
+
+    /// Finds the worker for a command, placing new conferences on the worker with the fewest legs.
+    pub(crate) fn route(&mut self, command: &McuCommand) -> Route {
+        match command {
+            McuCommand::CreateConference { conference, .. } => {
+                let worker = match self.conferences.get(conference) {
+                    Some(&worker) => worker,
+                    None => self.place(conference),
+                };
+                Route::To(worker, conference.clone())
+            }
+            McuCommand::EndConference { conference } => match self.remove_conference(conference) {
+                Some(worker) => Route::To(worker, conference.clone()),
+                None => Route::Nowhere,
+            },
+            McuCommand::ReserveLeg { conference, leg } => self.reserve(conference, *leg),
+            McuCommand::ConnectLeg { leg, .. }
+            | McuCommand::SetInMix { leg, .. }
+            | McuCommand::SetFilters { leg, .. }
+            | McuCommand::PlayPrompt { leg, .. }
+            | McuCommand::RemoveLeg { leg } => match self.legs.get(leg) {
+                Some((worker, conference)) => Route::To(*worker, conference.clone()),
+                None => Route::Nowhere,
+            },
+        }
+    }
+
+    /// Follows what a worker reports.
+    pub(crate) fn follow(&mut self, worker: usize, event: &McuEvent) {
+        match event {
+            McuEvent::LegFailed { leg, .. } | McuEvent::LegRemoved { leg, .. } => self.remove_leg(*leg),
+            McuEvent::ConferenceFailed { conference, legs } => {
+                if self.conferences.get(conference) == Some(&worker) {
+                    self.remove_conference(conference);
+                }
+                legs.iter().for_each(|leg| self.remove_leg(*leg));
+            }
+            _ => {}
+        }
+    }
+
+    fn place(&mut self, conference: &ConferenceId) -> usize {
+        let worker = (0..self.load.len()).min_by_key(|&worker| self.load[worker]).unwrap_or(0);
+        self.load[worker].1 += 1;
+        self.conferences.insert(conference.clone(), worker);
+        worker
+    }
+
+    fn reserve(&mut self, conference: &ConferenceId, leg: LegId) -> Route {
+        let Some(&worker) = self.conferences.get(conference) else { return Route::NoConference(leg) };
+        if self.legs.contains_key(&leg) {
+            return Route::Nowhere;
+        }
+        self.legs.insert(leg, (worker, conference.clone()));
+        self.load[worker].0 += 1;
+        Route::To(worker, conference.clone())
+    }
+
+    fn remove_conference(&mut self, conference: &ConferenceId) -> Option<usize> {
+        let worker = self.conferences.remove(conference)?;
+        self.load[worker].1 -= 1;
+        Some(worker)
+    }
+
+    fn remove_leg(&mut self, leg: LegId) {
+        if let Some((worker, _)) = self.legs.remove(&leg) {
+            self.load[worker].0 -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcu_api::{AloneAudio, ConferenceMedia, LegFailure, LegStatistics};
+
+    use super::*;
+
+    const MEDIA: ConferenceMedia = ConferenceMedia {
+        alone: AloneAudio::Silence,
+        entry_exit_tones: false,
+        media_silence_ms: 0,
+        jitter_delay_max_ms: 120,
+    };
+
+    fn id(name: &str) -> ConferenceId {
+        ConferenceId::parse(name).expect("valid")
+    }
+
+    fn create(routes: &mut Routes, name: &str) -> Route {
+        routes.route(&McuCommand::CreateConference { conference: id(name), media: MEDIA })
+    }
+
+    fn reserve(routes: &mut Routes, name: &str, leg: u64) -> Route {
+        routes.route(&McuCommand::ReserveLeg { conference: id(name), leg: LegId(leg) })
+    }
+
+    #[test]
+    fn conferences_go_to_the_worker_with_the_fewest_legs() {
+        let mut routes = Routes::new(2);
+        assert_eq!(create(&mut routes, "AAAAAAAA"), Route::To(0, id("AAAAAAAA")));
+        assert_eq!(create(&mut routes, "BBBBBBBB"), Route::To(1, id("BBBBBBBB")));
+        assert_eq!(create(&mut routes, "AAAAAAAA"), Route::To(0, id("AAAAAAAA")), "again: its settings change");
+        assert_eq!(reserve(&mut routes, "AAAAAAAA", 1), Route::To(0, id("AAAAAAAA")));
+        assert_eq!(create(&mut routes, "CCCCCCCC"), Route::To(1, id("CCCCCCCC")));
+        routes.follow(0, &McuEvent::LegRemoved { leg: LegId(1), statistics: LegStatistics::default() });
+        assert_eq!(create(&mut routes, "DDDDDDDD"), Route::To(0, id("DDDDDDDD")));
+    }
+
+    #[test]
+    fn what_is_gone_is_not_routed() {
+        let mut routes = Routes::new(1);
+        assert_eq!(reserve(&mut routes, "AAAAAAAA", 1), Route::NoConference(LegId(1)));
+        create(&mut routes, "AAAAAAAA");
+        reserve(&mut routes, "AAAAAAAA", 1);
+        assert_eq!(reserve(&mut routes, "AAAAAAAA", 1), Route::Nowhere, "a number is used once");
+        let remove = McuCommand::RemoveLeg { leg: LegId(1) };
+        assert_eq!(routes.route(&remove), Route::To(0, id("AAAAAAAA")));
+        routes.follow(0, &McuEvent::LegFailed { leg: LegId(1), failure: LegFailure::NoPort });
+        assert_eq!(routes.route(&remove), Route::Nowhere);
+        reserve(&mut routes, "AAAAAAAA", 2);
+        routes.follow(0, &McuEvent::ConferenceFailed { conference: id("AAAAAAAA"), legs: vec![LegId(2)] });
+        assert_eq!(routes.route(&McuCommand::RemoveLeg { leg: LegId(2) }), Route::Nowhere);
+        assert_eq!(reserve(&mut routes, "AAAAAAAA", 3), Route::NoConference(LegId(3)));
+    }
+}

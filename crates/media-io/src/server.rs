@@ -1,0 +1,192 @@
+//! The media side as the control side holds it.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use base::ConferenceId;
+use mcu_api::{LegFailure, McuCommand, McuEvent};
+use mixer::{CodecFactory, Sounds};
+
+use crate::config::MediaConfig;
+use crate::counters::{MediaCounters, SharedCounters};
+use crate::ports::PortPool;
+use crate::routes::{Route, Routes};
+use crate::sys::Bell;
+use crate::worker::{self, Setup};
+
+/// Takes events. Called from the workers' threads between two packets, and from within [`MediaServer::send`] when a
+/// command is refused at once; so it must not block, and it should hand the event over to a queue.
+pub type EventSink = Box<dyn Fn(McuEvent) + Send + Sync>;
+
+/// Why the media side could not start.
+#[derive(Debug)]
+pub struct StartError(io::Error);
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the media workers could not be started: {}", self.0)
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self(error)
+    }
+}
+
+/// The media side: conferences on worker threads.
+///
+/// Commands go in by [`MediaServer::send`], in order for each conference; events come out through the sink given at the
+/// start. Dropping it ends all conferences, with their events, and waits for the workers.
+pub struct MediaServer {
+    control: Mutex<Control>,
+    /// Shared with the workers, which report through it.
+    events: Arc<Events>,
+    workers: Vec<Worker>,
+}
+
+/// What only the sender of a command touches.
+struct Control {
+    queues: Vec<rtrb::Producer<McuCommand>>,
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a worker shares with others.
+pub(crate) struct Shared {
+    pub(crate) bell: Bell,
+    pub(crate) stop: AtomicBool,
+    pub(crate) counters: SharedCounters,
+    /// Conferences whose commands no longer fitted into the queue.
+    overflowed: Mutex<Vec<ConferenceId>>,
+}
+
+/// The way of events to the control side.
+pub(crate) struct Events {
+    routes: Mutex<Routes>,
+    sink: EventSink,
+}
+
+impl MediaServer {
+    /// Starts the workers. Opens no port yet.
+    ///
+    /// # Errors
+    /// [`StartError`] when the system refuses a thread or a descriptor.
+    pub fn start(config: MediaConfig, codecs: Arc<dyn CodecFactory>, sink: EventSink) -> Result<Self, StartError> {
+        let count = config.workers.max(1);
+        let events = Arc::new(Events { routes: Mutex::new(Routes::new(count)), sink });
+        let ports = Arc::new(PortPool::new(config.address, config.ports.clone(), config.dscp));
+        let sounds = Arc::new(Sounds::new());
+        let mut queues = Vec::with_capacity(count);
+        let mut workers = Vec::with_capacity(count);
+        for index in 0..count {
+            let (queue, commands) = rtrb::RingBuffer::new(config.limits.worker_queue.max(1));
+            let shared = Arc::new(Shared::new()?);
+            let setup = Setup {
+                index,
+                config: config.clone(),
+                codecs: Arc::clone(&codecs),
+                sounds: Arc::clone(&sounds),
+                ports: Arc::clone(&ports),
+                events: Arc::clone(&events),
+                shared: Arc::clone(&shared),
+                commands,
+            };
+            let thread = worker::spawn(setup)?;
+            queues.push(queue);
+            workers.push(Worker { shared, thread: Some(thread) });
+        }
+        Ok(Self { control: Mutex::new(Control { queues }), events, workers })
+    }
+
+    /// Gives a command to the worker of its conference. Never blocks for long. A command about something that has
+    /// ended meanwhile is dropped; one that no longer fits into the worker's queue ends its conference.
+    pub fn send(&self, command: McuCommand) {
+        // The lock is held until the command is in the queue, so that two senders' commands of one conference keep
+        // their order.
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let route = self.events.routes().route(&command);
+        match route {
+            Route::Nowhere => {}
+            Route::NoConference(leg) => {
+                drop(control);
+                (self.events.sink)(McuEvent::LegFailed { leg, failure: LegFailure::NoConference });
+            }
+            Route::To(worker, conference) => {
+                let shared = &self.workers[worker].shared;
+                if control.queues[worker].push(command).is_err() {
+                    shared.counters.commands_refused.add(1);
+                    shared.note_overflow(conference);
+                }
+                shared.bell.ring();
+            }
+        }
+    }
+
+    /// What was counted since the start, over all workers.
+    pub fn counters(&self) -> MediaCounters {
+        let mut sum = MediaCounters::default();
+        self.workers.iter().for_each(|worker| worker.shared.counters.add_to(&mut sum));
+        sum
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.shared.bell.ring();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("a media worker ended by a defect");
+        }
+    }
+}
+
+impl Shared {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            bell: Bell::new()?,
+            stop: AtomicBool::new(false),
+            counters: SharedCounters::default(),
+            overflowed: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// A conference whose commands no longer fitted into the queue, if there is one; it is not named again.
+    pub(crate) fn take_overflowed(&self) -> Option<ConferenceId> {
+        self.overflowed().pop()
+    }
+
+    fn note_overflow(&self, conference: ConferenceId) {
+        let mut overflowed = self.overflowed();
+        if !overflowed.contains(&conference) {
+            overflowed.push(conference);
+        }
+    }
+
+    fn overflowed(&self) -> MutexGuard<'_, Vec<ConferenceId>> {
+        self.overflowed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Events {
+    /// Reports an event of a worker.
+    pub(crate) fn report(&self, worker: usize, event: McuEvent) {
+        self.routes().follow(worker, &event);
+        (self.sink)(event);
+    }
+
+    fn routes(&self) -> MutexGuard<'_, Routes> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,182 @@
+//! A worker: one thread that reads, ticks and sleeps.
+//!
+//! It does not wake for each packet. Four times in a tick it reads all that has come, which is often enough for the
+//! jitter buffers to see how packets arrive, and costs the same few system calls however many legs there are. Commands
+//! are done at once.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use base::{Duration, Timestamp};
+use mcu_api::McuCommand;
+use mixer::{CodecFactory, Sounds};
+
+use crate::config::MediaConfig;
+use crate::host::Host;
+use crate::ports::PortPool;
+use crate::server::{Events, Shared};
+use crate::sys::{Epoll, Inbox};
+
+/// Time between two ticks.
+const TICK: Duration = Duration::from_millis(20);
+/// Time between two looks at the sockets.
+const LOOK: Duration = Duration::from_millis(5);
+/// A tick that begins later than this after its time is counted as late.
+const LATE: Duration = Duration::from_millis(5);
+/// Ticks made up for at most after a stall; further ones are left out.
+const CATCH_UP_MAX: u32 = 3;
+
+/// What a worker is made of.
+pub(crate) struct Setup {
+    pub(crate) index: usize,
+    pub(crate) config: MediaConfig,
+    pub(crate) codecs: Arc<dyn CodecFactory>,
+    pub(crate) sounds: Arc<Sounds>,
+    pub(crate) ports: Arc<PortPool>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) commands: rtrb::Consumer<McuCommand>,
+}
+
+impl Setup {
+    /// The time now.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::ZERO + self.config.epoch.elapsed()
+    }
+}
+
+/// Starts the thread.
+pub(crate) fn spawn(setup: Setup) -> io::Result<JoinHandle<()>> {
+    let epoll = Epoll::new()?;
+    let name = format!("media-{}", setup.index);
+    std::thread::Builder::new().name(name).spawn(move || run(setup, epoll))
+}
+
+fn run(setup: Setup, epoll: Epoll) {
+    if setup.config.pin_workers {
+        pin(setup.index);
+    }
+    let epoch = setup.config.epoch;
+    let shared = Arc::clone(&setup.shared);
+    let now = || Timestamp::ZERO + epoch.elapsed();
+    let mut host = Host::new(setup, epoll);
+    let mut inbox = Inbox::new();
+    let mut clock = TickClock::default();
+    while !shared.stop.load(Ordering::Relaxed) {
+        while let Some(command) = host.next_command() {
+            host.apply(now(), command);
+        }
+        host.fail_overflowed();
+        let drained = host.drain(now());
+        if host.is_idle() {
+            clock = TickClock::default();
+            shared.bell.wait(drained.map(|until| until.since(now())));
+            continue;
+        }
+        host.receive(now(), &mut inbox);
+        while let Some(due) = clock.due(now()) {
+            do_tick(&mut host, &shared, due);
+        }
+        shared.bell.wait(Some(clock.rest(now())));
+    }
+    host.end_all(now());
+}
+
+fn do_tick(host: &mut Host, shared: &Shared, due: Due) {
+    let begun = Instant::now();
+    // The time given is that at which the tick should have been, so that our own delays do not look like jitter.
+    host.tick(due.at);
+    let took = begun.elapsed();
+    host.note_tick(took, TICK);
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    shared.counters.ticks.add(1);
+    shared.counters.ticks_late.add(u64::from(due.late));
+    shared.counters.ticks_skipped.add(due.skipped);
+    shared.counters.tick_us.add(micros);
+    shared.counters.tick_us_max.raise_to(micros);
+}
+
+fn pin(index: usize) {
+    let Some(cores) = core_affinity::get_core_ids().filter(|cores| !cores.is_empty()) else { return };
+    if !core_affinity::set_for_current(cores[index % cores.len()]) {
+        tracing::warn!(worker = index, "the worker could not be pinned to a core");
+    }
+}
+
+/// Ticks at absolute times, so that a late one does not delay those after it.
+#[derive(Clone, Copy, Debug, Default)]
+struct TickClock {
+    next: Option<Timestamp>,
+}
+
+/// A tick that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Due {
+    at: Timestamp,
+    late: bool,
+    skipped: u64,
+}
+
+impl TickClock {
+    /// The tick that is due, if any. Ask until there is none.
+    fn due(&mut self, now: Timestamp) -> Option<Due> {
+        let mut at = *self.next.get_or_insert(now + TICK);
+        if now < at {
+            return None;
+        }
+        let behind = now.since(at).as_micros() / TICK.as_micros();
+        let skipped = u32::try_from(behind).unwrap_or(u32::MAX).saturating_sub(CATCH_UP_MAX);
+        at = at + TICK * skipped;
+        self.next = Some(at + TICK);
+        Some(Due { at, late: now.since(at) > LATE, skipped: skipped.into() })
+    }
+
+    /// How long to sleep: until the next look at the sockets, which falls on the next tick at the latest.
+    fn rest(&self, now: Timestamp) -> Duration {
+        let until_tick = self.next.map_or(LOOK, |next| next.since(now));
+        Duration::from_micros(until_tick.as_micros().rem_euclid(LOOK.as_micros()) as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(at: u64) -> Timestamp {
+        Timestamp::from_millis(at)
+    }
+
+    #[test]
+    fn ticks_keep_their_times() {
+        let mut clock = TickClock::default();
+        let mut ticks = Vec::new();
+        for now in [100, 119, 120, 139, 147, 160, 1_000, 1_020] {
+            while let Some(due) = clock.due(ms(now)) {
+                ticks.push((now, due.at.as_micros() / 1_000, due.late, due.skipped));
+            }
+        }
+        let expected = [
+            (120, 120, false, 0),
+            (147, 140, true, 0),
+            (160, 160, false, 0),
+            (1_000, 940, true, 38),
+            (1_000, 960, true, 0),
+            (1_000, 980, true, 0),
+            (1_000, 1_000, false, 0),
+            (1_020, 1_020, false, 0),
+        ];
+        assert_eq!(ticks, expected);
+    }
+
+    #[test]
+    fn looks_fall_on_the_tick() {
+        let mut clock = TickClock::default();
+        assert_eq!(clock.due(ms(100)), None);
+        for (now, rest) in [(101, 4), (104, 1), (106, 4), (118, 2)] {
+            assert_eq!(clock.rest(ms(now)), Duration::from_millis(rest), "at {now} ms");
+        }
+    }
+}

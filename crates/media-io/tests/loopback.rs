@@ -1,0 +1,256 @@
+//! The media server over real sockets on loopback, with phones made of plain UDP sockets.
+
+mod phone;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use base::{ConferenceId, LegId, Limits};
+use codecs::Codecs;
+use mcu_api::Codec;
+use mcu_api::{AloneAudio, ConferenceMedia, LegFailure, LegStatistics, McuCommand, McuEvent};
+use media_io::{EventSink, MediaConfig, MediaServer};
+use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings};
+
+use crate::phone::Phone;
+
+/// Generous: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+const DRAIN: Duration = Duration::from_millis(300);
+const MEDIA: ConferenceMedia = ConferenceMedia {
+    alone: AloneAudio::Silence,
+    entry_exit_tones: false,
+    media_silence_ms: 0,
+    jitter_delay_max_ms: 120,
+};
+
+struct Bench {
+    server: MediaServer,
+    events: Receiver<McuEvent>,
+}
+
+impl Bench {
+    fn start(address: IpAddr, ports: RangeInclusive<u16>, codecs: Arc<dyn CodecFactory>) -> Self {
+        let (sender, events) = channel();
+        let sink: EventSink = Box::new(move |event| drop(sender.send(event)));
+        let server = MediaServer::start(config(address, ports), codecs, sink).expect("the system is able");
+        Self { server, events }
+    }
+
+    fn create(&self, name: &str) {
+        self.server.send(McuCommand::CreateConference { conference: id(name), media: MEDIA });
+    }
+
+    fn reserve(&self, name: &str, leg: u64) -> SocketAddr {
+        self.server.send(McuCommand::ReserveLeg { conference: id(name), leg: LegId(leg) });
+        self.wait(|event| match event {
+            McuEvent::LegReserved { leg: reserved, rtp, rtcp } if reserved == LegId(leg) => {
+                assert_eq!((rtp.port() % 2, rtcp.port()), (0, rtp.port() + 1));
+                Some(rtp)
+            }
+            _ => None,
+        })
+    }
+
+    fn join(&self, name: &str, leg: u64, address: IpAddr) -> Phone {
+        let server = self.reserve(name, leg);
+        let phone = Phone::new(address, server, leg as u32);
+        self.server.send(McuCommand::ConnectLeg { leg: LegId(leg), media: phone.media() });
+        phone
+    }
+
+    /// The first event for which `pick` has an answer; others are passed over.
+    fn wait<T>(&self, mut pick: impl FnMut(McuEvent) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let event = self.events.recv_timeout(left).expect("the event comes in time");
+            if let Some(found) = pick(event) {
+                return found;
+            }
+        }
+    }
+
+    fn wait_removed(&self, leg: u64) -> LegStatistics {
+        self.wait(|event| match event {
+            McuEvent::LegRemoved { leg: removed, statistics } if removed == LegId(leg) => Some(statistics),
+            _ => None,
+        })
+    }
+
+    fn wait_failed(&self, leg: u64) -> LegFailure {
+        self.wait(|event| match event {
+            McuEvent::LegFailed { leg: failed, failure } if failed == LegId(leg) => Some(failure),
+            _ => None,
+        })
+    }
+}
+
+fn config(address: IpAddr, ports: RangeInclusive<u16>) -> MediaConfig {
+    let limits = Limits { port_drain: DRAIN, worker_queue: 64, ..Limits::default() };
+    MediaConfig {
+        address,
+        advertised: address,
+        ports,
+        workers: 2,
+        pin_workers: false,
+        limits,
+        ..MediaConfig::default()
+    }
+}
+
+fn id(name: &str) -> ConferenceId {
+    ConferenceId::parse(name).expect("valid")
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn two_legs_hear_each_other_and_nobody_himself() {
+    for (address, ports) in
+        [(IpAddr::from(Ipv4Addr::LOCALHOST), 24_000..=24_019), (IpAddr::from(Ipv6Addr::LOCALHOST), 24_020..=24_039)]
+    {
+        let bench = Bench::start(address, ports, Arc::new(Codecs));
+        bench.create("TWOLEGS1");
+        let (mut ann, mut bob) = (bench.join("TWOLEGS1", 1, address), bench.join("TWOLEGS1", 2, address));
+        until("Bob hears Ann's tone", || {
+            ann.send_tone(1_000.0);
+            bob.send_tone(440.0);
+            bob.listen();
+            ann.listen();
+            bob.hears(1_000.0) && ann.hears(440.0)
+        });
+        assert!(!ann.hears(1_000.0) && !bob.hears(440.0), "{address}: somebody hears himself");
+
+        let port = ann.server_port();
+        bench.server.send(McuCommand::RemoveLeg { leg: LegId(1) });
+        bench.server.send(McuCommand::RemoveLeg { leg: LegId(1) });
+        let statistics = bench.wait_removed(1);
+        assert!(statistics.received_packets > 0 && statistics.sent_packets > 0, "{statistics:?}");
+        assert!(UdpSocket::bind((address, port)).is_err(), "the port rests, but stays ours");
+        until("the ports come back", || bench.server.counters().ports_draining == 0);
+        assert!(UdpSocket::bind((address, port)).is_ok());
+
+        bench.server.send(McuCommand::EndConference { conference: id("TWOLEGS1") });
+        bench.wait_removed(2);
+        let counters = bench.server.counters();
+        assert!(counters.ticks > 0 && counters.packets_sent > 0 && counters.packets_received > 0, "{counters:?}");
+        drop(bench.server);
+        let more: Vec<_> = bench.events.iter().filter(|event| matches!(event, McuEvent::LegRemoved { .. })).collect();
+        assert_eq!(more, [], "each leg is removed once");
+    }
+}
+
+#[test]
+fn ports_run_out_and_come_back() {
+    let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let _other = UdpSocket::bind((address, 24_041)).expect("free");
+    let bench = Bench::start(address, 24_040..=24_045, Arc::new(Codecs));
+    bench.create("FEWPORTS");
+    let (first, second) = (bench.reserve("FEWPORTS", 1), bench.reserve("FEWPORTS", 2));
+    assert_eq!((first.port(), second.port()), (24_042, 24_044));
+    assert!(bench.server.counters().ports_taken >= 1);
+    bench.server.send(McuCommand::ReserveLeg { conference: id("FEWPORTS"), leg: LegId(3) });
+    assert_eq!(bench.wait_failed(3), LegFailure::NoPort);
+    bench.server.send(McuCommand::RemoveLeg { leg: LegId(1) });
+    bench.wait_removed(1);
+    bench.server.send(McuCommand::ReserveLeg { conference: id("FEWPORTS"), leg: LegId(4) });
+    assert_eq!(bench.wait_failed(4), LegFailure::NoPort, "a resting port is not given away");
+    until("the ports come back", || bench.server.counters().ports_draining == 0);
+    assert_eq!(bench.reserve("FEWPORTS", 5).port(), 24_042);
+}
+
+#[test]
+fn what_does_not_exist_is_answered_or_dropped() {
+    let bench = Bench::start(Ipv4Addr::LOCALHOST.into(), 24_050..=24_053, Arc::new(Codecs));
+    bench.server.send(McuCommand::ReserveLeg { conference: id("NOWHERE1"), leg: LegId(1) });
+    assert_eq!(bench.wait_failed(1), LegFailure::NoConference);
+    bench.server.send(McuCommand::RemoveLeg { leg: LegId(1) });
+    bench.server.send(McuCommand::EndConference { conference: id("NOWHERE1") });
+    drop(bench.server);
+    assert_eq!(bench.events.iter().count(), 0);
+}
+
+/// Codecs with a defect: making a decoder panics.
+struct Broken;
+
+impl CodecFactory for Broken {
+    fn decoder(&self, _: Codec) -> Result<Box<dyn Decoder>, CodecError> {
+        panic!("a planted defect");
+    }
+
+    fn encoder(&self, settings: EncoderSettings) -> Result<Box<dyn Encoder>, CodecError> {
+        Codecs.encoder(settings)
+    }
+}
+
+#[test]
+fn a_defect_ends_one_conference_only() {
+    let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let bench = Bench::start(address, 24_060..=24_079, Arc::new(Broken));
+    // Three conferences on two workers: one of the sound ones shares the worker with the broken one.
+    for name in ["SOUND001", "BROKEN01", "SOUND002"] {
+        bench.create(name);
+    }
+    let mut sound = [bench.join("SOUND001", 1, address), bench.join("SOUND002", 2, address)];
+    let mut broken = bench.join("BROKEN01", 3, address);
+    bench.reserve("BROKEN01", 4);
+    until("the conference fails", || {
+        broken.send_tone(1_000.0);
+        bench.server.counters().conferences_failed == 1
+    });
+    let legs = bench.wait(|event| match event {
+        McuEvent::ConferenceFailed { conference, legs } if conference == id("BROKEN01") => Some(legs),
+        _ => None,
+    });
+    assert_eq!(legs, [LegId(3), LegId(4)]);
+    for phone in &mut sound {
+        phone.forget();
+        until("the others go on", || {
+            phone.listen();
+            phone.received() > 10
+        });
+    }
+    bench.server.send(McuCommand::RemoveLeg { leg: LegId(1) });
+    bench.wait_removed(1);
+    assert_eq!(bench.server.counters().conferences, 2);
+}
+
+#[test]
+fn a_full_queue_ends_its_conference() {
+    let gate = Arc::new(Mutex::new(()));
+    let (sender, events) = channel();
+    let closed = gate.lock().expect("fresh");
+    let sink: EventSink = {
+        let gate = Arc::clone(&gate);
+        Box::new(move |event| {
+            drop(gate.lock());
+            drop(sender.send(event));
+        })
+    };
+    let config = MediaConfig { workers: 1, ..config(Ipv4Addr::LOCALHOST.into(), 24_080..=24_083) };
+    let server = MediaServer::start(config, Arc::new(Codecs), sink).expect("the system is able");
+    let bench = Bench { server, events };
+    bench.create("CROWDED1");
+    // The worker reports the reservation and is stuck in the sink, while the queue fills.
+    bench.server.send(McuCommand::ReserveLeg { conference: id("CROWDED1"), leg: LegId(1) });
+    until("the queue is full", || {
+        bench.server.send(McuCommand::SetInMix { leg: LegId(1), in_mix: true });
+        bench.server.counters().commands_refused > 0
+    });
+    drop(closed);
+    let legs = bench.wait(|event| match event {
+        McuEvent::ConferenceFailed { legs, .. } => Some(legs),
+        _ => None,
+    });
+    assert_eq!(legs, [LegId(1)]);
+}

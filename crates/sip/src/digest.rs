@@ -1,0 +1,325 @@
+//! Digest authentication of requests (RFC 3261 22, RFC 8760), server side.
+//!
+//! Nonces are stateless: they carry their own time and a seal, so challenging a stranger costs no memory. State is
+//! made only for a nonce that was used with a right password, to refuse a repeated nonce count.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base::{Duration, Timestamp};
+use md5::Md5;
+use sha2::{Digest, Sha256};
+use sip_api::Headers;
+
+use crate::credentials::{Credentials, Ha1, hex};
+use crate::secret::{Secret, equal, random_token};
+use crate::throttle::Guesses;
+
+/// How long a nonce is good.
+const NONCE_LIFE: Duration = Duration::from_secs(300);
+
+/// Nonces whose counts are remembered. Only owners of a password can fill the table.
+const NONCES: usize = 65_536;
+
+/// What the credentials of a request prove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// There are none for our realm.
+    None,
+    /// They are right; the user's name without a domain.
+    Right(String),
+    /// They are right, but the nonce is used up: ask again, with `stale=true`.
+    Stale,
+    /// They are wrong. An unknown user looks the same as a wrong password.
+    Wrong,
+    /// Too many were wrong before; these were not looked at.
+    Throttled,
+}
+
+/// Makes challenges and checks the answers.
+pub(crate) struct Authenticator {
+    realm: String,
+    secret: Arc<Secret>,
+    credentials: Arc<dyn Credentials>,
+    counts: Mutex<HashMap<String, (u32, Timestamp)>>,
+    guesses: Mutex<Guesses>,
+}
+
+impl Authenticator {
+    /// An authenticator for one realm that allows `guesses` wrong passwords.
+    pub(crate) fn new(realm: &str, secret: Arc<Secret>, credentials: Arc<dyn Credentials>, guesses: u32) -> Self {
+        Self {
+            realm: realm.to_owned(),
+            secret,
+            credentials,
+            counts: Mutex::new(HashMap::new()),
+            guesses: Mutex::new(Guesses::new(guesses)),
+        }
+    }
+
+    /// The values of `WWW-Authenticate`: SHA-256 first, as a client takes the first it understands (RFC 8760 2.4).
+    pub(crate) fn challenges(&self, now: Timestamp, stale: bool) -> [String; 2] {
+        let nonce = self.nonce(now);
+        let stale = if stale { ", stale=true" } else { "" };
+        ["SHA-256", "MD5"].map(|algorithm| {
+            format!("Digest realm=\"{}\", nonce=\"{nonce}\", algorithm={algorithm}, qop=\"auth\"{stale}", self.realm)
+        })
+    }
+
+    /// Checks the `Authorization` of a request.
+    pub(crate) fn verify(&self, now: Timestamp, source: IpAddr, method: &str, headers: &Headers) -> Proof {
+        let mut ours = headers.get_all("Authorization").filter_map(Credential::parse);
+        let Some(credential) = ours.find(|credential| credential.get("realm") == Some(&self.realm)) else {
+            return Proof::None;
+        };
+        let user = credential.get("username").unwrap_or("");
+        if !self.guesses().may_try(now, source, user) {
+            return Proof::Throttled;
+        }
+        let Some(made) = credential.get("nonce").and_then(|nonce| self.nonce_time(now, nonce)) else {
+            // A nonce that is not ours proves nothing either way, and says nothing about the password.
+            return Proof::Wrong;
+        };
+        if !self.password_is_right(user, method, &credential) {
+            self.guesses().failed(now, source, user);
+            return Proof::Wrong;
+        }
+        if now.since(made) > NONCE_LIFE || !self.count_is_new(now, made, &credential) {
+            return Proof::Stale;
+        }
+        Proof::Right(user.to_owned())
+    }
+
+    fn guesses(&self) -> std::sync::MutexGuard<'_, Guesses> {
+        self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn nonce(&self, now: Timestamp) -> String {
+        let stamp = format!("{:08x}{}", now.as_micros() / 1_000_000, &random_token()[..8]);
+        format!("{stamp}{}", self.secret.seal(&["nonce", &stamp]))
+    }
+
+    /// When this nonce was made; `None` when it is not ours.
+    fn nonce_time(&self, now: Timestamp, nonce: &str) -> Option<Timestamp> {
+        let (stamp, seal) = nonce.split_at_checked(16)?;
+        if !equal(seal, &self.secret.seal(&["nonce", stamp])) {
+            return None;
+        }
+        let made = Timestamp::from_millis(u64::from_str_radix(stamp.get(..8)?, 16).ok()? * 1_000);
+        (made <= now).then_some(made)
+    }
+
+    fn password_is_right(&self, user: &str, method: &str, credential: &Credential) -> bool {
+        // An unknown user is checked against hashes nobody can meet, to take the same time (reliability.md 28).
+        let found = self.credentials.ha1(user, &self.realm);
+        let known = found.is_some();
+        let ha1 = found.unwrap_or_else(|| Ha1 { sha256: "0".repeat(64), md5: "0".repeat(32) });
+        let expected = match credential.get("algorithm").unwrap_or("MD5") {
+            name if name.eq_ignore_ascii_case("SHA-256") => credential.response::<Sha256>(&ha1.sha256, method),
+            name if name.eq_ignore_ascii_case("MD5") => credential.response::<Md5>(&ha1.md5, method),
+            _ => None,
+        };
+        let given = credential.get("response").unwrap_or("").to_ascii_lowercase();
+        expected.is_some_and(|expected| equal(&given, &expected)) && known
+    }
+
+    /// Whether the nonce count is higher than all before it (RFC 7616 3.4, `nc`).
+    fn count_is_new(&self, now: Timestamp, made: Timestamp, credential: &Credential) -> bool {
+        let (Some(nonce), Some(count)) = (credential.get("nonce"), credential.count()) else { return false };
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() >= NONCES {
+            counts.retain(|_, (_, made)| now.since(*made) <= NONCE_LIFE);
+        }
+        let full = counts.len() >= NONCES;
+        match counts.get_mut(nonce) {
+            Some((last, _)) => std::mem::replace(last, count.max(*last)) < count,
+            None if full => false,
+            None => counts.insert(nonce.to_owned(), (count, made)).is_none(),
+        }
+    }
+}
+
+/// The parameters of one `Authorization: Digest` value.
+struct Credential(Vec<(String, String)>);
+
+impl Credential {
+    /// Reads a value; `None` when it is not Digest, or a parameter stands twice or is broken.
+    fn parse(value: &str) -> Option<Self> {
+        let (scheme, mut rest) = value.trim().split_once([' ', '\t'])?;
+        if !scheme.eq_ignore_ascii_case("Digest") {
+            return None;
+        }
+        let mut params: Vec<(String, String)> = Vec::new();
+        while !rest.trim_start_matches([' ', '\t', ',']).is_empty() {
+            let (name, value) = rest.trim_start_matches([' ', '\t', ',']).split_once('=')?;
+            let name = name.trim().to_ascii_lowercase();
+            let (value, tail) = take_value(value.trim_start())?;
+            if name.is_empty() || params.iter().any(|(other, _)| *other == name) {
+                return None;
+            }
+            params.push((name, value));
+            rest = tail;
+        }
+        Some(Self(params))
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    fn count(&self) -> Option<u32> {
+        let text = self.get("nc")?;
+        (text.len() == 8).then(|| u32::from_str_radix(text, 16).ok()).flatten()
+    }
+
+    /// The right answer for this hash of the password; `None` when a part is missing or `qop` is not `auth`.
+    fn response<H: Digest>(&self, ha1: &str, method: &str) -> Option<String> {
+        let (nonce, uri, count, cnonce) = (self.get("nonce")?, self.get("uri")?, self.get("nc")?, self.get("cnonce")?);
+        self.count()?;
+        if !self.get("qop")?.eq_ignore_ascii_case("auth") {
+            return None;
+        }
+        let ha2 = hex(&H::digest(format!("{method}:{uri}")));
+        Some(hex(&H::digest(format!("{ha1}:{nonce}:{count}:{cnonce}:auth:{ha2}"))))
+    }
+}
+
+/// Takes a token or a quoted string off the front; what is left begins with a comma or is empty.
+fn take_value(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(',').unwrap_or(text.len());
+        let value = text[..end].trim();
+        return (!value.contains(['"', ' ', '\t'])).then(|| (value.to_owned(), &text[end..]));
+    };
+    let (mut value, mut escaped) = (String::new(), false);
+    for (index, character) in quoted.char_indices() {
+        match character {
+            _ if escaped => {
+                value.push(character);
+                escaped = false;
+            }
+            '\\' => escaped = true,
+            '"' => {
+                let tail = quoted[index + 1..].trim_start();
+                return (tail.is_empty() || tail.starts_with(',')).then_some((value, tail));
+            }
+            _ => value.push(character),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    struct Ann;
+
+    impl Credentials for Ann {
+        fn ha1(&self, user: &str, realm: &str) -> Option<Ha1> {
+            (user == "ann").then(|| Ha1::of_password("ann", realm, "secret"))
+        }
+    }
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+
+    fn authenticator() -> Authenticator {
+        Authenticator::new("example.com", Arc::new(Secret::draw()), Arc::new(Ann), 10)
+    }
+
+    /// What a phone would send for this user and password.
+    fn answer(nonce: &str, algorithm: &str, user: &str, password: &str, count: u32) -> Headers {
+        let ha1 = Ha1::of_password(user, "example.com", password);
+        let value = format!(
+            "Digest username=\"{user}\", realm=\"example.com\", nonce=\"{nonce}\", uri=\"sip:example.com\", \
+             algorithm={algorithm}, qop=auth, nc={count:08x}, cnonce=\"c\""
+        );
+        let credential = Credential::parse(&value).expect("valid");
+        let response = match algorithm {
+            "MD5" => credential.response::<Md5>(&ha1.md5, "REGISTER"),
+            _ => credential.response::<Sha256>(&ha1.sha256, "REGISTER"),
+        };
+        Headers::new().with("Authorization", format!("{value}, response=\"{}\"", response.expect("complete")))
+    }
+
+    #[test]
+    fn the_example_of_rfc_7616_3_9_1_is_met() {
+        let value = "Digest username=\"Mufasa\", realm=\"http-auth@example.org\", uri=\"/dir/index.html\", \
+            algorithm=SHA-256, nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\", nc=00000001, \
+            cnonce=\"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ\", qop=auth";
+        let credential = Credential::parse(value).expect("valid");
+        let ha1 = Ha1::of_password("Mufasa", "http-auth@example.org", "Circle of Life");
+        let sha = credential.response::<Sha256>(&ha1.sha256, "GET");
+        assert_eq!(sha.as_deref(), Some("753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"));
+        let md5 = credential.response::<Md5>(&ha1.md5, "GET");
+        assert_eq!(md5.as_deref(), Some("8ca523f5e9506fed4657c9700eebdbec"));
+    }
+
+    #[test]
+    fn right_passwords_pass_with_both_algorithms_and_wrong_ones_do_not() {
+        let authenticator = authenticator();
+        let nonce = authenticator.nonce(NOW);
+        for (algorithm, user, password, count, expected) in [
+            ("SHA-256", "ann", "secret", 1, Proof::Right("ann".to_owned())),
+            ("MD5", "ann", "secret", 2, Proof::Right("ann".to_owned())),
+            ("MD5", "ann", "guess", 3, Proof::Wrong),
+            ("SHA-256", "bob", "secret", 4, Proof::Wrong),
+        ] {
+            let headers = answer(&nonce, algorithm, user, password, count);
+            assert_eq!(authenticator.verify(NOW, HERE, "REGISTER", &headers), expected, "{user} {password}");
+        }
+        let headers = answer(&nonce, "MD5", "ann", "secret", 9);
+        assert_eq!(authenticator.verify(NOW, HERE, "INVITE", &headers), Proof::Wrong, "bound to the method");
+        assert_eq!(authenticator.verify(NOW, HERE, "REGISTER", &Headers::new()), Proof::None);
+    }
+
+    #[test]
+    fn a_used_or_old_nonce_is_stale_and_a_forged_one_is_wrong() {
+        let authenticator = authenticator();
+        let nonce = authenticator.nonce(NOW);
+        let verify = |now, headers: &Headers| authenticator.verify(now, HERE, "REGISTER", headers);
+        let first = answer(&nonce, "SHA-256", "ann", "secret", 2);
+        assert_eq!(verify(NOW, &first), Proof::Right("ann".to_owned()));
+        assert_eq!(verify(NOW, &first), Proof::Stale, "the same count again");
+        assert_eq!(verify(NOW, &answer(&nonce, "SHA-256", "ann", "secret", 1)), Proof::Stale, "a lower count");
+        let late = NOW + NONCE_LIFE + Duration::from_secs(2);
+        assert_eq!(verify(late, &answer(&nonce, "SHA-256", "ann", "secret", 3)), Proof::Stale);
+        let forged = format!("{}0", &nonce[..nonce.len() - 1]);
+        let forged = if forged == nonce { nonce.replace('0', "1") } else { forged };
+        assert_eq!(verify(NOW, &answer(&forged, "SHA-256", "ann", "secret", 3)), Proof::Wrong);
+    }
+
+    #[test]
+    fn the_eleventh_guess_is_not_looked_at() {
+        let authenticator = authenticator();
+        let nonce = authenticator.nonce(NOW);
+        for count in 1..=10 {
+            let headers = answer(&nonce, "MD5", "ann", "guess", count);
+            assert_eq!(authenticator.verify(NOW, HERE, "REGISTER", &headers), Proof::Wrong);
+        }
+        let right = answer(&nonce, "MD5", "ann", "secret", 11);
+        assert_eq!(authenticator.verify(NOW, HERE, "REGISTER", &right), Proof::Throttled);
+    }
+
+    #[test]
+    fn the_stronger_challenge_comes_first() {
+        let [first, second] = authenticator().challenges(NOW, true);
+        assert!(first.contains("algorithm=SHA-256") && second.contains("algorithm=MD5"), "{first} {second}");
+        assert!(first.contains("stale=true") && first.contains("qop=\"auth\""), "{first}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_credentials_are_read_without_panic(value in "(Digest )?[ -~]{0,80}", nonce in "\\PC{0,40}") {
+            let headers = Headers::new().with("Authorization", value).with(
+                "Authorization",
+                format!("Digest realm=\"example.com\",username=\"ann\",nonce=\"{nonce}\",nc=1,qop=auth"),
+            );
+            let proof = authenticator().verify(NOW, HERE, "INVITE", &headers);
+            prop_assert!(!matches!(proof, Proof::Right(_)));
+        }
+    }
+}
