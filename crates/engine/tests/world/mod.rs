@@ -1,6 +1,8 @@
 //! One engine in virtual time, with a store that always succeeds, an MCU that always has ports, and a SIP edge that
 //! writes down what it is told.
 
+#![allow(dead_code, reason = "each test binary uses its own part of the world")]
+
 use std::net::SocketAddr;
 
 use base::{AccessType, ConferenceId, ConferenceNumber, Duration, LegId, Limits, Timestamp, UserUri};
