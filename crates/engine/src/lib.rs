@@ -286,7 +286,9 @@ impl Engine {
             Output::Info { leg, id, body, .. } => self.on_info(leg, id, body),
             Output::Challenged { challenge, .. } => self.on_challenged(challenge),
             Output::Referred { leg, refer, refer_to, .. } => self.on_referred(leg, refer, &refer_to),
-            Output::ReferredFromOutside { refer, .. } => self.call(call::Input::RespondRefer { refer, status: 405 }),
+            Output::ReferredFromOutside { refer, refer_to, request, user } => {
+                self.on_referred_from_outside(refer, &refer_to, &request.uri, user);
+            }
             Output::Subscribed { subscription, leg, event, request, user, expires } => {
                 self.on_subscribed(subscription, leg, &event, &request, user, expires);
             }
