@@ -6,8 +6,8 @@
 //! `routing`), and must not know sockets, SQL or threads.
 //!
 //! Start reading at [`Engine::handle`], then the translators: `incoming` (INVITE to Focus), `dial_out` (Focus to
-//! INVITE), `media_leg` (SDP and MCU), `c3p_dialog` and `factory` (C3P), `subscription` (notifications); and for
-//! calls between two people `bridge`.
+//! INVITE), `media_leg` (SDP and MCU), `c3p_dialog`, `c3p_command` and `factory` (C3P), `subscription` (notifications);
+//! and for calls between two people `bridge`.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -15,6 +15,7 @@
 mod bridge;
 mod bridge_session;
 mod bridge_setup;
+mod c3p_command;
 mod c3p_dialog;
 mod conferences;
 mod config;

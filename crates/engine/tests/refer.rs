@@ -181,6 +181,7 @@ fn a_call_is_diverted_twice_at_most() {
 #[test]
 fn who_was_ejected_while_he_rang_cannot_divert_any_more() {
     let (mut world, ..) = meeting();
+    world.mcu_is_slow = true;
     world.register("cleo", &[41_000]);
     let rung = add(&mut world, "<sip:cleo@example.com>");
     world.request(refer("ann", "r2", "<sip:cleo@example.com;method=BYE>"), Some(user("ann")));
