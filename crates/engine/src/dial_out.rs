@@ -186,7 +186,7 @@ impl Engine {
         let LegKind::Media(media) = &entry.kind else { return };
         let MediaOrigin::Outgoing(dial_out) = &media.origin else { return };
         let (Some(from), Some(offer)) = (&dial_out.destination, dial_out.offer) else { return };
-        if entry.ended.is_some() || !dial_out.ringing.contains(&branch) {
+        if !dial_out.ringing.contains(&branch) {
             return;
         }
         let payer = self.payer(&entry.conference, dial_out.requested_by.as_ref());
