@@ -178,7 +178,7 @@ impl Calls {
         }
         self.push(Output::Ended { leg: id, termination, status, headers: Box::new(headers) });
         if let Invite::Outgoing(outgoing) = &leg.invite {
-            self.close_in_offer(outgoing.offer);
+            self.close_in_offer(outgoing.offer, id);
         }
     }
 

@@ -4,6 +4,11 @@
 //! Decides how a leg is set up, kept and ended by SIP's rules, who wins an offer, and that every leg ends exactly once.
 //! Must not know transports and transactions (the edge has them, see `sip_api`), what is in a body, C3P, or what a
 //! conference is.
+//!
+//! The caller feeds every event of the edge and every decision as an [`Input`], drains [`Calls::poll_output`] after
+//! each, hands [`Output::Sip`] to the edge, and calls [`Calls::handle_timeout`] when [`Calls::poll_timeout`] is due. The
+//! edge owes each request of ours a final response or a failure, as `sip_api` promises.
+//!
 //! Start reading at [`Input`] and [`Output`], then [`Calls::handle`]; the states of a leg are in `leg.rs`, and
 //! `tests/golden/leg_table.txt` shows what each of them does with each arrival.
 
@@ -13,6 +18,7 @@
 mod config;
 mod dialog;
 mod dialogs;
+mod early;
 mod ending;
 mod incoming;
 mod info;
@@ -237,6 +243,16 @@ impl Calls {
         self.legs.get(&leg).map(|leg| leg.state.name())
     }
 
+    /// Call-ID and tags of a leg's dialog, for call detail records; `None` before a dialled leg is answered.
+    pub fn dialog_names(&self, leg: LegId) -> Option<DialogNames> {
+        let key = self.dialogs.get(self.legs.get(&leg)?.dialog?)?.dialog.key();
+        Some(DialogNames {
+            call_id: key.call_id.clone(),
+            local_tag: key.local_tag.clone(),
+            remote_tag: key.remote_tag.clone(),
+        })
+    }
+
     pub(crate) fn push(&mut self, output: Output) {
         self.outputs.push_back(output);
     }
@@ -251,6 +267,17 @@ impl Calls {
         self.next_id += self.config.id_step;
         id
     }
+}
+
+/// What identifies a dialog on the wire (RFC 3261 12).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DialogNames {
+    /// The Call-ID.
+    pub call_id: String,
+    /// Our tag.
+    pub local_tag: String,
+    /// The peer's tag.
+    pub remote_tag: String,
 }
 
 /// How much a machine holds.

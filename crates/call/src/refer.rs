@@ -6,6 +6,7 @@ use sip_api::{Flow, NameAddr, Request, ServerTransactionId, reason_phrase};
 use crate::dialog::Dialog;
 use crate::dialogs::DialogId;
 use crate::input::{Body, ExtraHeaders, NotifyState};
+use crate::leg::LegState;
 use crate::output::Output;
 use crate::subscription::{Kind, Stage, Subscription};
 use crate::{Calls, Cx};
@@ -23,8 +24,8 @@ impl Calls {
         transaction: ServerTransactionId,
         request: &Request,
     ) {
-        let answered = self.legs.get(&id).is_some_and(|leg| leg.is_answered() && leg.dialog == Some(dialog));
-        if !answered {
+        let stands = self.legs.get(&id).is_some_and(|leg| leg.is_answered() && leg.state != LegState::Leaving);
+        if !stands {
             return self.respond_in(dialog, transaction, 403);
         }
         let Some(refer_to) = refer_to(request) else { return self.respond_in(dialog, transaction, 400) };
