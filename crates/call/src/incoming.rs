@@ -51,7 +51,8 @@ impl Calls {
 
     /// Why an INVITE cannot even be considered.
     fn refusal_of(&self, request: &Request, timer: TimerRequest, caller: &Caller) -> Option<Response> {
-        if self.callers.contains(caller) {
+        // A merged request (RFC 3261 8.2.2.2), or a call of ours that was sent back to us.
+        if self.callers.contains(caller) || self.own_calls.contains(&caller.0) {
             return Some(Response::new(482));
         }
         if self.legs.len() >= self.config.limits.legs {

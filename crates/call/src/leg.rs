@@ -97,6 +97,8 @@ pub(crate) struct Incoming {
 pub(crate) struct Outgoing {
     pub(crate) offer: OfferId,
     pub(crate) target: Target,
+    /// The Call-ID, once it has been sent.
+    pub(crate) call_id: Option<String>,
     /// The running transaction; none before the leg's turn and while credentials are awaited.
     pub(crate) transaction: Option<ClientTransactionId>,
     /// Whether any response came in that transaction.

@@ -78,6 +78,8 @@ pub struct Calls {
     infos: BTreeMap<ServerTransactionId, LegId>,
     /// The INVITE requests behind the incoming legs, for recognising merged ones.
     callers: HashSet<Caller>,
+    /// Call-IDs of the dialled legs, for recognising a call of ours that comes back.
+    own_calls: HashSet<String>,
     timers: Timers,
     outputs: VecDeque<Output>,
     next_id: u64,
@@ -110,6 +112,7 @@ impl Calls {
             servers: BTreeMap::new(),
             infos: BTreeMap::new(),
             callers: HashSet::new(),
+            own_calls: HashSet::new(),
             timers: Timers::default(),
             outputs: VecDeque::new(),
             next_id: config.first_id,
@@ -226,7 +229,11 @@ impl Calls {
             offers: self.offers.len(),
             subscriptions: self.subscriptions.len(),
             dialogs: self.dialogs.len(),
-            transactions: self.clients.len() + self.servers.len() + self.infos.len() + self.callers.len(),
+            transactions: self.clients.len()
+                + self.servers.len()
+                + self.infos.len()
+                + self.callers.len()
+                + self.own_calls.len(),
             timers: self.timers.len(),
         }
     }

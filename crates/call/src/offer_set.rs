@@ -228,6 +228,7 @@ fn new_leg(dial: &Dial, target: crate::input::Target) -> Leg {
     let outgoing = Outgoing {
         offer: dial.offer,
         target,
+        call_id: None,
         transaction: None,
         heard: false,
         early: Vec::new(),

@@ -27,6 +27,8 @@ impl Calls {
         let target = outgoing.target.clone();
         let request = self.first_invite(cx, &set.dial, &target);
         let (body, silence_limit) = (set.dial.body.clone(), set.dial.silence_limit);
+        let call_id = request.call_id().to_owned();
+        self.own_calls.insert(call_id.clone());
         let transaction = self.send(Purpose::Invite(id), None, request, target.flow);
         if let Some(limit) = silence_limit {
             self.timers.set(Timer::Silence(id), cx.now + limit);
@@ -36,6 +38,7 @@ impl Calls {
         leg.session.remember(Some(&body));
         if let Some(outgoing) = leg.outgoing() {
             outgoing.transaction = Some(transaction);
+            outgoing.call_id = Some(call_id);
         }
     }
 

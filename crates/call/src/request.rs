@@ -38,6 +38,7 @@ impl Calls {
         match request.method {
             Method::Invite => self.on_invite(cx, transaction, request, flow, user),
             Method::Subscribe => self.on_subscribe(cx, transaction, request, flow, user),
+            Method::Refer => self.on_refer_outside(cx, transaction, request, flow, user),
             // These have no meaning without a dialog.
             Method::Info | Method::Bye | Method::Update | Method::Prack => self.respond(transaction, 481),
             _ => self.push(Output::OutOfDialog { transaction, request: Box::new(request), flow, user }),

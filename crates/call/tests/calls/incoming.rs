@@ -1,11 +1,11 @@
 //! Incoming legs: what is refused, early media, the answer, its ACK.
 
 use base::TerminationReason as Why;
-use call::{Body, CallConfig, Input, Output};
+use call::{Body, CallConfig, Input, Output, RingMode};
 use sip_api::{Method, SipCommand, SipEvent};
 
 use crate::support::solo::{
-    Peer, Solo, body_text, cancelled, completed, ends, failed, reasons, responses, sent, statuses,
+    Peer, Solo, body_text, cancelled, completed, ends, failed, reasons, response, responses, sent, statuses,
 };
 use crate::support::{sdp, seconds};
 
@@ -46,7 +46,7 @@ fn requests_without_a_dialog_are_refused() {
         let (_, outputs) = Solo::new().request(Peer::caller("a").request(method.clone()));
         assert_eq!(statuses(&outputs), [481], "{method} without a To tag");
     }
-    for method in [Method::Service, Method::Options, Method::Message, Method::Publish, Method::Refer] {
+    for method in [Method::Service, Method::Options, Method::Message, Method::Publish, Method::Notify] {
         let (_, outputs) = Solo::new().request(Peer::caller("a").request(method));
         assert!(matches!(outputs[..], [Output::OutOfDialog { .. }]));
     }
@@ -87,6 +87,16 @@ fn a_merged_invite_gets_482_until_the_leg_is_over() {
     assert_eq!(statuses(&solo.request(merged.clone()).1), [482]);
     solo.input(Input::Reject { leg, status: 486, headers: Vec::new(), body: None });
     assert!(matches!(solo.request(merged).1[..], [Output::Incoming { .. }]));
+}
+
+#[test]
+fn a_call_of_ours_that_comes_back_gets_482_until_its_leg_is_over() {
+    let mut solo = Solo::new();
+    let (_, _, invites) = solo.dialled(1, RingMode::Parallel, |_| {});
+    let (transaction, invite) = &invites[0];
+    assert_eq!(statuses(&solo.request(invite.clone()).1), [482]);
+    solo.respond(*transaction, response(invite, 482, "b"));
+    assert!(matches!(solo.request(invite.clone()).1[..], [Output::Incoming { .. }]));
 }
 
 #[test]

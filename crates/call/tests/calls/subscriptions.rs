@@ -216,3 +216,30 @@ fn transfers_may_be_refused_unwatched_and_repeated() {
     solo.input(Input::HangUp { leg, reason: Vec::new(), termination });
     solo.check_drained();
 }
+
+#[test]
+fn a_transfer_outside_any_dialog_has_a_dialog_of_its_own() {
+    let mut solo = Solo::new();
+    let mut peer = Peer::caller("a");
+    let (_, outputs) = solo.request(peer.request(Method::Refer));
+    assert_eq!(statuses(&outputs), [400], "without a target");
+    let mut request = peer.request(Method::Refer);
+    request.headers.push("Refer-To", "<sip:carol@x>");
+    let (transaction, outputs) = solo.request(request.clone());
+    let [Output::ReferredFromOutside { refer, request: sent_by, .. }] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(**sent_by, request);
+    let outputs = solo.input(Input::ChallengeSubscription { subscription: *refer });
+    assert_eq!(outputs, [Output::Sip(SipCommand::Challenge { transaction })]);
+
+    let (_, outputs) = solo.request(request);
+    let [Output::ReferredFromOutside { refer, .. }] = outputs[..] else { panic!("{outputs:?}") };
+    let outputs = solo.input(Input::RespondRefer { refer, status: 202 });
+    let tag = responses(&outputs)[0].1.to_tag();
+    let (transaction, notify) = sent(&outputs, &Method::Notify).remove(0);
+    assert_eq!((notify.from_tag(), notify.headers.get("Event")), (tag, Some("refer")));
+    solo.respond(transaction, Response::new(200));
+    let outputs = solo.input(Input::ReferProgress { refer, status: 200 });
+    let (transaction, _) = sent(&outputs, &Method::Notify).remove(0);
+    solo.respond(transaction, Response::new(200));
+    assert_eq!(solo.calls.load(), call::Load::default());
+}
