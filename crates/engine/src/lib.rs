@@ -189,6 +189,20 @@ impl Engine {
         self.legs.len()
     }
 
+    /// What the engine holds, for gauges and for tests that everything drains.
+    pub fn load(&self) -> Load {
+        Load {
+            legs: self.legs.len(),
+            branches: self.branches.len(),
+            offers: self.offers.len(),
+            commands: self.commands.len(),
+            subscriptions: self.subscriptions.len(),
+            conferences: self.conferences.len(),
+            stores: self.stores.len(),
+            calls: self.calls.load(),
+        }
+    }
+
     /// Lets the machines answer each other until all are quiet.
     fn settle(&mut self) {
         loop {
@@ -275,4 +289,25 @@ impl Engine {
             Output::Ended { leg, termination, .. } => self.on_leg_ended(leg, termination),
         }
     }
+}
+
+/// How much an engine holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Legs that are not over on every side.
+    pub legs: usize,
+    /// Dialled SIP legs.
+    pub branches: usize,
+    /// Offers that are undecided.
+    pub offers: usize,
+    /// Focus commands without a final outcome.
+    pub commands: usize,
+    /// Roster subscriptions.
+    pub subscriptions: usize,
+    /// Live conferences.
+    pub conferences: usize,
+    /// Changes that wait for the store.
+    pub stores: usize,
+    /// What the call machine holds.
+    pub calls: call::Load,
 }
