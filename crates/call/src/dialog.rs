@@ -108,6 +108,11 @@ impl Dialog {
         *self = Self { local_cseq, remote_cseq: self.remote_cseq, ..answered };
     }
 
+    /// Leaves out numbers that requests in a forgotten early dialog may have used.
+    pub(crate) fn skip(&mut self, numbers: u32) {
+        self.local_cseq = self.local_cseq.saturating_add(numbers);
+    }
+
     /// What it is found by.
     pub(crate) fn key(&self) -> &DialogKey {
         &self.key
@@ -116,6 +121,14 @@ impl Dialog {
     /// Where its requests go.
     pub(crate) fn flow(&self) -> Option<Flow> {
         self.flow
+    }
+
+    /// The peer spoke over this flow. If his flow is the way to him, the newest one is: he may have a new connection, or
+    /// a new place behind his NAT.
+    pub(crate) fn heard_over(&mut self, flow: Flow) {
+        if self.flow.is_some() {
+            self.flow = Some(flow);
+        }
     }
 
     /// Our Contact in it, as a header value.

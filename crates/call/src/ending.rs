@@ -159,9 +159,16 @@ impl Calls {
             self.timers.clear(timer);
         }
         self.abandon_requests(&leg);
-        if let Invite::Incoming(incoming) = &leg.invite {
-            self.servers.remove(&incoming.transaction);
-            self.callers.remove(&incoming.caller);
+        match &leg.invite {
+            Invite::Incoming(incoming) => {
+                self.servers.remove(&incoming.transaction);
+                self.callers.remove(&incoming.caller);
+            }
+            Invite::Outgoing(outgoing) => {
+                if let Some(call_id) = &outgoing.call_id {
+                    self.own_calls.remove(call_id);
+                }
+            }
         }
         for dialog in leg.dialogs() {
             if let Some(entry) = self.dialogs.get_mut(dialog) {
@@ -171,7 +178,7 @@ impl Calls {
         }
         self.push(Output::Ended { leg: id, termination, status, headers: Box::new(headers) });
         if let Invite::Outgoing(outgoing) = &leg.invite {
-            self.close_in_offer(outgoing.offer);
+            self.close_in_offer(outgoing.offer, id);
         }
     }
 

@@ -51,7 +51,8 @@ impl Calls {
 
     /// Why an INVITE cannot even be considered.
     fn refusal_of(&self, request: &Request, timer: TimerRequest, caller: &Caller) -> Option<Response> {
-        if self.callers.contains(caller) {
+        // A merged request (RFC 3261 8.2.2.2), or a call of ours that was sent back to us.
+        if self.callers.contains(caller) || self.own_calls.contains(&caller.0) {
             return Some(Response::new(482));
         }
         if self.legs.len() >= self.config.limits.legs {
@@ -92,10 +93,7 @@ impl Calls {
     fn send_reliably(&mut self, cx: &mut Cx<'_>, id: LegId, response: Response) {
         let random = (cx.random)();
         let Some(leg) = self.legs.get_mut(&id) else { return };
-        let body = Body::of(&response.headers, &response.body);
-        if body.is_some() {
-            leg.session.local = body;
-        }
+        leg.session.remember(Body::of(&response.headers, &response.body).as_ref());
         let Some(incoming) = leg.incoming() else { return };
         let Some((response, again)) = incoming.reliable.send(cx.now, response, random) else { return };
         self.timers.set(Timer::Reliable(id), again);
@@ -193,9 +191,7 @@ impl Calls {
         let (transaction, cseq) = (incoming.transaction, incoming.caller.2);
         leg.session.exchange = Exchange::Unacknowledged { transaction, cseq, offer_sent };
         leg.session.timer = Some(timer);
-        if body.is_some() {
-            leg.session.local = body.cloned();
-        }
+        leg.session.remember(body);
         leg.state = LegState::Answered;
         self.arm_session_timer(cx, id);
         self.respond_invite(id, response.with(body));

@@ -6,7 +6,7 @@ use sip_api::{Method, Request, ServerTransactionId};
 use crate::Calls;
 use crate::dialogs::DialogId;
 use crate::input::{Body, ExtraHeaders};
-use crate::leg::LegState;
+use crate::leg::{Leg, LegState};
 use crate::message::{WithBody, push_extra};
 use crate::output::Output;
 use crate::transaction::{Failure, Purpose};
@@ -15,7 +15,8 @@ impl Calls {
     /// An INFO of the peer.
     pub(crate) fn on_info(&mut self, dialog: DialogId, id: LegId, transaction: ServerTransactionId, request: Request) {
         let room = self.config.infos_waiting;
-        let Some(leg) = self.legs.get_mut(&id).filter(|leg| leg.dialog == Some(dialog)) else {
+        let stays = |leg: &&mut Leg| leg.dialog == Some(dialog) && leg.state != LegState::Leaving;
+        let Some(leg) = self.legs.get_mut(&id).filter(stays) else {
             return self.respond_in(dialog, transaction, 481);
         };
         if leg.session.infos_received.len() >= room {

@@ -19,6 +19,12 @@ impl Body {
         Self { content_type: content_type.to_owned(), bytes: bytes.into() }
     }
 
+    /// Whether it is a session description by its type; a C3P body on a Focus dialog is not.
+    pub(crate) fn describes_session(&self) -> bool {
+        let kind = self.content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        kind == "application/sdp" || kind.starts_with("multipart/")
+    }
+
     /// The body of a message; `None` when it is empty.
     pub(crate) fn of(headers: &Headers, bytes: &Bytes) -> Option<Self> {
         let content_type = headers.get("Content-Type").unwrap_or("application/octet-stream");
@@ -170,7 +176,7 @@ pub enum Input {
     RejectSubscription {
         /// The subscription.
         subscription: SubscriptionId,
-        /// 300 to 699.
+        /// 300 to 699; 401 goes out with the edge's challenges.
         status: u16,
         /// Further headers.
         headers: ExtraHeaders,

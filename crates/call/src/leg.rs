@@ -97,6 +97,8 @@ pub(crate) struct Incoming {
 pub(crate) struct Outgoing {
     pub(crate) offer: OfferId,
     pub(crate) target: Target,
+    /// The Call-ID, once it has been sent.
+    pub(crate) call_id: Option<String>,
     /// The running transaction; none before the leg's turn and while credentials are awaited.
     pub(crate) transaction: Option<ClientTransactionId>,
     /// Whether any response came in that transaction.
@@ -115,6 +117,8 @@ pub(crate) struct Early {
     pub(crate) reliable: ReliableReceiver,
     /// The answer, if a reliable response carried it.
     pub(crate) answer: Option<Body>,
+    /// It is over (199), but its numbers are remembered, in case the callee answers in it all the same.
+    pub(crate) closed: bool,
 }
 
 /// The session of a leg: offers and answers, session timer, INFO.
@@ -241,6 +245,13 @@ impl Leg {
 }
 
 impl Session {
+    /// Remembers a body we sent, if it describes the session: only such a one may be repeated by a refresh.
+    pub(crate) fn remember(&mut self, sent: Option<&Body>) {
+        if let Some(body) = sent.filter(|body| body.describes_session()) {
+            self.local = Some(body.clone());
+        }
+    }
+
     fn new(owns_call_id: bool) -> Self {
         Self {
             exchange: Exchange::Initial,

@@ -4,6 +4,11 @@
 //! Decides how a leg is set up, kept and ended by SIP's rules, who wins an offer, and that every leg ends exactly once.
 //! Must not know transports and transactions (the edge has them, see `sip_api`), what is in a body, C3P, or what a
 //! conference is.
+//!
+//! The caller feeds every event of the edge and every decision as an [`Input`], drains [`Calls::poll_output`] after
+//! each, hands [`Output::Sip`] to the edge, and calls [`Calls::handle_timeout`] when [`Calls::poll_timeout`] is due. The
+//! edge owes each request of ours a final response or a failure, as `sip_api` promises.
+//!
 //! Start reading at [`Input`] and [`Output`], then [`Calls::handle`]; the states of a leg are in `leg.rs`, and
 //! `tests/golden/leg_table.txt` shows what each of them does with each arrival.
 
@@ -13,6 +18,7 @@
 mod config;
 mod dialog;
 mod dialogs;
+mod early;
 mod ending;
 mod incoming;
 mod info;
@@ -72,6 +78,8 @@ pub struct Calls {
     infos: BTreeMap<ServerTransactionId, LegId>,
     /// The INVITE requests behind the incoming legs, for recognising merged ones.
     callers: HashSet<Caller>,
+    /// Call-IDs of the dialled legs, for recognising a call of ours that comes back.
+    own_calls: HashSet<String>,
     timers: Timers,
     outputs: VecDeque<Output>,
     next_id: u64,
@@ -104,6 +112,7 @@ impl Calls {
             servers: BTreeMap::new(),
             infos: BTreeMap::new(),
             callers: HashSet::new(),
+            own_calls: HashSet::new(),
             timers: Timers::default(),
             outputs: VecDeque::new(),
             next_id: config.first_id,
@@ -220,7 +229,11 @@ impl Calls {
             offers: self.offers.len(),
             subscriptions: self.subscriptions.len(),
             dialogs: self.dialogs.len(),
-            transactions: self.clients.len() + self.servers.len() + self.infos.len() + self.callers.len(),
+            transactions: self.clients.len()
+                + self.servers.len()
+                + self.infos.len()
+                + self.callers.len()
+                + self.own_calls.len(),
             timers: self.timers.len(),
         }
     }
@@ -228,6 +241,16 @@ impl Calls {
     /// The state of a leg as a word, for logs and tables; `None` once it has ended.
     pub fn leg_state(&self, leg: LegId) -> Option<&'static str> {
         self.legs.get(&leg).map(|leg| leg.state.name())
+    }
+
+    /// Call-ID and tags of a leg's dialog, for call detail records; `None` before a dialled leg is answered.
+    pub fn dialog_names(&self, leg: LegId) -> Option<DialogNames> {
+        let key = self.dialogs.get(self.legs.get(&leg)?.dialog?)?.dialog.key();
+        Some(DialogNames {
+            call_id: key.call_id.clone(),
+            local_tag: key.local_tag.clone(),
+            remote_tag: key.remote_tag.clone(),
+        })
     }
 
     pub(crate) fn push(&mut self, output: Output) {
@@ -244,6 +267,17 @@ impl Calls {
         self.next_id += self.config.id_step;
         id
     }
+}
+
+/// What identifies a dialog on the wire (RFC 3261 12).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DialogNames {
+    /// The Call-ID.
+    pub call_id: String,
+    /// Our tag.
+    pub local_tag: String,
+    /// The peer's tag.
+    pub remote_tag: String,
 }
 
 /// How much a machine holds.

@@ -1,8 +1,8 @@
 //! An offer: several targets rung for one purpose. The first answer wins; the decision falls exactly once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
-use base::{LegId, OfferId, Termination, TerminationReason};
+use base::{LegId, OfferId, Termination, TerminationReason, TerminationResult};
 use sip_api::Headers;
 
 use crate::ending::ELSEWHERE;
@@ -21,8 +21,8 @@ pub(crate) struct OfferSet {
     waiting: VecDeque<LegId>,
     /// Legs that are rung and can still win.
     active: Vec<LegId>,
-    /// Legs that have not ended.
-    open: usize,
+    /// Legs that have not ended; not the winner, whose call goes on.
+    open: BTreeSet<LegId>,
     /// The best failure so far.
     best: Option<Verdict>,
     /// Whether `Answered` or `OfferFailed` has been said.
@@ -38,8 +38,12 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     /// The order of RFC 3261 16.7 step 6, best first: 6xx, then the lowest class, and in 4xx those that tell the
-    /// caller what to change. A target that was silent or out of reach counts as 408 and 503.
+    /// caller what to change. A target that was silent or out of reach counts as 408 and 503; one that was given up
+    /// from this side says least.
     fn rank(self) -> (u16, u16) {
+        if self.termination.result == TerminationResult::Cancelled {
+            return (u16::MAX, 0);
+        }
         let local = match self.termination.reason {
             TerminationReason::ServiceUnavailable | TerminationReason::TransportFailed => 503,
             _ => 408,
@@ -58,7 +62,7 @@ impl Verdict {
 }
 
 impl OfferSet {
-    /// Whether this leg can still win.
+    /// This leg can no longer win.
     fn forget(&mut self, leg: LegId) {
         self.active.retain(|active| *active != leg);
         self.waiting.retain(|waiting| *waiting != leg);
@@ -76,13 +80,19 @@ impl Calls {
         }
         let room = self.config.limits.legs.saturating_sub(self.legs.len()).min(self.config.legs_per_offer);
         let limit = dial.ring_limit.min(self.config.timer_c);
-        let mut set =
-            OfferSet { dial, waiting: VecDeque::new(), active: Vec::new(), open: 0, best: None, decided: false };
+        let mut set = OfferSet {
+            dial,
+            waiting: VecDeque::new(),
+            active: Vec::new(),
+            open: BTreeSet::new(),
+            best: None,
+            decided: false,
+        };
         let beyond = Verdict { termination: Termination::failed(TerminationReason::LimitReached), status: None };
         for (index, (id, target)) in legs.into_iter().enumerate() {
             if index < room {
                 set.waiting.push_back(id);
-                set.open += 1;
+                set.open.insert(id);
                 self.legs.insert(id, new_leg(&set.dial, target));
             } else {
                 set.best = Some(beyond.better(set.best));
@@ -132,6 +142,7 @@ impl Calls {
     pub(crate) fn win_offer(&mut self, cx: &mut Cx<'_>, offer: OfferId, winner: LegId) {
         if let Some(set) = self.offers.get_mut(&offer) {
             set.forget(winner);
+            set.open.remove(&winner);
         }
         let termination = Termination::cancelled(TerminationReason::AnsweredElsewhere);
         let ending = Ending { termination, reason: vec![ELSEWHERE.to_owned()] };
@@ -194,9 +205,9 @@ impl Calls {
     }
 
     /// One of its legs ended.
-    pub(crate) fn close_in_offer(&mut self, offer: OfferId) {
+    pub(crate) fn close_in_offer(&mut self, offer: OfferId, leg: LegId) {
         if let Some(set) = self.offers.get_mut(&offer) {
-            set.open = set.open.saturating_sub(1);
+            set.open.remove(&leg);
         }
         self.forget_offer(offer);
     }
@@ -204,7 +215,7 @@ impl Calls {
     /// Forgets an offer that is decided and has no legs left; its timers go with the decision.
     fn forget_offer(&mut self, offer: OfferId) {
         let Some(set) = self.offers.get(&offer).filter(|set| set.decided) else { return };
-        let empty = set.open == 0;
+        let empty = set.open.is_empty();
         self.timers.clear(Timer::RingLimit(offer));
         self.timers.clear(Timer::NextTarget(offer));
         if empty {
@@ -217,6 +228,7 @@ fn new_leg(dial: &Dial, target: crate::input::Target) -> Leg {
     let outgoing = Outgoing {
         offer: dial.offer,
         target,
+        call_id: None,
         transaction: None,
         heard: false,
         early: Vec::new(),

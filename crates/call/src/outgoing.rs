@@ -10,18 +10,14 @@ use crate::dialog::Dialog;
 use crate::dialogs::DialogId;
 use crate::ending::{ELSEWHERE, refusal, silence};
 use crate::input::{Body, Dial, Target};
-use crate::leg::{Early, Ending, Exchange, LegState};
+use crate::leg::{Ending, Exchange, LegState};
 use crate::message::{WithBody, allows, contact_among, push_abilities, push_extra, push_reasons};
 use crate::offer_set::Verdict;
 use crate::output::Output;
-use crate::reliable::ReliableReceiver;
 use crate::session_timer;
-use crate::timer::{T1_64, Timer};
+use crate::timer::{LATE, T1_64, Timer};
 use crate::transaction::{ClientTransaction, Failure, Purpose};
 use crate::{Calls, Cx};
-
-/// PRACKs of one leg under way at once; a callee who needs more is not answered.
-const PRACKS: usize = 16;
 
 impl Calls {
     /// Sends the INVITE of a leg whose turn has come.
@@ -31,15 +27,18 @@ impl Calls {
         let target = outgoing.target.clone();
         let request = self.first_invite(cx, &set.dial, &target);
         let (body, silence_limit) = (set.dial.body.clone(), set.dial.silence_limit);
+        let call_id = request.call_id().to_owned();
+        self.own_calls.insert(call_id.clone());
         let transaction = self.send(Purpose::Invite(id), None, request, target.flow);
         if let Some(limit) = silence_limit {
             self.timers.set(Timer::Silence(id), cx.now + limit);
         }
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.state = LegState::Calling;
-        leg.session.local = Some(body);
+        leg.session.remember(Some(&body));
         if let Some(outgoing) = leg.outgoing() {
             outgoing.transaction = Some(transaction);
+            outgoing.call_id = Some(call_id);
         }
     }
 
@@ -70,133 +69,6 @@ impl Calls {
     /// Whether an answer of this leg would still be welcome.
     pub(crate) fn can_still_win(&self, id: LegId) -> bool {
         self.legs.get(&id).is_some_and(|leg| matches!(leg.state, LegState::Calling | LegState::Ringing))
-    }
-
-    /// 100 to 199.
-    pub(crate) fn on_provisional(
-        &mut self,
-        cx: &mut Cx<'_>,
-        transaction: ClientTransactionId,
-        id: LegId,
-        response: &Response,
-        flow: Flow,
-    ) {
-        self.timers.clear(Timer::Silence(id));
-        let Some(outgoing) = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()) else { return self.ignore() };
-        if outgoing.transaction != Some(transaction) {
-            return self.ignore();
-        }
-        outgoing.heard = true;
-        if response.status == 100 {
-            return;
-        }
-        let early = self.early_dialog(transaction, id, response, flow);
-        if response.status == 199 {
-            if let Some(dialog) = early {
-                self.close_early_dialog(id, dialog);
-            }
-            return;
-        }
-        let reliable = early.is_some_and(|dialog| self.prack(id, dialog, response));
-        if self.can_still_win(id) {
-            self.on_progress(cx, id, early, response, reliable);
-        }
-    }
-
-    fn on_progress(
-        &mut self,
-        cx: &mut Cx<'_>,
-        id: LegId,
-        early: Option<DialogId>,
-        response: &Response,
-        reliable: bool,
-    ) {
-        let body = Body::of(&response.headers, &response.body);
-        let Some(leg) = self.legs.get_mut(&id) else { return };
-        leg.state = LegState::Ringing;
-        if reliable && body.is_some() {
-            leg.session.exchange = Exchange::Stable;
-        }
-        let Some(outgoing) = leg.outgoing() else { return };
-        if let Some(early) = outgoing.early.iter_mut().find(|known| Some(known.dialog) == early)
-            && reliable
-            && body.is_some()
-        {
-            early.answer.clone_from(&body);
-        }
-        let (offer, early_dialogs) = (outgoing.offer, outgoing.early.len());
-        let refused = response.status == 181 && self.offers.get(&offer).is_some_and(|set| set.dial.refuse_forwarding);
-        if refused {
-            let termination = Termination::failed(TerminationReason::InvalidTarget);
-            return self.give_up(cx, id, Ending { termination, reason: vec![ELSEWHERE.to_owned()] });
-        }
-        self.push(Output::Ringing { offer, leg: id, status: response.status, body, early_dialogs });
-    }
-
-    /// The early dialog of a provisional response; made when its tag is new.
-    fn early_dialog(
-        &mut self,
-        transaction: ClientTransactionId,
-        id: LegId,
-        response: &Response,
-        flow: Flow,
-    ) -> Option<DialogId> {
-        let tag = response.to_tag()?;
-        let transaction = self.clients.get(&transaction)?;
-        let outgoing = self.legs.get_mut(&id)?.outgoing()?;
-        if let Some(known) = outgoing.early.iter().find(|early| early.tag == tag) {
-            return Some(known.dialog);
-        }
-        if outgoing.early.len() >= self.config.early_dialogs_per_leg {
-            return None;
-        }
-        let dialog = Dialog::from_response(&transaction.request, response, flow, transaction.flow);
-        let dialog = self.dialogs.insert(dialog, None, Some(id));
-        outgoing.early.push(Early { dialog, tag, reliable: ReliableReceiver::default(), answer: None });
-        Some(dialog)
-    }
-
-    /// 199, or the callee's BYE: that early dialog is over, the others are not (RFC 6228).
-    pub(crate) fn close_early_dialog(&mut self, id: LegId, dialog: DialogId) {
-        if let Some(outgoing) = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()) {
-            outgoing.early.retain(|early| early.dialog != dialog);
-        }
-        self.drop_dialog(dialog);
-    }
-
-    fn drop_dialog(&mut self, dialog: DialogId) {
-        if let Some(entry) = self.dialogs.get_mut(dialog) {
-            entry.leg = None;
-        }
-        self.dialogs.release(dialog);
-    }
-
-    /// Acknowledges a reliable provisional response in its own early dialog (RFC 3262 4); true if it was reliable.
-    fn prack(&mut self, id: LegId, dialog: DialogId, response: &Response) -> bool {
-        let Some(outgoing) = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()) else { return false };
-        let Some(early) = outgoing.early.iter_mut().find(|early| early.dialog == dialog) else { return false };
-        if outgoing.pracks >= PRACKS {
-            return false;
-        }
-        let Some(rseq) = early.reliable.accept(&response.headers) else { return false };
-        outgoing.pracks += 1;
-        let invite = outgoing.transaction.and_then(|transaction| self.clients.get(&transaction));
-        let cseq = invite.and_then(|invite| invite.request.cseq()).unwrap_or(1);
-        if let Some(entry) = self.dialogs.get_mut(dialog) {
-            entry.dialog.refresh_target(&response.headers);
-        }
-        self.send_in_dialog(Purpose::Prack(id), dialog, Method::Prack, |mut prack| {
-            prack.headers.push("RAck", format!("{rseq} {cseq} INVITE"));
-            prack
-        });
-        true
-    }
-
-    /// A PRACK has its final response; whatever it says, the INVITE decides.
-    pub(crate) fn on_prack_answer(&mut self, id: LegId) {
-        if let Some(outgoing) = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()) {
-            outgoing.pracks = outgoing.pracks.saturating_sub(1);
-        }
     }
 
     /// A 2xx: the winner, a retransmission, a fork, or one that comes too late. Each gets its ACK (RFC 3261 13.2.2.4).
@@ -275,6 +147,7 @@ impl Calls {
     ) {
         let Some(sent) = self.clients.get(&transaction) else { return };
         let mut dialog = Dialog::from_response(&sent.request, response, flow, sent.flow);
+        dialog.skip(sent.pracks);
         let reasons = sent.late_reason.clone();
         let (ack, over) = (dialog.ack(&sent.request), dialog.flow());
         self.acknowledge(cx, transaction, &response.to_tag().unwrap_or_default(), ack, over);
@@ -320,7 +193,7 @@ impl Calls {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let Some(ending) = leg.ending.clone() else { return };
         if let Some(transaction) = leg.outgoing().and_then(|outgoing| outgoing.transaction) {
-            self.timers.set(Timer::Forget(transaction), cx.now + T1_64);
+            self.timers.set(Timer::Forget(transaction), cx.now + LATE);
         }
         self.end_leg(id, ending.termination, None, Headers::new());
     }

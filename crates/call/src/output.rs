@@ -18,8 +18,8 @@ pub enum Output {
         /// The call.
         call: Box<Invitation>,
     },
-    /// A request outside any dialog that is not for this machine: SERVICE, OPTIONS, MESSAGE, PUBLISH, and REFER or
-    /// NOTIFY without a dialog. Wants `RespondOther`.
+    /// A request outside any dialog that is not for this machine: SERVICE, OPTIONS, MESSAGE, PUBLISH, and NOTIFY
+    /// without a dialog. Wants `RespondOther`.
     OutOfDialog {
         /// Where to respond.
         transaction: ServerTransactionId,
@@ -143,6 +143,17 @@ pub enum Output {
         refer_to: Box<NameAddr>,
         /// Who asks (RFC 3892).
         referred_by: Option<Box<NameAddr>>,
+    },
+    /// A REFER outside any dialog (RFC 4579 5.5). Wants `RespondRefer` or `ChallengeSubscription`.
+    ReferredFromOutside {
+        /// The implicit subscription; names the transfer in `RespondRefer` and `ReferProgress`.
+        refer: SubscriptionId,
+        /// Whom to call; `Replaces` is in the URI's header part.
+        refer_to: Box<NameAddr>,
+        /// The REFER.
+        request: Box<Request>,
+        /// The authenticated user.
+        user: Option<UserUri>,
     },
 
     /// A new subscription. Wants `AcceptSubscription` or `RejectSubscription`.

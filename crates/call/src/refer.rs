@@ -1,10 +1,12 @@
-//! Transfer: a REFER in a dialog, and the notifications its sender gets (RFC 3515, RFC 4488).
+//! Transfer: a REFER, and the notifications its sender gets (RFC 3515, RFC 4488).
 
-use base::{Duration, LegId, SubscriptionId};
-use sip_api::{Request, ServerTransactionId, reason_phrase};
+use base::{Duration, LegId, SubscriptionId, UserUri};
+use sip_api::{Flow, NameAddr, Request, ServerTransactionId, reason_phrase};
 
+use crate::dialog::Dialog;
 use crate::dialogs::DialogId;
 use crate::input::{Body, ExtraHeaders, NotifyState};
+use crate::leg::LegState;
 use crate::output::Output;
 use crate::subscription::{Kind, Stage, Subscription};
 use crate::{Calls, Cx};
@@ -22,15 +24,11 @@ impl Calls {
         transaction: ServerTransactionId,
         request: &Request,
     ) {
-        let answered = self.legs.get(&id).is_some_and(|leg| leg.is_answered() && leg.dialog == Some(dialog));
-        if !answered {
+        let stands = self.legs.get(&id).is_some_and(|leg| leg.is_answered() && leg.state != LegState::Leaving);
+        if !stands {
             return self.respond_in(dialog, transaction, 403);
         }
-        // Exactly one Refer-To (RFC 3515 2.4.1).
-        let (Some(Ok(refer_to)), 1) = (request.headers.name_addr("Refer-To"), request.headers.values("Refer-To").len())
-        else {
-            return self.respond_in(dialog, transaction, 400);
-        };
+        let Some(refer_to) = refer_to(request) else { return self.respond_in(dialog, transaction, 400) };
         let Some(entry) = self.dialogs.get_mut(dialog) else { return };
         entry.refers += 1;
         entry.dialog.refresh_target(&request.headers);
@@ -38,13 +36,35 @@ impl Calls {
             (1, _) | (_, None) => "refer".to_owned(),
             (_, Some(cseq)) => format!("refer;id={cseq}"),
         };
-        let wanted = !request.headers.get("Refer-Sub").is_some_and(|value| value.eq_ignore_ascii_case("false"));
-        let kind = Kind::Referred { status: 100, notified: wanted };
+        let kind = kind_of(request);
         let Some(refer) = self.add_subscription(cx, Subscription::new(dialog, event, kind, transaction)) else {
             return self.respond_in(dialog, transaction, 503);
         };
         let referred_by = request.headers.name_addr("Referred-By").and_then(Result::ok).map(Box::new);
         self.push(Output::Referred { leg: id, refer, refer_to: Box::new(refer_to), referred_by });
+    }
+
+    /// A REFER outside any dialog: it makes a dialog of its own for the notifications (RFC 3515 2.4.4).
+    pub(crate) fn on_refer_outside(
+        &mut self,
+        cx: &mut Cx<'_>,
+        transaction: ServerTransactionId,
+        request: Request,
+        flow: Flow,
+        user: Option<UserUri>,
+    ) {
+        let Some(refer_to) = refer_to(&request) else { return self.respond(transaction, 400) };
+        let Ok(dialog) = Dialog::from_request(&request, flow, &cx.token(), self.default_contact()) else {
+            return self.respond(transaction, 400);
+        };
+        let dialog = self.dialogs.insert(dialog, user.clone(), None);
+        let subscription = Subscription::new(dialog, "refer".to_owned(), kind_of(&request), transaction);
+        let Some(refer) = self.add_subscription(cx, subscription) else {
+            self.respond_in(dialog, transaction, 503);
+            return self.dialogs.release(dialog);
+        };
+        let (refer_to, request) = (Box::new(refer_to), Box::new(request));
+        self.push(Output::ReferredFromOutside { refer, refer_to, request, user });
     }
 
     /// Above takes a transfer on, or refuses it.
@@ -88,4 +108,18 @@ impl Calls {
         };
         self.notify(cx, refer, Some(Body::new("message/sipfrag;version=2.0", line.into_bytes())), state);
     }
+}
+
+/// Exactly one Refer-To (RFC 3515 2.4.1).
+fn refer_to(request: &Request) -> Option<NameAddr> {
+    match request.headers.values("Refer-To").as_slice() {
+        [one] => NameAddr::parse(one).ok(),
+        _ => None,
+    }
+}
+
+/// Whether the referrer wants notifications (RFC 4488).
+fn kind_of(request: &Request) -> Kind {
+    let unwanted = request.headers.get("Refer-Sub").is_some_and(|value| value.eq_ignore_ascii_case("false"));
+    Kind::Referred { status: 100, notified: !unwanted }
 }

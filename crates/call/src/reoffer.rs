@@ -2,7 +2,7 @@
 //! (RFC 3261 14, RFC 3311, RFC 6337).
 
 use base::{Duration, LegId};
-use sip_api::{ClientTransactionId, Method, Request, Response, ServerTransactionId};
+use sip_api::{ClientTransactionId, Headers, Method, Request, Response, ServerTransactionId};
 
 use crate::dialogs::DialogId;
 use crate::input::Body;
@@ -93,7 +93,10 @@ impl Calls {
             offered: body.is_some(),
             timer,
         };
-        leg.session.exchange = Exchange::Received(received);
+        let before = std::mem::replace(&mut leg.session.exchange, Exchange::Received(received));
+        if let Exchange::Unacknowledged { transaction, .. } = before {
+            self.servers.remove(&transaction);
+        }
         if leg.state == LegState::Answered {
             // Whoever sends a new request has our 200; his ACK was lost or overtaken (RFC 5407 3.1.4).
             self.confirm(id, None);
@@ -113,9 +116,7 @@ impl Calls {
             let Received { transaction, cseq, .. } = received;
             leg.session.exchange = Exchange::Unacknowledged { transaction, cseq, offer_sent };
         }
-        if body.is_some() {
-            leg.session.local = body;
-        }
+        leg.session.remember(body.as_ref());
         self.advance(id);
     }
 
@@ -242,9 +243,7 @@ impl Calls {
         self.on_session_refreshed(cx, id, &response.headers);
         let answer = Body::of(&response.headers, &response.body);
         let Some(leg) = self.legs.get_mut(&id) else { return };
-        if body.is_some() {
-            leg.session.local = body;
-        }
+        leg.session.remember(body.as_ref());
         match (reoffer, answer) {
             (true, result) => self.push(Output::ReofferAnswered { leg: id, result: Ok(result) }),
             (false, Some(body)) => self.push(Output::Refreshed { leg: id, body }),
@@ -278,6 +277,13 @@ impl Calls {
             (_, false) => self.refresh_later(cx, id),
         }
         self.advance(id);
+    }
+
+    /// A re-INVITE of ours got no final response: the peer is gone.
+    pub(crate) fn on_reinvite_lost(&mut self, id: LegId) {
+        if self.legs.get(&id).is_some_and(|leg| leg.state == LegState::Connected) {
+            self.lose_peer(id, None, Headers::new());
+        }
     }
 
     fn finish_sent(&mut self, id: LegId) -> Option<Exchange> {

@@ -38,6 +38,7 @@ impl Calls {
         match request.method {
             Method::Invite => self.on_invite(cx, transaction, request, flow, user),
             Method::Subscribe => self.on_subscribe(cx, transaction, request, flow, user),
+            Method::Refer => self.on_refer_outside(cx, transaction, request, flow, user),
             // These have no meaning without a dialog.
             Method::Info | Method::Bye | Method::Update | Method::Prack => self.respond(transaction, 481),
             _ => self.push(Output::OutOfDialog { transaction, request: Box::new(request), flow, user }),
@@ -62,9 +63,10 @@ impl Calls {
         if !entry.dialog.accept_cseq(&request) {
             return self.respond_in(id, transaction, 500);
         }
+        entry.dialog.heard_over(flow);
         match (&request.method, entry.leg) {
             (Method::Bye, _) => self.on_bye(id, transaction, &request),
-            (Method::Subscribe, _) => self.on_subscribe_inside(cx, id, transaction, request, flow, user),
+            (Method::Subscribe, _) => self.on_subscribe_inside(cx, id, transaction, request, user),
             (_, None) => self.respond_in(id, transaction, 481),
             (Method::Invite, Some(leg)) => self.on_reinvite(cx, id, leg, transaction, &request),
             (Method::Update, Some(leg)) => self.on_update(cx, id, leg, transaction, &request),

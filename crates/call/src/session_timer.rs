@@ -179,7 +179,8 @@ mod tests {
     fn the_answering_side_grants_by_table_2_of_rfc_4028() {
         use Refresher::{Peer, Us};
         const TIMER: (&str, &str) = ("Supported", "timer");
-        let cases: &[(&[(&str, &str)], u32, Refresher)] = &[
+        type Lines = &'static [(&'static str, &'static str)];
+        let cases: &[(Lines, u32, Refresher)] = &[
             (&[], 1800, Us),
             (&[("Session-Expires", "600")], 600, Us),
             (&[("Session-Expires", "600;refresher=uac")], 600, Us),

@@ -8,6 +8,7 @@ use sip_api::{Flow, Method, Request, Response, ServerTransactionId, SipCommand};
 use crate::dialog::Dialog;
 use crate::dialogs::DialogId;
 use crate::input::{Body, ExtraHeaders, NotifyState};
+use crate::leg::Leg;
 use crate::message::{WithBody, push_extra};
 use crate::output::Output;
 use crate::timer::Timer;
@@ -50,6 +51,8 @@ pub(crate) enum Stage {
     Pending(ServerTransactionId),
     /// It runs until then.
     Active(Timestamp),
+    /// A mere fetch: the next notification is the last.
+    Fetched,
     /// The last notification is in the queue.
     Closing,
 }
@@ -88,7 +91,6 @@ impl Calls {
         dialog: DialogId,
         transaction: ServerTransactionId,
         request: Request,
-        _flow: Flow,
         user: Option<UserUri>,
     ) {
         if let Some(response) = self.subscription_refusal(&request) {
@@ -101,9 +103,10 @@ impl Calls {
             |id: &&SubscriptionId| self.subscriptions.get(id).is_some_and(|known| same_event(&known.event, event));
         let known = entry.subscriptions.iter().find(same).copied();
         let user = user.or_else(|| entry.user.clone());
+        let stands = entry.leg.and_then(|id| self.legs.get(&id)).is_some_and(Leg::is_answered);
         match known {
             Some(id) => self.refresh_subscription(cx, id, dialog, transaction, &request),
-            None if entry.leg.is_some() => self.open_subscription(cx, dialog, transaction, request, user),
+            None if stands => self.open_subscription(cx, dialog, transaction, request, user),
             None => self.respond_in(dialog, transaction, 481),
         }
     }
@@ -171,12 +174,13 @@ impl Calls {
         expires: Duration,
     ) {
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
-        subscription.stage = Stage::Active(cx.now + expires);
         let (dialog, kind) = (subscription.dialog, subscription.kind);
-        self.timers.clear(Timer::Subscription(id));
-        if !expires.is_zero() {
-            self.timers.set(Timer::Subscription(id), cx.now + expires);
-        }
+        let (stage, limit) = match expires.is_zero() {
+            true => (Stage::Fetched, self.config.decision_limit),
+            false => (Stage::Active(cx.now + expires), expires),
+        };
+        subscription.stage = stage;
+        self.timers.set(Timer::Subscription(id), cx.now + limit);
         let mut response = self.subscription_response(dialog, status, (kind == Kind::Asked).then_some(expires));
         if matches!(kind, Kind::Referred { notified: false, .. }) {
             response.headers.push("Refer-Sub", "false");
@@ -200,6 +204,10 @@ impl Calls {
         let Some(Stage::Pending(transaction)) = self.subscriptions.get(&id).map(|known| known.stage) else {
             return self.ignore();
         };
+        if status == 401 {
+            self.push(Output::Sip(SipCommand::Challenge { transaction }));
+            return self.remove_subscription(id, false);
+        }
         let dialog = self.subscriptions.get(&id).map(|known| known.dialog);
         let status = if (300..700).contains(&status) { status } else { 500 };
         let mut response = dialog.map_or_else(|| Response::new(status), |dialog| self.response_in(dialog, status));
@@ -228,7 +236,7 @@ impl Calls {
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return };
         match subscription.stage {
             Stage::Active(_) => {}
-            Stage::Pending(_) => {
+            Stage::Pending(_) | Stage::Fetched => {
                 let response = self.response_in(dialog, 500).with_header("Retry-After", "2");
                 return self.push_response(transaction, response);
             }
@@ -253,10 +261,11 @@ impl Calls {
     pub(crate) fn notify(&mut self, cx: &mut Cx<'_>, id: SubscriptionId, body: Option<Body>, state: NotifyState) {
         let room = self.config.notifications_waiting;
         let Some(subscription) = self.subscriptions.get_mut(&id) else { return self.ignore() };
-        let Stage::Active(until) = subscription.stage else { return self.ignore() };
-        // A mere fetch gets its one notification, which is the last.
-        let fetched = until <= cx.now && !self.timers.is_set(Timer::Subscription(id));
-        let state = if fetched { NotifyState::Terminated("timeout".to_owned()) } else { state };
+        let state = match subscription.stage {
+            Stage::Active(_) => state,
+            Stage::Fetched => NotifyState::Terminated("timeout".to_owned()),
+            Stage::Pending(_) | Stage::Closing => return self.ignore(),
+        };
         if state != NotifyState::Active {
             subscription.stage = Stage::Closing;
             self.timers.clear(Timer::Subscription(id));
@@ -305,11 +314,10 @@ impl Calls {
         }
     }
 
-    /// A NOTIFY failed: by most statuses the subscription is over (RFC 6665 4.2.2).
+    /// A NOTIFY failed: by some statuses, and without any, the subscription is over (RFC 6665 4.2.2, RFC 5057).
     pub(crate) fn on_notify_refusal(&mut self, cx: &mut Cx<'_>, id: SubscriptionId, failure: &Failure) {
-        let goes_on = matches!(failure.status, Some(300..=403 | 406 | 409 | 412..=415 | 420..=423 | 488 | 491))
-            || matches!(failure.status, Some(500 | 503 | 504));
-        if goes_on {
+        let over = matches!(failure.status, None | Some(404 | 405 | 408 | 410 | 416 | 480..=485 | 489 | 501 | 604));
+        if !over {
             return self.on_notify_answer(cx, id);
         }
         self.remove_subscription(id, true);
@@ -319,7 +327,7 @@ impl Calls {
     pub(crate) fn on_subscription_timer(&mut self, cx: &mut Cx<'_>, id: SubscriptionId) {
         match self.subscriptions.get(&id).map(|known| known.stage) {
             Some(Stage::Pending(_)) => self.reject_subscription(id, 500, &ExtraHeaders::new()),
-            Some(Stage::Active(_)) => self.close_subscription(cx, id, "timeout"),
+            Some(Stage::Active(_) | Stage::Fetched) => self.close_subscription(cx, id, "timeout"),
             Some(Stage::Closing) | None => {}
         }
     }

@@ -11,6 +11,10 @@ pub(crate) const T1: Duration = Duration::from_millis(500);
 /// 64*T1: as long as a transaction, or a retransmitted response, can live.
 pub(crate) const T1_64: Duration = Duration::from_secs(32);
 
+/// How long a finished INVITE of ours is remembered: its 2xx is repeated for 64*T1, and a message may be T4 (5 s) on its
+/// way (RFC 3261 13.2.2.4, 17.1.2.2).
+pub(crate) const LATE: Duration = Duration::from_secs(37);
+
 /// Something that happens later unless it is called off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {

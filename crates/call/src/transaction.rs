@@ -8,7 +8,7 @@ use crate::input::ExtraHeaders;
 use crate::message::push_extra;
 use crate::output::Output;
 use crate::session_timer;
-use crate::timer::{T1_64, Timer};
+use crate::timer::{LATE, Timer};
 use crate::{Calls, Cx};
 
 /// What a request of ours was for.
@@ -45,7 +45,7 @@ impl Purpose {
     }
 }
 
-/// A client transaction, kept until its final response, and an answered INVITE for 64*T1 more: its 2xx may be
+/// A client transaction, kept until its final response, and an answered INVITE a while longer: its 2xx may be
 /// retransmitted, and a forking proxy may deliver others (RFC 3261 13.2.2.4).
 #[derive(Debug)]
 pub(crate) struct ClientTransaction {
@@ -55,6 +55,8 @@ pub(crate) struct ClientTransaction {
     pub(crate) flow: Option<Flow>,
     /// The ACK of each 2xx.
     acks: Vec<Acknowledged>,
+    /// How many PRACKs were sent in its early dialogs: numbers that a dialog of a late 2xx may have used.
+    pub(crate) pracks: u32,
     /// `Reason` of the BYE that a 2xx gets which comes when nobody wants it any more.
     pub(crate) late_reason: Vec<String>,
     /// Whether a challenge is passed up.
@@ -73,6 +75,7 @@ impl ClientTransaction {
             request,
             flow,
             acks: Vec::new(),
+            pracks: 0,
             late_reason: Vec::new(),
             answer_challenges: false,
             challenged: None,
@@ -157,6 +160,10 @@ impl Calls {
             return self.ignore();
         };
         let purpose = transaction.purpose;
+        if !transaction.acks.is_empty() && !response.is_success() {
+            // The INVITE has been answered; nothing but another answer can follow.
+            return self.ignore();
+        }
         match purpose {
             Purpose::Invite(leg) if response.is_provisional() => self.on_provisional(cx, id, leg, &response, flow),
             _ if response.is_provisional() => {}
@@ -181,15 +188,26 @@ impl Calls {
         }
     }
 
-    /// A transaction ended without a final response.
+    /// A transaction ended without a final response. An INVITE is remembered for a while: a 2xx that was only late is
+    /// still acknowledged and ended, for its sender repeats it that long (routing.md 2.3).
     pub(crate) fn on_failed(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, why: ClientFailure) {
-        let known = self.clients.get(&id).is_some_and(|transaction| transaction.acks.is_empty());
-        let Some(transaction) = known.then(|| self.clients.remove(&id)).flatten() else { return self.ignore() };
-        self.timers.clear(Timer::Forget(id));
-        if let Purpose::Invite(leg) = transaction.purpose {
-            return self.on_invite_lost(cx, leg, why);
+        let unanswered = self.clients.get(&id).filter(|transaction| transaction.acks.is_empty());
+        let Some(purpose) = unanswered.map(|transaction| transaction.purpose) else { return self.ignore() };
+        match purpose {
+            Purpose::Invite(leg) => {
+                self.timers.set(Timer::Forget(id), cx.now + LATE);
+                self.on_invite_lost(cx, leg, why);
+            }
+            Purpose::Reinvite(leg) => {
+                self.timers.set(Timer::Forget(id), cx.now + LATE);
+                self.on_reinvite_lost(leg);
+            }
+            _ => {
+                let Some(transaction) = self.clients.remove(&id) else { return };
+                self.timers.clear(Timer::Forget(id));
+                self.on_failure(cx, transaction, Failure { status: None, headers: Headers::new() });
+            }
         }
-        self.on_failure(cx, transaction, Failure { status: None, headers: Headers::new() });
     }
 
     fn on_failure(&mut self, cx: &mut Cx<'_>, transaction: ClientTransaction, failure: Failure) {
@@ -206,11 +224,10 @@ impl Calls {
 
     /// Asks above for credentials, once for each request, if the dial said there may be some.
     fn pass_challenge_up(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, response: &Response) -> bool {
+        let Some(purpose) = self.clients.get(&id).map(|transaction| transaction.purpose) else { return false };
+        let Some(leg) = purpose.leg().filter(|_| self.is_wanted(purpose)) else { return false };
         let Some(transaction) = self.clients.get_mut(&id) else { return false };
-        let Some(leg) = transaction.purpose.leg() else { return false };
-        let abandoned = matches!(transaction.purpose, Purpose::Invite(_)) && !self.can_still_win(leg);
-        let Some(transaction) = self.clients.get_mut(&id) else { return false };
-        if !matches!(response.status, 401 | 407) || !transaction.answer_challenges || abandoned {
+        if !matches!(response.status, 401 | 407) || !transaction.answer_challenges {
             return false;
         }
         transaction.challenged = Some(response.status);
@@ -227,6 +244,16 @@ impl Calls {
         true
     }
 
+    /// Whether a request is worth repeating: what it was for still stands. A PRACK is not; its response is repeated.
+    fn is_wanted(&self, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Invite(leg) => self.can_still_win(leg),
+            Purpose::Reinvite(leg) | Purpose::Update(leg) | Purpose::Info(leg) => self.legs.contains_key(&leg),
+            Purpose::Bye(_) => true,
+            Purpose::Prack(_) | Purpose::Notify(_) => false,
+        }
+    }
+
     /// Credentials came from above, or none.
     pub(crate) fn authorize(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, credentials: &ExtraHeaders) {
         let challenged = self.clients.get(&id).is_some_and(|transaction| transaction.challenged.is_some());
@@ -238,6 +265,9 @@ impl Calls {
         }
         let Some(mut transaction) = self.clients.remove(&id) else { return };
         self.timers.clear(Timer::Forget(id));
+        if !self.is_wanted(transaction.purpose) {
+            return self.ignore();
+        }
         push_extra(&mut transaction.request.headers, credentials);
         transaction.answer_challenges = false;
         self.send_again(transaction);
@@ -285,7 +315,7 @@ impl Calls {
         {
             transaction.acks.push(Acknowledged { tag: tag.to_owned(), ack: ack.clone(), flow });
         }
-        self.timers.set(Timer::Forget(id), cx.now + T1_64);
+        self.timers.set(Timer::Forget(id), cx.now + LATE);
         self.push(Output::Sip(SipCommand::SendAck { request: ack, flow }));
     }
 

@@ -1,30 +1,19 @@
 //! C3P in a Focus dialog: `addUser` by INVITE, commands by INFO, verdicts by INFO (c3p.md 2.2, 2.5 to 2.8).
 
 use base::{ConferenceId, EndpointId, LegId, Termination, TerminationReason, UserUri};
-use c3p::{
-    AddUser, AddedUser, Command, ConferenceUri, Diagnostic, FailureReason, McuType, Participant, Request, Response,
-    ResponseBody, connection_key,
-};
+use c3p::{AddUser, AddedUser, Command, Diagnostic, FailureReason, Participant, Request, Response, ResponseBody};
 use call::{Body, Invitation};
-use focus::{ControlRequest, DialOut, JoinFocus, Outcome, Requester};
+use focus::{JoinFocus, Outcome, Requester};
 use sip_api::ServerTransactionId;
 
+use crate::c3p_command::{Control, Refused, parse_endpoint, parse_user, refused};
 use crate::event::EngineEvent;
 use crate::leg::{Leg, LegKind};
-use crate::roster_document::{MEDIA_ID, conference_info};
+use crate::roster_document::conference_info;
 use crate::{Engine, Origin};
 
 /// The media type of C3P.
 pub(crate) const C3P: &str = "application/cccp+xml";
-
-/// Why a C3P request was refused before any machine saw it.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    /// For the C3P response.
-    pub(crate) reason: FailureReason,
-    /// For the `ms-diagnostics` header.
-    pub(crate) diagnostic: Diagnostic,
-}
 
 impl Engine {
     /// An INVITE with `addUser`: a device joins the Focus.
@@ -143,10 +132,7 @@ impl Engine {
             return self.call(call::Input::RespondInfo { id, status: 415, headers: Vec::new() });
         }
         match c3p::parse_request(&body.bytes) {
-            Ok(request) => {
-                self.call(call::Input::RespondInfo { id, status: 202, headers: Vec::new() });
-                self.run_command(leg, request);
-            }
+            Ok(request) => self.run_command(leg, id, request),
             Err(error) => {
                 let headers = vec![self.diagnostic_header(error.diagnostic())];
                 let answerable = error.failure_response();
@@ -159,11 +145,16 @@ impl Engine {
         }
     }
 
-    fn run_command(&mut self, leg: LegId, request: Request) {
+    /// A command is accepted with 202 whatever becomes of it; its verdict is an INFO of ours (c3p.md 2.2). A rule that
+    /// refuses it at once is named in the 202.
+    fn run_command(&mut self, leg: LegId, id: ServerTransactionId, request: Request) {
         let Some(entry) = self.legs.get(&leg) else { return };
         let (conference, who) = (entry.conference.clone(), entry.peer.clone());
         let checked = self.check_envelope(&conference, &who, &request);
-        match checked.and_then(|()| self.control_request(&conference, &request.command)) {
+        let control = checked.and_then(|()| self.control_request(&conference, &request.command));
+        let refused = control.as_ref().err().map(|refused| self.diagnostic_header(refused.diagnostic));
+        self.call(call::Input::RespondInfo { id, status: 202, headers: refused.into_iter().collect() });
+        match control {
             Ok(Control::Focus(control)) => {
                 let command = self.command_of(Origin::Info { leg, request: Box::new(request) });
                 let requester = Requester::Participant(leg);
@@ -235,157 +226,6 @@ impl Engine {
     pub(crate) fn note_command(&mut self, request: &Request, success: bool) {
         self.event(EngineEvent::Command { command: request.command.verb().as_str(), success });
     }
-
-    /// `from` is who the edge has proven, `to` is the conference.
-    fn check_envelope(&self, conference: &ConferenceId, who: &UserUri, request: &Request) -> Result<(), Refused> {
-        let from = UserUri::parse(&request.envelope.from).map(|from| from.address_of_record());
-        if from.as_ref() != Ok(who) {
-            return Err(refused(FailureReason::Forbidden, Diagnostic::FromInvalid));
-        }
-        match ConferenceUri::parse(&request.envelope.to).ok().as_ref().and_then(ConferenceUri::conference) {
-            Some(to) if to.conference_id == *conference => Ok(()),
-            _ => Err(refused(FailureReason::RequestMalformed, Diagnostic::ToInvalid)),
-        }
-    }
-
-    fn check_conference_key(&self, conference: &ConferenceId, key: &str) -> Result<(), Refused> {
-        match ConferenceUri::parse(key) {
-            Ok(ConferenceUri::Focus(focus)) if focus.conference_id == *conference => Ok(()),
-            _ => Err(refused(FailureReason::ConferenceDoesNotExist, Diagnostic::ConfEntityInvalid)),
-        }
-    }
-
-    /// A command of the wire as a request to the Focus.
-    fn control_request(&mut self, conference: &ConferenceId, command: &Command) -> Result<Control, Refused> {
-        if let Some(mcu_uri) = command.mcu_uri() {
-            check_mcu(conference, mcu_uri)?;
-        }
-        let control = match command {
-            Command::AddUser(add_user) => {
-                self.check_conference_key(conference, &add_user.conference)?;
-                return self.add_user(conference, add_user);
-            }
-            Command::DeleteUser(delete) => {
-                self.check_conference_key(conference, &delete.keys.conference)?;
-                ControlRequest::DeleteUser { user: parse_user(&delete.keys.user)? }
-            }
-            Command::ModifyUserRoles(modify) => {
-                self.check_conference_key(conference, &modify.keys.conference)?;
-                ControlRequest::ModifyUserRoles { user: parse_user(&modify.keys.user)?, role: modify.role }
-            }
-            Command::ModifyConferenceLock(lock) => {
-                self.check_conference_key(conference, &lock.conference)?;
-                ControlRequest::ModifyConferenceLock { locked: lock.locked }
-            }
-            Command::ModifyEndpointMedia(modify) => {
-                self.check_conference_key(conference, &modify.keys.conference)?;
-                modify_endpoint_media(modify)?
-            }
-            Command::ModifyConference(modify) => match modify.mute_all() {
-                Some(mute_all) => {
-                    check_mcu(conference, mute_all.mcu_uri)?;
-                    let muted = mute_all.ingress == c3p::MediaFilter::Block;
-                    ControlRequest::MuteAll { muted, except_presenters: true }
-                }
-                None => return Err(not_supported()),
-            },
-            Command::DeleteConference(_) => ControlRequest::DeleteConference,
-            Command::GetConference(_) => ControlRequest::GetConference,
-            Command::GetConferencingCapabilities
-            | Command::AddConference(_)
-            | Command::GetConferences
-            | Command::GetEncryptionKey
-            | Command::EndorseUser(_) => return Err(not_supported()),
-        };
-        Ok(Control::Focus(control))
-    }
-
-    fn add_user(&mut self, conference: &ConferenceId, add_user: &AddUser) -> Result<Control, Refused> {
-        let user = parse_user(&add_user.user.entity)?;
-        let Some(endpoint) = &add_user.user.endpoint else {
-            return Err(refused(FailureReason::RequestMalformed, Diagnostic::EndpointEntityInvalid));
-        };
-        match endpoint.joining_method {
-            Some(c3p::JoiningMethod::DialedOut) => {}
-            Some(c3p::JoiningMethod::DialedIn) => return self.connection_info(conference, add_user),
-            Some(c3p::JoiningMethod::FocusOwner) | None => {
-                return Err(refused(FailureReason::RequestMalformed, Diagnostic::JoiningMethodInvalid));
-            }
-        }
-        let wanted = endpoint.refer_to_uri.as_ref().or(endpoint.endpoint_uri.as_ref());
-        let target = match wanted {
-            Some(uri) => parse_user(uri)?,
-            None => user.clone(),
-        };
-        Ok(Control::Focus(ControlRequest::DialOut(DialOut {
-            leg: self.calls.allocate_leg(),
-            target_is_account: self.is_account(&target),
-            user,
-            endpoint: parse_endpoint(&endpoint.entity)?,
-            target,
-            display_name: add_user.user.display_text.clone(),
-            role: add_user.user.role,
-        })))
-    }
-
-    /// Dial-in: where the client may send its media INVITE (c3p.md 2.7).
-    fn connection_info(&self, conference: &ConferenceId, add_user: &AddUser) -> Result<Control, Refused> {
-        let Some(record) = self.directory.conference(conference) else { return Err(not_supported()) };
-        let mcu = Self::focus_uri(record).mcu_uri(McuType::AudioVideo);
-        let entry = |key: &str| c3p::KeyValue { key: key.to_owned(), value: mcu.clone() };
-        Ok(Control::DialIn(ResponseBody::AddUser(Box::new(AddedUser {
-            conference: add_user.conference.clone(),
-            user: add_user.user.clone(),
-            connection_info: vec![entry(connection_key::MCU_SERVER_URI), entry(connection_key::MCU_CONFERENCE_URI)],
-        }))))
-    }
-}
-
-/// What a command of the wire is.
-enum Control {
-    /// A request to the Focus.
-    Focus(ControlRequest),
-    /// A question for connection information, with its answer.
-    DialIn(ResponseBody),
-}
-
-/// Mute is a filter, or, with clients that send no filter, the status alone (c3p.md 2.8).
-fn modify_endpoint_media(modify: &c3p::ModifyEndpointMedia) -> Result<ControlRequest, Refused> {
-    if modify.keys.media != MEDIA_ID {
-        return Err(refused(FailureReason::MediaDoesNotExist, Diagnostic::AuthorizationFailed));
-    }
-    let filter = |filter: c3p::MediaFilter| match filter {
-        c3p::MediaFilter::Block => focus::MediaFilter::Block,
-        c3p::MediaFilter::Unblock => focus::MediaFilter::Unblock,
-    };
-    let by_status = modify.media.status.map(|status| match status {
-        c3p::MediaStatus::RecvOnly | c3p::MediaStatus::Inactive => focus::MediaFilter::Block,
-        c3p::MediaStatus::SendRecv | c3p::MediaStatus::SendOnly => focus::MediaFilter::Unblock,
-    });
-    Ok(ControlRequest::ModifyEndpointMedia {
-        user: parse_user(&modify.keys.user)?,
-        endpoint: parse_endpoint(&modify.keys.endpoint)?,
-        ingress: modify.media.ingress.map(filter).or(by_status),
-        egress: modify.media.egress.map(filter),
-    })
-}
-
-fn check_mcu(conference: &ConferenceId, mcu_uri: &str) -> Result<(), Refused> {
-    match ConferenceUri::parse(mcu_uri) {
-        Ok(ConferenceUri::Mcu(focus, mcu)) if focus.conference_id == *conference => match mcu {
-            McuType::AudioVideo => Ok(()),
-            _ => Err(refused(FailureReason::McuTypeNotAvailable, Diagnostic::McuUriInvalid)),
-        },
-        _ => Err(refused(FailureReason::McuTypeNotAvailable, Diagnostic::McuUriInvalid)),
-    }
-}
-
-fn parse_user(text: &str) -> Result<UserUri, Refused> {
-    UserUri::parse(text).map_err(|_| refused(FailureReason::InvalidUserEntity, Diagnostic::TargetUserInvalid))
-}
-
-fn parse_endpoint(text: &str) -> Result<EndpointId, Refused> {
-    EndpointId::parse(text).map_err(|_| refused(FailureReason::RequestMalformed, Diagnostic::EndpointEntityInvalid))
 }
 
 fn added(add_user: &AddUser, user: Participant) -> ResponseBody {
@@ -401,14 +241,6 @@ pub(crate) fn failure(request: &Request, reason: FailureReason) -> String {
     Response::to(&request.envelope, c3p::Outcome::failure(request.command.verb(), reason)).to_xml()
 }
 
-pub(crate) const fn refused(reason: FailureReason, diagnostic: Diagnostic) -> Refused {
-    Refused { reason, diagnostic }
-}
-
-const fn not_supported() -> Refused {
-    refused(FailureReason::NotSupported, Diagnostic::NotImplemented)
-}
-
 fn diagnostic(diagnostic: focus::Diagnostic) -> Diagnostic {
     let known = Diagnostic::ALL.iter().find(|known| known.id() == diagnostic.0);
     known.copied().unwrap_or(Diagnostic::AuthorizationFailed)
@@ -418,7 +250,14 @@ fn failure_details(failure: &focus::Failure) -> Vec<c3p::KeyValue> {
     let entry = |key: &str, value: String| c3p::KeyValue { key: key.to_owned(), value };
     let diagnostic = failure.diagnostic.map(|diagnostic| entry("ms-diagnostics", diagnostic.0.to_string()));
     let termination = failure.termination.map(|end| entry("reason", end.reason.as_str().to_owned()));
-    diagnostic.into_iter().chain(termination).collect()
+    // Two answers of people hide behind `otherFailure`; the status tells them apart (c3p.md 4.3).
+    let status = failure.termination.and_then(|end| match end.reason {
+        TerminationReason::Busy => Some(486),
+        TerminationReason::Declined => Some(603),
+        _ => None,
+    });
+    let status = status.map(|status: u16| entry("sip-status", status.to_string()));
+    diagnostic.into_iter().chain(termination).chain(status).collect()
 }
 
 /// The Focus's reasons in the words of the wire. A locked conference has none of its own (c3p.md 2.9).

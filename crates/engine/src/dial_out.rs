@@ -1,16 +1,17 @@
 //! From Focus to INVITE: the conference calls somebody.
 
 use base::{LegId, OfferId, Termination, TerminationReason, UserUri};
-use call::{Body, Dial, RingMode, Target};
+use call::{Body, Dial, RingMode};
 use mcu_api::Direction;
-use routing::{AttemptOutcome, Failover, TrunkChoice, TrunkTransport, Verdict};
-use sip_api::{NameAddr, SipUri};
+use sip_api::{Headers, NameAddr, SipUri};
 
 use crate::Engine;
-use crate::leg::{Destination, DialOut, Leg, LegKind, MediaLeg, MediaOrigin};
+use crate::destination::{Destination, Found, Ring};
+use crate::diversion::Diversions;
+use crate::leg::{DialOut, Leg, LegKind, MediaLeg, MediaOrigin};
 
 /// What a losing or given-up device is told, so that it counts no missed call (routing.md 2.4).
-const COMPLETED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+pub(crate) const COMPLETED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
 impl Engine {
     /// The Focus wants somebody called: find out where, then ask the MCU for ports.
@@ -22,109 +23,88 @@ impl Engine {
         display_name: Option<String>,
         requested_by: Option<UserUri>,
     ) {
-        let destination = self.destination(&target, requested_by.as_ref());
-        let peer = target.clone();
-        let reachable = destination.is_ok();
+        let found = self.dial_out_destination(conference, &target, requested_by.as_ref());
+        let refused = found.as_ref().err().copied();
+        let destination = found.ok();
+        let diversions = Diversions::starting_at(destination.as_ref());
         let dial_out = DialOut {
-            target,
             display_name,
             requested_by,
-            destination: destination.unwrap_or(Destination::External),
+            destination,
+            diversions,
             offer: None,
+            ringing: Vec::new(),
             alerting: false,
         };
         let media = MediaLeg::new(MediaOrigin::Outgoing(dial_out));
-        self.legs.insert(leg, Leg::new(conference.clone(), peer, LegKind::Media(Box::new(media)), self.now));
-        if reachable {
-            self.reserve(leg);
-        } else {
-            self.end_leg(leg, Termination::failed(TerminationReason::InvalidTarget));
+        self.legs.insert(leg, Leg::new(conference.clone(), target, LegKind::Media(Box::new(media)), self.now));
+        match refused {
+            None => self.reserve(leg),
+            Some(reason) => self.end_leg(leg, Termination::failed(reason)),
         }
     }
 
-    fn destination(&self, target: &UserUri, requested_by: Option<&UserUri>) -> Result<Destination, ()> {
-        match self.directory.route(requested_by, target.as_str()).verdict {
-            Verdict::LocalUser(user) => Ok(Destination::Devices(user)),
-            Verdict::Trunk { number, trunks, .. } => Ok(Destination::Trunks { number, left: trunks }),
-            Verdict::External(_) => Ok(Destination::External),
-            Verdict::Conference(_) | Verdict::Refused(_) => Err(()),
+    fn dial_out_destination(
+        &self,
+        conference: &base::ConferenceId,
+        target: &UserUri,
+        requested_by: Option<&UserUri>,
+    ) -> Result<Destination, TerminationReason> {
+        match self.find(self.payer(conference, requested_by), target.as_str()) {
+            Found::Person(destination) => Ok(destination),
+            Found::Nobody(why) if why.status() == 403 => Err(TerminationReason::Forbidden),
+            Found::Conference(_) | Found::Nobody(_) => Err(TerminationReason::InvalidTarget),
         }
+    }
+
+    /// By whose rights and location profile a dial-out goes: who asked, or the organizer when it was the operator
+    /// (c3p.md 4.4).
+    fn payer<'a>(&'a self, conference: &base::ConferenceId, requested_by: Option<&'a UserUri>) -> Option<&'a UserUri> {
+        let organizer = || Some(&self.conferences.get(conference)?.record().organizer);
+        requested_by.or_else(organizer)
     }
 
     /// Ports are there: send the INVITEs.
     pub(crate) fn dial(&mut self, leg: LegId) {
-        let Some(entry) = self.legs.get_mut(&leg) else { return };
-        let Some(media) = entry.media() else { return };
-        let Some(local) = media.local.clone() else { return };
-        let Some(dial_out) = media.dial_out() else { return };
-        let trunk = match &mut dial_out.destination {
-            Destination::Trunks { left, .. } if left.is_empty() => None,
-            Destination::Trunks { left, .. } => Some(left.remove(0)),
-            Destination::Devices(_) | Destination::External => None,
-        };
-        let targets = self.targets(leg, trunk.as_ref());
-        if targets.is_empty() {
-            return self.end_leg(leg, Termination::failed(TerminationReason::NoAnswer));
+        let Some(dial_out) = self.legs.get_mut(&leg).and_then(Leg::dial_out) else { return };
+        match dial_out.destination.as_mut().and_then(|destination| destination.next_ring(&self.directory)) {
+            Some(ring) => self.ring_dial_out(leg, ring),
+            None => self.end_leg(leg, Termination::failed(TerminationReason::NoAnswer)),
         }
-        let (description, pending) = sdp::offer(&local, Direction::SendRecv, None);
+    }
+
+    fn ring_dial_out(&mut self, leg: LegId, ring: Ring) {
         let offer = self.calls.allocate_offer();
-        let legs: Vec<(LegId, Target)> =
-            targets.into_iter().map(|target| (self.calls.allocate_leg(), target)).collect();
-        for (branch, _) in &legs {
-            self.branches.insert(*branch, leg);
-        }
-        self.offers.insert(offer, leg);
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let conference = entry.conference.clone();
         let Some(media) = entry.media() else { return };
+        let Some(local) = &media.local else { return };
+        let (description, pending) = sdp::offer(local, Direction::SendRecv, None);
         media.pending = Some(pending);
         let Some(dial_out) = media.dial_out() else { return };
-        dial_out.offer = Some(offer);
-        let to = NameAddr {
-            display_name: dial_out.display_name.clone(),
-            uri: legs.first().map_or_else(|| SipUri::sip(None, "invalid", None), |(_, first)| first.uri.clone()),
-            params: Vec::new(),
-        };
         let requested_by = dial_out.requested_by.clone();
-        let dial = Dial {
+        let to = ring.to(dial_out.display_name.clone());
+        let (by_trunk, silence_limit) = (ring.by_trunk, ring.silence_limit());
+        let legs: Vec<_> = ring.targets.into_iter().map(|target| (self.calls.allocate_leg(), target)).collect();
+        dial_out.offer = Some(offer);
+        dial_out.ringing = legs.iter().map(|(branch, _)| *branch).collect();
+        self.branches.extend(legs.iter().map(|(branch, _)| (*branch, leg)));
+        self.offers.insert(offer, leg);
+        self.call(call::Input::Dial(Box::new(Dial {
             offer,
             legs,
             mode: RingMode::Parallel,
-            from: self.caller_id(&conference, trunk.is_some()),
+            from: self.caller_id(&conference, by_trunk),
             to,
             headers: self.dial_out_headers(&conference, requested_by.as_ref()),
             body: Body::new("application/sdp", description),
             ring_limit: self.config.limits.dial_out_ring,
-            silence_limit: trunk.is_some().then_some(TRUNK_SILENCE_LIMIT),
+            silence_limit,
             cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
-            follow_redirects: u8::from(trunk.is_none()),
+            follow_redirects: 0,
             refuse_forwarding: false,
             answer_challenges: false,
-        };
-        self.call(call::Input::Dial(Box::new(dial)));
-    }
-
-    fn targets(&self, leg: LegId, trunk: Option<&TrunkChoice>) -> Vec<Target> {
-        let Some(LegKind::Media(media)) = self.legs.get(&leg).map(|leg| &leg.kind) else { return Vec::new() };
-        let MediaOrigin::Outgoing(dial_out) = &media.origin else { return Vec::new() };
-        match (&dial_out.destination, trunk) {
-            (Destination::Devices(user), _) => self
-                .directory
-                .bindings(user)
-                .iter()
-                .map(|binding| Target {
-                    uri: binding.contact.clone(),
-                    flow: Some(binding.flow),
-                    route: binding.path.clone(),
-                    headers: Vec::new(),
-                })
-                .collect(),
-            (Destination::Trunks { number, .. }, Some(trunk)) => vec![Target::new(trunk_uri(number, trunk))],
-            (Destination::Trunks { .. }, None) => Vec::new(),
-            (Destination::External, _) => {
-                SipUri::parse(dial_out.target.as_str()).map(Target::new).into_iter().collect()
-            }
-        }
+        })));
     }
 
     /// Caller id is the conference's: its number towards people here, the operator's number towards the telephone
@@ -190,35 +170,38 @@ impl Engine {
         let over = entry.ended.is_some();
         let Some(dial_out) = entry.media().and_then(|media| media.dial_out()) else { return };
         dial_out.offer = None;
-        let outcome = match (status, termination.reason) {
-            (Some(status), _) => AttemptOutcome::Response { status },
-            (None, TerminationReason::TransportFailed) => AttemptOutcome::TransportFailed,
-            (None, _) => AttemptOutcome::Timeout,
-        };
-        let trunks_left = matches!(&dial_out.destination, Destination::Trunks { left, .. } if !left.is_empty());
-        if !over && trunks_left && routing::failover(outcome, dial_out.alerting) == Failover::TryNext {
+        let destination = dial_out.destination.as_ref();
+        let rang = dial_out.alerting;
+        if !over && destination.is_some_and(|there| there.has_another_way(termination, status, rang)) {
             return self.dial(leg);
         }
         self.leg_over(leg, termination);
+    }
+
+    /// A device refused. If it sends the call elsewhere, whoever else rings is left alone and the call goes on there,
+    /// by the rights of who asked for it; in the roster it stays the same endpoint.
+    pub(crate) fn divert_dial_out(&mut self, branch: LegId, status: Option<u16>, headers: &Headers) {
+        let Some(&leg) = self.branches.get(&branch) else { return };
+        let Some(entry) = self.legs.get(&leg) else { return };
+        let LegKind::Media(media) = &entry.kind else { return };
+        let MediaOrigin::Outgoing(dial_out) = &media.origin else { return };
+        let (Some(from), Some(offer)) = (&dial_out.destination, dial_out.offer) else { return };
+        if !dial_out.ringing.contains(&branch) {
+            return;
+        }
+        let payer = self.payer(&entry.conference, dial_out.requested_by.as_ref());
+        let places = self.redirections(status, headers, from, payer);
+        let Some(dial_out) = self.legs.get_mut(&leg).and_then(Leg::dial_out) else { return };
+        let Some(next) = dial_out.diversions.choose(places) else { return };
+        dial_out.destination = Some(next);
+        dial_out.alerting = false;
+        self.offers.remove(&offer);
+        self.call(call::Input::Cancel { offer, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
+        self.dial(leg);
     }
 
     /// No trunk has credentials yet; the challenged request fails with 401.
     pub(crate) fn on_challenged(&mut self, challenge: sip_api::ClientTransactionId) {
         self.call(call::Input::Authorize { challenge, headers: Vec::new() });
     }
-}
-
-/// How long a trunk may say nothing at all before the next one is tried (routing.md 5.3).
-const TRUNK_SILENCE_LIMIT: base::Duration = base::Duration::from_secs(5);
-
-fn trunk_uri(number: &base::Pii, trunk: &TrunkChoice) -> SipUri {
-    let mut uri = SipUri::sip(Some(number.expose()), &trunk.target.host, Some(trunk.target.port));
-    let transport = match trunk.target.transport {
-        TrunkTransport::Udp => "udp",
-        TrunkTransport::Tcp => "tcp",
-        TrunkTransport::Tls => "tls",
-    };
-    uri.set_param("transport", Some(transport));
-    uri.set_param("user", Some("phone"));
-    uri
 }

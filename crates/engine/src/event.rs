@@ -1,6 +1,6 @@
 //! What the engine tells about what happened, for call detail records, metrics and the log.
 
-use base::{ConferenceId, LegId, Termination, Timestamp, UserUri};
+use base::{CallId, ConferenceId, LegId, Termination, Timestamp, UserUri};
 use focus::{EndReason, FocusEvent};
 use mcu_api::LegStatistics;
 
@@ -35,6 +35,31 @@ pub enum EngineEvent {
     },
     /// A leg with audio, answered or not, is over on both sides. Exactly once for each.
     LegEnded(Box<LegRecord>),
+    /// A call between two people that was answered is over. Exactly once for each.
+    CallEnded(Box<CallRecord>),
+}
+
+/// What the call detail record of a call between two people is made of.
+#[derive(Clone, Debug)]
+pub struct CallRecord {
+    /// The call.
+    pub call: CallId,
+    /// The caller's leg.
+    pub caller_leg: LegId,
+    /// The leg that answered.
+    pub callee_leg: LegId,
+    /// Who called.
+    pub caller: UserUri,
+    /// Who was reached: a user, or a number as `tel:`; another than was dialled if the call was diverted.
+    pub callee: UserUri,
+    /// When the INVITE came.
+    pub since: Timestamp,
+    /// When it was answered.
+    pub connected: Timestamp,
+    /// When the first of the two legs ended.
+    pub ended: Timestamp,
+    /// How that leg ended.
+    pub termination: Termination,
 }
 
 /// What a call detail record is made of.

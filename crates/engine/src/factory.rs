@@ -10,7 +10,8 @@ use focus::{ConferenceRecord, ControlRequest, Pin, Requester};
 use rand::Rng;
 use sip_api::{Method, Response, ServerTransactionId, SipCommand};
 
-use crate::c3p_dialog::{C3P, Refused, failure, refused, success};
+use crate::c3p_command::{Refused, refused};
+use crate::c3p_dialog::{C3P, failure, success};
 use crate::roster_document::describe;
 use crate::target::Target;
 use crate::{Effect, Engine, Origin};

@@ -22,11 +22,11 @@ impl Engine {
             Target::ConferenceFactory => self.join_new_conference(leg, call),
             Target::OtherMcu => self.reject(leg, 488),
             Target::FocusFactory => self.reject(leg, 405),
-            Target::Unknown => self.reject(leg, 404),
+            Target::Unknown => self.call_person(leg, call),
         }
     }
 
-    fn join_media(&mut self, leg: LegId, conference: ConferenceId, call: Box<Invitation>) {
+    pub(crate) fn join_media(&mut self, leg: LegId, conference: ConferenceId, call: Box<Invitation>) {
         let Some(requester) = self.requester(&call) else { return self.challenge(leg) };
         if self.legs.len() >= self.config.limits.legs || !self.activate(&conference) {
             return self.refuse_for_want_of_room(leg);

@@ -3,8 +3,10 @@
 use base::{ConferenceId, LegId, OfferId, Termination, Timestamp, UserUri};
 use call::Invitation;
 use mcu_api::LegStatistics;
-use routing::TrunkChoice;
 use sdp::{LocalMedia, PendingOffer, Session};
+
+use crate::destination::Destination;
+use crate::diversion::Diversions;
 
 /// One leg: a Focus dialog, or a call with audio.
 #[derive(Debug)]
@@ -67,29 +69,20 @@ pub(crate) enum MediaOrigin {
 /// A dial-out on its way.
 #[derive(Debug)]
 pub(crate) struct DialOut {
-    /// Whom to call, as the Focus named him.
-    pub(crate) target: UserUri,
     /// How he is shown.
     pub(crate) display_name: Option<String>,
     /// Who asked.
     pub(crate) requested_by: Option<UserUri>,
-    /// Where the call goes.
-    pub(crate) destination: Destination,
+    /// Where the call goes; `None` when it could go nowhere from the start.
+    pub(crate) destination: Option<Destination>,
+    /// Where it has been.
+    pub(crate) diversions: Diversions,
     /// The offer under way.
     pub(crate) offer: Option<OfferId>,
+    /// The SIP legs of that offer.
+    pub(crate) ringing: Vec<LegId>,
     /// It rings; early media or a ringing phone forbids another trunk.
     pub(crate) alerting: bool,
-}
-
-/// Where a dial-out goes.
-#[derive(Debug)]
-pub(crate) enum Destination {
-    /// Every device of a user of this server.
-    Devices(UserUri),
-    /// The telephone network, by these trunks in order.
-    Trunks { number: base::Pii, left: Vec<TrunkChoice> },
-    /// A user of another server.
-    External,
 }
 
 impl Leg {
@@ -104,6 +97,11 @@ impl Leg {
             LegKind::Media(media) => Some(media),
             LegKind::FocusDialog => None,
         }
+    }
+
+    /// The dial-out, if it is one.
+    pub(crate) fn dial_out(&mut self) -> Option<&mut DialOut> {
+        self.media().and_then(MediaLeg::dial_out)
     }
 }
 

@@ -6,16 +6,23 @@
 //! `routing`), and must not know sockets, SQL or threads.
 //!
 //! Start reading at [`Engine::handle`], then the translators: `incoming` (INVITE to Focus), `dial_out` (Focus to
-//! INVITE), `media_leg` (SDP and MCU), `c3p_dialog` and `factory` (C3P), `subscription` (notifications).
+//! INVITE), `media_leg` (SDP and MCU), `c3p_dialog`, `c3p_command` and `factory` (C3P), `subscription` (notifications);
+//! and for calls between two people `bridge`.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod bridge;
+mod bridge_session;
+mod bridge_setup;
+mod c3p_command;
 mod c3p_dialog;
 mod conferences;
 mod config;
+mod destination;
 mod dial_out;
 mod directory;
+mod diversion;
 mod event;
 mod factory;
 mod focus_output;
@@ -40,10 +47,11 @@ use sip_api::{SipCommand, SipEvent};
 
 pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
-pub use event::{EngineEvent, LegRecord};
+pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
 pub use view::{ConferenceView, EndpointView, ParticipantView};
 
+use bridge::Bridges;
 use conferences::Conferences;
 use factory::PendingStore;
 use leg::Leg;
@@ -116,6 +124,8 @@ pub struct Engine {
     branches: HashMap<LegId, LegId>,
     /// Offers under way and the conference leg each is for.
     offers: HashMap<OfferId, LegId>,
+    /// Calls between two people; their legs and offers are not among those above.
+    bridges: Bridges,
     commands: HashMap<CommandId, Origin>,
     subscriptions: HashMap<SubscriptionId, ConferenceId>,
     rendered: Option<subscription::Rendered>,
@@ -142,6 +152,7 @@ impl Engine {
             legs: HashMap::new(),
             branches: HashMap::new(),
             offers: HashMap::new(),
+            bridges: Bridges::default(),
             commands: HashMap::new(),
             subscriptions: HashMap::new(),
             rendered: None,
@@ -199,8 +210,15 @@ impl Engine {
             subscriptions: self.subscriptions.len(),
             conferences: self.conferences.len(),
             stores: self.stores.len(),
+            bridges: self.bridges.len(),
+            bridge_legs: self.bridges.leg_count(),
             calls: self.calls.load(),
         }
+    }
+
+    /// Calls between two people, ringing ones included.
+    pub fn call_count(&self) -> usize {
+        self.bridges.len()
     }
 
     /// Lets the machines answer each other until all are quiet.
@@ -225,6 +243,7 @@ impl Engine {
     }
 
     fn stop(&mut self) {
+        self.stop_bridges();
         for conference in self.conferences.ids() {
             self.conferences.handle(
                 self.now,
@@ -264,6 +283,9 @@ impl Engine {
     /// Sorts what the call machine says to the translator that understands it.
     fn on_call(&mut self, output: call::Output) {
         use call::Output;
+        if let Some(call) = self.bridges.call_of(&output) {
+            return self.on_bridged(call, output);
+        }
         match output {
             Output::Sip(command) => self.effects.push_back(Effect::Sip(command)),
             Output::Incoming { leg, call } => self.on_incoming(leg, call),
@@ -281,12 +303,18 @@ impl Engine {
             Output::Info { leg, id, body, .. } => self.on_info(leg, id, body),
             Output::Challenged { challenge, .. } => self.on_challenged(challenge),
             Output::Referred { leg, refer, refer_to, .. } => self.on_referred(leg, refer, &refer_to),
+            Output::ReferredFromOutside { refer, refer_to, request, user } => {
+                self.on_referred_from_outside(refer, &refer_to, &request.uri, user);
+            }
             Output::Subscribed { subscription, leg, event, request, user, expires } => {
                 self.on_subscribed(subscription, leg, &event, &request, user, expires);
             }
             Output::SubscriptionRefreshed { subscription } => self.on_subscription_refreshed(subscription),
             Output::SubscriptionEnded { subscription } => self.on_subscription_ended(subscription),
-            Output::Ended { leg, termination, .. } => self.on_leg_ended(leg, termination),
+            Output::Ended { leg, termination, status, headers } => {
+                self.divert_dial_out(leg, status, &headers);
+                self.on_leg_ended(leg, termination);
+            }
         }
     }
 }
@@ -308,6 +336,10 @@ pub struct Load {
     pub conferences: usize,
     /// Changes that wait for the store.
     pub stores: usize,
+    /// Calls between two people.
+    pub bridges: usize,
+    /// Legs of such calls.
+    pub bridge_legs: usize,
     /// What the call machine holds.
     pub calls: call::Load,
 }

@@ -1,29 +1,61 @@
-//! REFER inside a dialog: "add this person" for phones without C3P (RFC 4579 5.5).
+//! REFER: "add this person", or with `method=BYE` "send him away", for phones without C3P (RFC 4579).
 
-use base::{EndpointId, LegId, SubscriptionId, UserUri};
+use base::{ConferenceId, EndpointId, LegId, SubscriptionId, UserUri};
 use focus::{ControlRequest, DialOut, FailureReason, Outcome, Requester};
 use rand::RngCore;
-use sip_api::NameAddr;
+use sip_api::{NameAddr, SipUri};
 
+use crate::target::Target;
 use crate::{Engine, Origin};
 
 impl Engine {
-    /// A participant asks us to call somebody.
+    /// A participant asks inside his dialog.
     pub(crate) fn on_referred(&mut self, sip_leg: LegId, refer: SubscriptionId, refer_to: &NameAddr) {
         let leg = self.conference_leg(sip_leg);
-        let Some(conference) = self.legs.get(&leg).map(|entry| entry.conference.clone()) else {
-            return self.call(call::Input::RespondRefer { refer, status: 403 });
+        match self.legs.get(&leg).map(|entry| entry.conference.clone()) {
+            Some(conference) => self.carry_out(&conference, Requester::Participant(leg), refer, refer_to),
+            None => self.call(call::Input::RespondRefer { refer, status: 403 }),
+        }
+    }
+
+    /// A user asks outside any dialog, by the conference's URI. What he may do is the Focus's decision.
+    pub(crate) fn on_referred_from_outside(
+        &mut self,
+        refer: SubscriptionId,
+        refer_to: &NameAddr,
+        uri: &SipUri,
+        user: Option<UserUri>,
+    ) {
+        let (Target::Focus(conference) | Target::AudioVideo(conference)) = self.target(uri) else {
+            return self.call(call::Input::RespondRefer { refer, status: 404 });
         };
-        let wants_other_method = refer_to.uri.param("method").is_some_and(|method| method != "INVITE");
-        let target = UserUri::parse(&refer_to.uri.to_string()).ok().filter(|_| !wants_other_method);
-        let Some(target) = target.map(|target| target.address_of_record()) else {
-            return self.call(call::Input::RespondRefer { refer, status: 400 });
+        match user {
+            None => self.call(call::Input::ChallengeSubscription { subscription: refer }),
+            Some(_) if self.conferences.get(&conference).is_none() => {
+                self.call(call::Input::RespondRefer { refer, status: 403 });
+            }
+            Some(user) => self.carry_out(&conference, Requester::Authenticated(user), refer, refer_to),
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        conference: &ConferenceId,
+        requester: Requester,
+        refer: SubscriptionId,
+        refer_to: &NameAddr,
+    ) {
+        let person = UserUri::parse(&refer_to.uri.to_string()).map(|person| person.address_of_record());
+        let request = match (person, refer_to.uri.param("method")) {
+            (Ok(person), None | Some("INVITE")) => {
+                ControlRequest::DialOut(self.dial_out_to(person.clone(), person, refer_to.display_name.clone()))
+            }
+            (Ok(person), Some("BYE")) => ControlRequest::DeleteUser { user: person },
+            _ => return self.call(call::Input::RespondRefer { refer, status: 400 }),
         };
         self.call(call::Input::RespondRefer { refer, status: 202 });
-        let dial_out = self.dial_out_to(target.clone(), target, refer_to.display_name.clone());
         let command = self.command_of(Origin::Refer { refer });
-        let request = ControlRequest::DialOut(dial_out);
-        self.focus(&conference, focus::Input::Command { command, requester: Requester::Participant(leg), request });
+        self.focus(conference, focus::Input::Command { command, requester, request });
     }
 
     /// A dial-out with a new leg and a new endpoint.

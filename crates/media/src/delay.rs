@@ -14,6 +14,8 @@ const BINS: usize = 64;
 const IN_TIME_PER_MILLE: u32 = 985;
 /// The least target: what a sender's own timer is off.
 const TARGET_MIN_US: i64 = 10_000;
+/// Packets that come this soon after another, and less late, were held up together with it.
+const TOGETHER: Duration = Duration::from_millis(2);
 /// Memory is two windows of this length, the older forgotten as a whole.
 const WINDOW: Duration = Duration::from_secs(5);
 
@@ -24,6 +26,8 @@ pub(crate) struct DelayEstimator {
     previous: Window,
     window_end: Timestamp,
     target_us: i64,
+    /// Arrival and transit of the packet before.
+    last: Option<(Timestamp, i64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -40,7 +44,13 @@ impl Window {
 impl DelayEstimator {
     /// An estimator that has seen nothing.
     pub(crate) fn new() -> Self {
-        Self { current: Window::EMPTY, previous: Window::EMPTY, window_end: Timestamp::ZERO, target_us: TARGET_MIN_US }
+        Self {
+            current: Window::EMPTY,
+            previous: Window::EMPTY,
+            window_end: Timestamp::ZERO,
+            target_us: TARGET_MIN_US,
+            last: None,
+        }
     }
 
     /// Takes the transit of a packet that arrived `now`.
@@ -50,6 +60,11 @@ impl DelayEstimator {
             self.window_end = now + WINDOW;
         }
         self.current.fastest_us = self.current.fastest_us.min(transit_us);
+        // What a stall of the network lets go at once is one delay, not as many as there are packets in it.
+        let last = self.last.replace((now, transit_us));
+        if last.is_some_and(|(at, transit)| now.since(at) < TOGETHER && transit_us < transit) {
+            return;
+        }
         let late_us = transit_us.saturating_sub(self.fastest_us()).max(0);
         let bin = usize::try_from(late_us / BIN_US).unwrap_or(BINS).min(BINS - 1);
         self.current.counts[bin] = self.current.counts[bin].saturating_add(1);

@@ -17,10 +17,10 @@ use crate::{AudioLevel, Frame, Pulled, opus_packet};
 
 /// A tick, microseconds.
 const UNIT_US: i64 = UNIT_MS as i64 * 1_000;
-/// How late we may be, beyond one packet, before a quiet unit is dropped; how early before silence is inserted.
-const SLACK_US: i64 = 10_000;
+/// How late we may be, beyond one packet, before a quiet unit is dropped.
+const LATE_SLACK_US: i64 = 10_000;
 /// How long lateness may last before a unit is dropped though it is not quiet.
-const LATE_PATIENCE: Duration = Duration::from_secs(2);
+const LATE_PATIENCE: Duration = Duration::from_secs(1);
 /// Units concealed in a row before it is called silence: longer than any concealment sounds like speech.
 const CONCEALED_MAX: u32 = 10;
 /// Ticks to wait for the rest of a unit of which a part is here.
@@ -297,14 +297,15 @@ impl JitterBuffer {
         let late_us = self.due_us(now) - self.to_us(self.position);
         let quiet = unit::is_quiet(self.codec, first);
         let droppable = self.droppable_end(first);
-        if late_us > self.to_us(droppable - self.position) + SLACK_US {
+        if late_us > self.to_us(droppable - self.position) + LATE_SLACK_US {
             let since = *self.late_since.get_or_insert(now);
             let more_here = self.slots.last().is_some_and(|last| last.end >= droppable + self.unit_length());
             let drop = more_here && (quiet || now.since(since) >= LATE_PATIENCE);
             return if drop { Correction::Drop } else { Correction::None };
         }
         self.late_since = None;
-        if late_us < -SLACK_US && quiet { Correction::Insert } else { Correction::None }
+        // The target leaves room, so a quiet moment is likely to come before a packet is missing.
+        if late_us < 0 && quiet { Correction::Insert } else { Correction::None }
     }
 
     /// Drops one unit (Opus: one packet) at `position`.

@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 mod delay;
+mod handed;
 mod jitter;
 mod latch;
 mod leg;
@@ -23,4 +24,5 @@ mod stream;
 mod telephone_event;
 mod unit;
 
-pub use leg::{AudioLevel, Frame, Leg, LegConfig, LegEvent, Port, Pulled};
+pub use handed::{AudioLevel, Frame, LegConfig, LegEvent, Port, Pulled};
+pub use leg::Leg;

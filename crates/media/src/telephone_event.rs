@@ -137,6 +137,12 @@ mod tests {
     }
 
     #[test]
+    fn the_same_digit_again_is_told_from_an_update_by_the_end_before() {
+        assert_eq!(digits(&[(0, 1_000, true, 4, true, 160), (60, 1_400, false, 4, false, 480)]), "44");
+        assert_eq!(digits(&[(0, 1_000, true, 4, false, 160), (60, 1_400, false, 4, false, 480)]), "4");
+    }
+
+    #[test]
     fn a_sender_that_moves_the_timestamp_presses_once() {
         let odd = [
             (0, 1_000, true, 3, false, 160),

@@ -66,6 +66,8 @@ impl RefusedTarget {
     /// The SIP status that says so (RFC 3261 21.4).
     pub const fn status(self) -> u16 {
         match self {
+            // 484 lets a phone wait for more digits; what was dialled here is complete and is nobody's.
+            Self::InvalidNumber(InvalidNumber::NoRule) => 404,
             Self::Unreadable | Self::InvalidNumber(_) => 484,
             Self::UnknownUser | Self::UnknownProfile | Self::NoTrunk => 404,
             Self::NotAuthenticated | Self::Emergency | Self::PrefixDenied | Self::ExternalDenied | Self::Service => 403,

@@ -5,7 +5,17 @@
 //! a call means is decided elsewhere: this crate must not know dialogs, SDP, users' rights or conferences. The
 //! contract with the control side is the crate `sip-api`.
 //!
-//! Start reading at [`start`] and [`Edge`].
+//! Transactions run on rsipstack's state machines, and only the module `stack` names it; its header lists where
+//! rsipstack is wrong on the wire and what is done about it. Sockets, TLS, framing, parsing and printing are ours.
+//!
+//! What a peer may notice, beyond the RFCs:
+//!
+//! * a client whose Via names an address it does not have is answered at the port it sent from, with or without rport;
+//! * a request with more than one meaning (two CSeq, two Content-Length ...) is answered 400, never guessed at;
+//! * the error answers of the edge itself keep no state, except to requests whose sender has proved his identity;
+//! * a next hop's name is resolved by address records alone: NAPTR and SRV records are not asked for.
+//!
+//! Start reading at [`start`] and [`Edge`], then `reception`, where everything that comes in is sorted.
 //!
 //! [RFC 3261]: https://www.rfc-editor.org/rfc/rfc3261
 
@@ -17,10 +27,14 @@ mod counters;
 mod credentials;
 mod digest;
 mod edge;
+mod hygiene;
 mod message;
+mod reception;
 mod registrar;
 mod secret;
+mod stack;
 mod throttle;
+mod transport;
 
 pub use config::{ListenAddress, Rate, RegistrationTimes, SipConfig, StartError, Timers, TlsConfig, TrustAnchors};
 pub use counters::{CounterSnapshot, DropReason, RejectReason};

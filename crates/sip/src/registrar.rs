@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use base::{Duration, Timestamp, UserUri};
-use sip_api::{Binding, Flow, NameAddr, Request, Response, Scheme, SipUri, Transport};
+use sip_api::{Binding, Flow, NameAddr, Request, Response, Scheme, SipUri};
 
 use crate::config::RegistrationTimes;
 
@@ -236,15 +236,10 @@ fn preference(text: &str) -> u16 {
     }
 }
 
-/// Whether the death of a flow is noticed at all: datagrams have no connection.
-pub(crate) fn is_connection(flow: &Flow) -> bool {
-    flow.transport != Transport::Udp
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sip_api::Method;
+    use sip_api::{Method, Transport};
 
     const START: Timestamp = Timestamp::from_millis(1_000);
 

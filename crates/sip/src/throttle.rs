@@ -48,6 +48,13 @@ impl Buckets {
         granted
     }
 
+    /// Puts a token back: its owner has proved who he is.
+    pub(crate) fn give_back(&mut self, source: IpAddr) {
+        if let Some(bucket) = self.buckets.get_mut(&source) {
+            bucket.tokens = (bucket.tokens + 1_000_000).min(u64::from(self.rate.burst) * 1_000_000);
+        }
+    }
+
     /// Forgets sources whose buckets would be full by now: a new bucket says the same.
     fn forget_idle(&mut self, now: Timestamp) {
         let rate = self.rate;

@@ -1,6 +1,10 @@
 //! One engine in virtual time, with a store that always succeeds, an MCU that always has ports, and a SIP edge that
 //! writes down what it is told.
 
+#![allow(dead_code, reason = "each test binary uses its own part of the world")]
+
+pub(crate) mod c3p_client;
+
 use std::net::SocketAddr;
 
 use base::{AccessType, ConferenceId, ConferenceNumber, Duration, LegId, Limits, Timestamp, UserUri};
@@ -22,6 +26,8 @@ pub(crate) struct World {
     pub(crate) sip: Vec<SipCommand>,
     pub(crate) mcu: Vec<McuCommand>,
     pub(crate) events: Vec<EngineEvent>,
+    /// The MCU does not say yet that a leg is removed.
+    pub(crate) mcu_is_slow: bool,
     next_port: u16,
     next_transaction: u64,
 }
@@ -100,6 +106,7 @@ impl World {
             sip: Vec::new(),
             mcu: Vec::new(),
             events: Vec::new(),
+            mcu_is_slow: false,
             next_port: 20_000,
             next_transaction: 1,
         }
@@ -132,7 +139,7 @@ impl World {
                 let (rtp, rtcp) = (address(self.next_port), address(self.next_port + 1));
                 Some(McuEvent::LegReserved { leg: *leg, rtp, rtcp })
             }
-            McuCommand::RemoveLeg { leg } => {
+            McuCommand::RemoveLeg { leg } if !self.mcu_is_slow => {
                 Some(McuEvent::LegRemoved { leg: *leg, statistics: LegStatistics::default() })
             }
             _ => None,
@@ -216,6 +223,12 @@ impl World {
             _ => true,
         });
         taken
+    }
+
+    /// Puts requests back that were taken out.
+    pub(crate) fn put_back(&mut self, requests: Vec<(ClientTransactionId, Request)>) {
+        let send = |(transaction, request)| SipCommand::Send { transaction, request, flow: None };
+        self.sip.extend(requests.into_iter().map(send));
     }
 
     /// Answers every NOTIFY and INFO we sent with 200 and gives their bodies, in order, until none is left.

@@ -2,13 +2,17 @@
 
 use std::f64::consts::TAU;
 
-/// Amplitude (of full scale 1) and phase of a frequency in a recording at 48 kHz.
-pub(crate) fn tone(samples: &[i16], frequency: f64) -> (f64, f64) {
-    let (re, im) = samples.iter().enumerate().fold((0.0, 0.0), |(re, im), (at, &sample)| {
+/// Samples of 10 ms.
+const PIECE: usize = 480;
+
+/// Amplitude (of full scale 1) and phase of a frequency in a piece of a recording at 48 kHz that begins at sample
+/// `start`.
+fn tone(piece: &[i16], start: usize, frequency: f64) -> (f64, f64) {
+    let (re, im) = (start..).zip(piece).fold((0.0, 0.0), |(re, im), (at, &sample)| {
         let (sin, cos) = (TAU * frequency * at as f64 / 48_000.0).sin_cos();
         (re + f64::from(sample) * sin, im + f64::from(sample) * cos)
     });
-    (2.0 * f64::hypot(re, im) / samples.len() as f64 / 32_768.0, im.atan2(re))
+    (2.0 * f64::hypot(re, im) / piece.len() as f64 / 32_768.0, im.atan2(re))
 }
 
 /// Strength of a frequency in decibels relative to `amplitude`; seen through a Hann window, so that tones beside it do
@@ -37,9 +41,10 @@ pub(crate) fn sharpest_bend(samples: &[i16]) -> i32 {
 }
 
 /// Counts the 10 ms pieces of a steady tone whose amplitude is off by 1 dB or whose phase by 0.1 radian, compared with
-/// the piece before. `frequency` must be a multiple of 100 Hz.
+/// the piece before.
 pub(crate) fn discontinuities(samples: &[i16], frequency: f64) -> usize {
-    let pieces: Vec<(f64, f64)> = samples.chunks_exact(480).map(|piece| tone(piece, frequency)).collect();
+    let pieces = samples.chunks_exact(PIECE).enumerate();
+    let pieces: Vec<(f64, f64)> = pieces.map(|(number, piece)| tone(piece, number * PIECE, frequency)).collect();
     let differs = |two: &[(f64, f64)]| {
         let ratio = 20.0 * (two[1].0 / two[0].0).log10();
         let turn = (two[1].1 - two[0].1 + 1.5 * TAU).rem_euclid(TAU) - 0.5 * TAU;
@@ -50,13 +55,13 @@ pub(crate) fn discontinuities(samples: &[i16], frequency: f64) -> usize {
 
 #[test]
 fn a_gap_and_a_slip_are_found() {
-    let steady: Vec<i16> =
-        (0..48_000).map(|at| (7_000.0 * (TAU * 1_000.0 * f64::from(at) / 48_000.0).sin()) as i16).collect();
-    assert_eq!(discontinuities(&steady, 1_000.0), 0);
+    let sample = |at| (7_000.0 * (TAU * 1_013.0 * f64::from(at) / 48_000.0).sin()) as i16;
+    let steady: Vec<i16> = (0..48_000).map(sample).collect();
+    assert_eq!(discontinuities(&steady, 1_013.0), 0);
     let mut gap = steady.clone();
     gap[24_000..24_480].fill(0);
-    assert!(discontinuities(&gap, 1_000.0) > 0);
+    assert!(discontinuities(&gap, 1_013.0) > 0);
     let slip = [&steady[..24_000], &steady[24_002..]].concat();
-    assert!(discontinuities(&slip, 1_000.0) > 0);
-    assert!(sharpest_bend(&gap) > sharpest_bend(&steady));
+    assert!(discontinuities(&slip, 1_013.0) > 0);
+    assert!(sharpest_bend(&gap) > 2 * sharpest_bend(&steady));
 }

@@ -99,7 +99,7 @@ fn a_prompt_ends_without_a_click_in_packets_of_every_length() {
             world.conference.play_prompt(LegId(0), Prompt::Muted);
             world.run(1.0);
             let sharpest = sharpest_bend(&world.phone(0).heard);
-            assert!(sharpest < 150, "{packet_time_ms} ms, phase {phase}: {sharpest}");
+            assert!(sharpest < 80, "{packet_time_ms} ms, phase {phase}: {sharpest}");
         }
     }
 }

@@ -112,14 +112,6 @@ impl Message {
         self.flaw.get_or_insert(Flaw { reason, detail });
     }
 
-    /// The method of a request.
-    pub(crate) fn method(&self) -> Option<&str> {
-        match &self.start {
-            Start::Request { method, .. } => Some(method),
-            Start::Response { .. } => None,
-        }
-    }
-
     fn push_header(&mut self, line: &[u8]) {
         let Some(colon) = line.iter().position(|byte| *byte == b':') else {
             return self.note(RejectReason::HeaderSyntax, "header line without a colon");

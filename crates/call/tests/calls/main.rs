@@ -1,0 +1,15 @@
+//! The call machine against scripted peers (`solo`), against itself over a faulty network (`pair`), and against random
+//! orders of events (`chaos`).
+
+mod support;
+
+mod answers;
+mod cancelling;
+mod chaos;
+mod glare;
+mod in_dialog;
+mod incoming;
+mod pair;
+mod session;
+mod subscriptions;
+mod table;

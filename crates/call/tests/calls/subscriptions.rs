@@ -1,0 +1,245 @@
+//! Subscriptions and transfer, as the notifier.
+
+use base::SubscriptionId;
+use call::{Body, CallConfig, Input, NotifyState, Output};
+use sip_api::{Method, Request, Response, SipCommand};
+
+use crate::support::seconds;
+use crate::support::solo::{Peer, Solo, completed, responses, sent, statuses};
+
+fn subscribe(peer: &mut Peer, expires: &str) -> Request {
+    let mut request = peer.request(Method::Subscribe);
+    request.headers.push("Event", "conference");
+    request.headers.push("Expires", expires);
+    request
+}
+
+fn notification(subscription: SubscriptionId, text: &str) -> Input {
+    let body = Some(Body::new("application/conference-info+xml", text.to_owned()));
+    Input::Notify { subscription, body, state: NotifyState::Active }
+}
+
+/// An accepted subscription.
+fn subscribed(solo: &mut Solo, expires: &str) -> (SubscriptionId, Peer) {
+    let mut peer = Peer::caller("watcher");
+    let (_, outputs) = solo.request(subscribe(&mut peer, expires));
+    let [Output::Subscribed { subscription, expires, .. }] = &outputs[..] else { panic!("{outputs:?}") };
+    let accept = Input::AcceptSubscription { subscription: *subscription, expires: *expires };
+    let outputs = solo.input(accept);
+    peer.our_tag = responses(&outputs)[0].1.to_tag();
+    (*subscription, peer)
+}
+
+#[test]
+fn a_subscription_is_granted_notified_refreshed_and_ended() {
+    let mut solo = Solo::new();
+    let (subscription, mut peer) = subscribed(&mut solo, "3600");
+    let (transaction, notify) = sent(&solo.input(notification(subscription, "full")), &Method::Notify).remove(0);
+    assert_eq!(notify.headers.get("Event"), Some("conference"));
+    assert_eq!(notify.headers.get("Subscription-State"), Some("active;expires=3600"));
+    assert_eq!(notify.uri.to_string(), "sip:peer@127.0.0.1:5070");
+    solo.respond(transaction, Response::new(200));
+
+    let (_, outputs) = solo.request(subscribe(&mut peer, "7200"));
+    assert_eq!(responses(&outputs)[0].1.headers.get("Expires"), Some("3600"), "the longest granted");
+    assert!(outputs.contains(&Output::SubscriptionRefreshed { subscription }));
+
+    let (_, outputs) = solo.request(subscribe(&mut peer, "0"));
+    assert_eq!(statuses(&outputs), [200]);
+    let (_, last) = &sent(&outputs, &Method::Notify)[0];
+    assert_eq!(last.headers.get("Subscription-State"), Some("terminated;reason=timeout"));
+    assert!(outputs.contains(&Output::SubscriptionEnded { subscription }));
+    assert_eq!(statuses(&solo.request(subscribe(&mut peer, "600")).1), [481]);
+    solo.check_drained();
+    assert_eq!(solo.calls.load().dialogs, 0);
+}
+
+#[test]
+fn a_subscription_runs_out() {
+    let mut solo = Solo::new();
+    let (subscription, _) = subscribed(&mut solo, "600");
+    assert!(solo.elapse(seconds(599)).is_empty());
+    let outputs = solo.elapse(seconds(1));
+    assert_eq!(sent(&outputs, &Method::Notify).len(), 1);
+    assert!(outputs.contains(&Output::SubscriptionEnded { subscription }));
+    solo.check_drained();
+}
+
+#[test]
+fn a_fetch_gets_one_notification() {
+    let mut solo = Solo::new();
+    let (subscription, _) = subscribed(&mut solo, "0");
+    let outputs = solo.input(notification(subscription, "full"));
+    let (_, notify) = &sent(&outputs, &Method::Notify)[0];
+    assert_eq!(notify.headers.get("Subscription-State"), Some("terminated;reason=timeout"));
+    assert_eq!(&notify.body[..], b"full");
+    assert!(outputs.contains(&Output::SubscriptionEnded { subscription }));
+    solo.check_drained();
+}
+
+#[test]
+fn bad_subscriptions_are_refused() {
+    for (name, value, status) in
+        [("Event", None, 489), ("Expires", Some("30"), 423), ("Expires", Some("soon"), 400), ("Contact", None, 400)]
+    {
+        let mut request = subscribe(&mut Peer::caller("w"), "3600");
+        request.headers.remove(name);
+        if let Some(value) = value {
+            request.headers.push(name, value);
+        }
+        let mut solo = Solo::new();
+        assert_eq!(statuses(&solo.request(request).1), [status], "{name} {value:?}");
+        assert_eq!(solo.calls.load(), call::Load::default());
+    }
+    let mut solo = Solo::with(CallConfig { subscriptions: 0, ..CallConfig::default() });
+    assert_eq!(statuses(&solo.request(subscribe(&mut Peer::caller("w"), "3600")).1), [503]);
+}
+
+#[test]
+fn above_may_refuse_a_subscription_or_forget_it() {
+    let mut solo = Solo::new();
+    let (_, outputs) = solo.request(subscribe(&mut Peer::caller("v"), "3600"));
+    let [Output::Subscribed { subscription, .. }] = outputs[..] else { panic!("{outputs:?}") };
+    let reject = Input::RejectSubscription { subscription, status: 403, headers: Vec::new() };
+    let outputs = solo.input(reject);
+    assert_eq!((statuses(&outputs), outputs.len()), (vec![403], 1));
+
+    solo.request(subscribe(&mut Peer::caller("w"), "3600"));
+    assert_eq!(statuses(&solo.elapse(seconds(20))), [500]);
+    assert_eq!(solo.calls.load(), call::Load::default());
+}
+
+#[test]
+fn notifications_go_out_one_after_another() {
+    let mut solo = Solo::new();
+    let (subscription, _) = subscribed(&mut solo, "3600");
+    let (first, _) = sent(&solo.input(notification(subscription, "1")), &Method::Notify).remove(0);
+    assert!(solo.input(notification(subscription, "2")).is_empty());
+    let outputs = solo.respond(first, Response::new(200));
+    assert_eq!(&sent(&outputs, &Method::Notify)[0].1.body[..], b"2");
+}
+
+#[test]
+fn a_subscriber_who_is_too_slow_is_given_the_full_state() {
+    let mut solo = Solo::with(CallConfig { notifications_waiting: 2, ..CallConfig::default() });
+    let (subscription, _) = subscribed(&mut solo, "3600");
+    for text in ["under way", "2", "3"] {
+        solo.input(notification(subscription, text));
+    }
+    let outputs = solo.input(notification(subscription, "too many"));
+    assert_eq!(outputs, [Output::SubscriptionRefreshed { subscription }]);
+}
+
+#[test]
+fn a_refused_notify_ends_the_subscription_if_the_subscriber_is_gone() {
+    for (status, ends) in [(481, true), (489, true), (404, true), (408, true), (500, false), (503, false), (603, false)]
+    {
+        let mut solo = Solo::new();
+        let (subscription, _) = subscribed(&mut solo, "3600");
+        let (transaction, _) = sent(&solo.input(notification(subscription, "1")), &Method::Notify).remove(0);
+        let outputs = solo.respond(transaction, Response::new(status));
+        assert_eq!(outputs.contains(&Output::SubscriptionEnded { subscription }), ends, "{status}");
+    }
+}
+
+#[test]
+fn an_unknown_subscriber_is_challenged() {
+    let mut solo = Solo::new();
+    let (transaction, outputs) = solo.request(subscribe(&mut Peer::caller("v"), "3600"));
+    let [Output::Subscribed { subscription, .. }] = outputs[..] else { panic!("{outputs:?}") };
+    let outputs = solo.input(Input::RejectSubscription { subscription, status: 401, headers: Vec::new() });
+    assert_eq!(outputs, [Output::Sip(SipCommand::Challenge { transaction })]);
+    assert_eq!(solo.calls.load(), call::Load::default());
+}
+
+#[test]
+fn a_transfer_is_reported_to_the_referrer() {
+    let mut solo = Solo::new();
+    let (leg, mut peer) = solo.joined("a");
+    let mut request = peer.request(Method::Refer);
+    request.headers.push("Refer-To", "<sip:carol@x?Replaces=1%3Bto-tag%3D2>");
+    request.headers.push("Referred-By", "<sip:ann@example.com>");
+    let (_, outputs) = solo.request(request);
+    let [Output::Referred { leg: by, refer, refer_to, referred_by }] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!((*by, refer_to.uri.headers.as_deref()), (leg, Some("Replaces=1%3Bto-tag%3D2")));
+    assert!(referred_by.is_some());
+    let refer = *refer;
+
+    let outputs = solo.input(Input::RespondRefer { refer, status: 202 });
+    assert_eq!(statuses(&outputs), [202]);
+    let (transaction, notify) = sent(&outputs, &Method::Notify).remove(0);
+    assert_eq!(&notify.body[..], b"SIP/2.0 100 Trying\r\n");
+    assert_eq!(notify.headers.get("Content-Type"), Some("message/sipfrag;version=2.0"));
+    assert_eq!(notify.headers.get("Event"), Some("refer"));
+    assert!(solo.input(Input::ReferProgress { refer, status: 180 }).is_empty(), "one at a time");
+    let outputs = solo.respond(transaction, Response::new(200));
+    let (transaction, notify) = sent(&outputs, &Method::Notify).remove(0);
+    assert_eq!(&notify.body[..], b"SIP/2.0 180 Ringing\r\n");
+    solo.respond(transaction, Response::new(200));
+    let outputs = solo.input(Input::ReferProgress { refer, status: 486 });
+    let (_, notify) = &sent(&outputs, &Method::Notify)[0];
+    assert_eq!(notify.headers.get("Subscription-State"), Some("terminated;reason=noresource"));
+    assert_eq!(outputs.len(), 1);
+    assert!(solo.input(Input::ReferProgress { refer, status: 200 }).is_empty(), "the last word was said");
+    assert_eq!(solo.calls.leg_state(leg), Some("connected"));
+}
+
+#[test]
+fn transfers_may_be_refused_unwatched_and_repeated() {
+    let mut solo = Solo::new();
+    let (leg, mut peer) = solo.joined("a");
+    let mut refer = |solo: &mut Solo, extra: Option<(&str, &str)>| {
+        let mut request = peer.request(Method::Refer);
+        request.headers.push("Refer-To", "<sip:carol@x>");
+        extra.into_iter().for_each(|(name, value)| request.headers.push(name, value));
+        let (_, outputs) = solo.request(request);
+        match outputs[..] {
+            [Output::Referred { refer, .. }] => Ok(refer),
+            _ => Err(statuses(&outputs)),
+        }
+    };
+    let first = refer(&mut solo, None).expect("a transfer");
+    assert_eq!(statuses(&solo.input(Input::RespondRefer { refer: first, status: 603 })), [603]);
+
+    let second = refer(&mut solo, Some(("Refer-Sub", "false"))).expect("a transfer");
+    let outputs = solo.input(Input::RespondRefer { refer: second, status: 202 });
+    assert_eq!(responses(&outputs)[0].1.headers.get("Refer-Sub"), Some("false"));
+    assert!(sent(&outputs, &Method::Notify).is_empty());
+    assert!(solo.input(Input::ReferProgress { refer: second, status: 200 }).is_empty());
+
+    let third = refer(&mut solo, None).expect("a transfer");
+    let outputs = solo.input(Input::RespondRefer { refer: third, status: 202 });
+    assert_eq!(sent(&outputs, &Method::Notify)[0].1.headers.get("Event"), Some("refer;id=4"));
+
+    assert_eq!(refer(&mut solo, Some(("Refer-To", "<sip:dave@x>"))), Err(vec![400]), "two targets");
+    let termination = completed(base::TerminationReason::ConferenceEnded);
+    solo.input(Input::HangUp { leg, reason: Vec::new(), termination });
+    solo.check_drained();
+}
+
+#[test]
+fn a_transfer_outside_any_dialog_has_a_dialog_of_its_own() {
+    let mut solo = Solo::new();
+    let mut peer = Peer::caller("a");
+    let (_, outputs) = solo.request(peer.request(Method::Refer));
+    assert_eq!(statuses(&outputs), [400], "without a target");
+    let mut request = peer.request(Method::Refer);
+    request.headers.push("Refer-To", "<sip:carol@x>");
+    let (transaction, outputs) = solo.request(request.clone());
+    let [Output::ReferredFromOutside { refer, request: sent_by, .. }] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(**sent_by, request);
+    let outputs = solo.input(Input::ChallengeSubscription { subscription: *refer });
+    assert_eq!(outputs, [Output::Sip(SipCommand::Challenge { transaction })]);
+
+    let (_, outputs) = solo.request(request);
+    let [Output::ReferredFromOutside { refer, .. }] = outputs[..] else { panic!("{outputs:?}") };
+    let outputs = solo.input(Input::RespondRefer { refer, status: 202 });
+    let tag = responses(&outputs)[0].1.to_tag();
+    let (transaction, notify) = sent(&outputs, &Method::Notify).remove(0);
+    assert_eq!((notify.from_tag(), notify.headers.get("Event")), (tag, Some("refer")));
+    solo.respond(transaction, Response::new(200));
+    let outputs = solo.input(Input::ReferProgress { refer, status: 200 });
+    let (transaction, _) = sent(&outputs, &Method::Notify).remove(0);
+    solo.respond(transaction, Response::new(200));
+    assert_eq!(solo.calls.load(), call::Load::default());
+}

@@ -1,0 +1,234 @@
+//! One ordinary call between two people as the engine sees it: two SIP legs, and no media of ours.
+
+use std::collections::{HashMap, VecDeque};
+
+use base::{CallId, LegId, OfferId, Timestamp, UserUri};
+use call::{Body, ExtraHeaders, Output};
+use sip_api::{NameAddr, ServerTransactionId};
+
+use crate::destination::Destination;
+use crate::diversion::Diversions;
+
+/// One call between two people.
+#[derive(Debug)]
+pub(crate) struct Bridge {
+    /// Who calls.
+    pub(crate) caller: Party,
+    /// Where the call goes.
+    pub(crate) destination: Destination,
+    /// Where it has been.
+    pub(crate) diversions: Diversions,
+    /// The ringing under way.
+    pub(crate) ringing: Option<Ringing>,
+    /// What the caller was last told before the answer.
+    pub(crate) told: Option<(u16, Option<Body>)>,
+    /// The leg whose early media the caller was given; he would take another's for a mistake (RFC 3261 13.2.1).
+    pub(crate) previewed: Option<LegId>,
+    /// Who answered, and when.
+    pub(crate) answered: Option<(LegId, Timestamp)>,
+    /// When the INVITE came.
+    pub(crate) since: Timestamp,
+    /// Where the re-negotiation stands.
+    pub(crate) exchange: Exchange,
+    /// The last session description of the caller.
+    pub(crate) callers_media: Body,
+    /// The last session description of the callee, once he has answered.
+    pub(crate) callees_media: Option<Body>,
+    /// INFO requests of the callee that the caller has not answered, in order.
+    pub(crate) infos_to_caller: VecDeque<ServerTransactionId>,
+    /// INFO requests of the caller that the callee has not answered, in order.
+    pub(crate) infos_to_callee: VecDeque<ServerTransactionId>,
+}
+
+/// The calling party, as the callee is shown him.
+#[derive(Debug)]
+pub(crate) struct Party {
+    /// His leg.
+    pub(crate) leg: LegId,
+    /// Who he is.
+    pub(crate) user: UserUri,
+    /// How he is shown.
+    pub(crate) display_name: Option<String>,
+    /// Whom he dialled.
+    pub(crate) to: NameAddr,
+    /// Headers of his INVITE that go along.
+    pub(crate) headers: ExtraHeaders,
+}
+
+/// A set of legs that is being rung.
+#[derive(Debug)]
+pub(crate) struct Ringing {
+    pub(crate) offer: OfferId,
+    pub(crate) legs: Vec<LegId>,
+    /// Somebody rang; another trunk is forbidden.
+    pub(crate) rang: bool,
+}
+
+/// One end of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Caller,
+    Callee,
+}
+
+/// Where the re-negotiation of a call stands. One exchange at a time spans both legs (RFC 6337 in spirit).
+#[derive(Debug)]
+pub(crate) enum Exchange {
+    /// None is under way.
+    Idle,
+    /// An offer of one side waits for the other side's answer.
+    Relayed {
+        /// Who offers.
+        from: Side,
+        /// What.
+        offer: Body,
+        /// He has taken it back; the other side must be put right when it has answered.
+        withdrawn: bool,
+    },
+    /// A side asked for an offer and was given the other's last description.
+    Asked(Side),
+    /// A side is told of a description that changed without an offer of the other side.
+    Told(Side),
+}
+
+impl Side {
+    /// The other end.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Callee,
+            Self::Callee => Self::Caller,
+        }
+    }
+}
+
+impl Bridge {
+    /// The leg of one end; the callee has one once he has answered.
+    pub(crate) fn leg(&self, side: Side) -> Option<LegId> {
+        match side {
+            Side::Caller => Some(self.caller.leg),
+            Side::Callee => self.answered.map(|(leg, _)| leg),
+        }
+    }
+
+    /// Which end a leg is; `None` for one that is rung.
+    pub(crate) fn side(&self, leg: LegId) -> Option<Side> {
+        [Side::Caller, Side::Callee].into_iter().find(|side| self.leg(*side) == Some(leg))
+    }
+
+    /// The last session description of one end.
+    pub(crate) fn media(&self, side: Side) -> Option<&Body> {
+        match side {
+            Side::Caller => Some(&self.callers_media),
+            Side::Callee => self.callees_media.as_ref(),
+        }
+    }
+
+    /// Takes note of a session description.
+    pub(crate) fn set_media(&mut self, side: Side, media: Body) {
+        match side {
+            Side::Caller => self.callers_media = media,
+            Side::Callee => self.callees_media = Some(media),
+        }
+    }
+
+    /// The INFO requests that one end has not answered.
+    pub(crate) fn infos_to(&mut self, side: Side) -> &mut VecDeque<ServerTransactionId> {
+        match side {
+            Side::Caller => &mut self.infos_to_caller,
+            Side::Callee => &mut self.infos_to_callee,
+        }
+    }
+}
+
+/// Every call between two people, and whose each leg and offer is.
+#[derive(Debug, Default)]
+pub(crate) struct Bridges {
+    calls: HashMap<CallId, Bridge>,
+    legs: HashMap<LegId, CallId>,
+    offers: HashMap<OfferId, CallId>,
+}
+
+impl Bridges {
+    /// Takes in a new call.
+    pub(crate) fn insert(&mut self, bridge: Bridge) -> CallId {
+        // Legs, offers and calls are numbered in one row, so the caller's leg gives the call a number of its own.
+        let call = CallId(bridge.caller.leg.0);
+        self.legs.insert(bridge.caller.leg, call);
+        self.calls.insert(call, bridge);
+        call
+    }
+
+    /// A call that is not over.
+    pub(crate) fn get(&self, call: CallId) -> Option<&Bridge> {
+        self.calls.get(&call)
+    }
+
+    /// A call that is not over, to be changed.
+    pub(crate) fn get_mut(&mut self, call: CallId) -> Option<&mut Bridge> {
+        self.calls.get_mut(&call)
+    }
+
+    /// Takes a call out that is over. Its legs are still known until each has ended.
+    pub(crate) fn remove(&mut self, call: CallId) -> Option<Bridge> {
+        let bridge = self.calls.remove(&call)?;
+        if let Some(ringing) = &bridge.ringing {
+            self.offers.remove(&ringing.offer);
+        }
+        Some(bridge)
+    }
+
+    /// Files the legs that are rung for a call; a ringing before it is forgotten.
+    pub(crate) fn ring(&mut self, call: CallId, ringing: Ringing) {
+        self.stop_ringing(call);
+        self.legs.extend(ringing.legs.iter().map(|leg| (*leg, call)));
+        self.offers.insert(ringing.offer, call);
+        if let Some(bridge) = self.calls.get_mut(&call) {
+            bridge.ringing = Some(ringing);
+        }
+    }
+
+    /// The ringing of a call is over. Its legs are still known until each has ended.
+    pub(crate) fn stop_ringing(&mut self, call: CallId) -> Option<Ringing> {
+        let ringing = self.calls.get_mut(&call)?.ringing.take()?;
+        self.offers.remove(&ringing.offer);
+        Some(ringing)
+    }
+
+    /// Forgets a leg that has ended.
+    pub(crate) fn forget(&mut self, leg: LegId) {
+        self.legs.remove(&leg);
+    }
+
+    /// The calls that are not over, in no order.
+    pub(crate) fn ids(&self) -> Vec<CallId> {
+        self.calls.keys().copied().collect()
+    }
+
+    /// How many calls are not over.
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// How many legs have not ended.
+    pub(crate) fn leg_count(&self) -> usize {
+        self.legs.len()
+    }
+
+    /// The call that something of the call machine is about.
+    pub(crate) fn call_of(&self, output: &Output) -> Option<CallId> {
+        match output {
+            Output::Ringing { offer, .. } | Output::Answered { offer, .. } | Output::OfferFailed { offer, .. } => {
+                self.offers.get(offer).copied()
+            }
+            Output::Confirmed { leg, .. }
+            | Output::Offered { leg, .. }
+            | Output::OfferWithdrawn { leg }
+            | Output::ReofferAnswered { leg, .. }
+            | Output::Refreshed { leg, .. }
+            | Output::Info { leg, .. }
+            | Output::InfoAnswered { leg, .. }
+            | Output::Ended { leg, .. } => self.legs.get(leg).copied(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Where a call goes: the verdict of the dial plan as targets to ring.
+
+use base::{Pii, Termination, TerminationReason, UserUri};
+use call::Target;
+use routing::{AttemptOutcome, Failover, RefusedTarget, TrunkChoice, TrunkTransport, Verdict};
+use sip_api::{NameAddr, SipUri};
+
+use crate::{Directory, Engine};
+
+/// How long a trunk may say nothing at all before the next one is tried (routing.md 5.3).
+const TRUNK_SILENCE_LIMIT: base::Duration = base::Duration::from_secs(5);
+
+/// Where a call goes.
+#[derive(Debug)]
+pub(crate) enum Destination {
+    /// Every device of a user of this server.
+    Devices(UserUri),
+    /// The telephone network, by these trunks in order.
+    Trunks {
+        /// The global number.
+        number: Pii,
+        /// The trunks that have not been tried.
+        left: Vec<TrunkChoice>,
+    },
+    /// A user of another server.
+    External(UserUri),
+}
+
+/// What a verdict of the dial plan means for a call to a person.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// He can be rung.
+    Person(Destination),
+    /// It is a conference, which nobody rings.
+    Conference(base::ConferenceNumber),
+    /// Nowhere.
+    Nobody(RefusedTarget),
+}
+
+/// Whom to ring now.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    /// The targets; at least one.
+    pub(crate) targets: Vec<Target>,
+    /// It goes out by a trunk.
+    pub(crate) by_trunk: bool,
+}
+
+impl Ring {
+    /// How long each target may send nothing at all.
+    pub(crate) fn silence_limit(&self) -> Option<base::Duration> {
+        self.by_trunk.then_some(TRUNK_SILENCE_LIMIT)
+    }
+
+    /// Who is called, as `To` shows him.
+    pub(crate) fn to(&self, display_name: Option<String>) -> NameAddr {
+        let uri = self.targets.first().map_or_else(|| SipUri::sip(None, "invalid", None), |first| first.uri.clone());
+        NameAddr { display_name, uri, params: Vec::new() }
+    }
+}
+
+impl Destination {
+    /// One text for each place, to recognise it by.
+    pub(crate) fn place(&self) -> &str {
+        match self {
+            Self::Devices(user) | Self::External(user) => user.as_str(),
+            Self::Trunks { number, .. } => number.expose(),
+        }
+    }
+
+    /// Whom to ring next; `None` when no device is registered or no trunk is left.
+    pub(crate) fn next_ring(&mut self, directory: &Directory) -> Option<Ring> {
+        let (targets, by_trunk) = match self {
+            Self::Devices(user) => (devices(directory, user), false),
+            Self::External(user) => (SipUri::parse(user.as_str()).map(Target::new).into_iter().collect(), false),
+            Self::Trunks { left, .. } if left.is_empty() => return None,
+            Self::Trunks { number, left } => (vec![Target::new(trunk_uri(number, &left.remove(0)))], true),
+        };
+        (!targets.is_empty()).then_some(Ring { targets, by_trunk })
+    }
+
+    /// Whether an attempt failed in a way that lets the next trunk try. `rang` forbids it: the far end was reached.
+    pub(crate) fn has_another_way(&self, termination: Termination, status: Option<u16>, rang: bool) -> bool {
+        let outcome = match (status, termination.reason) {
+            (Some(status), _) => AttemptOutcome::Response { status },
+            (None, TerminationReason::TransportFailed) => AttemptOutcome::TransportFailed,
+            (None, _) => AttemptOutcome::Timeout,
+        };
+        let trunks_left = matches!(self, Self::Trunks { left, .. } if !left.is_empty());
+        trunks_left && routing::failover(outcome, rang) == Failover::TryNext
+    }
+}
+
+impl Engine {
+    /// Where a target goes when this user asks for it. Who has no account here asks as anonymous, whatever he is called.
+    pub(crate) fn find(&self, requester: Option<&UserUri>, target: &str) -> Found {
+        let requester = requester.filter(|requester| self.directory.user(requester).is_some());
+        match self.directory.route(requester, target).verdict {
+            Verdict::LocalUser(user) => Found::Person(Destination::Devices(user)),
+            Verdict::Trunk { number, trunks, .. } => Found::Person(Destination::Trunks { number, left: trunks }),
+            Verdict::External(user) => Found::Person(Destination::External(user)),
+            Verdict::Conference(number) => Found::Conference(number),
+            Verdict::Refused(why) => Found::Nobody(why),
+        }
+    }
+
+    /// A URI as the dial plan wants it: every name and address of this server is its domain, the port is dropped.
+    pub(crate) fn dialled(&self, uri: &SipUri) -> String {
+        let mut uri = SipUri { headers: None, ..uri.clone() };
+        if self.config.is_own_host(&uri.host) {
+            uri.host.clone_from(&self.config.domain);
+            uri.port = None;
+        }
+        uri.to_string()
+    }
+}
+
+fn devices(directory: &Directory, user: &UserUri) -> Vec<Target> {
+    let device = |binding: &sip_api::Binding| Target {
+        uri: binding.contact.clone(),
+        flow: Some(binding.flow),
+        route: binding.path.clone(),
+        headers: Vec::new(),
+    };
+    directory.bindings(user).iter().map(device).collect()
+}
+
+fn trunk_uri(number: &Pii, trunk: &TrunkChoice) -> SipUri {
+    let mut uri = SipUri::sip(Some(number.expose()), &trunk.target.host, Some(trunk.target.port));
+    let transport = match trunk.target.transport {
+        TrunkTransport::Udp => "udp",
+        TrunkTransport::Tcp => "tcp",
+        TrunkTransport::Tls => "tls",
+    };
+    uri.set_param("transport", Some(transport));
+    uri.set_param("user", Some("phone"));
+    uri
+}

@@ -1,0 +1,314 @@
+//! C3P from end to end: scheduling, the Focus, its commands and its refusals.
+
+mod world;
+
+use base::{Role, TerminationReason};
+use c3p::{
+    Command, ConferenceKeys, DeleteConference, DeleteUser, DisconnectionMethod, EndpointStatus, FailureReason,
+    MediaFilter, MediaStatus, ModifyConferenceLock, ModifyUserRoles, Outcome, ResponseBody,
+};
+use mcu_api::McuCommand;
+use sip_api::{ClientTransactionId, Method, Request};
+use world::c3p_client::{Answer, Client, address, endpoint, join_request, notified, request, schedule, service};
+use world::{World, answer_to, sdp_body, user};
+
+const PHONE: &str = "{phone}";
+
+/// A conference of ann's with ann in its Focus and subscribed, and cleo's phone registered.
+fn meeting() -> (World, Client) {
+    let mut world = World::new();
+    world.register("cleo", &[41_000]);
+    let focus = schedule(&mut world, "ann", "WEEKLY2026");
+    let ann = Client::join(&mut world, "ann", &focus);
+    ann.subscribe(&mut world);
+    assert_eq!(notified(&mut world).len(), 1);
+    (world, ann)
+}
+
+/// Has ann call cleo; gives cleo's INVITE.
+fn dial(world: &mut World, ann: &mut Client) -> (ClientTransactionId, Request) {
+    let command = ann.dial_out(&address("cleo"), PHONE);
+    let answer = ann.command(world, command);
+    assert_eq!(answer.status, 202);
+    assert!(matches!(answer.verdicts[..], [Outcome::Pending(_)]), "{answer:?}");
+    world.take_requests(&Method::Invite).pop().expect("cleo's phone rings")
+}
+
+fn accept(world: &mut World, (transaction, invite): &(ClientTransactionId, Request)) {
+    world.respond(*transaction, answer_to(invite, 200).with_body("application/sdp", sdp_body(31_000)));
+}
+
+fn failure(outcomes: &[Outcome]) -> (&FailureReason, Option<&str>) {
+    let [Outcome::Failure(failure)] = outcomes else { panic!("not one failure: {outcomes:?}") };
+    let detail = failure.details.iter().find(|detail| detail.key == "ms-diagnostics" || detail.key == "sip-status");
+    (&failure.reason, detail.map(|detail| detail.value.as_str()))
+}
+
+fn delete_conference(focus: &str) -> Command {
+    Command::DeleteConference(DeleteConference { keys: ConferenceKeys::Entity(focus.to_owned()) })
+}
+
+fn lock(focus: &str) -> Command {
+    Command::ModifyConferenceLock(ModifyConferenceLock {
+        conference: focus.to_owned(),
+        locked: true,
+        admission_policy: None,
+        pstn_lobby_bypass: None,
+        autopromote: None,
+    })
+}
+
+fn succeeded(answer: &Answer) -> &ResponseBody {
+    match &answer.verdicts[..] {
+        [Outcome::Success(body)] if answer.status == 202 => body,
+        _ => panic!("{answer:?}"),
+    }
+}
+
+#[test]
+fn a_conference_from_its_schedule_to_its_end() {
+    let (mut world, mut ann) = meeting();
+    let cleo = address("cleo");
+
+    let ringing = dial(&mut world, &mut ann);
+    assert_eq!(endpoint(&notified(&mut world), PHONE).status, Some(EndpointStatus::DialingOut));
+    world.respond(ringing.0, answer_to(&ringing.1, 180));
+    assert_eq!(endpoint(&notified(&mut world), PHONE).status, Some(EndpointStatus::Alerting));
+    accept(&mut world, &ringing);
+    let verdicts = ann.verdicts(&mut world);
+    assert!(matches!(&verdicts[..], [Outcome::Success(ResponseBody::AddUser(added))] if added.user.entity == cleo));
+    assert_eq!(endpoint(&notified(&mut world), PHONE).status, Some(EndpointStatus::Connected));
+
+    let mute = ann.mute(&cleo, PHONE);
+    succeeded(&ann.command(&mut world, mute));
+    let documents = notified(&mut world);
+    let media = &endpoint(&documents, PHONE).media[0];
+    assert_eq!((media.ingress, media.status), (Some(MediaFilter::Block), Some(MediaStatus::RecvOnly)));
+    let is_muted =
+        |command: &McuCommand| matches!(command, McuCommand::SetFilters { ingress: mcu_api::MediaFilter::Block, .. });
+    assert!(world.mcu.iter().any(is_muted));
+
+    let keys = ann.keys(&cleo);
+    succeeded(&ann.command(&mut world, Command::ModifyUserRoles(ModifyUserRoles { keys, role: Role::Presenter })));
+    let documents = notified(&mut world);
+    let users = documents[0].users.as_ref().expect("users");
+    assert_eq!(users.users[0].roles, [Role::Presenter]);
+
+    let focus = ann.focus.clone();
+    succeeded(&ann.command(&mut world, lock(&focus)));
+    let documents = notified(&mut world);
+    assert_eq!(documents[0].conference_state.as_ref().and_then(|state| state.locked), Some(true));
+    let refused = world.request(join_request("bob", &focus), Some(user("bob")));
+    assert_eq!(world.take_responses(refused).pop().map(|response| response.status), Some(403), "it is locked");
+
+    let keys = ann.keys(&cleo);
+    succeeded(&ann.command(&mut world, Command::DeleteUser(DeleteUser { keys, mcu_uri: None })));
+    assert_eq!(world.take_requests(&Method::Bye).len(), 1, "cleo is hung up");
+    assert_eq!(endpoint(&notified(&mut world), PHONE).disconnection_method, Some(DisconnectionMethod::Booted));
+
+    let ended = ann.command(&mut world, delete_conference(&focus));
+    assert!(matches!(succeeded(&ended), ResponseBody::DeleteConference(Some(_))));
+    assert_eq!(world.take_requests(&Method::Bye).len(), 1, "ann's own dialog ends");
+    assert!(world.engine.conferences().is_empty());
+}
+
+#[test]
+fn every_failure_of_a_dial_out_has_its_row() {
+    use DisconnectionMethod::{Busy, Failed};
+    use FailureReason as Reason;
+    for (status, method, reason, detail) in [
+        (486, Busy, Reason::OtherFailure, Some("486")),
+        (600, Busy, Reason::OtherFailure, Some("486")),
+        (603, Failed, Reason::OtherFailure, Some("603")),
+        (480, Failed, Reason::Timeout, None),
+        (408, Failed, Reason::Timeout, None),
+        (404, Failed, Reason::InvalidUserEntity, None),
+        (604, Failed, Reason::InvalidUserEntity, None),
+        (484, Failed, Reason::InvalidUserEntity, None),
+        (403, Failed, Reason::Forbidden, None),
+        (488, Failed, Reason::MediaNotSupported, None),
+        (606, Failed, Reason::MediaNotSupported, None),
+        (415, Failed, Reason::MediaNotSupported, None),
+        (503, Failed, Reason::OtherFailure, None),
+        (500, Failed, Reason::OtherFailure, None),
+    ] {
+        let (mut world, mut ann) = meeting();
+        let ringing = dial(&mut world, &mut ann);
+        notified(&mut world);
+        world.respond(ringing.0, answer_to(&ringing.1, status));
+        let documents = notified(&mut world);
+        let phone = endpoint(&documents, PHONE);
+        assert_eq!((phone.status, phone.disconnection_method), (Some(EndpointStatus::Disconnected), Some(method)));
+        assert_eq!(failure(&ann.verdicts(&mut world)), (&reason, detail), "{status}");
+        assert_eq!(world.statuses().len(), 1, "ann is alone");
+    }
+}
+
+#[test]
+fn nobody_rings_longer_than_the_alert_timer() {
+    let (mut world, mut ann) = meeting();
+    let ringing = dial(&mut world, &mut ann);
+    world.respond(ringing.0, answer_to(&ringing.1, 180));
+    notified(&mut world);
+    let mut verdicts = Vec::new();
+    for _ in 0..70 {
+        world.pass(base::Duration::from_secs(1));
+        verdicts.extend(ann.verdicts(&mut world));
+    }
+    let last = verdicts.pop().expect("a verdict");
+    assert_eq!(failure(&[last]), (&FailureReason::Timeout, None));
+    assert!(verdicts.iter().all(|verdict| matches!(verdict, Outcome::Pending(_))));
+    assert_eq!(endpoint(&notified(&mut world), PHONE).disconnection_method, Some(DisconnectionMethod::Failed));
+}
+
+#[test]
+fn who_is_ejected_while_he_rings_was_booted_and_his_dial_out_cancelled() {
+    let (mut world, mut ann) = meeting();
+    let ringing = dial(&mut world, &mut ann);
+    notified(&mut world);
+    let keys = ann.keys(&address("cleo"));
+    let answer = ann.command(&mut world, Command::DeleteUser(DeleteUser { keys, mcu_uri: None }));
+    let (deleted, added): (Vec<_>, Vec<_>) =
+        answer.verdicts.into_iter().partition(|verdict| verdict.verb() == c3p::Verb::DeleteUser);
+    assert!(matches!(deleted[..], [Outcome::Success(ResponseBody::DeleteUser)]), "{deleted:?}");
+    assert_eq!(failure(&added), (&FailureReason::RequestCancelled, None));
+    world.respond(ringing.0, answer_to(&ringing.1, 487));
+    assert_eq!(endpoint(&notified(&mut world), PHONE).disconnection_method, Some(DisconnectionMethod::Booted));
+}
+
+#[test]
+fn a_lost_mcu_fails_what_is_under_way() {
+    let (mut world, mut ann) = meeting();
+    dial(&mut world, &mut ann);
+    let failed = world.mcu.iter().find_map(|command| match command {
+        McuCommand::ReserveLeg { conference, leg } => Some((conference.clone(), *leg)),
+        _ => None,
+    });
+    let (conference, leg) = failed.expect("a leg");
+    let lost = mcu_api::McuEvent::ConferenceFailed { conference, legs: vec![leg] };
+    world.input(engine::Input::Mcu(lost));
+    assert_eq!(failure(&ann.verdicts(&mut world)), (&FailureReason::ServerInternalError, None));
+    assert!(world.engine.conferences().is_empty());
+    let lost = world.events.iter().any(|event| {
+        matches!(event, engine::EngineEvent::LegEnded(record) if record.termination.reason == TerminationReason::McuLost)
+    });
+    assert!(lost, "{:?}", world.events);
+}
+
+#[test]
+fn a_dial_out_that_the_dial_plan_refuses_never_rings() {
+    for (target, reason) in [
+        ("sip:nobody@example.com", FailureReason::InvalidUserEntity),
+        ("sip:x@elsewhere.example", FailureReason::Forbidden),
+        ("sip:1234@example.com", FailureReason::InvalidUserEntity),
+    ] {
+        let (mut world, mut ann) = meeting();
+        let command = ann.dial_out(target, PHONE);
+        let mut answer = ann.command(&mut world, command);
+        assert!(matches!(answer.verdicts.remove(0), Outcome::Pending(_)));
+        assert_eq!(failure(&answer.verdicts), (&reason, None), "{target}");
+        assert!(world.take_requests(&Method::Invite).is_empty());
+    }
+}
+
+#[test]
+fn an_attendee_calls_nobody_and_leads_nothing() {
+    let (mut world, ann) = meeting();
+    let mut bob = Client::join(&mut world, "bob", &ann.focus);
+    let command = bob.dial_out(&address("cleo"), PHONE);
+    let answer = bob.command(&mut world, command);
+    assert_eq!(failure(&answer.verdicts), (&FailureReason::Forbidden, Some("3015")));
+    let focus = ann.focus.clone();
+    let keys = bob.keys(&address("ann"));
+    for command in [lock(&focus), delete_conference(&focus), Command::DeleteUser(DeleteUser { keys, mcu_uri: None })] {
+        let answer = bob.command(&mut world, command);
+        assert_eq!(failure(&answer.verdicts), (&FailureReason::Forbidden, Some("3014")));
+    }
+    assert!(world.take_requests(&Method::Invite).is_empty());
+    assert_eq!(world.statuses().len(), 2);
+}
+
+#[test]
+fn the_envelope_must_name_who_asks_and_what_is_asked() {
+    let (mut world, mut ann) = meeting();
+    let focus = ann.focus.clone();
+    let other = schedule(&mut world, "bob", "ANOTHER2026");
+    for (from, to, reason, id) in [
+        (address("bob"), focus.clone(), FailureReason::Forbidden, "3000"),
+        (address("ann"), other.clone(), FailureReason::RequestMalformed, "3001"),
+        (address("ann"), address("bob"), FailureReason::RequestMalformed, "3001"),
+    ] {
+        let (status, diagnostics) = ann.inform(&mut world, &request(&from, &to, lock(&focus)).to_xml());
+        assert_eq!(status, 202);
+        assert!(diagnostics.is_some_and(|header| header.starts_with(id)), "{from} {to}");
+        let bodies = world.take_bodies(&Method::Info);
+        let outcome = c3p::parse_response(bodies[0].as_bytes()).expect("C3P").outcome;
+        assert_eq!(failure(&[outcome]).0, &reason, "{from} {to}");
+        assert!(world.engine.conferences().iter().all(|conference| !conference.locked));
+    }
+}
+
+#[test]
+fn keys_of_another_conference_change_nothing() {
+    let (mut world, mut ann) = meeting();
+    let other = schedule(&mut world, "bob", "ANOTHER2026");
+    let _bob = Client::join(&mut world, "bob", &other);
+    for command in [lock(&other), delete_conference(&other)] {
+        let answer = ann.command(&mut world, command);
+        assert_eq!(failure(&answer.verdicts).0, &FailureReason::ConferenceDoesNotExist);
+        assert!(answer.diagnostics.is_some_and(|header| header.starts_with("3003;")));
+    }
+    assert_eq!(world.engine.conferences().len(), 2);
+    assert!(world.engine.conferences().iter().all(|conference| !conference.locked));
+}
+
+#[test]
+fn nobody_deletes_anothers_schedule() {
+    let (mut world, ann) = meeting();
+    for keys in [ConferenceKeys::ConferenceId("WEEKLY2026".to_owned()), ConferenceKeys::Entity(ann.focus.clone())] {
+        let outcome = service(&mut world, "bob", Command::DeleteConference(DeleteConference { keys }));
+        assert_eq!(failure(&[outcome]).0, &FailureReason::ConferenceDoesNotExist);
+    }
+    assert_eq!(world.engine.conferences().len(), 1);
+}
+
+#[test]
+fn a_focus_dialog_needs_a_session_timer() {
+    let (mut world, ann) = meeting();
+    let mut invite = join_request("bob", &ann.focus);
+    invite.headers.remove("Supported");
+    let transaction = world.request(invite, Some(user("bob")));
+    let response = world.take_responses(transaction).pop().expect("a response");
+    assert_eq!((response.status, response.headers.get("Require")), (421, Some("timer")));
+    assert!(response.headers.get("ms-diagnostics").is_some_and(|header| header.starts_with("3010;")));
+}
+
+#[test]
+fn a_join_in_anothers_name_is_refused() {
+    let (mut world, ann) = meeting();
+    let mut invite = join_request("cleo", &ann.focus);
+    invite.headers.set("From", "<sip:bob@example.com>;tag=x");
+    let transaction = world.request(invite, Some(user("bob")));
+    let response = world.take_responses(transaction).pop().expect("a response");
+    assert_eq!(response.status, 403);
+    assert!(response.headers.get("ms-diagnostics").is_some_and(|header| header.starts_with("3000;")));
+    assert_eq!(world.statuses().len(), 1);
+}
+
+#[test]
+fn unknown_commands_and_bad_documents_are_named() {
+    let (mut world, mut ann) = meeting();
+    let focus = ann.focus.clone();
+    let known = request(&address("ann"), &focus, lock(&focus)).to_xml();
+    let (status, diagnostics) = ann.inform(&mut world, &known.replace("modifyConferenceLock", "startRecording"));
+    assert_eq!(status, 202);
+    assert!(diagnostics.is_some_and(|header| header.starts_with("3004;")));
+    let bodies = world.take_bodies(&Method::Info);
+    assert!(bodies[0].contains("startRecording") && bodies[0].contains("notSupported"), "{bodies:?}");
+    for bad in ["<request", " ", "<a/>", "<!DOCTYPE a []><request/>"] {
+        let answer = ann.send(&mut world, bad);
+        assert_eq!(answer.status, 400, "{bad}");
+        assert!(answer.diagnostics.is_some_and(|header| header.starts_with("3006;")), "{bad}");
+        assert!(answer.verdicts.is_empty());
+    }
+}

@@ -1,0 +1,332 @@
+//! The jitter buffer in virtual time: what a peer says, through a network, as the mixer gets it.
+
+mod common;
+
+use base::{Duration, Timestamp};
+use mcu_api::Codec;
+use media::Pulled;
+
+use crate::common::{Dice, JITTER_MAX, PEER, address, connected, rtp};
+
+/// First bytes of 20 ms Opus packets: CELT, which does not tell whether it is quiet, and SILK, whose next bit does.
+const LOUD: u8 = 0b1111_1000;
+const QUIET: u8 = 0b0000_1000;
+
+/// A packet on its way.
+#[derive(Clone)]
+struct Sent {
+    arrives_us: u64,
+    bytes: Vec<u8>,
+}
+
+/// What became of a talk.
+#[derive(Debug, Default)]
+struct Heard {
+    ticks: usize,
+    /// Numbers of the packets played, in order.
+    played: Vec<u32>,
+    continued: usize,
+    lost: usize,
+    lost_with_next: usize,
+    silent: usize,
+    /// How long each played packet had waited.
+    waited_us: Vec<u64>,
+    /// For each tick, whether it gave sound of the peer.
+    sound: Vec<bool>,
+}
+
+impl Heard {
+    fn share_lost(&self) -> f64 {
+        self.lost as f64 / self.ticks as f64
+    }
+
+    fn waited_max_ms(&self) -> u64 {
+        self.waited_us.iter().max().copied().unwrap_or(0) / 1_000
+    }
+
+    fn waited_mean_ms(&self) -> u64 {
+        self.waited_us.iter().sum::<u64>() / self.waited_us.len().max(1) as u64 / 1_000
+    }
+}
+
+/// An Opus packet that says its number.
+fn opus(toc: u8, number: u32) -> Vec<u8> {
+    let mut payload = vec![toc, 0];
+    payload.extend_from_slice(&number.to_be_bytes());
+    payload.extend_from_slice(&[7; 20]);
+    payload
+}
+
+/// A talk of `count` packets of 20 ms; `network` answers how long each takes, in microseconds, or loses it.
+fn talk(count: u32, mut network: impl FnMut(u32) -> Option<u64>) -> Vec<Sent> {
+    (0..count).filter_map(|n| Some(packet(n, u64::from(n) * 20_000 + network(n)?, LOUD))).collect()
+}
+
+fn packet(number: u32, arrives_us: u64, toc: u8) -> Sent {
+    // Both counters wrap soon after the start.
+    let (sequence, timestamp) =
+        (65_500_u16.wrapping_add(number as u16), (u32::MAX - 20_000).wrapping_add(number * 960));
+    Sent { arrives_us, bytes: rtp(111, sequence, timestamp, 9, &opus(toc, number)) }
+}
+
+/// Plays packets to a leg and pulls it until all have come.
+fn listen(codec: Codec, mut packets: Vec<Sent>) -> Heard {
+    packets.sort_by_key(|packet| packet.arrives_us);
+    let (mut leg, mut heard) = (connected(codec), Heard::default());
+    let mut arrivals = std::collections::HashMap::new();
+    let mut packets = packets.into_iter().peekable();
+    let mut tick_us = 7_000;
+    let mut promised = None;
+    while packets.peek().is_some() {
+        while let Some(mut packet) = packets.next_if(|packet| packet.arrives_us <= tick_us) {
+            arrivals.entry(number(&packet.bytes[12..])).or_insert(packet.arrives_us);
+            leg.handle_rtp(Timestamp::from_micros(packet.arrives_us), address(PEER), &mut packet.bytes);
+        }
+        heard.ticks += 1;
+        let pulled = leg.pull(Timestamp::from_micros(tick_us));
+        if let Some(promised) = promised.take() {
+            assert!(
+                matches!(pulled, Pulled::Frame(frame) if number(frame.payload) == promised),
+                "{promised}: {pulled:?}"
+            );
+        }
+        heard.sound.push(matches!(pulled, Pulled::Frame(_) | Pulled::Continued));
+        match pulled {
+            Pulled::Frame(frame) => {
+                let number = number(frame.payload);
+                heard.played.push(number);
+                heard.waited_us.push(tick_us - arrivals.get(&number).copied().unwrap_or(tick_us));
+            }
+            Pulled::Continued => heard.continued += 1,
+            Pulled::Lost { next } => {
+                heard.lost += 1;
+                heard.lost_with_next += usize::from(next.is_some());
+                promised = next.map(number);
+            }
+            Pulled::Silence => heard.silent += 1,
+        }
+        tick_us += 20_000;
+    }
+    assert!(heard.played.is_sorted_by(|one, next| one < next), "in order, none twice");
+    assert!(heard.waited_max_ms() <= JITTER_MAX.as_millis() as u64, "the bound holds");
+    heard
+}
+
+fn number(payload: &[u8]) -> u32 {
+    // In a packet that was joined from two, the first frame comes two bytes later.
+    let at = if payload.first().is_some_and(|toc| toc & 3 == 3) { 4 } else { 2 };
+    payload.get(at..at + 4).map_or(0, |bytes| u32::from_be_bytes(bytes.try_into().expect("four bytes")))
+}
+
+/// A minute of talk through networks of all kinds: at most this share concealed, this mean delay, and of those packets
+/// that arrive this share played.
+#[test]
+fn talk_through_all_kinds_of_networks() {
+    const MINUTE: u32 = 3_000;
+    let mut dice = Dice(7);
+    let mut dice2 = Dice(8);
+    let mut dice3 = Dice(9);
+    let mut dice4 = Dice(10);
+    let mut dice5 = Dice(11);
+    let burst = |n: u32| (n / 3).wrapping_mul(2_654_435_761) >> 16 & 0xFF < 51;
+    let cases: [(&str, Vec<Sent>, f64, u64, f64); 8] = [
+        ("steady", talk(MINUTE, |_| Some(40_000)), 0.0, 35, 0.999),
+        ("+-2 ms", talk(MINUTE, |_| Some(38_000 + dice5.below(4_000))), 0.001, 35, 0.999),
+        ("+-40 ms jitter", talk(MINUTE, |_| Some(20_000 + dice.below(80_000))), 0.01, 80, 0.98),
+        ("40 +- 30 ms", talk(MINUTE, |_| Some(10_000 + dice2.below(60_000))), 0.01, 70, 0.98),
+        ("neighbours change places", talk(MINUTE, |n| Some(if n % 10 == 3 { 65_000 } else { 40_000 })), 0.01, 60, 0.99),
+        ("5 % loss", talk(MINUTE, |_| (dice3.below(100) >= 5).then_some(40_000)), 0.07, 60, 0.98),
+        ("20 % loss", talk(MINUTE, |_| (dice4.below(100) >= 20).then_some(40_000)), 0.22, 60, 0.98),
+        ("20 % loss in bursts of 3", talk(MINUTE, |n| (!burst(n)).then_some(40_000)), 0.22, 60, 0.98),
+    ];
+    for (name, packets, lost_max, delay_ms_max, played_min) in cases {
+        let arrived = packets.len();
+        let heard = listen(Codec::Opus, packets);
+        let played = heard.played.len() as f64 / arrived as f64;
+        let figures =
+            format!("{name}: lost {:.4}, waited {} ms, played {played:.4}", heard.share_lost(), heard.waited_mean_ms());
+        assert!(
+            heard.share_lost() <= lost_max && heard.waited_mean_ms() <= delay_ms_max && played >= played_min,
+            "{figures}"
+        );
+    }
+}
+
+#[test]
+fn a_single_loss_costs_one_unit_and_offers_the_next_packet_for_fec() {
+    let heard = listen(Codec::Opus, talk(3_000, |n| (n % 20 != 7).then_some(40_000)));
+    assert!(heard.lost.abs_diff(150) <= 5, "{}", heard.lost);
+    assert!(heard.lost_with_next > 130, "after the first losses the next packet is here: {}", heard.lost_with_next);
+}
+
+/// An hour with a clock that is off: a talk without a pause, and one with quiet moments.
+#[test]
+fn clock_drift_never_fills_the_buffer() {
+    const HOUR: u32 = 180_000;
+    for ppm in [-500_i64, 500] {
+        for pauses in [false, true] {
+            let packets = (0..HOUR).map(|n| {
+                let at = i64::from(n) * (20_000_000_000 + 20_000 * ppm) / 1_000_000;
+                packet(n, at as u64 + 40_000, if pauses && n % 250 > 200 { QUIET } else { LOUD })
+            });
+            let heard = listen(Codec::Opus, packets.collect());
+            let (late, early) = (HOUR as usize - heard.played.len(), heard.lost);
+            assert!(heard.waited_max_ms() <= 60, "{ppm} ppm: {} ms", heard.waited_max_ms());
+            // 500 ppm of an hour are 90 units.
+            assert!(late <= 100 && early <= 200, "{ppm} ppm: {late} dropped, {early} concealed");
+            if pauses {
+                assert!(early <= 2, "{ppm} ppm: {early} concealed though there were quiet moments");
+            }
+        }
+    }
+}
+
+/// Speech of 1 s, then DTX: a packet of one byte now and each 400 ms, and nothing between.
+#[test]
+fn dtx_is_silence_and_not_loss() {
+    let mut dice = Dice(3);
+    let mut packets = Vec::new();
+    let mut sequence = 0_u16;
+    for n in 0..6_000_u32 {
+        let in_pause = n % 150;
+        let payload = match in_pause {
+            0..50 => opus(LOUD, n),
+            _ if in_pause % 20 == 10 => vec![LOUD],
+            _ => continue,
+        };
+        let bytes = rtp(111, sequence, n * 960, 9, &payload);
+        packets.push(Sent { arrives_us: u64::from(n) * 20_000 + dice.below(10_000), bytes });
+        sequence += 1;
+    }
+    packets.sort_by_key(|packet| packet.arrives_us);
+    // Arrivals are found by number, which a DTX packet does not have; so only the order is not checked for these.
+    let spoken = packets.iter().filter(|packet| packet.bytes.len() > 13).count();
+    let mut leg = connected(Codec::Opus);
+    let (mut lost, mut played) = (0, 0);
+    let mut packets = packets.into_iter().peekable();
+    for tick in 0..6_010_u64 {
+        let now = Timestamp::from_micros(tick * 20_000 + 13_000);
+        while let Some(mut packet) = packets.next_if(|packet| packet.arrives_us <= now.as_micros()) {
+            leg.handle_rtp(Timestamp::from_micros(packet.arrives_us), address(PEER), &mut packet.bytes);
+        }
+        match leg.pull(now) {
+            Pulled::Frame(frame) if frame.payload.len() > 1 => played += 1,
+            Pulled::Lost { .. } => lost += 1,
+            _ => {}
+        }
+    }
+    assert!(lost <= 2, "{lost} concealed");
+    assert!(played >= spoken - 2, "{played} of {spoken} played");
+}
+
+#[test]
+fn after_a_cut_audio_is_back_at_once() {
+    for cut_ms in [200, 5_000, 25_000] {
+        let cut = 200..200 + cut_ms / 20;
+        let heard = listen(Codec::Opus, talk(3_000, |n| (!cut.contains(&n)).then_some(40_000)));
+        assert!(heard.lost <= 12, "{cut_ms} ms: concealed {} units, then silence", heard.lost);
+        let back = heard.played.iter().position(|&n| n >= cut.end).expect("it goes on");
+        assert!(heard.played[back] - cut.end <= 1, "{cut_ms} ms: first after the cut is {}", heard.played[back]);
+        assert!(heard.waited_us[back] <= 60_000);
+    }
+}
+
+/// A stall of the network lets everything through at once; what is too old is dropped, and the delay stays bounded.
+#[test]
+fn a_burst_after_a_stall_is_cut_to_the_bound() {
+    let heard = listen(
+        Codec::Opus,
+        talk(1_000, |n| Some(if (300..350).contains(&n) { u64::from(350 - n) * 20_000 } else { 0 })),
+    );
+    assert!((345..350).all(|n| heard.played.contains(&n)), "of what came at once the newest is played");
+    let from = heard.played.iter().position(|&n| n >= 400).expect("it goes on");
+    assert!(heard.played.len() >= 900, "{}", heard.played.len());
+    assert!(heard.waited_us[from..].iter().all(|&waited| waited <= 120_000));
+    let end = heard.waited_us.len() - 100;
+    assert!(heard.waited_us[end..].iter().all(|&waited| waited <= 60_000), "the delay has come down again");
+}
+
+/// The peer's equipment changes in the middle of the call.
+#[test]
+fn a_new_ssrc_or_time_line_is_followed_soon() {
+    type Change = fn(u32) -> (u16, u32, u32);
+    let cases: [(&str, Change); 4] = [
+        ("new SSRC", |n| (n as u16 + 30_000, n * 960 + 77, 10)),
+        ("timestamp jumps ahead", |n| (n as u16, n * 960 + 2_000_000_000, 9)),
+        ("timestamp jumps back", |n| (n as u16, (n * 960).wrapping_sub(400_000_000), 9)),
+        ("sequence jumps", |n| (n as u16 + 20_000, n * 960, 9)),
+    ];
+    for (name, change) in cases {
+        let packets = (0..500).map(|n| {
+            let (sequence, timestamp, ssrc) = if n < 250 { (n as u16, n * 960, 9) } else { change(n) };
+            Sent { arrives_us: u64::from(n) * 20_000, bytes: rtp(111, sequence, timestamp, ssrc, &opus(LOUD, n)) }
+        });
+        let heard = listen(Codec::Opus, packets.collect());
+        let missing = 500 - heard.played.len();
+        assert!(missing <= 12, "{name}: {missing} packets were not heard");
+    }
+}
+
+#[test]
+fn duplicates_change_nothing() {
+    let once = talk(500, |n| (n % 9 != 4).then_some(40_000));
+    let twice: Vec<_> = once.iter().chain(&once).cloned().collect();
+    let (once, twice) = (listen(Codec::Opus, once), listen(Codec::Opus, twice));
+    assert_eq!(once.played, twice.played);
+}
+
+/// Packets of 10 to 60 ms, cut or joined to units.
+#[test]
+fn every_packet_length_gives_20_ms_units() {
+    for length_ms in [10, 20, 30, 40, 60] {
+        let mut leg = connected(Codec::Pcmu);
+        let per_packet = length_ms * 8;
+        let sample = |n: u32| (n / 7) as u8 | 0x80;
+        let mut sound = Vec::new();
+        let mut gaps = 0;
+        for step in 0..6_000_u32 {
+            let now = Timestamp::from_millis(u64::from(step));
+            if step % length_ms == 0 {
+                let n = step / length_ms;
+                let payload: Vec<u8> = (n * per_packet..(n + 1) * per_packet).map(sample).collect();
+                let mut bytes = rtp(0, n as u16, n * per_packet, 9, &payload);
+                leg.handle_rtp(now, address(PEER), &mut bytes);
+            }
+            if step % 20 == 13 {
+                match leg.pull(now) {
+                    Pulled::Frame(frame) => {
+                        assert_eq!((frame.payload.len(), frame.units), (160, 1));
+                        sound.extend_from_slice(frame.payload);
+                    }
+                    _ => gaps += 1,
+                }
+            }
+        }
+        assert!(gaps <= 6, "{length_ms} ms: {gaps} ticks without sound");
+        let expected: Vec<u8> = (0..sound.len() as u32).map(sample).collect();
+        assert!(sound == expected, "{length_ms} ms: the sound is not what was sent");
+    }
+}
+
+#[test]
+fn opus_packets_of_every_length_last_as_long_as_they_say() {
+    for (toc, length_ms) in [(0b1111_0000, 10), (0b1111_1000, 20), (0b0001_0000, 40), (0b0001_1000, 60)] {
+        let packets = (0..6_000 / length_ms).map(|n| Sent {
+            arrives_us: u64::from(n * length_ms) * 1_000,
+            bytes: rtp(111, n as u16, n * length_ms * 48, 9, &opus(toc, n)),
+        });
+        let heard = listen(Codec::Opus, packets.collect());
+        let silent = heard.sound.iter().filter(|sound| !**sound).count();
+        assert!(silent <= 6, "{length_ms} ms: {silent} of {} ticks without sound", heard.ticks);
+        assert_eq!(heard.lost, 0, "{length_ms} ms");
+    }
+}
+
+#[test]
+fn the_bound_is_what_the_conference_says() {
+    assert_eq!(JITTER_MAX, Duration::from_millis(120));
+    let mut dice = Dice(1);
+    let heard = listen(Codec::Opus, talk(3_000, |_| Some(dice.below(400_000))));
+    assert!(heard.waited_max_ms() <= 120);
+    assert!(heard.played.len() > 300, "what can be played is played: {}", heard.played.len());
+}

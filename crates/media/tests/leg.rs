@@ -1,0 +1,236 @@
+//! A leg from outside: two of them talk to each other over a wire of this file's.
+
+mod common;
+
+use std::net::SocketAddr;
+
+use base::{Duration, Timestamp};
+use mcu_api::{Codec, Direction, LegFailure, LegMedia, SrtpKeys, SrtpProfile};
+use media::{AudioLevel, Leg, LegEvent, Port, Pulled};
+
+use crate::common::{PEER, address, connected, leg, media, ms, rtp};
+
+const LEVEL: AudioLevel = AudioLevel { minus_dbov: 30, voice: true };
+
+/// Two legs whose packets reach each other after `delay`; tells what the second heard.
+struct Wire {
+    legs: [Leg; 2],
+    now: Timestamp,
+    heard: Vec<Option<AudioLevel>>,
+}
+
+impl Wire {
+    fn new(one: &LegMedia, other: &LegMedia) -> Self {
+        let mut legs = [leg(1), leg(2)];
+        legs[0].connect(ms(0), one).expect("keys fit");
+        legs[1].connect(ms(0), other).expect("keys fit");
+        Self { legs, now: ms(0), heard: Vec::new() }
+    }
+
+    /// Both talk; RTP arrives at once, RTCP after `delay`.
+    fn run(&mut self, ticks: u32, delay: Duration) {
+        let mut packet = Vec::new();
+        for _ in 0..ticks {
+            self.now = self.now + Duration::from_millis(20);
+            for from in [0, 1] {
+                let to = 1 - from;
+                if self.legs[from].write_rtp(self.now, &[0x80; 160], 160, false, Some(LEVEL), &mut packet).is_some() {
+                    self.legs[to].handle_rtp(self.now, address(PEER), &mut packet);
+                }
+                while let Some((_, port)) = self.legs[from].poll_rtcp(self.now, &mut packet) {
+                    let (at, source) = (self.now + delay, address(PEER));
+                    match port {
+                        Port::Rtp => self.legs[to].handle_rtp(at, source, &mut packet),
+                        Port::Rtcp => self.legs[to].handle_rtcp(at, source, &mut packet),
+                    }
+                }
+            }
+            self.legs[0].pull(self.now);
+            if let Pulled::Frame(frame) = self.legs[1].pull(self.now) {
+                assert_eq!(frame.payload, [0x80; 160]);
+                self.heard.push(frame.level);
+            }
+        }
+    }
+}
+
+fn srtp_pair(profile: SrtpProfile, seed: u8) -> [Option<SrtpKeys>; 2] {
+    let (one, other) = (vec![seed; profile.key_length()], vec![seed + 1; profile.key_length()]);
+    [
+        Some(SrtpKeys { profile, local: one.clone(), remote: other.clone() }),
+        Some(SrtpKeys { profile, local: other, remote: one }),
+    ]
+}
+
+fn events(leg: &mut Leg) -> Vec<LegEvent> {
+    std::iter::from_fn(|| leg.poll_event()).collect()
+}
+
+#[test]
+fn two_legs_talk_in_the_clear_and_under_every_srtp_profile() {
+    let profiles =
+        [SrtpProfile::AesCm128HmacSha1_80, SrtpProfile::AesCm128HmacSha1_32, SrtpProfile::AeadAes128Gcm].map(Some);
+    for profile in profiles.into_iter().chain([None]) {
+        for rtcp_mux in [false, true] {
+            let [one, other] = profile.map_or([None, None], |profile| srtp_pair(profile, 1));
+            let with = |srtp| LegMedia { rtcp_mux, srtp, ..media(Codec::Pcmu) };
+            let mut wire = Wire::new(&with(one), &with(other));
+            wire.run(1_000, Duration::from_millis(30));
+            assert!(wire.heard.len() >= 995 && wire.heard.iter().all(|level| *level == Some(LEVEL)), "{profile:?}");
+            let statistics = wire.legs[1].statistics();
+            assert_eq!((statistics.received_packets, statistics.received_bytes), (1_000, 160_000));
+            assert_eq!((statistics.sent_packets, statistics.lost_packets, statistics.rejected_packets), (1_000, 0, 0));
+            // RTCP takes 30 ms each way.
+            assert!((55_000..65_000).contains(&statistics.round_trip_us), "{profile:?}: {}", statistics.round_trip_us);
+            assert_eq!(events(&mut wire.legs[1]), [LegEvent::MediaStarted]);
+        }
+    }
+}
+
+#[test]
+fn keys_may_change_and_stay_under_a_re_invite() {
+    let profile = SrtpProfile::AeadAes128Gcm;
+    let with = |srtp| LegMedia { srtp, ..media(Codec::Pcmu) };
+    let [one, other] = srtp_pair(profile, 1);
+    let mut wire = Wire::new(&with(one.clone()), &with(other.clone()));
+    wire.run(50, Duration::ZERO);
+    let mut captured = Vec::new();
+    wire.legs[0].write_rtp(wire.now, &[0x80; 160], 160, false, None, &mut captured);
+    wire.legs[1].handle_rtp(wire.now, address(PEER), &mut captured.clone());
+    wire.legs[0].connect(wire.now, &with(one)).expect("keys fit");
+    wire.legs[1].connect(wire.now, &with(other)).expect("keys fit");
+    wire.legs[1].handle_rtp(wire.now, address(PEER), &mut captured);
+    assert_eq!(wire.legs[1].statistics().rejected_packets, 1, "the same keys: the replay window goes on");
+    wire.run(50, Duration::ZERO);
+    let [one, other] = srtp_pair(profile, 7);
+    wire.legs[0].connect(wire.now, &with(one)).expect("keys fit");
+    wire.legs[1].connect(wire.now, &with(other)).expect("keys fit");
+    wire.run(50, Duration::ZERO);
+    let statistics = wire.legs[1].statistics();
+    assert_eq!((statistics.received_packets, statistics.rejected_packets), (151, 1));
+}
+
+#[test]
+fn bad_keys_leave_the_leg_as_it_was() {
+    let mut leg = connected(Codec::Pcmu);
+    let keys = SrtpKeys { profile: SrtpProfile::AeadAes128Gcm, local: vec![1; 28], remote: vec![2; 30] };
+    let outcome = leg.connect(ms(10), &LegMedia { srtp: Some(keys), ..media(Codec::Pcmu) });
+    assert_eq!(outcome, Err(LegFailure::BadKeys));
+    let mut packet = Vec::new();
+    assert!(leg.write_rtp(ms(20), &[1; 160], 160, true, None, &mut packet).is_some());
+    assert_eq!((packet.len(), packet[1]), (172, 0x80), "in the clear, with the marker");
+}
+
+#[test]
+fn time_goes_on_while_nothing_is_sent() {
+    let mut leg = connected(Codec::Opus);
+    let mut timestamps = Vec::new();
+    let mut packet = Vec::new();
+    for tick in 0..4 {
+        match tick {
+            1 => leg.skip(960),
+            2 => {
+                leg.connect(ms(40), &LegMedia { direction: Direction::Inactive, ..media(Codec::Opus) })
+                    .expect("no keys");
+                assert_eq!(leg.write_rtp(ms(40), &[1], 960, false, None, &mut packet), None);
+                assert!(packet.is_empty());
+                leg.connect(ms(45), &media(Codec::Opus)).expect("no keys");
+            }
+            _ => {
+                leg.write_rtp(ms(tick * 20), &[1], 960, false, None, &mut packet).expect("sends");
+                timestamps.push((packet[3], u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]])));
+            }
+        }
+    }
+    assert_eq!(timestamps, [(100, 5_000), (101, 5_000 + 3 * 960)]);
+}
+
+#[test]
+fn digits_are_reported_once_each_and_make_no_loss() {
+    let mut leg = connected(Codec::Pcmu);
+    let mut sequence = 0;
+    let mut send = |leg: &mut Leg, at: u64, payload_type: u8, timestamp: u32, payload: &[u8]| {
+        let mut packet = rtp(payload_type, sequence, timestamp, 9, payload);
+        leg.handle_rtp(ms(at), address(PEER), &mut packet);
+        sequence += 1;
+    };
+    let mut lost = 0;
+    for n in 0..100_u32 {
+        let at = u64::from(n) * 20;
+        match n {
+            // Two presses of 5 updates and 3 ends each instead of audio.
+            40..48 | 60..68 => {
+                let begun = if n < 50 { 40 } else { 60 };
+                let end = if n % 20 >= 5 { 0x8A } else { 0x0A };
+                let duration = ((n - begun + 1) * 160) as u8;
+                send(&mut leg, at, 101, begun * 160, &[5, end, 0, duration]);
+            }
+            _ => send(&mut leg, at, 0, n * 160, &[0x80; 160]),
+        }
+        lost += usize::from(matches!(leg.pull(ms(at + 5)), Pulled::Lost { .. }));
+    }
+    assert_eq!(events(&mut leg), [LegEvent::MediaStarted, LegEvent::Digit('5'), LegEvent::Digit('5')]);
+    assert!(lost <= 2, "{lost}");
+    assert_eq!(leg.statistics().lost_packets, 0);
+}
+
+#[test]
+fn silence_is_reported_once_and_only_while_the_peer_should_speak() {
+    let hold = LegMedia { direction: Direction::SendOnly, ..media(Codec::Pcmu) };
+    let silent_until = |leg: &mut Leg, from: u64, to: u64| {
+        for second in from..to {
+            leg.pull(ms(second * 1_000));
+        }
+        events(leg)
+    };
+    let mut leg = connected(Codec::Pcmu);
+    assert_eq!(silent_until(&mut leg, 0, 30), []);
+    assert_eq!(silent_until(&mut leg, 30, 90), [LegEvent::SilenceTimeout]);
+    leg.connect(ms(90_000), &hold).expect("no keys");
+    assert_eq!(silent_until(&mut leg, 90, 200), [], "on hold");
+    leg.connect(ms(200_000), &media(Codec::Pcmu)).expect("no keys");
+    assert_eq!(silent_until(&mut leg, 200, 230), []);
+    leg.handle_rtp(ms(229_000), address(PEER), &mut rtp(0, 1, 160, 9, &[0x80; 160]));
+    assert_eq!(silent_until(&mut leg, 230, 259), [LegEvent::MediaStarted]);
+    assert_eq!(silent_until(&mut leg, 259, 300), [LegEvent::SilenceTimeout]);
+}
+
+#[test]
+fn comfort_noise_is_silence_and_other_payload_types_are_refused() {
+    let mut leg = connected(Codec::Pcmu);
+    for n in 0..50_u16 {
+        let timestamp = u32::from(n) * 160;
+        let (payload_type, payload): (u8, &[u8]) = if n < 10 { (0, &[0x80; 160]) } else { (13, &[40]) };
+        leg.handle_rtp(ms(u64::from(n) * 20), address(PEER), &mut rtp(payload_type, n, timestamp, 9, payload));
+        let pulled = leg.pull(ms(u64::from(n) * 20 + 10));
+        assert!(!matches!(pulled, Pulled::Lost { .. }), "{n}");
+    }
+    assert_eq!(leg.statistics().rejected_packets, 0);
+    leg.handle_rtp(ms(1_000), address(PEER), &mut rtp(34, 50, 8_000, 9, &[0; 160]));
+    assert_eq!(leg.statistics().rejected_packets, 1);
+}
+
+#[test]
+fn rtcp_from_others_or_malformed_changes_nothing() {
+    let mut leg = connected(Codec::Pcmu);
+    leg.handle_rtp(ms(10), address(PEER), &mut rtp(0, 1, 160, 9, &[0x80; 160]));
+    let bye = [0x80, 201, 0, 1, 0, 0, 0, 9, 0x81, 203, 0, 1, 0, 0, 0, 9];
+    let lie = [0x81, 201, 0, 1, 0, 0, 0, 9];
+    let elsewhere: SocketAddr = address("198.51.100.66:9001");
+    leg.handle_rtcp(ms(20), elsewhere, &mut bye.to_vec());
+    leg.handle_rtcp(ms(20), address("192.0.2.1:4001"), &mut lie.to_vec());
+    assert_eq!(leg.statistics().rejected_packets, 2);
+    leg.handle_rtcp(ms(20), address("192.0.2.1:4001"), &mut bye.to_vec());
+    leg.handle_rtp(ms(30), address(PEER), &mut rtp(0, 2, 320, 9, &[0x80; 160]));
+    let statistics = leg.statistics();
+    assert_eq!((statistics.received_packets, statistics.rejected_packets), (2, 2), "a BYE ends nothing");
+    assert_eq!(events(&mut leg), [LegEvent::MediaStarted]);
+}
+
+#[test]
+fn a_goodbye_is_said() {
+    let mut leg = connected(Codec::Pcmu);
+    let mut packet = Vec::new();
+    assert_eq!(leg.write_bye(ms(50), &mut packet), Some((address("192.0.2.1:4001"), Port::Rtcp)));
+    assert_eq!(packet[packet.len() - 8..], [0x81, 203, 0, 1, 0, 0, 0, 1]);
+}

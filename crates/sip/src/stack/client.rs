@@ -1,0 +1,341 @@
+//! Client transactions: requests of the control side and what came back.
+
+use super::*;
+use bytes::Bytes;
+use rsipstack::sip::{self, SipMessage};
+use rsipstack::transaction::Transaction;
+use rsipstack::transaction::endpoint::MessageInspector;
+use rsipstack::transport::SipAddr;
+use sip_api::{CONTACT_PLACEHOLDER, ClientFailure, Flow, Headers, Method, Request, Transport};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::counters::DropReason;
+use crate::message::{Via, read_response, request_bytes};
+use crate::secret::random_token;
+use crate::transport::next_hop;
+
+/// What is known of one client transaction.
+pub(super) struct Client {
+    progress: Mutex<Progress>,
+    /// Rung when a CANCEL has gone out.
+    cancelled: Notify,
+}
+
+#[derive(Default)]
+struct Progress {
+    /// The request as it was sent; set once it was.
+    sent: Option<Arc<Sent>>,
+    /// A provisional response has come, so a CANCEL may go (RFC 3261 9.1).
+    provisional: bool,
+    /// The final response has been delivered.
+    finished: bool,
+    /// The control side wants to cancel, with these reasons.
+    cancel: Option<Vec<String>>,
+    /// The CANCEL is out.
+    cancelled: bool,
+}
+
+/// A request on its way, and what its ACK or CANCEL needs of it.
+struct Sent {
+    request: Request,
+    via: Via,
+    envelope: Envelope,
+    link: Link,
+}
+
+impl Stack {
+    /// Sends a request in a new transaction.
+    pub(crate) fn send(self: &Arc<Self>, id: ClientTransactionId, request: Request, flow: Option<Flow>) {
+        let full = self.is_full();
+        let client = Arc::new(Client { progress: Mutex::default(), cancelled: Notify::new() });
+        if self.clients.contains_key(&id) {
+            return self.counters.dropped(DropReason::LateCommand);
+        }
+        self.clients.insert(id, client.clone());
+        // With a link at hand the request leaves now, so that requests go out in the order they were given.
+        let link = flow.as_ref().and_then(|flow| self.hub.existing(flow));
+        let started = if full { None } else { link.and_then(|link| self.start(&client, &request, link)) };
+        let stack = self.clone();
+        spawn_silently(async move {
+            let _guard = Guard { stack: &stack, id };
+            let started = match started {
+                Some(started) => Some(started),
+                None if full => None,
+                None => stack.find_link(&request, flow).await.and_then(|link| stack.start(&client, &request, link)),
+            };
+            let Some((sent, transaction)) = started else { return stack.fail(id, ClientFailure::Transport).await };
+            tokio::select! {
+                () = stack.conduct(id, &client, &sent, transaction) => {}
+                () = stack.hub.stopped() => {}
+            }
+        });
+    }
+
+    /// Sends the ACK of a 2xx, outside any transaction.
+    pub(crate) fn send_ack(self: &Arc<Self>, request: Request, flow: Option<Flow>) {
+        if let Some(link) = flow.as_ref().and_then(|flow| self.hub.existing(flow)) {
+            return link.send(self.letter(&request, &link).1);
+        }
+        let stack = self.clone();
+        tokio::spawn(async move {
+            match stack.find_link(&request, flow).await {
+                Some(link) => link.send(stack.letter(&request, &link).1),
+                None => stack.counters.dropped(DropReason::Unsent),
+            }
+        });
+    }
+
+    /// Cancels an INVITE: at once if a provisional response has come, else as soon as one does.
+    pub(crate) fn cancel(self: &Arc<Self>, id: ClientTransactionId, reason: Vec<String>) {
+        let Some(client) = self.clients.get(&id).map(|client| client.clone()) else {
+            return self.counters.dropped(DropReason::LateCommand);
+        };
+        client.progress().cancel.get_or_insert(reason);
+        self.cancel_if_due(&client);
+    }
+
+    async fn find_link(&self, request: &Request, flow: Option<Flow>) -> Option<Link> {
+        match flow {
+            Some(flow) => self.hub.link(&flow).await,
+            None => self.hub.link_to(&next_hop(request)?).await,
+        }
+    }
+
+    /// The bytes of a request on this link, and its Via.
+    fn letter(&self, request: &Request, link: &Link) -> (Via, Bytes) {
+        let via = own_via(link);
+        let mut request = request.clone();
+        place_contact(&mut request.headers, link);
+        let bytes = request_bytes(&request, &via, &self.server_name);
+        (via, bytes)
+    }
+
+    fn start(&self, client: &Client, request: &Request, link: Link) -> Option<(Arc<Sent>, Transaction)> {
+        let (via, letter) = self.letter(request, &link);
+        let envelope = Envelope::of_own(request, via.branch()?)?;
+        let sent = Arc::new(Sent { request: request.clone(), via, envelope, link });
+        if request.method == Method::Invite {
+            self.acks.insert(sent.clone(), &self.server_name);
+        }
+        client.progress().sent = Some(sent.clone());
+        let transaction = self.launch(&sent.envelope, letter, &sent.link)?;
+        Some((sent, transaction))
+    }
+
+    /// A transaction of rsipstack that has sent its request.
+    fn launch(&self, envelope: &Envelope, letter: Bytes, link: &Link) -> Option<Transaction> {
+        let key = envelope.client_key()?;
+        let connection = self.outlets.connection(link);
+        silently(|| {
+            let request = envelope.request(letter);
+            let mut transaction = Transaction::new_client(key, request, self.endpoint.clone(), Some(connection));
+            wire::now(transaction.send())?.ok()?;
+            Some(transaction)
+        })
+    }
+
+    /// Drives one transaction until it ends.
+    async fn conduct(
+        self: &Arc<Self>,
+        id: ClientTransactionId,
+        client: &Client,
+        sent: &Sent,
+        mut transaction: Transaction,
+    ) {
+        let mut give_up: Option<Instant> = None;
+        loop {
+            let finished = client.progress().finished;
+            let deadline = give_up.filter(|_| !finished).unwrap_or_else(|| Instant::now() + NEVER);
+            // Giving `receive` up half-way is safe here, because it waits nowhere but for its queue.
+            tokio::select! {
+                biased;
+                message = transaction.receive() => match message {
+                    Some(SipMessage::Response(envelope)) => {
+                        if !self.deliver(id, client, sent, envelope).await {
+                            return;
+                        }
+                    }
+                    Some(SipMessage::Request(_)) => {}
+                    None => return,
+                },
+                () = sent.link.closed(), if !finished => return self.fail(id, ClientFailure::Transport).await,
+                // RFC 3261 9.1: without a final response 64*T1 after the CANCEL the transaction is given up.
+                () = client.cancelled.notified() => give_up = Some(Instant::now() + self.patience),
+                () = tokio::time::sleep_until(deadline) => return self.fail(id, ClientFailure::Timeout).await,
+            }
+        }
+    }
+
+    /// Passes a response on; `false` when it was none and the transaction has failed.
+    async fn deliver(
+        self: &Arc<Self>,
+        id: ClientTransactionId,
+        client: &Client,
+        sent: &Sent,
+        envelope: sip::Response,
+    ) -> bool {
+        let status = envelope.status_code.code();
+        let Some(response) = read_response(&Bytes::from(envelope.body)) else {
+            let failure = if status == 503 { ClientFailure::Transport } else { ClientFailure::Timeout };
+            let finished = std::mem::replace(&mut client.progress().finished, true);
+            if !finished {
+                self.fail(id, failure).await;
+            }
+            return false;
+        };
+        {
+            let mut progress = client.progress();
+            match response.is_provisional() {
+                true => progress.provisional = true,
+                false => progress.finished = true,
+            }
+        }
+        self.cancel_if_due(client);
+        self.tell(SipEvent::Response { transaction: id, response, flow: sent.link.flow() }).await;
+        true
+    }
+
+    async fn fail(&self, transaction: ClientTransactionId, failure: ClientFailure) {
+        self.tell(SipEvent::Failed { transaction, failure }).await;
+    }
+
+    fn cancel_if_due(self: &Arc<Self>, client: &Client) {
+        let due = {
+            let mut progress = client.progress();
+            let due = progress.provisional && !progress.finished && !progress.cancelled && progress.cancel.is_some();
+            progress.cancelled |= due;
+            progress.sent.clone().zip(progress.cancel.clone()).filter(|_| due)
+        };
+        let Some((sent, reason)) = due else { return };
+        if sent.request.method != Method::Invite {
+            return self.counters.dropped(DropReason::LateCommand);
+        }
+        client.cancelled.notify_one();
+        let cancel = related(&sent, Method::Cancel, sent.request.headers.get("To").unwrap_or(""), &reason);
+        let letter = request_bytes(&cancel, &sent.via, &self.server_name);
+        if let Some(mut transaction) = self.launch(&sent.envelope.cancel(), letter, &sent.link) {
+            // Whatever it is answered, the INVITE's own final response decides.
+            spawn_silently(async move { while transaction.receive().await.is_some() {} });
+        }
+    }
+}
+
+impl Client {
+    fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a transaction out of the tables however its task ends.
+struct Guard<'a> {
+    stack: &'a Stack,
+    id: ClientTransactionId,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if let Some((_, client)) = self.stack.clients.remove(&self.id)
+            && let Some(sent) = &client.progress().sent
+        {
+            self.stack.acks.remove(sent.envelope.branch());
+        }
+    }
+}
+
+/// The letters of automatic ACKs (RFC 3261 17.1.1.3), by the branch of the INVITE.
+#[derive(Default)]
+pub(super) struct AckLetters(Mutex<HashMap<String, Invite>>);
+
+struct Invite {
+    sent: Arc<Sent>,
+    user_agent: String,
+    /// To of the final response, once there is one other than 2xx.
+    to: Option<String>,
+}
+
+impl AckLetters {
+    fn insert(&self, sent: Arc<Sent>, user_agent: &str) {
+        let branch = sent.envelope.branch().to_owned();
+        self.invites().insert(branch, Invite { sent, user_agent: user_agent.to_owned(), to: None });
+    }
+
+    fn remove(&self, branch: &str) {
+        self.invites().remove(branch);
+    }
+
+    /// Remembers what the ACK must repeat.
+    pub(super) fn final_response(&self, branch: &str, to: &str) {
+        if let Some(invite) = self.invites().get_mut(branch) {
+            invite.to.get_or_insert_with(|| to.to_owned());
+        }
+    }
+
+    fn letter(&self, branch: &str) -> Option<Bytes> {
+        let invites = self.invites();
+        let Invite { sent, user_agent, to } = invites.get(branch)?;
+        let ack = related(sent, Method::Ack, to.as_deref()?, &[]);
+        Some(request_bytes(&ack, &sent.via, user_agent))
+    }
+
+    fn invites(&self) -> std::sync::MutexGuard<'_, HashMap<String, Invite>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts letters into the ACKs rsipstack makes; the one for a response it made up itself stays without.
+pub(super) struct Inspector(pub(super) Arc<AckLetters>);
+
+impl MessageInspector for Inspector {
+    fn before_send(&self, message: SipMessage, _destination: Option<&SipAddr>) -> SipMessage {
+        match message {
+            SipMessage::Request(mut request) if request.method == sip::Method::Ack && request.body.is_empty() => {
+                let letter = envelope::branch_of(&request).and_then(|branch| self.0.letter(&branch));
+                request.body = letter.map(Vec::from).unwrap_or_default();
+                SipMessage::Request(request)
+            }
+            other => other,
+        }
+    }
+
+    fn after_received(&self, message: SipMessage, _source: Option<&SipAddr>) -> SipMessage {
+        message
+    }
+}
+
+/// An ACK or CANCEL of an INVITE: same target, Call-ID, From, CSeq number and route (RFC 3261 9.1, 17.1.1.3).
+fn related(sent: &Sent, method: Method, to: &str, reason: &[String]) -> Request {
+    let original = &sent.request;
+    let mut request = Request::new(method.clone(), original.uri.clone());
+    let copy = |name: &str| original.headers.get(name).unwrap_or("").to_owned();
+    request.headers = Headers::new()
+        .with("From", copy("From"))
+        .with("To", to)
+        .with("Call-ID", copy("Call-ID"))
+        .with("CSeq", format!("{} {method}", original.cseq().unwrap_or(0)));
+    original.headers.get_all("Route").for_each(|route| request.headers.push("Route", route));
+    reason.iter().for_each(|reason| request.headers.push("Reason", reason.as_str()));
+    request
+}
+
+fn own_via(link: &Link) -> Via {
+    let contact = link.contact();
+    let host = if contact.is_ipv6() { format!("[{}]", contact.ip()) } else { contact.ip().to_string() };
+    let branch = format!("{}{}", crate::message::BRANCH_COOKIE, random_token());
+    let params = vec![("rport".to_owned(), None), ("branch".to_owned(), Some(branch))];
+    Via { transport: link.flow().transport.as_str().to_ascii_uppercase(), host, port: Some(contact.port()), params }
+}
+
+/// Puts our address in place of the placeholder in Contact.
+pub(super) fn place_contact(headers: &mut Headers, link: &Link) {
+    if !headers.get_all("Contact").any(|contact| contact.contains(CONTACT_PLACEHOLDER)) {
+        return;
+    }
+    let contacts: Vec<String> = headers.get_all("Contact").map(str::to_owned).collect();
+    headers.remove("Contact");
+    for contact in contacts {
+        let named = link.flow().transport == Transport::Udp || contact.contains("transport=");
+        let transport = if named { String::new() } else { format!(";transport={}", link.flow().transport.as_str()) };
+        headers.push("Contact", contact.replace(CONTACT_PLACEHOLDER, &format!("{}{transport}", link.contact())));
+    }
+}

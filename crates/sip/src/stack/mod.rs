@@ -1,0 +1,212 @@
+//! The transactions: the only module that names rsipstack.
+//!
+//! rsipstack is used for what it does well, the four state machines of RFC 3261 17 and RFC 6026 and their timers. It is
+//! given *envelopes*: messages that hold the identifiers a transaction is matched by, and, as their body, the *letter*:
+//! the bytes that really came or go. Sockets, parsing and printing stay ours. The reasons, all in 0.7.14:
+//!
+//! * its `Method` is a closed list without SERVICE, its responses lose the reason phrase, its parser is lenient;
+//! * matching needs a From tag and a branch, which RFC 2543 clients do not send;
+//! * a second early dialog's 180 is taken for a retransmission when status and body are the same (letters differ);
+//! * with `auto_ack_2xx` it ACKs a 2xx itself, without it it drops every 2xx but the first. A 2xx that seems to have a
+//!   second Via is neither: it is delivered each time, and Timer M runs. So the envelope of every 2xx has two;
+//! * Timer B and a broken connection come as 408 and 503 of its own making (they have no letter), and it would ACK them
+//!   on the wire: the ACK's letter is written here, and only when there was a real final response;
+//! * its CANCEL is sent once and never repeated over UDP: ours is a transaction of its own with the INVITE's branch;
+//! * Timer C fires only after an 18x and belongs to the control side: it is set out of reach;
+//! * a timer can be missed for ever when it is set between the two steps of its own timer loop: a heartbeat wakes it;
+//! * a server transaction that ends is for a moment in neither of its tables, and a retransmission in that moment would
+//!   begin a new one: ours are kept in a table of our own until it is in the second;
+//! * it writes whole messages, credentials included, to the log at level info: it runs without a subscriber.
+//!
+//! Start reading at [`Stack`].
+
+mod client;
+mod envelope;
+mod server;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dashmap::{DashMap, DashSet};
+use rsipstack::EndpointBuilder;
+use rsipstack::transaction::endpoint::{EndpointInner, EndpointOption};
+use rsipstack::transaction::key::{TransactionKey, TransactionRole};
+use rsipstack::transaction::{TransactionReceiver, TransactionTimer};
+use sip_api::{ClientTransactionId, ServerTransactionId, SipEvent};
+use tokio::sync::mpsc;
+
+use crate::config::SipConfig;
+use crate::counters::Counters;
+use crate::message::IncomingResponse;
+use crate::transport::{Hub, Link};
+use client::{AckLetters, Client};
+use envelope::Envelope;
+use server::Server;
+
+/// How often the timer loop is woken whether it needs it or not.
+const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// Farther away than any call may ring: Timer C is the control side's.
+const NEVER: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// All transactions of the edge.
+pub(crate) struct Stack {
+    endpoint: Arc<EndpointInner>,
+    hub: Arc<Hub>,
+    events: mpsc::Sender<SipEvent>,
+    counters: Arc<Counters>,
+    server_name: String,
+    limit: usize,
+    /// 64*T1, the life of a transaction nobody answers.
+    patience: Duration,
+    next_server: AtomicU64,
+    servers: DashMap<ServerTransactionId, Arc<Server>>,
+    /// The same by what a retransmission, an ACK or a CANCEL is matched with.
+    by_key: DashMap<String, ServerTransactionId>,
+    /// The accepted INVITEs among them, by what the ACK of their 2xx is known by.
+    accepted: DashSet<String>,
+    clients: DashMap<ClientTransactionId, Arc<Client>>,
+    acks: Arc<AckLetters>,
+    outlets: Arc<wire::Outlets>,
+    /// Transactions rsipstack would begin of its own accord.
+    unasked: Mutex<Option<TransactionReceiver>>,
+}
+
+impl Stack {
+    /// A stack without transactions.
+    pub(crate) fn new(
+        config: &SipConfig,
+        hub: Arc<Hub>,
+        events: mpsc::Sender<SipEvent>,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
+        let acks = Arc::new(AckLetters::default());
+        let timers = config.timers;
+        let option = EndpointOption {
+            t1: timers.t1,
+            t2: timers.t2,
+            t4: timers.t4,
+            t1x64: timers.t1 * 64,
+            timerc: NEVER,
+            auto_ack_2xx: false,
+            ..EndpointOption::default()
+        };
+        let endpoint = silently(|| {
+            let mut builder = EndpointBuilder::new();
+            builder.with_option(option).with_inspector(Box::new(client::Inspector(acks.clone()))).build()
+        });
+        let unasked = endpoint.incoming_transactions().ok();
+        Arc::new(Self {
+            endpoint: endpoint.inner,
+            hub,
+            events,
+            counters,
+            server_name: config.server_name.clone(),
+            limit: config.limits.transactions,
+            patience: timers.t1 * 64,
+            next_server: AtomicU64::new(1),
+            servers: DashMap::new(),
+            by_key: DashMap::new(),
+            accepted: DashSet::new(),
+            clients: DashMap::new(),
+            acks,
+            outlets: Arc::new(wire::Outlets::default()),
+            unasked: Mutex::new(unasked),
+        })
+    }
+
+    /// Starts the timers and the way out to connections; both end when the hub stops.
+    pub(crate) fn run(self: &Arc<Self>) {
+        let stack = self.clone();
+        spawn_silently(async move {
+            tokio::select! {
+                () = stack.endpoint.process_timer() => {}
+                () = stack.hub.stopped() => {}
+            }
+        });
+        let stack = self.clone();
+        spawn_silently(async move {
+            let Some(nobody) = Envelope::heartbeat().client_key() else { return };
+            let mut beat = tokio::time::interval(HEARTBEAT);
+            loop {
+                tokio::select! {
+                    _ = beat.tick() => {}
+                    () = stack.hub.stopped() => return,
+                }
+                stack.endpoint.timers.timeout(Duration::ZERO, TransactionTimer::TimerD(nobody.clone()));
+            }
+        });
+        let stack = self.clone();
+        spawn_silently(async move {
+            tokio::select! {
+                () = stack.outlets.pump() => {}
+                () = stack.hub.stopped() => {}
+            }
+        });
+        if let Some(mut unasked) = self.unasked.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // All our server transactions are begun by `open`. One that rsipstack begins is a retransmission that came
+            // in the moment its transaction ended; dropped, the next one finds the answer.
+            spawn_silently(async move { while unasked.recv().await.is_some() {} });
+        }
+    }
+
+    /// How many transactions are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.servers.len() + self.clients.len()
+    }
+
+    /// Whether there is no room for another one. What rsipstack remembers of finished ones counts by a quarter,
+    /// because it is smaller and goes away by itself.
+    pub(crate) fn is_full(&self) -> bool {
+        self.len() + self.endpoint.finished_transactions.len() / 4 >= self.limit
+    }
+
+    /// Takes a response; `false` when no transaction waits for it.
+    pub(crate) fn response(&self, incoming: &IncomingResponse, letter: bytes::Bytes, link: &Link) -> bool {
+        let Some(envelope) = Envelope::of_response(incoming) else { return false };
+        let Some(key) = envelope.client_key() else { return false };
+        if !self.knows(&key) {
+            return false;
+        }
+        let status = incoming.response.status;
+        if incoming.method == sip_api::Method::Invite && status >= 300 {
+            self.acks.final_response(envelope.branch(), incoming.response.headers.get("To").unwrap_or(""));
+        }
+        self.feed(envelope.response(status, letter).into(), link);
+        true
+    }
+
+    /// Forgets the way to a connection that is closed.
+    pub(crate) fn closed(&self, link: &Link) {
+        self.outlets.forget(link);
+    }
+
+    fn knows(&self, key: &TransactionKey) -> bool {
+        self.endpoint.transactions.contains_key(key) || self.endpoint.finished_transactions.contains_key(key)
+    }
+
+    /// Hands a message to the transaction it belongs to.
+    fn feed(&self, message: rsipstack::sip::SipMessage, link: &Link) {
+        let connection = self.outlets.connection(link);
+        let source = rsipstack::transport::SipAddr::from(link.flow().remote);
+        // Every sending in there is to a queue of ours that never waits, so one poll is enough.
+        let taken = silently(|| wire::now(self.endpoint.on_received_message(message, connection, &source)));
+        if let Some(Err(error)) = taken {
+            tracing::debug!(%error, "a message did not fit its transaction");
+        }
+    }
+}
+
+/// Runs rsipstack's code without a log.
+fn silently<T>(work: impl FnOnce() -> T) -> T {
+    tracing::dispatcher::with_default(&tracing::Dispatch::none(), work)
+}
+
+/// Spawns a task that runs rsipstack's code without a log.
+fn spawn_silently(task: impl Future<Output = ()> + Send + 'static) {
+    use tracing::instrument::WithSubscriber as _;
+    tokio::spawn(task.with_subscriber(tracing::Dispatch::none()));
+}

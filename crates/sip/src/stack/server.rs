@@ -1,0 +1,210 @@
+//! Server transactions: requests that came in and what became of them.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rsipstack::sip::{self, SipMessage};
+use rsipstack::transaction::Transaction;
+use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSender};
+use sip_api::{Method, Response, ServerTransactionId, SipEvent};
+
+use super::{Arc, Envelope, Stack, silently, spawn_silently};
+use crate::counters::DropReason;
+use crate::hygiene;
+use crate::message::{Incoming, ReplyHead, read_request, response_bytes};
+use crate::secret::random_token;
+use crate::transport::Link;
+
+/// What is known of one server transaction.
+pub(super) struct Server {
+    method: Method,
+    envelope: Envelope,
+    head: ReplyHead,
+    /// The tag on To, unless the control side brings its own.
+    tag: String,
+    to_had_tag: Option<String>,
+    link: Link,
+    trusted: bool,
+    to_transaction: TransactionEventSender,
+    /// A final response was given.
+    answered: AtomicBool,
+    /// It was a 2xx to an INVITE, which wants an ACK: what that ACK is known by.
+    accepted: OnceLock<String>,
+}
+
+impl Stack {
+    /// Whether the request belongs to a transaction that is under way or was; if so it has been dealt with.
+    pub(crate) fn absorbs(&self, incoming: &Incoming, letter: &Bytes, link: &Link) -> bool {
+        let envelope = Envelope::of_request(incoming);
+        let Some(key) = envelope.server_key() else { return false };
+        // Ours first: a transaction leaves our table only after it has been entered among rsipstack's finished ones.
+        let ours = self.by_key.contains_key(&key.to_string());
+        let known = self.knows(&key);
+        if known {
+            self.feed(envelope.request(letter.clone()).into(), link);
+        }
+        ours || known
+    }
+
+    /// Takes an ACK; `false` when no transaction waits for it.
+    pub(crate) fn ack(&self, incoming: &Incoming, letter: Bytes, link: &Link) -> bool {
+        let envelope = Envelope::of_request(incoming);
+        // The ACK of a 2xx has a branch of its own and belongs to the dialog; any other ACK has the INVITE's branch.
+        let known =
+            self.accepted.contains(&envelope.dialog()) || envelope.server_key().is_some_and(|key| self.knows(&key));
+        if known {
+            self.feed(envelope.request(letter).into(), link);
+        }
+        known
+    }
+
+    /// Takes a CANCEL (RFC 3261 9.2): the tag for its 200, or `None` when there is nothing to cancel.
+    pub(crate) fn cancel_received(&self, incoming: &Incoming, letter: Bytes) -> Option<String> {
+        let envelope = Envelope::of_request(incoming);
+        let id = *self.by_key.get(&envelope.server_key()?.to_string())?;
+        let server = self.servers.get(&id)?.clone();
+        // Through the transaction's own queue, so that the control side hears of the INVITE first. After a final
+        // response the transaction ignores it.
+        if !server.answered.load(Ordering::Acquire) {
+            let cancel = SipMessage::Request(envelope.request(letter));
+            let _ended = server.to_transaction.send(TransactionEvent::Received(cancel, None));
+        }
+        Some(server.tag.clone())
+    }
+
+    /// Opens a server transaction. An INVITE is answered with 100 at once.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        incoming: &Incoming,
+        link: &Link,
+        trusted: bool,
+    ) -> Option<ServerTransactionId> {
+        let id = ServerTransactionId(self.next_server.fetch_add(1, Ordering::Relaxed));
+        let envelope = Envelope::of_request(incoming);
+        let key = envelope.server_key()?;
+        let link = link.answering_at(incoming.via.reply_address(link.flow().remote));
+        let connection = self.outlets.connection(&link);
+        let request = envelope.request(Bytes::new());
+        let transaction =
+            silently(|| Transaction::new_server(key.clone(), request, self.endpoint.clone(), Some(connection)));
+        let server = Arc::new(Server::new(incoming, envelope, link, trusted, transaction.tu_sender.clone()));
+        let method = server.method.clone();
+        self.servers.insert(id, server.clone());
+        self.by_key.insert(key.to_string(), id);
+        if method == Method::Invite {
+            self.respond(id, &Response::new(100));
+        }
+        let stack = self.clone();
+        spawn_silently(async move {
+            // RFC 3261 17.1.2.2: after 64*T1 nobody waits for the answer to a non-INVITE any more. A little more, so
+            // that an answer in the last moment is not lost here.
+            let patience =
+                if method == Method::Invite { super::NEVER } else { stack.patience + Duration::from_secs(1) };
+            let _guard = Guard { stack: &stack, id, key: key.to_string(), server: &server };
+            tokio::select! {
+                _unanswered = tokio::time::timeout(patience, stack.serve(id, &server, transaction)) => {}
+                () = stack.hub.stopped() => {}
+            }
+        });
+        Some(id)
+    }
+
+    /// Sends a response; counted as late when the transaction has its final response already.
+    pub(crate) fn respond(&self, id: ServerTransactionId, response: &Response) {
+        let Some(server) = self.servers.get(&id).map(|server| server.clone()) else {
+            return self.counters.dropped(DropReason::LateCommand);
+        };
+        let late = match response.is_provisional() {
+            true => server.answered.load(Ordering::Acquire),
+            false => server.answered.swap(true, Ordering::AcqRel),
+        };
+        if late {
+            return self.counters.dropped(DropReason::LateCommand);
+        }
+        let tag = response.to_tag().or_else(|| server.to_had_tag.clone()).unwrap_or_else(|| server.tag.clone());
+        let envelope = server.envelope.with_to_tag(&tag);
+        if response.is_success() && server.method == Method::Invite {
+            self.accepted.insert(envelope.dialog());
+            server.accepted.get_or_init(|| envelope.dialog());
+        }
+        let mut response = response.clone();
+        super::client::place_contact(&mut response.headers, &server.link);
+        let letter = response_bytes(&server.head, &response, &server.tag, &self.server_name);
+        let _ended = server.to_transaction.send(TransactionEvent::Respond(envelope.response(response.status, letter)));
+    }
+
+    /// Drives one transaction until it ends.
+    async fn serve(&self, id: ServerTransactionId, server: &Server, mut transaction: Transaction) {
+        let mut acknowledged = false;
+        while let Some(message) = transaction.receive().await {
+            let SipMessage::Request(envelope) = message else { continue };
+            let Some(mut request) = read_request(&Bytes::from(envelope.body)) else { continue };
+            match envelope.method {
+                sip::Method::Ack if server.accepted.get().is_some() && !acknowledged => {
+                    acknowledged = true;
+                    hygiene::strip(&mut request.headers, server.trusted);
+                    self.tell(SipEvent::Ack { request, flow: server.link.flow() }).await;
+                }
+                sip::Method::Cancel => {
+                    let reason = request.headers.get_all("Reason").map(str::to_owned).collect();
+                    self.tell(SipEvent::Cancelled { transaction: id, reason }).await;
+                }
+                _ => {}
+            }
+        }
+        if server.accepted.get().is_some() && !acknowledged {
+            self.tell(SipEvent::AckMissing { transaction: id }).await;
+        }
+    }
+
+    /// Gives an event to the control side, waiting for room.
+    pub(super) async fn tell(&self, event: SipEvent) {
+        // When the control side is gone, so is the reason for the event.
+        let _gone = self.events.send(event).await;
+    }
+}
+
+impl Server {
+    fn new(
+        incoming: &Incoming,
+        envelope: Envelope,
+        link: Link,
+        trusted: bool,
+        to_transaction: TransactionEventSender,
+    ) -> Self {
+        let mut via = incoming.via.clone();
+        via.note_source(link.flow().remote);
+        Self {
+            head: ReplyHead::new(&incoming.request.headers, Some(&via)),
+            method: incoming.request.method.clone(),
+            envelope,
+            tag: random_token(),
+            to_had_tag: incoming.to.tag.clone(),
+            link,
+            trusted,
+            to_transaction,
+            answered: AtomicBool::new(false),
+            accepted: OnceLock::new(),
+        }
+    }
+}
+
+/// Takes a transaction out of the tables however its task ends.
+struct Guard<'a> {
+    stack: &'a Stack,
+    id: ServerTransactionId,
+    key: String,
+    server: &'a Server,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if let Some(dialog) = self.server.accepted.get() {
+            self.stack.accepted.remove(dialog);
+        }
+        self.stack.servers.remove(&self.id);
+        self.stack.by_key.remove(&self.key);
+    }
+}

@@ -1,0 +1,389 @@
+//! All sockets of the edge: the listeners, and the connections that are open.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dashmap::DashMap;
+use rustls_pki_types::ServerName;
+use sip_api::{Flow, Transport};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::link::OUTGOING;
+use super::local::LocalAddresses;
+use super::next_hop::NextHop;
+use super::stream::{Bounds, Connection};
+use super::tls::{self, Tls};
+use super::{Inbound, Link, udp};
+use crate::config::{ListenAddress, SipConfig, StartError};
+use crate::counters::{Counters, DropReason};
+
+/// How long a connection we open may take, TLS handshake included.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// The pause after a failed accept: the process is out of descriptors, and spinning would not bring any.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The sockets.
+pub(crate) struct Hub {
+    listeners: Vec<Listener>,
+    connections: DashMap<Flow, Link>,
+    sources: Mutex<HashMap<IpAddr, usize>>,
+    locals: LocalAddresses,
+    tls: Option<Tls>,
+    bounds: Bounds,
+    per_source: usize,
+    in_all: usize,
+    dscp: Option<u8>,
+    counters: Arc<Counters>,
+    inbound: OnceLock<Weak<dyn Inbound>>,
+    stop: CancellationToken,
+}
+
+struct Listener {
+    address: ListenAddress,
+    socket: ListenerSocket,
+}
+
+enum ListenerSocket {
+    Datagrams(Mutex<Option<Arc<UdpSocket>>>),
+    Connections(Mutex<Option<TcpListener>>),
+}
+
+impl Hub {
+    /// Opens the listeners.
+    pub(crate) fn open(config: &SipConfig, counters: Arc<Counters>) -> Result<Self, StartError> {
+        let tls = config.tls.as_ref().map(Tls::load).transpose()?;
+        let listeners = config.listen.iter().map(|listen| Listener::open(*listen, config.dscp));
+        Ok(Self {
+            listeners: listeners.collect::<Result<_, _>>()?,
+            connections: DashMap::new(),
+            sources: Mutex::new(HashMap::new()),
+            locals: LocalAddresses::default(),
+            tls,
+            bounds: Bounds {
+                message: config.limits.sip_message,
+                deadline: config.message_deadline,
+                idle: config.stream_idle,
+            },
+            per_source: config.connections_per_source,
+            in_all: config.connections,
+            dscp: config.dscp,
+            counters,
+            inbound: OnceLock::new(),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// Starts to receive; the tasks end when the hub stops.
+    pub(crate) fn serve(self: &Arc<Self>, inbound: &Arc<dyn Inbound>) -> Vec<JoinHandle<()>> {
+        // Weak, because whoever takes the messages holds the hub.
+        let _set_before = self.inbound.set(Arc::downgrade(inbound));
+        let listeners = self.listeners.iter().filter_map(|listener| {
+            let (hub, inbound, address) = (self.clone(), inbound.clone(), listener.address);
+            match &listener.socket {
+                ListenerSocket::Datagrams(socket) => {
+                    let socket = lock(socket).clone()?;
+                    Some(tokio::spawn(udp::receive(hub, socket, address.address, inbound)))
+                }
+                ListenerSocket::Connections(listener) => {
+                    let listener = lock(listener).take()?;
+                    Some(tokio::spawn(hub.accept(listener, address.transport)))
+                }
+            }
+        });
+        listeners.collect()
+    }
+
+    /// Closes everything.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+        for listener in &self.listeners {
+            if let ListenerSocket::Datagrams(socket) = &listener.socket {
+                lock(socket).take();
+            }
+        }
+    }
+
+    /// Resolves when the hub stops.
+    pub(crate) async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Where we listen.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = ListenAddress> {
+        self.listeners.iter().map(|listener| listener.address)
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// The link of a flow if it can be used at once: a datagram flow always, a connection while it is open.
+    pub(crate) fn existing(&self, flow: &Flow) -> Option<Link> {
+        if flow.transport == Transport::Udp {
+            let (socket, listen) = self.datagram_socket(flow.remote, Some(flow.local))?;
+            return Some(self.datagram_link(&socket, listen, flow.remote));
+        }
+        let exact = self.connections.get(flow).map(|link| link.clone());
+        exact.or_else(|| self.connection_to(flow.transport, flow.remote))
+    }
+
+    /// The link of a flow; a connection that is no more is opened anew.
+    pub(crate) async fn link(self: &Arc<Self>, flow: &Flow) -> Option<Link> {
+        match self.existing(flow) {
+            Some(link) => Some(link),
+            None => self.connect(flow.transport, flow.remote, None).await,
+        }
+    }
+
+    /// A link to the next hop: an open connection if there is one, else a new one.
+    pub(crate) async fn link_to(self: &Arc<Self>, hop: &NextHop) -> Option<Link> {
+        for remote in hop.addresses().await {
+            // RFC 3263 4.1: without a wish, datagrams; unless we have no such socket.
+            let datagrams = self.datagram_socket(remote, None).is_some();
+            let transport = hop.transport.unwrap_or(if datagrams { Transport::Udp } else { Transport::Tcp });
+            let link = match transport {
+                Transport::Udp => self
+                    .datagram_socket(remote, None)
+                    .map(|(socket, listen)| self.datagram_link(&socket, listen, remote)),
+                _ => match self.connection_to(transport, remote) {
+                    Some(link) => Some(link),
+                    None => self.connect(transport, remote, Some(&hop.host)).await,
+                },
+            };
+            if link.is_some() {
+                return link;
+            }
+        }
+        None
+    }
+
+    /// The link of a datagram that came in.
+    pub(super) fn datagram_link(&self, socket: &Arc<UdpSocket>, listen: SocketAddr, remote: SocketAddr) -> Link {
+        let local = self.locals.towards(listen, remote.ip());
+        Link::datagrams(Flow { transport: Transport::Udp, local, remote }, socket.clone(), self.counters.clone())
+    }
+
+    fn connection_to(&self, transport: Transport, remote: SocketAddr) -> Option<Link> {
+        let mut open = self.connections.iter();
+        let found = open.find(|entry| entry.key().transport == transport && entry.key().remote == remote)?;
+        Some(found.value().clone())
+    }
+
+    /// The socket that reaches `remote`, the one bound to `local` if there is one.
+    fn datagram_socket(&self, remote: SocketAddr, local: Option<SocketAddr>) -> Option<(Arc<UdpSocket>, SocketAddr)> {
+        let mut candidates = self.listeners.iter().filter_map(|listener| match &listener.socket {
+            ListenerSocket::Datagrams(socket) if listener.address.address.is_ipv4() == remote.is_ipv4() => {
+                Some((lock(socket).clone()?, listener.address.address))
+            }
+            _ => None,
+        });
+        let bound = |(_, listen): &(Arc<UdpSocket>, SocketAddr)| {
+            local.is_some_and(|local| {
+                local.port() == listen.port() && (local.ip() == listen.ip() || listen.ip().is_unspecified())
+            })
+        };
+        candidates.clone().find(bound).or_else(|| candidates.next())
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener, transport: Transport) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.stopped() => return,
+            };
+            match accepted {
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+                Ok((stream, remote)) => match self.clone().take_slot(remote.ip()) {
+                    None => self.counters.dropped(DropReason::ConnectionLimit),
+                    Some(slot) => {
+                        tokio::spawn(self.clone().serve_accepted(stream, transport, slot));
+                    }
+                },
+            }
+        }
+    }
+
+    /// A place among the connections of this source, if it has one left.
+    fn take_slot(self: Arc<Self>, source: IpAddr) -> Option<Slot> {
+        if self.connections.len() >= self.in_all {
+            return None;
+        }
+        let mut sources = lock(&self.sources);
+        let count = sources.entry(source).or_insert(0);
+        if *count >= self.per_source {
+            return None;
+        }
+        *count += 1;
+        drop(sources);
+        Some(Slot { hub: self, source })
+    }
+
+    async fn serve_accepted(self: Arc<Self>, stream: TcpStream, transport: Transport, _slot: Slot) {
+        let first = Instant::now() + self.bounds.deadline;
+        self.tune(&stream);
+        let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else { return };
+        let flow = Flow { transport, local, remote };
+        match &self.tls {
+            Some(tls) if transport == Transport::Tls => {
+                let handshake = timeout_at(first, tls.acceptor.accept(stream));
+                let Ok(Ok(stream)) = handshake.await else { return self.counters.dropped(DropReason::Handshake) };
+                let names = tls::names(stream.get_ref().1.peer_certificates());
+                self.run(stream, self.join(flow, names, Some(first))).await;
+            }
+            _ => self.run(stream, self.join(flow, Vec::new(), Some(first))).await,
+        }
+    }
+
+    async fn connect(self: &Arc<Self>, transport: Transport, remote: SocketAddr, host: Option<&str>) -> Option<Link> {
+        if self.connections.len() >= self.in_all {
+            self.counters.dropped(DropReason::ConnectionLimit);
+            return None;
+        }
+        let socket = if remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let stream = timeout(CONNECT, socket.ok()?.connect(remote)).await.ok()?.ok()?;
+        self.tune(&stream);
+        let flow = Flow { transport, local: stream.local_addr().ok()?, remote };
+        if transport != Transport::Tls {
+            return Some(self.start(stream, flow));
+        }
+        let name = host.map_or_else(|| remote.ip().to_string(), str::to_owned);
+        let name = ServerName::try_from(name).ok()?;
+        match timeout(CONNECT, self.tls.as_ref()?.connector.connect(name, stream)).await {
+            Ok(Ok(stream)) => Some(self.start(stream, flow)),
+            Ok(Err(_)) | Err(_) => {
+                self.counters.dropped(DropReason::Handshake);
+                None
+            }
+        }
+    }
+
+    fn tune(&self, stream: &TcpStream) {
+        // Both only make things quicker; a system that refuses still works.
+        let _delayed = stream.set_nodelay(true);
+        if let Ok(local) = stream.local_addr() {
+            udp::mark(&SockRef::from(stream), local, self.dscp);
+        }
+    }
+
+    /// Starts to serve a connection we opened.
+    fn start<S>(self: &Arc<Self>, stream: S, flow: Flow) -> Link
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + 'static,
+    {
+        let joined = self.join(flow, Vec::new(), None);
+        let link = joined.as_ref().map(|(connection, _)| connection.link.clone());
+        let hub = self.clone();
+        tokio::spawn(async move { hub.run(stream, joined).await });
+        link.unwrap_or_else(|| self.closed_link(flow))
+    }
+
+    /// Enters a connection into the table; `None` when the edge is stopping.
+    fn join(
+        &self,
+        flow: Flow,
+        names: Vec<String>,
+        first: Option<Instant>,
+    ) -> Option<(Connection, mpsc::Receiver<Bytes>)> {
+        let inbound = self.inbound.get()?.upgrade()?;
+        let (sender, queue) = mpsc::channel(OUTGOING);
+        let (contact, closed) = (self.contact(&flow), self.stop.child_token());
+        let link = Link::connection(flow, contact, names, sender, closed, self.counters.clone());
+        self.connections.insert(flow, link.clone());
+        let (counters, bounds) = (self.counters.clone(), self.bounds);
+        Some((Connection { link, inbound, counters, bounds, first }, queue))
+    }
+
+    async fn run<S>(&self, stream: S, joined: Option<(Connection, mpsc::Receiver<Bytes>)>)
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite,
+    {
+        let Some((connection, queue)) = joined else { return };
+        let (link, inbound) = (connection.link.clone(), connection.inbound.clone());
+        connection.run(queue, stream).await;
+        link.close();
+        self.connections.remove(&link.flow());
+        inbound.closed(&link);
+    }
+
+    fn closed_link(&self, flow: Flow) -> Link {
+        let (sender, _) = mpsc::channel(1);
+        let closed = CancellationToken::new();
+        closed.cancel();
+        Link::connection(flow, flow.local, Vec::new(), sender, closed, self.counters.clone())
+    }
+
+    /// Where the peer of a connection reaches us for a new one: our listener on that transport.
+    fn contact(&self, flow: &Flow) -> SocketAddr {
+        let same = |listener: &&Listener| listener.address.transport == flow.transport;
+        let listening = |address: &SocketAddr| address.ip() == flow.local.ip() || address.ip().is_unspecified();
+        let mut addresses = self.listeners.iter().filter(same).map(|listener| listener.address.address);
+        if addresses.clone().any(|address| address == flow.local) {
+            return flow.local;
+        }
+        let port = addresses.find(listening).map_or(flow.local.port(), |address| address.port());
+        SocketAddr::new(flow.local.ip(), port)
+    }
+}
+
+impl Listener {
+    fn open(listen: ListenAddress, dscp: Option<u8>) -> Result<Self, StartError> {
+        let opened = match listen.transport {
+            Transport::Udp => udp::bind(listen.address, dscp).and_then(|socket| {
+                Ok((socket.local_addr()?, ListenerSocket::Datagrams(Mutex::new(Some(Arc::new(socket))))))
+            }),
+            Transport::Tcp | Transport::Tls => bind_stream(listen.address).and_then(|listener| {
+                Ok((listener.local_addr()?, ListenerSocket::Connections(Mutex::new(Some(listener)))))
+            }),
+        };
+        let (address, socket) = opened.map_err(|error| StartError::Bind { listen, error })?;
+        Ok(Self { address: ListenAddress { address, ..listen }, socket })
+    }
+}
+
+fn bind_stream(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1_024)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// A place among the connections of one source; given back when the connection ends.
+struct Slot {
+    hub: Arc<Hub>,
+    source: IpAddr,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut sources = lock(&self.hub.sources);
+        if let Some(count) = sources.get_mut(&self.source) {
+            *count -= 1;
+            if *count == 0 {
+                sources.remove(&self.source);
+            }
+        }
+    }
+}
+
+/// Nothing panics while it holds one of these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,122 @@
+//! The way to one peer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sip_api::{Flow, Transport};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::counters::{Counters, DropReason};
+
+/// Messages that may wait for a connection to take them; a peer who reads slower loses the connection.
+pub(super) const OUTGOING: usize = 512;
+
+/// A way to send to one peer: a connection, or a socket and an address. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Link(Arc<Inner>);
+
+struct Inner {
+    flow: Flow,
+    /// Where new requests from the peer's side reach us: our listener on this transport, as seen from the peer.
+    contact: SocketAddr,
+    /// The names a verified client certificate gives.
+    names: Vec<String>,
+    outlet: Outlet,
+    closed: CancellationToken,
+    counters: Arc<Counters>,
+}
+
+enum Outlet {
+    Datagrams { socket: Arc<UdpSocket>, to: SocketAddr },
+    Connection(mpsc::Sender<Bytes>),
+}
+
+impl Link {
+    /// Datagrams from `socket` to the remote address of `flow`.
+    pub(super) fn datagrams(flow: Flow, socket: Arc<UdpSocket>, counters: Arc<Counters>) -> Self {
+        let outlet = Outlet::Datagrams { socket, to: flow.remote };
+        let closed = CancellationToken::new();
+        Self(Arc::new(Inner { flow, contact: flow.local, names: Vec::new(), outlet, closed, counters }))
+    }
+
+    /// A connection whose writer takes from the other end of `queue`.
+    pub(super) fn connection(
+        flow: Flow,
+        contact: SocketAddr,
+        names: Vec<String>,
+        queue: mpsc::Sender<Bytes>,
+        closed: CancellationToken,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self(Arc::new(Inner { flow, contact, names, outlet: Outlet::Connection(queue), closed, counters }))
+    }
+
+    /// The same datagram flow, answered at another address of the peer.
+    pub(crate) fn answering_at(&self, to: SocketAddr) -> Self {
+        match &self.0.outlet {
+            Outlet::Datagrams { socket, to: now } if *now != to => Self(Arc::new(Inner {
+                flow: self.0.flow,
+                contact: self.0.contact,
+                names: Vec::new(),
+                outlet: Outlet::Datagrams { socket: socket.clone(), to },
+                closed: self.0.closed.clone(),
+                counters: self.0.counters.clone(),
+            })),
+            _ => self.clone(),
+        }
+    }
+
+    /// The flow, as the control side names it.
+    pub(crate) fn flow(&self) -> Flow {
+        self.0.flow
+    }
+
+    /// The address for Via and Contact.
+    pub(crate) fn contact(&self) -> SocketAddr {
+        self.0.contact
+    }
+
+    /// The names in the verified client certificate: DNS names and URIs.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.0.names
+    }
+
+    /// Whether the transport itself repeats what is lost.
+    pub(crate) fn is_reliable(&self) -> bool {
+        self.0.flow.transport != Transport::Udp
+    }
+
+    /// Resolves when the connection is closed; never for datagrams.
+    pub(crate) async fn closed(&self) {
+        self.0.closed.cancelled().await;
+    }
+
+    /// Whether the connection is closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.closed.is_cancelled()
+    }
+
+    /// Closes the connection.
+    pub(super) fn close(&self) {
+        self.0.closed.cancel();
+    }
+
+    /// Sends bytes without waiting. A datagram that the system does not take now is lost, as on the wire; a connection
+    /// whose queue is full is closed, because its peer has stopped reading.
+    pub(crate) fn send(&self, bytes: Bytes) {
+        let sent = match &self.0.outlet {
+            Outlet::Datagrams { socket, to } => socket.try_send_to(&bytes, *to).is_ok(),
+            Outlet::Connection(queue) => {
+                let queued = queue.try_send(bytes).is_ok();
+                if !queued {
+                    self.close();
+                }
+                queued
+            }
+        };
+        if sent { self.0.counters.sent() } else { self.0.counters.dropped(DropReason::Unsent) }
+    }
+}

@@ -1,0 +1,81 @@
+//! Where a request without a flow goes first (RFC 3261 8.1.2, RFC 3263 without NAPTR and SRV).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use sip_api::{Request, Scheme, SipUri, Transport};
+
+/// How long a name may take to resolve.
+const RESOLVE: Duration = Duration::from_secs(5);
+
+/// The next hop as a URI names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NextHop {
+    /// The transport the URI asks for, if it does.
+    pub transport: Option<Transport>,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// The port, given or usual.
+    pub port: u16,
+}
+
+/// The first Route, else the Request-URI; `None` when neither names a host (a `tel:` URI).
+pub(crate) fn next_hop(request: &Request) -> Option<NextHop> {
+    match request.headers.name_addr("Route") {
+        Some(Ok(route)) => of_uri(&route.uri),
+        Some(Err(_)) => None,
+        None => of_uri(&request.uri),
+    }
+}
+
+fn of_uri(uri: &SipUri) -> Option<NextHop> {
+    let transport = match (uri.scheme, uri.param("transport").map(str::to_ascii_lowercase).as_deref()) {
+        (Scheme::Tel, _) => return None,
+        (Scheme::Sips, _) | (_, Some("tls")) => Some(Transport::Tls),
+        (_, Some("tcp")) => Some(Transport::Tcp),
+        (_, Some("udp")) => Some(Transport::Udp),
+        _ => None,
+    };
+    let host = uri.param("maddr").filter(|maddr| !maddr.is_empty()).unwrap_or(&uri.host);
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let usual = if transport == Some(Transport::Tls) { 5061 } else { 5060 };
+    Some(NextHop { transport, host, port: uri.port.unwrap_or(usual) })
+}
+
+impl NextHop {
+    /// The addresses of the host.
+    pub(super) async fn addresses(&self) -> Vec<SocketAddr> {
+        if let Ok(address) = self.host.parse::<IpAddr>() {
+            return vec![SocketAddr::new(address, self.port)];
+        }
+        match tokio::time::timeout(RESOLVE, tokio::net::lookup_host((self.host.as_str(), self.port))).await {
+            Ok(Ok(addresses)) => addresses.collect(),
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sip_api::Method;
+
+    #[test]
+    fn the_first_route_wins_over_the_uri() {
+        for (uri, route, expected) in [
+            ("sip:a@10.0.0.1", None, Some((None, "10.0.0.1", 5060))),
+            ("sips:a@x", None, Some((Some(Transport::Tls), "x", 5061))),
+            ("sip:a@[::1]:7000;transport=TCP", None, Some((Some(Transport::Tcp), "::1", 7000))),
+            ("sip:a@x;maddr=10.0.0.3", None, Some((None, "10.0.0.3", 5060))),
+            ("sip:a@x", Some("<sip:10.0.0.2;transport=tls;lr>"), Some((Some(Transport::Tls), "10.0.0.2", 5061))),
+            ("tel:+1", None, None),
+            ("sip:a@x", Some("nonsense"), None),
+        ] {
+            let mut request = Request::new(Method::Bye, SipUri::parse(uri).expect("valid"));
+            route.into_iter().for_each(|route| request.headers.push("Route", route));
+            let found = next_hop(&request);
+            let found = found.as_ref().map(|hop| (hop.transport, hop.host.as_str(), hop.port));
+            assert_eq!(found, expected, "{uri} {route:?}");
+        }
+    }
+}
