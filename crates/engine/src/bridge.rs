@@ -209,6 +209,11 @@ impl Bridges {
         self.calls.len()
     }
 
+    /// How many legs have not ended.
+    pub(crate) fn leg_count(&self) -> usize {
+        self.legs.len()
+    }
+
     /// The call that something of the call machine is about.
     pub(crate) fn call_of(&self, output: &Output) -> Option<CallId> {
         match output {

@@ -200,6 +200,22 @@ impl Engine {
         self.legs.len()
     }
 
+    /// What the engine holds, for gauges and for tests that everything drains.
+    pub fn load(&self) -> Load {
+        Load {
+            legs: self.legs.len(),
+            branches: self.branches.len(),
+            offers: self.offers.len(),
+            commands: self.commands.len(),
+            subscriptions: self.subscriptions.len(),
+            conferences: self.conferences.len(),
+            stores: self.stores.len(),
+            bridges: self.bridges.len(),
+            bridge_legs: self.bridges.leg_count(),
+            calls: self.calls.load(),
+        }
+    }
+
     /// Calls between two people, ringing ones included.
     pub fn call_count(&self) -> usize {
         self.bridges.len()
@@ -301,4 +317,29 @@ impl Engine {
             }
         }
     }
+}
+
+/// How much an engine holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Legs that are not over on every side.
+    pub legs: usize,
+    /// Dialled SIP legs.
+    pub branches: usize,
+    /// Offers that are undecided.
+    pub offers: usize,
+    /// Focus commands without a final outcome.
+    pub commands: usize,
+    /// Roster subscriptions.
+    pub subscriptions: usize,
+    /// Live conferences.
+    pub conferences: usize,
+    /// Changes that wait for the store.
+    pub stores: usize,
+    /// Calls between two people.
+    pub bridges: usize,
+    /// Legs of such calls.
+    pub bridge_legs: usize,
+    /// What the call machine holds.
+    pub calls: call::Load,
 }

@@ -63,6 +63,12 @@ const LAYERS: &[Layer] = &[
         below: &[],
         why: "the other end of the line must not share the server's errors",
     },
+    Layer {
+        name: "simulation",
+        crates: &["sim"],
+        below: &["vocabulary", "contract", "wire", "control machine", "composition"],
+        why: "it runs the very engine of production, without any adapter",
+    },
 ];
 
 /// The machines of the control side: what "control machine" in the table means.

@@ -1,0 +1,447 @@
+//! The loop: one event after another, each followed by everything it leads to and by the checks.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use base::{Duration, Timestamp};
+use engine::{Effect, Engine, Input, StoreTicket};
+use mcu_api::{McuCommand, McuEvent};
+use sip_api::{CONTACT_PLACEHOLDER, Flow, Request, Response, SipCommand, SipEvent, SipUri};
+
+use crate::check::Checker;
+use crate::dice::Dice;
+use crate::media::FakeMcu;
+use crate::phone::{Action, Cx, Phone, Wish};
+use crate::queue::Queue;
+use crate::scene;
+use crate::stack::{Out, RespondError, Stack, Timer};
+use crate::swarm::Swarm;
+use crate::wire::{Network, Packet};
+use crate::{Broken, Report, Trace, seconds};
+
+/// Where the server is.
+const SERVER_PORT: u16 = 5_060;
+
+/// Events after which a run that does not come to rest is given up.
+const STEPS_MAX: u64 = 400_000;
+
+/// How long after the end of the day everything must be over: a session of half an hour may have to expire.
+const REST_WITHIN: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Something that happens.
+#[derive(Debug)]
+enum Event {
+    Packet(Packet),
+    EdgeTimer(Timer),
+    PhoneTimer(usize, Timer),
+    Act(usize, Action),
+    Mcu(McuEvent),
+    Stored(StoreTicket, bool),
+    /// The media side loses a conference.
+    LoseConference,
+    /// Somebody's devices register or go away.
+    Registration,
+    /// The server is told to stop.
+    Stop,
+    /// The day is over.
+    Close,
+}
+
+/// A run.
+pub(crate) struct World {
+    seed: u64,
+    trace: Trace,
+    now: Timestamp,
+    day: Duration,
+    closing: bool,
+    queue: Queue<Event>,
+    dice: Dice,
+    swarm: Swarm,
+    network: Network,
+    engine: Engine,
+    edge: Stack,
+    phones: Vec<Phone>,
+    by_address: BTreeMap<SocketAddr, usize>,
+    people: Vec<String>,
+    elsewhere: String,
+    mcu: FakeMcu,
+    checker: Checker,
+    broken: Option<Broken>,
+    steps: u64,
+    counts: BTreeMap<&'static str, u64>,
+    story: Vec<String>,
+}
+
+impl World {
+    /// The beginning of a seed's day.
+    pub(crate) fn new(seed: u64, trace: Trace) -> Self {
+        let mut dice = Dice::new(seed);
+        let swarm = Swarm::draw(&mut dice);
+        let network = Network::new(&mut dice, &swarm);
+        let day = dice.millis(60_000, 240_000);
+        let scene = scene::draw(&mut dice, &swarm, day);
+        let engine = Engine::new(scene::config(&swarm), scene::directory(), dice.seed());
+        let by_address = scene.phones.iter().enumerate().map(|(at, phone)| (phone.address, at)).collect();
+        let mut world = Self {
+            seed,
+            trace,
+            now: Timestamp::from_millis(1_000),
+            day,
+            closing: false,
+            queue: Queue::default(),
+            dice,
+            swarm,
+            network,
+            engine,
+            edge: Stack::new(scene::address(SERVER_PORT)),
+            phones: scene.phones,
+            by_address,
+            people: scene.people,
+            elsewhere: scene::elsewhere(),
+            mcu: FakeMcu::default(),
+            checker: Checker::default(),
+            broken: None,
+            steps: 0,
+            counts: BTreeMap::new(),
+            story: Vec::new(),
+        };
+        world.plan(scene.plan);
+        world
+    }
+
+    /// The day, until everything is at rest or a rule is broken.
+    pub(crate) fn run(mut self) -> Report {
+        self.note(|world| format!("kinds of event: {}", world.swarm.on().join(", ")));
+        for owner in scene::owners() {
+            let bindings = scene::bindings(&self.phones, self.edge.address, &owner);
+            self.tell(Input::Sip(SipEvent::BindingsChanged { user: owner, bindings }));
+        }
+        while self.broken.is_none() && self.step() {}
+        if self.broken.is_none() {
+            self.check_rest();
+        }
+        Report {
+            seed: self.seed,
+            broken: self.broken,
+            steps: self.steps,
+            until: self.now,
+            counts: self.counts,
+            story: self.story,
+        }
+    }
+
+    fn plan(&mut self, plan: Vec<(usize, Duration, Action)>) {
+        let start = self.now;
+        for (phone, after, action) in plan {
+            self.queue.push(start + after, Event::Act(phone, action));
+        }
+        let day_ms = u64::try_from(self.day.as_millis()).unwrap_or(u64::MAX);
+        if self.swarm.lost_conferences {
+            for _ in 0..self.dice.between(1, 3) {
+                let after = self.dice.millis(0, day_ms);
+                self.queue.push(start + after, Event::LoseConference);
+            }
+        }
+        if self.swarm.registrations {
+            for _ in 0..self.dice.between(1, 8) {
+                let after = self.dice.millis(0, day_ms);
+                self.queue.push(start + after, Event::Registration);
+            }
+        }
+        if self.swarm.stop {
+            let early = self.dice.millis(0, 20_000);
+            self.queue.push(start + self.day - early, Event::Stop);
+        }
+        self.queue.push(start + self.day, Event::Close);
+    }
+
+    /// The next event; false when nothing is left to happen.
+    fn step(&mut self) -> bool {
+        let (event_at, timer_at) = (self.queue.next_at(), self.engine.poll_timeout());
+        let timer_first = match (event_at, timer_at) {
+            (None, None) => return false,
+            (None, Some(_)) => true,
+            (_, None) => false,
+            // An input that arrived before a timer was dequeued is handled first.
+            (Some(event), Some(timer)) => timer < event,
+        };
+        self.steps += 1;
+        self.now = self.now.max(if timer_first { timer_at } else { event_at }.unwrap_or(self.now));
+        if self.steps > STEPS_MAX || self.now.since(Timestamp::ZERO) > self.day + REST_WITHIN {
+            self.broke("the run does not come to rest".to_owned());
+        } else if timer_first {
+            self.tell(Input::TimerFired);
+        } else if let Some(event) = self.queue.pop() {
+            self.happen(event);
+        }
+        self.pump_edge();
+        self.check_settled();
+        true
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Packet(packet) => self.deliver(packet),
+            Event::EdgeTimer(timer) => self.edge.fire(timer),
+            Event::PhoneTimer(phone, timer) => self.with_phone(phone, |phone, cx| phone.fire(cx, timer)),
+            Event::Act(phone, action) => self.act(phone, action),
+            Event::Mcu(event) => self.hear_mcu(event),
+            Event::Stored(ticket, done) => {
+                self.note(|_| format!("store: {ticket:?} done {done}"));
+                self.tell(Input::Stored { ticket, done });
+            }
+            Event::LoseConference => {
+                if let Some((at, event)) = self.mcu.lose_conference(self.now, &mut self.dice) {
+                    self.count("conference lost");
+                    self.queue.push(at, Event::Mcu(event));
+                }
+            }
+            Event::Registration => self.change_registration(),
+            Event::Stop => {
+                self.count("server stopped");
+                self.tell(Input::Stop);
+            }
+            Event::Close => self.close(),
+        }
+    }
+
+    fn act(&mut self, phone: usize, action: Action) {
+        if self.closing && matches!(action, Action::Call { .. } | Action::Join(_)) {
+            return;
+        }
+        self.note(|world| format!("{} does {action:?}", world.phones[phone].name));
+        self.with_phone(phone, |phone, cx| phone.act(cx, action));
+    }
+
+    fn close(&mut self) {
+        self.closing = true;
+        for phone in 0..self.phones.len() {
+            let after = self.dice.millis(0, 10_000);
+            self.queue.push(self.now + after, Event::Act(phone, Action::Finish));
+        }
+    }
+
+    fn change_registration(&mut self) {
+        let owners = scene::owners();
+        let owner = self.dice.pick(&owners).expect("some have devices").clone();
+        let mut bindings = scene::bindings(&self.phones, self.edge.address, &owner);
+        bindings.retain(|_| self.dice.chance(0.6));
+        self.count("registrations changed");
+        self.tell(Input::Sip(SipEvent::BindingsChanged { user: owner, bindings }));
+    }
+
+    /// Lets a phone do something and carries out what it wants.
+    fn with_phone(&mut self, index: usize, act: impl FnOnce(&mut Phone, &mut Cx<'_>)) {
+        let mut wishes = Vec::new();
+        let mut cx = Cx {
+            dice: &mut self.dice,
+            swarm: &self.swarm,
+            closing: self.closing,
+            server: self.edge.address,
+            people: &self.people,
+            elsewhere: &self.elsewhere,
+            wishes: &mut wishes,
+        };
+        act(&mut self.phones[index], &mut cx);
+        for wish in wishes {
+            self.grant(index, wish);
+        }
+    }
+
+    fn grant(&mut self, phone: usize, wish: Wish) {
+        match wish {
+            Wish::Transmit(packet) => self.transmit(packet),
+            Wish::Wake(after, timer) => self.queue.push(self.now + after, Event::PhoneTimer(phone, timer)),
+            Wish::Later(after, action) => self.queue.push(self.now + after, Event::Act(phone, action)),
+            Wish::Press(port, digits) => self.press(port, digits),
+            Wish::Silent(ports) => self.fall_silent(&ports),
+            Wish::Broken(rule) => self.broke(rule),
+            Wish::Count(what) => self.count(what),
+        }
+    }
+
+    fn press(&mut self, port: u16, digits: &str) {
+        let Some(leg) = self.mcu.leg_at(port) else { return };
+        self.count("digits pressed");
+        for (nth, digit) in (0..).zip(digits.chars()) {
+            let at = self.now + Duration::from_millis(200 * nth);
+            self.queue.push(at, Event::Mcu(McuEvent::Digit { leg, digit }));
+        }
+    }
+
+    fn fall_silent(&mut self, ports: &[u16]) {
+        if !self.swarm.media_timeouts {
+            return;
+        }
+        let legs: Vec<_> = ports.iter().filter_map(|port| self.mcu.leg_at(*port)).collect();
+        for leg in legs {
+            self.count("media timed out");
+            self.queue.push(self.now + Duration::from_secs(30), Event::Mcu(McuEvent::MediaTimeout { leg }));
+        }
+    }
+
+    fn transmit(&mut self, packet: Packet) {
+        self.note(|world| format!("{} sends {}", world.who(packet.from), packet.summary()));
+        for after in self.network.arrivals(&mut self.dice) {
+            self.queue.push(self.now + after, Event::Packet(packet.clone()));
+        }
+    }
+
+    fn deliver(&mut self, packet: Packet) {
+        self.note(|world| format!("{} hears {}", world.who(packet.to), packet.summary()));
+        if packet.to == self.edge.address {
+            self.edge.receive(packet);
+        } else if let Some(&phone) = self.by_address.get(&packet.to) {
+            self.with_phone(phone, |phone, cx| phone.receive(cx, packet));
+        }
+    }
+
+    fn who(&self, address: SocketAddr) -> &str {
+        self.by_address.get(&address).map_or("server", |phone| self.phones[*phone].name.as_str())
+    }
+
+    /// Carries out what the edge wants, and tells the engine what it reports.
+    fn pump_edge(&mut self) {
+        while let Some(out) = self.edge.poll() {
+            match out {
+                Out::Transmit(packet) => self.transmit(packet),
+                Out::Wake(after, timer) => self.queue.push(self.now + after, Event::EdgeTimer(timer)),
+                Out::Event(event) => self.tell(Input::Sip(authenticated(event))),
+            }
+        }
+    }
+
+    fn hear_mcu(&mut self, event: McuEvent) {
+        self.note(|_| format!("media reports {event:?}"));
+        self.checker.mcu_reports(&event);
+        self.tell(Input::Mcu(event));
+    }
+
+    /// Hands the engine an input and carries out its effects.
+    fn tell(&mut self, input: Input) {
+        self.checker.input(self.now, &input);
+        self.engine.handle(self.now, input);
+        while let Some(effect) = self.engine.poll_effect() {
+            if let Err(rule) = self.checker.effect(&effect) {
+                self.broke(rule);
+            }
+            self.carry_out(effect);
+        }
+        if let Err(rule) = self.checker.answered() {
+            self.broke(rule);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Sip(command) => self.obey_sip(command),
+            Effect::Mcu(command) => self.obey_mcu(&command),
+            Effect::Store { ticket, command } => {
+                self.note(|_| format!("engine stores {command:?}"));
+                let longest = if self.swarm.slow_store { 15_000 } else { 30 };
+                let after = self.dice.millis(0, longest);
+                let done = !(self.swarm.failing_store && self.dice.chance(0.3));
+                self.queue.push(self.now + after, Event::Stored(ticket, done));
+            }
+            Effect::Event(event) => self.note(|_| format!("engine tells {event:?}")),
+        }
+    }
+
+    fn obey_mcu(&mut self, command: &McuCommand) {
+        self.note(|_| format!("engine to media: {command:?}"));
+        for (at, event) in self.mcu.obey(self.now, command, &mut self.dice, &self.swarm) {
+            self.queue.push(at, Event::Mcu(event));
+        }
+    }
+
+    fn obey_sip(&mut self, command: SipCommand) {
+        match command {
+            SipCommand::Respond { transaction, response } => {
+                let status = response.status;
+                if let Err(error) = self.edge.respond(transaction, response) {
+                    let why = match error {
+                        RespondError::Unknown => "to a transaction that is unknown or over",
+                        RespondError::Answered => "after a final response",
+                    };
+                    self.broke(format!("a {status} {why}: {transaction:?}"));
+                }
+            }
+            SipCommand::Challenge { transaction } => {
+                if self.edge.respond(transaction, Response::new(401)).is_err() {
+                    self.broke(format!("a challenge to a transaction that is answered or over: {transaction:?}"));
+                }
+            }
+            SipCommand::Send { transaction, request, flow } => match next_hop(&request, flow) {
+                Some(to) => self.edge.send(transaction, with_address(request, self.edge.address), to),
+                None => self.broke(format!("{} to nowhere: {}", request.method, request.uri)),
+            },
+            SipCommand::SendAck { request, flow } => match next_hop(&request, flow) {
+                Some(to) => self.edge.send_ack(with_address(request, self.edge.address), to),
+                None => self.broke(format!("ACK to nowhere: {}", request.uri)),
+            },
+            SipCommand::Cancel { transaction, reason } => {
+                self.count("dial-out cancelled");
+                if !self.edge.cancel(transaction, reason) {
+                    self.broke(format!("CANCEL of an INVITE that is over: {transaction:?}"));
+                }
+            }
+        }
+    }
+
+    fn check_settled(&mut self) {
+        let views = self.engine.conferences();
+        let settled = self.checker.settled(self.now, &views, &self.edge);
+        let rosters = || self.checker.rosters(&views, &self.edge, &self.phones);
+        if let Err(rule) = settled.and_then(|()| rosters()) {
+            self.broke(rule);
+        }
+    }
+
+    fn check_rest(&mut self) {
+        if let Err(rule) = self.checker.at_rest(&self.engine, &self.edge, &self.phones) {
+            self.broke(rule);
+        }
+    }
+
+    fn broke(&mut self, rule: String) {
+        self.note(|_| format!("BROKEN: {rule}"));
+        self.broken.get_or_insert(Broken { at: self.now, rule });
+    }
+
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    fn note(&mut self, line: impl FnOnce(&Self) -> String) {
+        if self.trace == Trace::On {
+            let line = format!("{:>12} {}", seconds(self.now), line(self));
+            self.story.push(line);
+        }
+    }
+}
+
+/// What the edge would have found out by digest: who is named in the credentials has proven it.
+fn authenticated(event: SipEvent) -> SipEvent {
+    match event {
+        SipEvent::Request { transaction, request, flow, .. } => {
+            let user = request.headers.get("Authorization").and_then(|user| base::UserUri::parse(user).ok());
+            SipEvent::Request { transaction, request, flow, user }
+        }
+        event => event,
+    }
+}
+
+/// RFC 3263 in a world with one host.
+fn next_hop(request: &Request, flow: Option<Flow>) -> Option<SocketAddr> {
+    let of_uri = |uri: &SipUri| uri.port.map(scene::address);
+    flow.map(|flow| flow.remote).or_else(|| of_uri(&request.uri))
+}
+
+/// The request with our address where the engine left a place for it.
+fn with_address(mut request: Request, address: SocketAddr) -> Request {
+    if let Some(contact) = request.headers.get("Contact") {
+        let contact = contact.replace(CONTACT_PLACEHOLDER, &address.to_string());
+        request.headers.set("Contact", contact);
+    }
+    request
+}
