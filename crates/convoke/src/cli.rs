@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
-use crate::{demo, server};
+use crate::{demo, server, watch};
 
 /// Exit codes of every command.
 const FAILED: u8 = 1;
@@ -75,7 +75,7 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
         Err(error) => return fail(USAGE, &error.to_string()),
     };
     if is_default {
-        crate::demo::add_evaluation_accounts(&mut config);
+        demo::add_evaluation_accounts(&mut config);
     }
     let findings = config::check(&config);
     for finding in &findings {
@@ -84,7 +84,7 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
     if findings.iter().any(config::Finding::is_error) {
         return ExitCode::from(USAGE);
     }
-    crate::watch::start_log(&config);
+    watch::start_log(&config);
     with_runtime(async move {
         let server = server::start(&config).await?;
         say(&banner(&config, &server));
