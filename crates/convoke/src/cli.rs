@@ -155,7 +155,10 @@ fn banner(config: &Config, server: &server::Server) -> String {
     }
     for conference in &config.conferences {
         let pin = conference.pin.as_ref().map_or(String::new(), |_| ", with a PIN".to_owned());
-        text.push_str(&format!("  conference sip:{}@{} ({:?}{pin})\n", conference.number, config.domain, conference.access));
+        text.push_str(&format!(
+            "  conference sip:{}@{} ({:?}{pin})\n",
+            conference.number, config.domain, conference.access
+        ));
     }
     text
 }

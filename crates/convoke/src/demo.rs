@@ -43,7 +43,10 @@ fn demo_config(scratch: &Path) -> Result<Config, String> {
         .chain(Robot::NAMES)
         .map(|name| {
             let user = name.to_lowercase();
-            format!("[[user]]\nuri = \"sip:{user}@{DOMAIN}\"\npassword = \"{}\"\ndisplay_name = \"{name}\"\n", password(&user))
+            format!(
+                "[[user]]\nuri = \"sip:{user}@{DOMAIN}\"\npassword = \"{}\"\ndisplay_name = \"{name}\"\n",
+                password(&user)
+            )
         })
         .collect();
     let text = format!(

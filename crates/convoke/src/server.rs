@@ -65,12 +65,8 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let (questions, asked) = mpsc::channel(QUESTIONS);
     let gauges = Arc::new(Gauges::new(Arc::clone(&edge), Arc::clone(&media)));
     let sources = Sources { sip, mcu, stored: answers, questions: asked };
-    let sinks = Sinks {
-        edge: Arc::clone(&edge),
-        media: Arc::clone(&media),
-        storage,
-        watch: Watch::new(Arc::clone(&gauges)),
-    };
+    let sinks =
+        Sinks { edge: Arc::clone(&edge), media: Arc::clone(&media), storage, watch: Watch::new(Arc::clone(&gauges)) };
     tokio::spawn(pump::run(engine, clock, sources, sinks));
 
     let ready = Arc::new(AtomicBool::new(true));
@@ -95,9 +91,8 @@ async fn open_store(config: &Config) -> Result<Store, String> {
 }
 
 fn make_directory(path: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(path).map_err(|error| {
-        format!("data_dir = {path:?}: {error}; choose a directory this user may write to")
-    })
+    std::fs::create_dir_all(path)
+        .map_err(|error| format!("data_dir = {path:?}: {error}; choose a directory this user may write to"))
 }
 
 impl Server {

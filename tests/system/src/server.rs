@@ -221,14 +221,3 @@ impl Certificate {
         Self { ca: at("ca.pem"), chain: at("server.pem"), key: at("server.key") }
     }
 }
-
-/// Ends the test early, and says so, while the server cannot be run yet.
-#[macro_export]
-macro_rules! needs_server {
-    () => {
-        if $crate::Server::binary().is_none() {
-            println!("not tested: the server's binary is not built");
-            return;
-        }
-    };
-}
