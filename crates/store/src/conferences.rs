@@ -32,9 +32,7 @@ async fn refuse_stale(
         .await
         .map_err(|error| location.explain(error))?;
     match stored.map(i64::cast_unsigned) {
-        Some(stored) if stored > record.version => {
-            Err(StoreError::Stale { id: record.id.as_str().to_owned(), stored })
-        }
+        Some(stored) if stored > record.version => Err(StoreError::Stale { id: record.id.as_str().to_owned(), stored }),
         _ => Ok(()),
     }
 }

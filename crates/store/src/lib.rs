@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use base::{ConferenceId, ConferenceNumber, UserUri};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::location::Location;
 
@@ -64,7 +64,8 @@ impl Store {
             .busy_timeout(busy_timeout);
         // A connection to a file does not age; neither is closed before the store is.
         let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None).test_before_acquire(false);
-        let writer = pool().max_connections(1).connect_with(options.clone()).await;
+        let writer = pool().max_connections(1).after_release(|connection, _| Box::pin(is_usable(connection)));
+        let writer = writer.connect_with(options.clone()).await;
         let writer = writer.map_err(|error| location.explain(error))?;
         let readers = pool().max_connections(READERS).connect_lazy_with(options.read_only(true));
         let store = Self { location, writer, readers };
@@ -149,6 +150,15 @@ impl Store {
     async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> Result<(), StoreError> {
         transaction.commit().await.map_err(|error| self.location.explain(error))
     }
+}
+
+/// Whether a connection that comes back may be used again. On some errors, a full disk among them, SQLite rolls back by
+/// itself; the library's own rollback then fails and it believes for ever that a transaction is open. Such a connection
+/// is replaced, or the first full disk would be the end of saving.
+async fn is_usable(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // A rollback may still be queued; the answer to the ping comes after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 #[cfg(test)]

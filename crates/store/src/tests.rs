@@ -80,6 +80,8 @@ async fn a_database_that_may_only_be_read_is_named() {
     execute(&store, "PRAGMA query_only = 1").await;
     let error = store.save_conference(&record("1")).await.expect_err("read-only");
     assert!(matches!(error, StoreError::NoPermission { .. }), "{error}");
+    execute(&store, "PRAGMA query_only = 0").await;
+    store.save_conference(&record("1")).await.expect("it may be written again");
 }
 
 #[tokio::test]
