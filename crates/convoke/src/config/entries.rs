@@ -18,13 +18,13 @@ pub(crate) struct User {
     pub(crate) role: UserRole,
 }
 
-/// What an account may do beside conferencing.
+/// What an account may do beside conferencing; the server does not tell them apart yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum UserRole {
     #[default]
     User,
-    /// Sees and ends every conference.
+    /// Runs the server.
     Operator,
 }
 

@@ -268,7 +268,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Text,
                 Some(r#""user""#),
                 r#""user""#,
-                "\"user\" or \"operator\"; an operator sees and ends every conference.",
+                "\"user\" or \"operator\". This version gives both the same rights.",
             ),
         ],
     },

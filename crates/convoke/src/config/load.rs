@@ -40,7 +40,7 @@ fn read(text: &str, variables: impl Iterator<Item = (String, String)>) -> Result
         figment =
             figment.merge(Serialized::from(figment::util::nest(&path, variable(&path, &value)), Profile::Default));
     }
-    let tree: Dict = figment.extract().map_err(|error| ConfigError::Syntax(error.to_string()))?;
+    let tree: Dict = figment.extract().map_err(|error| ConfigError::Syntax(without_excerpt(&error.to_string())))?;
     let mut problems = Vec::new();
     examine(&tree, "", "", &mut problems);
     if !problems.is_empty() {
@@ -49,6 +49,13 @@ fn read(text: &str, variables: impl Iterator<Item = (String, String)>) -> Result
     figment.extract().map_err(|errors: Error| {
         ConfigError::Keys(errors.into_iter().map(|error| explain(&error, &Value::from(tree.clone()))).collect())
     })
+}
+
+/// The TOML reader quotes the line it stumbled over, which may hold a password; line and column remain.
+fn without_excerpt(error: &str) -> String {
+    let is_excerpt =
+        |line: &str| line.trim_start().trim_start_matches(|c: char| c.is_ascii_digit()).trim_start().starts_with('|');
+    error.lines().filter(|line| !is_excerpt(line)).collect::<Vec<_>>().join(": ")
 }
 
 /// A variable's value. A text stays as it is: `+4930123450` and `7000` would otherwise become numbers.
@@ -74,11 +81,9 @@ fn examine(tree: &Dict, section: &str, shown: &str, problems: &mut Vec<Problem>)
         } else if let Some(inner) = keys::section(&path) {
             examine_section(inner, value, &shown, problems);
         } else if find_key(&path).is_none() {
-            problems.push(Problem::new(
-                shown,
-                Some(render(value)),
-                format!("there is no such key; {}", meant(section, name)),
-            ));
+            let (remedy, is_secret) = meant(section, name);
+            let value = (!is_secret).then(|| render(value));
+            problems.push(Problem::new(shown, value, format!("there is no such key; {remedy}")));
         }
     }
 }
@@ -107,25 +112,35 @@ fn join(section: &str, name: &str) -> String {
     if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
 }
 
-/// What somebody who wrote an unknown key probably meant.
-fn meant(section: &str, name: &str) -> String {
-    let mut names: Vec<&str> =
-        keys::section(section).map_or(&[][..], |section| section.keys).iter().map(|key| key.name).collect();
-    let prefix = if section.is_empty() { String::new() } else { format!("{section}.") };
-    let below = SECTIONS.iter().filter_map(|inner| inner.name.strip_prefix(prefix.as_str()));
-    names.extend(below.filter(|name| !name.is_empty() && !name.contains('.')));
+/// What somebody who wrote an unknown key probably meant, and whether that would be a secret.
+fn meant(section: &str, name: &str) -> (String, bool) {
+    let names = names_in(section);
     let nearest = names.iter().map(|known| (distance(known, name), *known)).min();
     if let Some((distance, known)) = nearest
         && distance <= 1 + name.len() / 4
     {
-        return format!("did you mean {known}?");
+        return (format!("did you mean {known}?"), is_secret(find_key(&join(section, known))));
     }
-    let elsewhere = SECTIONS.iter().find(|other| other.keys.iter().any(|key| key.name == name));
+    let elsewhere = SECTIONS.iter().find_map(|other| Some((other, other.keys.iter().find(|key| key.name == name)?)));
     match elsewhere {
-        Some(Section { name: "", .. }) => format!("write {name} above the first section"),
-        Some(other) => format!("{name} belongs to [{}]", other.name),
-        None => format!("remove it; known here are {}", names.join(", ")),
+        Some((other, key)) if other.name.is_empty() => {
+            (format!("write {name} above the first section"), is_secret(Some(key)))
+        }
+        Some((other, key)) => (format!("{name} belongs to {}", other.header()), is_secret(Some(key))),
+        None => (format!("remove it; known here are {}", names.join(", ")), false),
     }
+}
+
+/// The keys of a section and the sections right below it.
+fn names_in(section: &str) -> Vec<&'static str> {
+    let keys = keys::section(section).map_or(&[][..], |section| section.keys).iter().map(|key| key.name);
+    let prefix = if section.is_empty() { String::new() } else { format!("{section}.") };
+    let below = SECTIONS.iter().filter_map(|inner| inner.name.strip_prefix(prefix.as_str()));
+    keys.chain(below.filter(|name| !name.is_empty() && !name.contains('.'))).collect()
+}
+
+fn is_secret(key: Option<&Key>) -> bool {
+    key.is_some_and(|key| key.kind == Kind::Secret)
 }
 
 /// Levenshtein's distance: insertions, deletions and substitutions.
@@ -164,8 +179,7 @@ fn explain(error: &Error, tree: &Value) -> Problem {
         return Problem::new(join(&shown, name), None, format!("it is missing; add it{example}"));
     }
     let key = find_key(&path);
-    let is_secret = key.is_some_and(|key| key.kind == Kind::Secret);
-    let value = value.filter(|_| !is_secret).map(render);
+    let value = value.filter(|_| !is_secret(key)).map(render);
     Problem::new(shown, value, reason(&error.kind, key))
 }
 
@@ -259,6 +273,10 @@ mod tests {
     fn a_secret_is_never_shown() {
         let told = error("[[conference]]\nnumber = \"1\"\npin = 918273");
         assert!(told.contains("conference[1].pin: a text in quotes") && !told.contains("918273"), "{told}");
+        for text in ["[[user]]\npasword = \"918273\"", "[sip]\npin = 918273", "[[user]]\npassword = \"918273"] {
+            assert!(!error(text).contains("918273"), "{}", error(text));
+        }
+        assert!(error("[[user]]\npassword = \"918273").contains("line 2"));
         let config = parse("[[user]]\nuri = \"sip:a@b\"\npassword = \"correct horse\"").expect("valid");
         assert!(!format!("{config:?}").contains("correct"));
     }
