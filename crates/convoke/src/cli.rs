@@ -84,7 +84,9 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
     if findings.iter().any(config::Finding::is_error) {
         return ExitCode::from(USAGE);
     }
-    watch::start_log(&config);
+    if let Err(error) = watch::start_log() {
+        return fail(USAGE, &error);
+    }
     with_runtime(async move {
         let server = server::start(&config).await?;
         say(&banner(&config, &server));

@@ -31,7 +31,6 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 pub(crate) struct Server {
     edge: Arc<Edge>,
     store: Store,
-    media: Arc<MediaServer>,
     questions: mpsc::Sender<Question>,
     ready: Arc<AtomicBool>,
     http: SocketAddr,
@@ -76,7 +75,7 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
             tracing::error!(%error, "the HTTP side ended");
         }
     });
-    Ok(Server { edge, store, media, questions, ready, http })
+    Ok(Server { edge, store, questions, ready, http })
 }
 
 async fn open_store(config: &Config) -> Result<Store, String> {
