@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
-use crate::{demo, server, watch};
+use crate::{demo, evaluation, server, watch};
 
 /// Exit codes of every command.
 const FAILED: u8 = 1;
@@ -74,8 +74,12 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
+    let mut told = String::new();
     if is_default {
-        demo::add_evaluation_accounts(&mut config);
+        match evaluation::add(&mut config) {
+            Ok(text) => told = text,
+            Err(error) => return fail(FAILED, &error),
+        }
     }
     let findings = config::check(&config);
     for finding in &findings {
@@ -90,6 +94,7 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
     with_runtime(async move {
         let server = server::start(&config).await?;
         say(&banner(&config, &server));
+        say(&told);
         wait_for_signal().await;
         say("draining: no new work is taken; a second signal stops at once\n");
         tokio::select! {
