@@ -18,12 +18,12 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub(crate) use check::check;
-pub(crate) use entries::{Conference, LocationProfile, Rule, Trunk, User};
+pub(crate) use entries::{Conference, LocationProfile, Trunk, User};
 pub(crate) use load::{load, parse};
 pub(crate) use probe::probe;
 pub(crate) use problem::{ConfigError, Finding};
 pub(crate) use reference::print_default;
-pub(crate) use sections::{Database, Http, Media, Sip, Srtp, Tls, Transport};
+pub(crate) use sections::{Database, Http, Media, Sip, Srtp, Transport};
 
 /// Everything that can be configured. The defaults serve an evaluation on loopback.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -91,7 +91,7 @@ mod tests {
     fn every_field_is_in_the_table_and_the_other_way_round() {
         assert_fields::<Config>("");
         assert_fields::<config::Sip>("sip");
-        assert_fields::<config::Tls>("sip.tls");
+        assert_fields::<config::sections::Tls>("sip.tls");
         assert_fields::<config::Http>("http");
         assert_fields::<config::Media>("media");
         assert_fields::<config::Database>("database");
@@ -99,7 +99,7 @@ mod tests {
         assert_fields::<config::Conference>("conference");
         assert_fields::<config::Trunk>("trunk");
         assert_fields::<config::LocationProfile>("location_profile");
-        assert_fields::<config::Rule>("location_profile.rule");
+        assert_fields::<config::entries::Rule>("location_profile.rule");
     }
 
     /// What serde says when it meets a key it does not know names every field there is.
