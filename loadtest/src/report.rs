@@ -77,8 +77,8 @@ impl Figure {
             return Verdict::Invalid;
         }
         match self.most {
-            // A value that is no number is not within anything.
-            Some(most) if !(self.value <= most) => Verdict::Bad,
+            // A value that could not be measured is not within anything.
+            Some(most) if self.value.is_nan() || self.value > most => Verdict::Bad,
             _ => Verdict::Good,
         }
     }

@@ -114,9 +114,11 @@ mod tests {
         }
     }
 
+    type Plant = fn(&mut Vec<i16>);
+
     #[test]
     fn each_planted_fault_is_found_once() {
-        let faults: [(&str, fn(&mut Vec<i16>)); 7] = [
+        let faults: [(&str, Plant); 7] = [
             ("a sample left out", |sound| _ = sound.remove(5_003)),
             ("a sample repeated", |sound| sound.insert(5_017, sound[5_017])),
             ("a frame left out", |sound| drop(sound.drain(5_000..5_160))),

@@ -34,7 +34,8 @@ pub(super) fn tone(setting: &Setting) -> Result<Vec<Figure>, Failure> {
     stage.talk(&listener, Sound::Silence, now + FRAME_TIME / 2);
     let (own, far) = (Listener::start(&talker.line)?, Listener::start(&listener.line)?);
     stage.wait(SETTLING)?;
-    (own.take(), far.take());
+    own.take();
+    far.take();
     let time = Duration::from_secs(setting.tone_seconds);
     stage.wait(time)?;
     let (own, far) = (recording(&own.take()), recording(&far.take()));
