@@ -25,7 +25,7 @@ test: deps-test ## All tests, also those with real phones against the real serve
 
 bench: deps-run ## Measure an optimised server: tone, delay, joins, signalling, memory; report in target/bench
 	$(CARGO) build $(LOCKED) --release --package convoke --package loadtest
-	ulimit -n $$(ulimit -Hn) && $${CARGO_TARGET_DIR:-target}/release/bench $(BENCH)
+	ulimit -n $$(ulimit -Hn) || true; $${CARGO_TARGET_DIR:-target}/release/bench $(BENCH)
 
 loadtest: deps-test ## Many synthetic callers against an optimised server
 	$(CARGO) build $(LOCKED) --release --package convoke
