@@ -135,9 +135,9 @@ pub(super) fn is_coming_in(views: &[ConferenceView], conference: &ConferenceId, 
 
 /// Every INVITE that nobody has answered or cancelled belongs to an endpoint which is being called.
 pub(super) fn rings_for_a_reason(views: &[ConferenceView], edge: &Stack) -> Result<(), String> {
-    let calls = edge.open_requests().filter(|(request, cancelled)| {
-        request.method == Method::Invite && request.to_tag().is_none() && !cancelled
-    });
+    let calls = edge
+        .open_requests()
+        .filter(|(request, cancelled)| request.method == Method::Invite && request.to_tag().is_none() && !cancelled);
     for (request, _) in calls {
         let contact = request.headers.name_addr("Contact").and_then(Result::ok);
         let conference = contact.and_then(|contact| contact.uri.user).unwrap_or_default();

@@ -103,7 +103,8 @@ impl Phone {
     /// The server gives up. Sometimes somebody lifts the receiver at that very moment.
     pub(super) fn on_cancelled(&mut self, cx: &mut Cx<'_>, transaction: ServerTransactionId) {
         let ringing = State::Ringing(transaction);
-        let Some(call) = self.dialogs.values().find(|dialog| dialog.state == ringing).map(|known| known.call_id.clone())
+        let Some(call) =
+            self.dialogs.values().find(|dialog| dialog.state == ringing).map(|known| known.call_id.clone())
         else {
             return;
         };

@@ -267,7 +267,13 @@ impl Phone {
     }
 
     /// A roster document, or the end of a subscription.
-    pub(super) fn on_notify(&mut self, cx: &mut Cx<'_>, call: &str, transaction: ServerTransactionId, notify: &Request) {
+    pub(super) fn on_notify(
+        &mut self,
+        cx: &mut Cx<'_>,
+        call: &str,
+        transaction: ServerTransactionId,
+        notify: &Request,
+    ) {
         self.respond(transaction, Response::new(200));
         let Some(dialog) = self.dialogs.get_mut(call) else { return };
         if notify.headers.get("Event") != Some("conference") {

@@ -153,9 +153,7 @@ impl Dialog {
 
     /// A response of ours, with our tag.
     pub(crate) fn response(&self, status: u16) -> Response {
-        Response::new(status)
-            .with_header("To", self.local.to_string())
-            .with_header("Contact", self.contact.as_str())
+        Response::new(status).with_header("To", self.local.to_string()).with_header("Contact", self.contact.as_str())
     }
 
     /// Our description of the call's audio, a new version each time.

@@ -178,9 +178,10 @@ impl Phone {
     /// The rosters it watches, each with the Call-ID of its subscription.
     pub(crate) fn rosters(&self) -> impl Iterator<Item = (&str, &RosterCopy)> {
         let watching = |dialog: &Dialog| dialog.roster.as_ref().is_some_and(|copy| copy.has_begun() && !copy.over);
-        self.dialogs.values().filter(move |dialog| watching(dialog)).filter_map(|dialog| {
-            dialog.roster.as_ref().map(|copy| (dialog.call_id.as_str(), copy))
-        })
+        self.dialogs
+            .values()
+            .filter(move |dialog| watching(dialog))
+            .filter_map(|dialog| dialog.roster.as_ref().map(|copy| (dialog.call_id.as_str(), copy)))
     }
 
     /// What is left of the day at its end: calls that nobody ended.

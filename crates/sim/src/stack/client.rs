@@ -143,11 +143,9 @@ impl Stack {
     fn acknowledge_refusal(&mut self, branch: u64, to: SocketAddr, response: &Response) {
         let Some(client) = self.clients.get(&(branch, false)) else { return };
         let mut ack = Request::new(Method::Ack, client.request.uri.clone());
-        for (name, from) in [
-            ("From", &client.request.headers),
-            ("To", &response.headers),
-            ("Call-ID", &client.request.headers),
-        ] {
+        for (name, from) in
+            [("From", &client.request.headers), ("To", &response.headers), ("Call-ID", &client.request.headers)]
+        {
             ack.headers.push(name, from.get(name).unwrap_or("").to_owned());
         }
         ack.headers.push("CSeq", format!("{} ACK", client.request.cseq().unwrap_or(1)));

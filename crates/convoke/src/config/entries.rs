@@ -1,0 +1,74 @@
+//! The entries that stand any number of times: `[[user]]`, `[[conference]]`, `[[trunk]]`, `[[location_profile]]`.
+
+use base::{AccessType, ConferenceNumber, Pii, UserUri};
+use serde::Deserialize;
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct User {
+    pub(crate) uri: UserUri,
+    pub(crate) password: Pii,
+    pub(crate) display_name: Option<String>,
+    /// The profile his dialled digits go through; without one, the profile named `default`.
+    pub(crate) location_profile: Option<String>,
+    /// E.164, or digits for an extension.
+    pub(crate) number: Option<String>,
+    #[serde(default)]
+    pub(crate) role: UserRole,
+}
+
+/// What an account may do beside conferencing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum UserRole {
+    #[default]
+    User,
+    /// Sees and ends every conference.
+    Operator,
+}
+
+/// A permanent conference.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Conference {
+    pub(crate) number: ConferenceNumber,
+    pub(crate) pin: Option<Pii>,
+    #[serde(default = "open")]
+    pub(crate) access: AccessType,
+    pub(crate) organizer: Option<UserUri>,
+    pub(crate) subject: Option<String>,
+}
+
+fn open() -> AccessType {
+    AccessType::Open
+}
+
+/// A way into the telephone network.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Trunk {
+    pub(crate) name: String,
+    pub(crate) target: String,
+    #[serde(default)]
+    pub(crate) allow: Vec<String>,
+    #[serde(default)]
+    pub(crate) deny: Vec<String>,
+}
+
+/// How dialled digits become numbers.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LocationProfile {
+    pub(crate) name: String,
+    #[serde(default, rename = "rule")]
+    pub(crate) rules: Vec<Rule>,
+}
+
+/// One rule; the first that matches wins.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rule {
+    pub(crate) pattern: String,
+    pub(crate) translation: String,
+}

@@ -1,0 +1,75 @@
+//! The configuration: one TOML file, overridden by environment variables, checked before anything starts.
+//!
+//! Decides which keys there are, what they default to and what is refused. Must not know what the parts do with them
+//! (`assemble.rs` does). Everything that is wrong is told with the key, its value and what to write instead.
+//! Start reading at [`Config`]; [`keys`] is the table behind the reference and the search for unknown keys.
+
+mod check;
+mod entries;
+mod keys;
+mod load;
+mod probe;
+mod problem;
+mod reference;
+mod sections;
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+pub(crate) use check::check;
+pub(crate) use entries::{Conference, LocationProfile, Rule, Trunk, User};
+pub(crate) use load::{load, parse};
+pub(crate) use probe::probe;
+pub(crate) use problem::{ConfigError, Finding};
+pub(crate) use reference::print_default;
+pub(crate) use sections::{Database, Http, Media, Sip, Srtp, Tls, Transport};
+
+/// Everything that can be configured. The defaults serve an evaluation on loopback.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where the database lives.
+    pub(crate) data_dir: PathBuf,
+    /// The SIP domain of all users and conferences, and the realm of their passwords.
+    pub(crate) domain: String,
+    /// E.164 number shown to called telephones.
+    pub(crate) caller_number: Option<String>,
+    /// How long running conferences may go on after SIGTERM, in seconds.
+    pub(crate) drain_seconds: u64,
+    pub(crate) sip: Sip,
+    pub(crate) http: Http,
+    pub(crate) media: Media,
+    pub(crate) database: Database,
+    #[serde(rename = "user")]
+    pub(crate) users: Vec<User>,
+    #[serde(rename = "conference")]
+    pub(crate) conferences: Vec<Conference>,
+    #[serde(rename = "trunk")]
+    pub(crate) trunks: Vec<Trunk>,
+    #[serde(rename = "location_profile")]
+    pub(crate) location_profiles: Vec<LocationProfile>,
+    /// The file this was read from; not a key.
+    #[serde(skip)]
+    pub(crate) file: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "convoke-data".into(),
+            domain: "localhost".to_owned(),
+            caller_number: None,
+            drain_seconds: 3600,
+            sip: Sip::default(),
+            http: Http::default(),
+            media: Media::default(),
+            database: Database::default(),
+            users: Vec::new(),
+            conferences: Vec::new(),
+            trunks: Vec::new(),
+            location_profiles: Vec::new(),
+            file: None,
+        }
+    }
+}

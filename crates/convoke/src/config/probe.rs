@@ -1,0 +1,177 @@
+//! What is wrong with a configuration on this machine: taken ports, unreadable files, limits. Everything that is
+//! opened is closed again.
+
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+
+use super::{Config, Finding, Transport};
+
+/// File descriptors beside those of media: listeners, database, connections of HTTP and SIP.
+const DESCRIPTORS_BESIDE_MEDIA: usize = 256;
+
+/// Tries what the server will need.
+pub(crate) fn probe(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    probe_listeners(config, &mut findings);
+    probe_media(config, &mut findings);
+    probe_directory(&config.data_dir, &mut findings);
+    probe_certificates(config, &mut findings);
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    findings.extend(descriptor_limit(&limits).and_then(|limit| judge_descriptors(limit, config.media.legs())));
+    findings
+}
+
+fn probe_listeners(config: &Config, findings: &mut Vec<Finding>) {
+    for (index, listen) in config.sip.listen.iter().enumerate() {
+        let result = match listen.transport {
+            Transport::Udp => UdpSocket::bind(listen.address).map(drop),
+            Transport::Tcp | Transport::Tls => TcpListener::bind(listen.address).map(drop),
+        };
+        if let Err(error) = result {
+            findings.push(not_bound(format!("sip.listen[{}]", index + 1), &listen.to_string(), &error));
+        }
+    }
+    if let Err(error) = TcpListener::bind(config.http.listen) {
+        findings.push(not_bound("http.listen".to_owned(), &config.http.listen.to_string(), &error));
+    }
+}
+
+fn not_bound(key: String, value: &str, error: &io::Error) -> Finding {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => "stop the program that has it, or choose another port",
+        io::ErrorKind::AddrNotAvailable => "write an address of this machine",
+        io::ErrorKind::PermissionDenied => "choose a port from 1024, or give the service CAP_NET_BIND_SERVICE",
+        _ => "choose another address",
+    };
+    Finding::error(key, Some(format!("{value:?}")), format!("{error}; {remedy}"))
+}
+
+fn probe_media(config: &Config, findings: &mut Vec<Finding>) {
+    let address = config.media.address;
+    if let Err(error) = UdpSocket::bind(SocketAddr::new(address, 0)) {
+        findings.push(not_bound("media.address".to_owned(), &address.to_string(), &error));
+        return;
+    }
+    let ports = config.media.ports();
+    let taken = ports.clone().filter(|&port| UdpSocket::bind(SocketAddr::new(address, port)).is_err()).count();
+    if taken > 0 {
+        let value = format!("\"{}-{}\"", ports.start(), ports.end());
+        let why = format!(
+            "{taken} of {} ports are taken and will be passed over; stop what has them, or choose others",
+            ports.len()
+        );
+        findings.push(Finding::warning("media.ports", Some(value), why));
+    }
+}
+
+/// Tries the directory, or the nearest one above it that exists: the server makes what is missing.
+fn probe_directory(directory: &Path, findings: &mut Vec<Finding>) {
+    let current = Path::new(".");
+    let existing = directory.ancestors().find(|path| path.exists()).unwrap_or(current);
+    let existing = if existing.as_os_str().is_empty() { current } else { existing };
+    let trial = existing.join(format!(".convoke-check-{}", std::process::id()));
+    let result = File::create_new(&trial).and_then(|_| std::fs::remove_file(&trial));
+    if let Err(error) = result {
+        let why =
+            format!("{} cannot be written to: {error}; choose a directory this user may write to", existing.display());
+        findings.push(Finding::error("data_dir", Some(format!("{directory:?}")), why));
+    }
+}
+
+fn probe_certificates(config: &Config, findings: &mut Vec<Finding>) {
+    let Some(tls) = &config.sip.tls else { return };
+    let files = [
+        ("certificate", Some(&tls.certificate)),
+        ("key", Some(&tls.key)),
+        ("client_ca", tls.client_ca.as_ref()),
+        ("server_ca", tls.server_ca.as_ref()),
+    ];
+    for (name, path) in files {
+        let Some(path) = path else { continue };
+        let why = match std::fs::read(path) {
+            Ok(bytes) if String::from_utf8_lossy(&bytes).contains("-----BEGIN ") => continue,
+            Ok(_) => "it is not PEM; convert it with openssl".to_owned(),
+            Err(error) => format!("{error}; name a file that this user may read"),
+        };
+        findings.push(Finding::error(format!("sip.tls.{name}"), Some(format!("{path:?}")), why));
+    }
+}
+
+/// The soft limit of open files in the text of `/proc/self/limits`; `None` when there is no limit or no such line.
+fn descriptor_limit(limits: &str) -> Option<usize> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn judge_descriptors(limit: usize, legs: usize) -> Option<Finding> {
+    let needed = 2 * legs + DESCRIPTORS_BESIDE_MEDIA;
+    (limit < needed).then(|| {
+        let room = limit.saturating_sub(DESCRIPTORS_BESIDE_MEDIA) / 2;
+        let why = format!(
+            "the ports serve {legs} legs, which need {needed} file descriptors, but {limit} are allowed: enough for \
+             {room} legs; raise the limit (LimitNOFILE={needed}, ulimit -n {needed})"
+        );
+        Finding::warning("media.ports", None, why)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    fn told(text: &str) -> String {
+        let findings: Vec<String> = probe(&parse(text).expect(text)).iter().map(Finding::to_string).collect();
+        findings.join("\n")
+    }
+
+    #[test]
+    fn taken_ports_are_told_and_free_ones_are_released() {
+        let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let udp = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let (tcp, udp) = ((tcp.local_addr().expect("bound"), tcp), (udp.local_addr().expect("bound"), udp));
+        let text = format!("[sip]\nlisten = [\"udp:{}\", \"tcp:127.0.0.1:0\"]\n[http]\nlisten = \"{}\"", udp.0, tcp.0);
+        let first = told(&text);
+        assert!(first.contains("error: sip.listen[1]") && first.contains("error: http.listen"), "{first}");
+        assert!(!first.contains("sip.listen[2]"), "{first}");
+        drop((tcp.1, udp.1));
+        let second = told(&text);
+        assert!(!second.contains("listen"), "{second}");
+    }
+
+    #[test]
+    fn unusable_files_and_directories_are_told() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("file");
+        std::fs::write(&file, "no certificate").expect("writable");
+        let text = format!(
+            "data_dir = {:?}\n[sip]\nlisten = [\"udp:127.0.0.1:0\"]\n[sip.tls]\ncertificate = {file:?}\nkey = \"/nonexistent\"",
+            file.join("below")
+        );
+        let told = told(&text);
+        for fragment in ["error: data_dir", "sip.tls.certificate", "not PEM", "sip.tls.key = \"/nonexistent\""] {
+            assert!(told.contains(fragment), "{fragment} is not in\n{told}");
+        }
+    }
+
+    #[test]
+    fn a_writable_directory_is_left_as_it_was() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut findings = Vec::new();
+        probe_directory(&directory.path().join("new"), &mut findings);
+        assert_eq!(findings, []);
+        assert_eq!(std::fs::read_dir(directory.path()).expect("readable").count(), 0);
+    }
+
+    #[test]
+    fn too_few_file_descriptors_are_told_with_the_number() {
+        let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024        4096        files\n";
+        assert_eq!(descriptor_limit(limits), Some(1024));
+        assert_eq!(descriptor_limit("Max open files   unlimited   unlimited   files"), None);
+        let finding = judge_descriptors(1024, 1000).expect("too few").to_string();
+        assert!(finding.contains("2256") && finding.contains("384 legs"), "{finding}");
+        assert_eq!(judge_descriptors(2256, 1000), None);
+    }
+}
