@@ -59,7 +59,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "development",
-        crates: &["testkit", "xtask", "system-tests"],
+        crates: &["testkit", "xtask", "system-tests", "loadtest"],
         below: &[],
         why: "the other end of the line must not share the server's errors",
     },
@@ -90,6 +90,7 @@ const EXCEPTIONS: &[Exception] = &[
     Exception { from: "media-io", to: "mixer", why: "it hands the codec factory and the sounds to its MCUs" },
     Exception { from: "convoke", to: "testkit", why: "`convoke demo` lets robots call the server" },
     Exception { from: "system-tests", to: "testkit", why: "the system tests use the scripted phones" },
+    Exception { from: "loadtest", to: "testkit", why: "the synthetic callers use its SIP messages and G.711" },
 ];
 
 /// A library that may be named by one crate only.
