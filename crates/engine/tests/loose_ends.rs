@@ -1,0 +1,39 @@
+//! Nothing is done twice and nothing is left over: what the simulator found by chance, each in its smallest form.
+
+mod world;
+
+use base::LegId;
+use engine::{Effect, Input};
+use mcu_api::{McuCommand, McuEvent};
+use sip_api::{Method, Request};
+use world::{World, in_dialog, out_of_dialog, sdp_body, user};
+
+/// Somebody calls and is in; gives his leg.
+fn caller(world: &mut World, number: &str, name: &str) -> LegId {
+    let target = format!("sip:{number}@example.com");
+    let invite = out_of_dialog(Method::Invite, &target, name, &format!("{name}-{number}"));
+    let invite: Request = invite.with_body("application/sdp", sdp_body(30_000));
+    let transaction = world.request(invite.clone(), Some(user(name)));
+    let ok = world.take_responses(transaction).pop().expect("a final response");
+    world.ack(in_dialog(Method::Ack, &invite, &ok, 1));
+    let reserved = |command: &McuCommand| match command {
+        McuCommand::ReserveLeg { leg, .. } => Some(*leg),
+        _ => None,
+    };
+    world.mcu.iter().filter_map(reserved).next_back().expect("he has a leg")
+}
+
+/// Hands in one input and gives its effects; the media side does not answer them.
+fn effects(world: &mut World, input: Input) -> Vec<Effect> {
+    world.engine.handle(world.now, input);
+    std::iter::from_fn(|| world.engine.poll_effect()).collect()
+}
+
+#[test]
+fn a_leg_we_hang_up_is_removed_from_the_media_side_once() {
+    let mut world = World::new();
+    let leg = caller(&mut world, "1234", "bob");
+    let effects = effects(&mut world, Input::Mcu(McuEvent::MediaTimeout { leg }));
+    let removal = |effect: &&Effect| matches!(effect, Effect::Mcu(McuCommand::RemoveLeg { .. }));
+    assert_eq!(effects.iter().filter(removal).count(), 1, "{effects:?}");
+}
