@@ -3,7 +3,7 @@
 mod world;
 
 use base::LegId;
-use engine::{Effect, Input};
+use engine::{Effect, EngineEvent, Input};
 use mcu_api::{McuCommand, McuEvent};
 use sip_api::{Method, Request};
 use world::{World, in_dialog, out_of_dialog, sdp_body, user};
@@ -36,4 +36,18 @@ fn a_leg_we_hang_up_is_removed_from_the_media_side_once() {
     let effects = effects(&mut world, Input::Mcu(McuEvent::MediaTimeout { leg }));
     let removal = |effect: &&Effect| matches!(effect, Effect::Mcu(McuCommand::RemoveLeg { .. }));
     assert_eq!(effects.iter().filter(removal).count(), 1, "{effects:?}");
+}
+
+#[test]
+fn a_leg_that_was_leaving_when_its_conference_was_lost_has_its_record() {
+    let mut world = World::new();
+    let leg = caller(&mut world, "1234", "bob");
+    let conference = world.engine.conferences()[0].id.clone();
+    let before = effects(&mut world, Input::Mcu(McuEvent::MediaTimeout { leg }));
+    let record = |effect: &&Effect| matches!(effect, Effect::Event(EngineEvent::LegEnded(_)));
+    assert_eq!(before.iter().filter(record).count(), 0, "the media side has not given its figures");
+    let lost = McuEvent::ConferenceFailed { conference, legs: vec![leg] };
+    let after = effects(&mut world, Input::Mcu(lost));
+    assert_eq!(after.iter().filter(record).count(), 1, "{after:?}");
+    assert_eq!(world.engine.leg_count(), 0);
 }
