@@ -35,7 +35,7 @@ impl Engine {
         }
     }
 
-    fn on_outcome(&mut self, command: CommandId, outcome: Outcome) {
+    pub(crate) fn on_outcome(&mut self, command: CommandId, outcome: Outcome) {
         let Some(origin) = self.commands.get(&command) else { return };
         match origin {
             Origin::FocusJoin { leg, request } => {

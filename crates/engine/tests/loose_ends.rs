@@ -3,9 +3,11 @@
 mod world;
 
 use base::LegId;
+use c3p::{Command, ConferenceKeys, DeleteConference, Outcome};
 use engine::{Effect, EngineEvent, Input};
 use mcu_api::{McuCommand, McuEvent};
 use sip_api::{Method, Request};
+use world::c3p_client::{schedule, service};
 use world::{World, in_dialog, out_of_dialog, sdp_body, user};
 
 /// Somebody calls and is in; gives his leg.
@@ -50,4 +52,14 @@ fn a_leg_that_was_leaving_when_its_conference_was_lost_has_its_record() {
     let after = effects(&mut world, Input::Mcu(lost));
     assert_eq!(after.iter().filter(record).count(), 1, "{after:?}");
     assert_eq!(world.engine.leg_count(), 0);
+}
+
+#[test]
+fn deleting_a_conference_that_is_not_on_leaves_no_command_behind() {
+    let mut world = World::new();
+    schedule(&mut world, "ann", "WEEKLY2026");
+    let keys = ConferenceKeys::ConferenceId("WEEKLY2026".to_owned());
+    let outcome = service(&mut world, "ann", Command::DeleteConference(DeleteConference { keys }));
+    assert!(matches!(outcome, Outcome::Success(_)), "{outcome:?}");
+    assert_eq!(world.engine.load().commands, 0);
 }
