@@ -63,3 +63,19 @@ fn deleting_a_conference_that_is_not_on_leaves_no_command_behind() {
     assert!(matches!(outcome, Outcome::Success(_)), "{outcome:?}");
     assert_eq!(world.engine.load().commands, 0);
 }
+
+#[test]
+fn a_stop_ends_conferences_in_the_order_of_their_ids() {
+    let mut world = World::new();
+    for id in ["DELTA2026", "ALPHA2026", "ECHO2026", "CHARLIE2026", "BRAVO2026"] {
+        schedule(&mut world, "ann", id);
+        caller(&mut world, id, "bob");
+    }
+    let effects = effects(&mut world, Input::Stop);
+    let ended = |effect: &Effect| match effect {
+        Effect::Event(EngineEvent::ConferenceEnded { conference, .. }) => Some(conference.to_string()),
+        _ => None,
+    };
+    let order: Vec<String> = effects.iter().filter_map(ended).collect();
+    assert_eq!(order, ["ALPHA2026", "BRAVO2026", "CHARLIE2026", "DELTA2026", "ECHO2026"]);
+}
