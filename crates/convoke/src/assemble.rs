@@ -69,6 +69,7 @@ pub(crate) fn sip_config(config: &Config) -> SipConfig {
             server_ca: tls.server_ca.clone().map_or(TrustAnchors::System, TrustAnchors::File),
         }),
         dscp: config.sip.dscp,
+        server_name: concat!("Convoke/", env!("CARGO_PKG_VERSION")).to_owned(),
         ..SipConfig::new(&config.domain, listen)
     }
 }
@@ -119,7 +120,6 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
         focus: FocusConfig { limits: limits.clone(), ..FocusConfig::default() },
         call: CallConfig {
             domain: config.domain.to_ascii_lowercase(),
-            user_agent: concat!("Convoke/", env!("CARGO_PKG_VERSION")).to_owned(),
             limits: limits.clone(),
             ..CallConfig::default()
         },

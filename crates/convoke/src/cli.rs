@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
-use crate::{demo, server};
+use crate::{demo, evaluation, server, watch};
 
 /// Exit codes of every command.
 const FAILED: u8 = 1;
@@ -74,8 +74,12 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(USAGE, &error.to_string()),
     };
+    let mut told = String::new();
     if is_default {
-        crate::demo::add_evaluation_accounts(&mut config);
+        match evaluation::add(&mut config) {
+            Ok(text) => told = text,
+            Err(error) => return fail(FAILED, &error),
+        }
     }
     let findings = config::check(&config);
     for finding in &findings {
@@ -84,10 +88,13 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
     if findings.iter().any(config::Finding::is_error) {
         return ExitCode::from(USAGE);
     }
-    crate::watch::start_log(&config);
+    if let Err(error) = watch::start_log() {
+        return fail(USAGE, &error);
+    }
     with_runtime(async move {
         let server = server::start(&config).await?;
         say(&banner(&config, &server));
+        say(&told);
         wait_for_signal().await;
         say("draining: no new work is taken; a second signal stops at once\n");
         tokio::select! {
@@ -155,7 +162,10 @@ fn banner(config: &Config, server: &server::Server) -> String {
     }
     for conference in &config.conferences {
         let pin = conference.pin.as_ref().map_or(String::new(), |_| ", with a PIN".to_owned());
-        text.push_str(&format!("  conference sip:{}@{} ({:?}{pin})\n", conference.number, config.domain, conference.access));
+        text.push_str(&format!(
+            "  conference sip:{}@{} ({:?}{pin})\n",
+            conference.number, config.domain, conference.access
+        ));
     }
     text
 }

@@ -43,7 +43,10 @@ fn demo_config(scratch: &Path) -> Result<Config, String> {
         .chain(Robot::NAMES)
         .map(|name| {
             let user = name.to_lowercase();
-            format!("[[user]]\nuri = \"sip:{user}@{DOMAIN}\"\npassword = \"{}\"\ndisplay_name = \"{name}\"\n", password(&user))
+            format!(
+                "[[user]]\nuri = \"sip:{user}@{DOMAIN}\"\npassword = \"{}\"\ndisplay_name = \"{name}\"\n",
+                password(&user)
+            )
         })
         .collect();
     let text = format!(
@@ -173,6 +176,3 @@ fn address(robot: &str) -> String {
 fn wire(error: testkit::Error) -> String {
     format!("the demo's wire: {error}")
 }
-
-/// What `convoke serve` without a configuration offers to try.
-pub(crate) fn add_evaluation_accounts(_config: &mut Config) {}

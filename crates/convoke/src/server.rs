@@ -31,7 +31,6 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 pub(crate) struct Server {
     edge: Arc<Edge>,
     store: Store,
-    media: Arc<MediaServer>,
     questions: mpsc::Sender<Question>,
     ready: Arc<AtomicBool>,
     http: SocketAddr,
@@ -65,12 +64,8 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let (questions, asked) = mpsc::channel(QUESTIONS);
     let gauges = Arc::new(Gauges::new(Arc::clone(&edge), Arc::clone(&media)));
     let sources = Sources { sip, mcu, stored: answers, questions: asked };
-    let sinks = Sinks {
-        edge: Arc::clone(&edge),
-        media: Arc::clone(&media),
-        storage,
-        watch: Watch::new(Arc::clone(&gauges)),
-    };
+    let sinks =
+        Sinks { edge: Arc::clone(&edge), media: Arc::clone(&media), storage, watch: Watch::new(Arc::clone(&gauges)) };
     tokio::spawn(pump::run(engine, clock, sources, sinks));
 
     let ready = Arc::new(AtomicBool::new(true));
@@ -80,7 +75,7 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
             tracing::error!(%error, "the HTTP side ended");
         }
     });
-    Ok(Server { edge, store, media, questions, ready, http })
+    Ok(Server { edge, store, questions, ready, http })
 }
 
 async fn open_store(config: &Config) -> Result<Store, String> {
@@ -95,9 +90,8 @@ async fn open_store(config: &Config) -> Result<Store, String> {
 }
 
 fn make_directory(path: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(path).map_err(|error| {
-        format!("data_dir = {path:?}: {error}; choose a directory this user may write to")
-    })
+    std::fs::create_dir_all(path)
+        .map_err(|error| format!("data_dir = {path:?}: {error}; choose a directory this user may write to"))
 }
 
 impl Server {

@@ -130,13 +130,14 @@ impl Engine {
             Some(uri) => parse_user(uri)?,
             None => user.clone(),
         };
+        let display_name = add_user.user.display_text.clone().or_else(|| self.account_name(&target));
         Ok(Control::Focus(ControlRequest::DialOut(DialOut {
             leg: self.calls.allocate_leg(),
             target_is_account: self.is_account(&target),
             user,
             endpoint: parse_endpoint(&endpoint.entity)?,
             target,
-            display_name: add_user.user.display_text.clone(),
+            display_name,
             role: add_user.user.role,
         })))
     }

@@ -76,6 +76,11 @@ impl Engine {
         self.directory.user(&target.address_of_record()).is_some()
     }
 
+    /// How an account of this server is shown.
+    pub(crate) fn account_name(&self, target: &UserUri) -> Option<String> {
+        self.directory.user(&target.address_of_record())?.display_name.clone()
+    }
+
     /// A brace-wrapped GUID, as endpoints are named by custom (c3p.md 2.5).
     fn new_endpoint(&mut self) -> EndpointId {
         let (high, low) = (self.random.next_u64(), self.random.next_u64());

@@ -22,6 +22,34 @@ const NONCE_LIFE: Duration = Duration::from_secs(300);
 /// Nonces whose counts are remembered. Only owners of a password can fill the table.
 const NONCES: usize = 65_536;
 
+/// Beginnings of the `User-Agent` of phones and tools that give up at a challenge they do not know instead of skipping
+/// it, seen on the wire. They choose the weaker algorithm for themselves alone.
+const MD5_ONLY_AGENTS: [&str; 3] = ["baresip v0", "baresip v1", "SIPp"];
+
+/// Which algorithms a client is challenged with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Algorithms {
+    /// SHA-256 and MD5.
+    Both,
+    /// MD5, for phones that fail otherwise.
+    Md5,
+}
+
+impl Algorithms {
+    /// What the sender of a request can bear.
+    pub(crate) fn of_sender(headers: &Headers) -> Self {
+        let agent = headers.get("User-Agent").unwrap_or("");
+        if MD5_ONLY_AGENTS.iter().any(|known| agent.starts_with(known)) { Self::Md5 } else { Self::Both }
+    }
+
+    const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Both => &["SHA-256", "MD5"],
+            Self::Md5 => &["MD5"],
+        }
+    }
+}
+
 /// What the credentials of a request prove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
@@ -59,12 +87,13 @@ impl Authenticator {
     }
 
     /// The values of `WWW-Authenticate`: SHA-256 first, as a client takes the first it understands (RFC 8760 2.4).
-    pub(crate) fn challenges(&self, now: Timestamp, stale: bool) -> [String; 2] {
+    pub(crate) fn challenges(&self, now: Timestamp, stale: bool, algorithms: Algorithms) -> Vec<String> {
         let nonce = self.nonce(now);
         let stale = if stale { ", stale=true" } else { "" };
-        ["SHA-256", "MD5"].map(|algorithm| {
+        let challenge = |algorithm: &&str| {
             format!("Digest realm=\"{}\", nonce=\"{nonce}\", algorithm={algorithm}, qop=\"auth\"{stale}", self.realm)
-        })
+        };
+        algorithms.names().iter().map(challenge).collect()
     }
 
     /// Checks the `Authorization` of a request.
@@ -306,9 +335,20 @@ mod tests {
 
     #[test]
     fn the_stronger_challenge_comes_first() {
-        let [first, second] = authenticator().challenges(NOW, true);
+        let challenges = authenticator().challenges(NOW, true, Algorithms::Both);
+        let [first, second] = challenges.as_slice() else { panic!("{challenges:?}") };
         assert!(first.contains("algorithm=SHA-256") && second.contains("algorithm=MD5"), "{first} {second}");
         assert!(first.contains("stale=true") && first.contains("qop=\"auth\""), "{first}");
+    }
+
+    #[test]
+    fn a_phone_that_fails_at_sha_256_is_asked_for_md5_alone() {
+        let old = Headers::new().with("User-Agent", "baresip v1.0.0 (x86_64/linux)");
+        let challenges = authenticator().challenges(NOW, false, Algorithms::of_sender(&old));
+        assert!(challenges.len() == 1 && challenges[0].contains("algorithm=MD5"), "{challenges:?}");
+        for modern in ["baresip v3.0.0", "LinphoneC/5.1", ""] {
+            assert_eq!(Algorithms::of_sender(&Headers::new().with("User-Agent", modern)), Algorithms::Both);
+        }
     }
 
     proptest! {

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::config::SipConfig;
 use crate::counters::{CounterSnapshot, Counters, DropReason, RejectReason};
 use crate::credentials::Credentials;
-use crate::digest::{Authenticator, Proof};
+use crate::digest::{Algorithms, Authenticator, Proof};
 use crate::hygiene;
 use crate::message::{
     ACCEPT, ALLOW, Checker, Garbage, Incoming, Message, Rejection, ReplyHead, SUPPORTED, Verdict, Via, parse_datagram,
@@ -95,7 +95,9 @@ impl Reception {
             SipCommand::Respond { transaction, response } => self.stack.respond(transaction, &response),
             SipCommand::Challenge { transaction } => {
                 self.counters.rejected(RejectReason::Unauthorized);
-                self.stack.respond(transaction, &self.challenge(false));
+                if let Some(algorithms) = self.stack.algorithms(transaction) {
+                    self.stack.respond(transaction, &self.challenge(false, algorithms));
+                }
             }
             SipCommand::Send { transaction, request, flow } => self.stack.send(transaction, request, flow),
             SipCommand::SendAck { request, flow } => self.stack.send_ack(request, flow),
@@ -220,10 +222,12 @@ impl Reception {
                     None => Err((RejectReason::ForeignIdentity, refusal(403, "From is another user"))),
                 }
             }
-            Proof::Stale => Err((RejectReason::Unauthorized, self.challenge(true))),
+            Proof::Stale => {
+                Err((RejectReason::Unauthorized, self.challenge(true, Algorithms::of_sender(&request.headers))))
+            }
             Proof::Wrong => {
                 self.counters.authentication_failed();
-                Err((RejectReason::Unauthorized, self.challenge(false)))
+                Err((RejectReason::Unauthorized, self.challenge(false, Algorithms::of_sender(&request.headers))))
             }
             Proof::Throttled => Err((RejectReason::Throttled, refusal(403, "Too many attempts"))),
         }
@@ -250,7 +254,8 @@ impl Reception {
             return self.answer(incoming, RejectReason::UnknownDomain, Response::new(404), link);
         };
         let Some(user) = user else {
-            return self.answer(incoming, RejectReason::Unauthorized, self.challenge(false), link);
+            let challenge = self.challenge(false, Algorithms::of_sender(&incoming.request.headers));
+            return self.answer(incoming, RejectReason::Unauthorized, challenge, link);
         };
         if user != owner {
             let response = refusal(403, "To is another user");
@@ -300,9 +305,11 @@ impl Reception {
         }
     }
 
-    fn challenge(&self, stale: bool) -> Response {
-        let [sha256, md5] = self.authenticator.challenges(self.now(), stale);
-        Response::new(401).with_header("WWW-Authenticate", sha256).with_header("WWW-Authenticate", md5)
+    fn challenge(&self, stale: bool, algorithms: Algorithms) -> Response {
+        let challenges = self.authenticator.challenges(self.now(), stale, algorithms);
+        challenges
+            .into_iter()
+            .fold(Response::new(401), |response, value| response.with_header("WWW-Authenticate", value))
     }
 
     /// Answers with an error, without state.

@@ -16,6 +16,9 @@ pub(crate) struct Buckets {
     buckets: HashMap<IpAddr, Bucket>,
     /// Shared by all sources the table has no room for.
     overflow: Bucket,
+    /// When the table was last searched for sources to forget. Searching for each new source would be a gift to a
+    /// flood from forged addresses.
+    swept: Timestamp,
 }
 
 #[derive(Clone, Copy)]
@@ -26,16 +29,21 @@ struct Bucket {
 }
 
 impl Buckets {
+    /// The pause between two searches.
+    const SWEEP: Duration = Duration::from_secs(1);
+
     /// Full buckets.
     pub(crate) fn new(rate: Rate) -> Self {
         let overflow = Bucket { tokens: u64::from(rate.burst) * 1_000_000, at: Timestamp::ZERO };
-        Self { rate, buckets: HashMap::new(), overflow }
+        Self { rate, buckets: HashMap::new(), overflow, swept: Timestamp::ZERO }
     }
 
     /// Takes a token of this source; `false` when there is none.
     pub(crate) fn take(&mut self, now: Timestamp, source: IpAddr) -> bool {
         let (rate, full) = (self.rate, Bucket { tokens: u64::from(self.rate.burst) * 1_000_000, at: now });
-        if self.buckets.len() >= SOURCES && !self.buckets.contains_key(&source) {
+        let full_table = self.buckets.len() >= SOURCES && !self.buckets.contains_key(&source);
+        if full_table && now.since(self.swept) >= Self::SWEEP {
+            self.swept = now;
             self.forget_idle(now);
         }
         let room = self.buckets.len() < SOURCES || self.buckets.contains_key(&source);

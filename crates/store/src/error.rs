@@ -6,7 +6,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The address names a database this build cannot use.
-    #[error("database {0:?} is not supported: write sqlite:PATH or leave [database] url out")]
+    #[error(
+        "database {0:?} is not supported yet, only SQLite files are: write sqlite:PATH or leave [database] url out"
+    )]
     Unsupported(String),
     /// The file or its directory may not be written.
     #[error("no permission for the database {path:?}: give the server's user write access to it and its directory")]
@@ -14,11 +16,13 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
     },
-    /// The directory of the file does not exist.
-    #[error("the database {path:?} cannot be opened: create its directory or correct data_dir")]
+    /// There is no directory for the file, or something else is in its place.
+    #[error("the database {path:?} cannot be opened, {why}: create its directory or correct data_dir")]
     CannotOpen {
         /// The database.
         path: PathBuf,
+        /// What is in the way.
+        why: &'static str,
     },
     /// There is no room left.
     #[error("no space left for the database {path:?}: free space on its disk; nothing was written")]

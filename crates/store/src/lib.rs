@@ -1,7 +1,7 @@
 //! What must last: conference records and call detail records, in SQLite.
 //!
-//! What is acknowledged survives `kill -9` (design.md invariant 10): a save returns after the transaction reached the
-//! disk. One writer, many readers. The rows are this crate's own; it decides nothing about conferences.
+//! What is acknowledged survives `kill -9` and a power cut (design.md invariant 10): a save returns after the transaction
+//! reached the disk. One writer, many readers. The rows are this crate's own; it decides nothing about conferences.
 //!
 //! Must not know: machines, SIP, the clock.
 //! Start reading at [`Store`], then [`ConferenceRecord`] and [`Cdr`].
@@ -9,65 +9,157 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod bounds;
+mod cdrs;
+mod columns;
+mod conferences;
 mod error;
+mod location;
 mod records;
+mod schema;
 
 pub use error::StoreError;
 pub use records::{Cdr, CdrDirection, ConferenceRecord, Invited, Quality, UnixMillis};
 
-use base::{ConferenceId, UserUri};
+use std::time::Duration;
+
+use base::{ConferenceId, ConferenceNumber, UserUri};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
+
+use crate::location::Location;
+
+/// How long to wait for another process that holds the database, before it is an error.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections that read. In write-ahead mode they neither wait for the writer nor hold it up.
+const READERS: u32 = 4;
+
+/// Call detail records of one answer.
+const CDRS_MAX: u32 = 1_000;
 
 /// The database. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Store {}
+pub struct Store {
+    location: Location,
+    /// One connection: saves of this process queue here and never meet in SQLite.
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
 
 impl Store {
-    /// Opens (and makes) the database at a path or `sqlite:PATH`, and brings its tables up to date.
-    pub async fn open(_path_or_url: &str) -> Result<Self, StoreError> {
-        Ok(Self {})
+    /// Opens (and makes, with mode 0600) the database at a path or `sqlite:PATH`, and brings its tables up to date. Its
+    /// directory must exist.
+    pub async fn open(path_or_url: &str) -> Result<Self, StoreError> {
+        Self::open_within(path_or_url, BUSY_TIMEOUT).await
     }
 
-    /// Inserts or replaces a conference. On return it is on the disk.
-    pub async fn save_conference(&self, _record: &ConferenceRecord) -> Result<(), StoreError> {
-        Ok(())
+    async fn open_within(path_or_url: &str, busy_timeout: Duration) -> Result<Self, StoreError> {
+        let location = Location::parse(path_or_url)?;
+        location.prepare()?;
+        let options = SqliteConnectOptions::new()
+            .filename(location.path())
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(busy_timeout);
+        // A connection to a file does not age; neither is closed before the store is.
+        let pool = || SqlitePoolOptions::new().idle_timeout(None).max_lifetime(None).test_before_acquire(false);
+        let writer = pool().max_connections(1).after_release(|connection, _| Box::pin(is_usable(connection)));
+        let writer = writer.connect_with(options.clone()).await;
+        let writer = writer.map_err(|error| location.explain(error))?;
+        let readers = pool().max_connections(READERS).connect_lazy_with(options.read_only(true));
+        let store = Self { location, writer, readers };
+        let mut transaction = store.begin().await?;
+        schema::migrate(&mut transaction, &store.location).await?;
+        store.commit(transaction).await?;
+        Ok(store)
+    }
+
+    /// Inserts or replaces a conference. On return it is on the disk. `created` is taken at the first save and stays.
+    ///
+    /// Fails with [`StoreError::Stale`] when a newer version is stored, with [`StoreError::NumberTaken`] when another
+    /// conference has or had the number, with [`StoreError::Invalid`] when a text is too long; nothing is written then.
+    pub async fn save_conference(&self, record: &ConferenceRecord) -> Result<(), StoreError> {
+        bounds::check_conference(record)?;
+        let mut transaction = self.begin().await?;
+        conferences::save(&mut transaction, &self.location, record).await?;
+        self.commit(transaction).await
     }
 
     /// Deletes a conference; its number stays taken. Whether there was one.
-    pub async fn delete_conference(&self, _id: &ConferenceId) -> Result<bool, StoreError> {
-        Ok(false)
+    pub async fn delete_conference(&self, id: &ConferenceId) -> Result<bool, StoreError> {
+        let mut transaction = self.begin().await?;
+        let found = conferences::delete(&mut transaction, id).await.map_err(|error| self.location.explain(error))?;
+        self.commit(transaction).await?;
+        Ok(found)
     }
 
     /// One conference.
-    pub async fn conference(&self, _id: &ConferenceId) -> Result<Option<ConferenceRecord>, StoreError> {
-        Ok(None)
+    pub async fn conference(&self, id: &ConferenceId) -> Result<Option<ConferenceRecord>, StoreError> {
+        conferences::one(&self.readers, &self.location, id).await
     }
 
     /// The conferences of one organiser, oldest first.
-    pub async fn conferences_of(&self, _organizer: &UserUri) -> Result<Vec<ConferenceRecord>, StoreError> {
-        Ok(Vec::new())
+    pub async fn conferences_of(&self, organizer: &UserUri) -> Result<Vec<ConferenceRecord>, StoreError> {
+        conferences::of(&self.readers, &self.location, organizer).await
     }
 
     /// Every conference, oldest first.
     pub async fn load_all(&self) -> Result<Vec<ConferenceRecord>, StoreError> {
-        Ok(Vec::new())
+        conferences::all(&self.readers, &self.location).await
     }
 
     /// Every number that was ever given, so that a new one is drawn beside them.
-    pub async fn numbers(&self) -> Result<Vec<base::ConferenceNumber>, StoreError> {
-        Ok(Vec::new())
+    pub async fn numbers(&self) -> Result<Vec<ConferenceNumber>, StoreError> {
+        conferences::numbers(&self.readers, &self.location).await
     }
 
     /// Appends call detail records in one transaction; a segment id that is there already is left as it is. How many
-    /// were new.
-    pub async fn append_cdrs(&self, _cdrs: &[Cdr]) -> Result<usize, StoreError> {
-        Ok(0)
+    /// were new. When one is invalid, none is written.
+    pub async fn append_cdrs(&self, cdrs: &[Cdr]) -> Result<usize, StoreError> {
+        cdrs.iter().try_for_each(bounds::check_cdr)?;
+        let mut transaction = self.begin().await?;
+        let mut new = 0;
+        for cdr in cdrs {
+            let is_new = cdrs::append(&mut transaction, cdr).await.map_err(|error| self.location.explain(error))?;
+            new += usize::from(is_new);
+        }
+        self.commit(transaction).await?;
+        Ok(new)
     }
 
-    /// The latest call detail records that ended before a time, latest first, at most `limit` (1 to 1,000).
-    pub async fn cdrs_before(&self, _ended: UnixMillis, _limit: u32) -> Result<Vec<Cdr>, StoreError> {
-        Ok(Vec::new())
+    /// The latest call detail records that ended before a time, latest first, at most `limit`. A limit outside 1 to
+    /// 1,000 is moved to the nearer end.
+    pub async fn cdrs_before(&self, ended: UnixMillis, limit: u32) -> Result<Vec<Cdr>, StoreError> {
+        cdrs::before(&self.readers, &self.location, ended, limit.clamp(1, CDRS_MAX)).await
     }
 
-    /// Waits for running work and closes the files.
-    pub async fn close(&self) {}
+    /// Waits for running work and closes the files; every later call fails.
+    pub async fn close(&self) {
+        // The writer last: whoever closes last folds the journal into the database, and readers may not write.
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Begins a transaction that has the right to write from its first statement, so that it cannot fail half-way
+    /// because another process wrote in between. Dropped without a commit, it leaves nothing.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| self.location.explain(error))
+    }
+
+    async fn commit(&self, transaction: Transaction<'static, Sqlite>) -> Result<(), StoreError> {
+        transaction.commit().await.map_err(|error| self.location.explain(error))
+    }
 }
+
+/// Whether a connection that comes back may be used again. On some errors, a full disk among them, SQLite rolls back by
+/// itself; the library's own rollback then fails and it believes for ever that a transaction is open. Such a connection
+/// is replaced, or the first full disk would be the end of saving.
+async fn is_usable(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // A rollback may still be queued; the answer to the ping comes after it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use system_tests::{PASSWORD, Server, ServerOptions, alone, needs_server};
+use system_tests::{PASSWORD, Server, ServerOptions, alone};
 use testkit::{AgentOptions, AnswerMode, Call, ConferenceClient, PhoneOptions, ScriptedPhone, Transport, tone};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -88,21 +88,18 @@ async fn life_of_a_conference(transport: Transport) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conference_lives_from_service_to_the_last_bye_over_udp() {
-    needs_server!();
     let _turn = alone();
     life_of_a_conference(Transport::Udp).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conference_lives_from_service_to_the_last_bye_over_tcp() {
-    needs_server!();
     let _turn = alone();
     life_of_a_conference(Transport::Tcp).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declined_call_never_shows_as_connected() {
-    needs_server!();
     let _turn = alone();
     let server = server();
     let ann = registered(&server, "user1", Transport::Udp).await;
@@ -119,7 +116,6 @@ async fn a_declined_call_never_shows_as_connected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ejecting_somebody_who_still_rings_cancels_his_call() {
-    needs_server!();
     let _turn = alone();
     let server = server();
     let ann = registered(&server, "user1", Transport::Udp).await;
@@ -139,7 +135,6 @@ async fn ejecting_somebody_who_still_rings_cancels_his_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conference_cannot_be_made_for_somebody_else() {
-    needs_server!();
     let server = server();
     let ann = registered(&server, "user1", Transport::Udp).await;
     let factory = testkit::c3p::factory_uri(BOB);

@@ -2,7 +2,7 @@
 
 use system_tests::meeting::{Participant, assert_complete, meet};
 use system_tests::{
-    Baresip, BaresipOptions, Certificate, Line, Linphone, LinphoneOptions, Server, ServerOptions, alone, needs_server,
+    Baresip, BaresipOptions, Certificate, Line, Linphone, LinphoneOptions, Server, ServerOptions, alone,
 };
 use testkit::tone::TONES;
 
@@ -29,7 +29,6 @@ fn all_at(uri: &str, phones: impl IntoIterator<Item = Box<dyn Line>>) -> Vec<Par
 
 #[test]
 fn three_baresips_and_a_linphonec_hear_each_other_and_not_themselves() {
-    needs_server!();
     let _turn = alone();
     let server = Server::start(&ServerOptions::default());
     let at = server.sip().to_string();
@@ -45,7 +44,6 @@ fn three_baresips_and_a_linphonec_hear_each_other_and_not_themselves() {
 
 #[test]
 fn opus_and_both_kinds_of_g711_are_mixed() {
-    needs_server!();
     let _turn = alone();
     let server = Server::start(&ServerOptions::default());
     let at = server.sip().to_string();
@@ -61,7 +59,6 @@ fn opus_and_both_kinds_of_g711_are_mixed() {
 
 #[test]
 fn two_phones_meet_over_tcp() {
-    needs_server!();
     let _turn = alone();
     let server = Server::start(&ServerOptions::default());
     let at = server.sip().to_string();
@@ -73,7 +70,6 @@ fn two_phones_meet_over_tcp() {
 
 #[test]
 fn two_phones_meet_over_tls_with_srtp() {
-    needs_server!();
     let _turn = alone();
     let folder = tempfile::tempdir().expect("temporary folder");
     let certificate = Certificate::make(folder.path());
@@ -90,7 +86,6 @@ fn two_phones_meet_over_tls_with_srtp() {
 
 #[test]
 fn an_encrypted_and_a_plain_phone_meet() {
-    needs_server!();
     let _turn = alone();
     let folder = tempfile::tempdir().expect("temporary folder");
     let certificate = Certificate::make(folder.path());

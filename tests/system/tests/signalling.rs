@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use system_tests::{Server, ServerOptions, Sipp, alone, needs_server};
+use system_tests::{Server, ServerOptions, Sipp, alone};
 use testkit::{AgentOptions, Call, Error, PhoneOptions, ScriptedPhone, Transport, tone};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -47,7 +47,6 @@ async fn assert_two_can_talk(server: &Server) {
 
 #[test]
 fn fifty_users_register_with_digest() {
-    needs_server!();
     let _turn = alone();
     let server = Server::start(&ServerOptions { numbered_users: 50, ..ServerOptions::default() });
     let sipp = Sipp::scenario("register").users(50).load(50, 25, Duration::ZERO);
@@ -57,10 +56,9 @@ fn fifty_users_register_with_digest() {
 
 #[test]
 fn a_hundred_callers_talk_in_ten_conferences() {
-    needs_server!();
     let _turn = alone();
     let numbers: Vec<String> = (0..10).map(|number| format!("20{number}0")).collect();
-    let conferences = numbers.iter().map(|number| (number.clone(), None, "open")).collect();
+    let conferences = numbers.iter().map(|number| (number.clone(), None, "anonymous")).collect();
     let server = Server::start(&ServerOptions { numbered_users: 100, conferences, ..ServerOptions::default() });
     let load = Sipp::scenario("participant").users(100).conferences(numbers).load(100, 20, Duration::from_secs(8));
     load.run(server.sip(), Duration::from_secs(90)).assert_passed();
@@ -69,7 +67,6 @@ fn a_hundred_callers_talk_in_ten_conferences() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_hung_up_at_once_leaves_nothing() {
-    needs_server!();
     let _turn = alone();
     let server = Server::start(&ServerOptions::default());
     Sipp::scenario("bye_at_once").users(8).load(40, 20, Duration::ZERO).run(server.sip(), SOON * 2).assert_passed();
@@ -78,7 +75,6 @@ async fn a_call_that_is_hung_up_at_once_leaves_nothing() {
 
 #[test]
 fn an_invite_without_an_offer_gets_one() {
-    needs_server!();
     let _turn = alone();
     let server = Server::start(&ServerOptions::default());
     Sipp::scenario("late_offer").run(server.sip(), SOON).assert_passed();
@@ -86,7 +82,6 @@ fn an_invite_without_an_offer_gets_one() {
 
 #[test]
 fn a_call_goes_on_hold_and_comes_back() {
-    needs_server!();
     let _turn = alone();
     let server = Server::start(&ServerOptions::default());
     Sipp::scenario("hold").run(server.sip(), SOON).assert_passed();
@@ -94,7 +89,6 @@ fn a_call_goes_on_hold_and_comes_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_cancelled_at_once_leaves_nothing() {
-    needs_server!();
     let _turn = alone();
     let server = Server::start(&ServerOptions::default());
     let hasty = phone(&server, "user1").await;
@@ -108,7 +102,6 @@ async fn a_call_that_is_cancelled_at_once_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_on_hold_hears_nothing_and_is_heard_again_afterwards() {
-    needs_server!();
     let _turn = alone();
     let server = Server::start(&ServerOptions::default());
     let (ann, bob) = (phone(&server, "user1").await, phone(&server, "user2").await);
@@ -125,7 +118,6 @@ async fn somebody_on_hold_hears_nothing_and_is_heard_again_afterwards() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_refused_over_both_transports() {
-    needs_server!();
     let server = Server::start(&ServerOptions::default());
     for transport in [Transport::Udp, Transport::Tcp] {
         let mut options = options(&server, "user1", "wrong");
@@ -142,7 +134,6 @@ async fn a_wrong_password_is_refused_over_both_transports() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_that_nobody_has_is_refused() {
-    needs_server!();
     let server = Server::start(&ServerOptions::default());
     match phone(&server, "user1").await.call(&server.conference("9999999")).await.map(|_| ()) {
         Err(Error::Refused { status: 404 | 480 | 403, .. }) => {}

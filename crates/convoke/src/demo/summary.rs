@@ -34,7 +34,8 @@ impl Summary {
         let legs = fetch(self.http, "/api/v1/conferences").await;
         let count = legs.as_ref().and_then(|list| list.get(0)?.get("participants")?.as_array().map(Vec::len));
         if let Some(count) = count {
-            self.roster.push(format!("{count} participants by the HTTP interface, roster version {}", focus.roster_version()));
+            self.roster
+                .push(format!("{count} participants by the HTTP interface, roster version {}", focus.roster_version()));
         }
     }
 
@@ -45,16 +46,14 @@ impl Summary {
 
     /// The page, in Markdown.
     pub(super) fn page(&self) -> String {
-        let mut page = String::from("# A conference of robots\n\nEverything went over SIP, RTP and HTTP on loopback.\n");
-        for (title, lines) in [
-            ("What happened", &self.story),
-            ("The roster at the end", &self.roster),
-            ("What they heard", &self.files),
-        ] {
-            // Writing to a String cannot fail.
-            drop(write!(page, "\n## {title}\n\n"));
+        let mut page =
+            String::from("# A conference of robots\n\nEverything went over SIP, RTP and HTTP on loopback.\n");
+        for (title, lines) in
+            [("What happened", &self.story), ("The roster at the end", &self.roster), ("What they heard", &self.files)]
+        {
+            write!(page, "\n## {title}\n\n").expect("writing to a String cannot fail");
             for line in lines {
-                drop(writeln!(page, "- {line}"));
+                writeln!(page, "- {line}").expect("writing to a String cannot fail");
             }
         }
         page

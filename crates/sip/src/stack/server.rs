@@ -12,6 +12,7 @@ use sip_api::{Method, Response, ServerTransactionId, SipEvent};
 
 use super::{Arc, Envelope, Stack, silently, spawn_silently};
 use crate::counters::DropReason;
+use crate::digest::Algorithms;
 use crate::hygiene;
 use crate::message::{Incoming, ReplyHead, read_request, response_bytes};
 use crate::secret::random_token;
@@ -27,6 +28,8 @@ pub(super) struct Server {
     to_had_tag: Option<String>,
     link: Link,
     trusted: bool,
+    /// What its sender can be challenged with.
+    algorithms: Algorithms,
     to_transaction: TransactionEventSender,
     /// A final response was given.
     answered: AtomicBool,
@@ -111,6 +114,11 @@ impl Stack {
         Some(id)
     }
 
+    /// What the sender of a request can be challenged with; `None` when the transaction is gone.
+    pub(crate) fn algorithms(&self, id: ServerTransactionId) -> Option<Algorithms> {
+        self.servers.get(&id).map(|server| server.algorithms)
+    }
+
     /// Sends a response; counted as late when the transaction has its final response already.
     pub(crate) fn respond(&self, id: ServerTransactionId, response: &Response) {
         let Some(server) = self.servers.get(&id).map(|server| server.clone()) else {
@@ -178,6 +186,7 @@ impl Server {
         via.note_source(link.flow().remote);
         Self {
             head: ReplyHead::new(&incoming.request.headers, Some(&via)),
+            algorithms: Algorithms::of_sender(&incoming.request.headers),
             method: incoming.request.method.clone(),
             envelope,
             tag: random_token(),

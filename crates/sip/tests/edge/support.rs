@@ -162,6 +162,7 @@ impl Phone<UdpSocket> {
         loop {
             let seen = self.receive().await;
             if seen.first.starts_with("SIP/2.0") && seen.status() == status {
+                self.seen.push_back(seen.clone());
                 return seen;
             }
             let again = self.seen.iter().any(|before| before.first == seen.first);

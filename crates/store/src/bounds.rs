@@ -1,0 +1,48 @@
+//! How large a row may be. A row that breaks a bound is refused as a whole; nothing is cut silently.
+
+use base::Pii;
+
+use crate::{Cdr, ConferenceRecord, StoreError};
+
+/// Opaque XML of clients, bytes.
+const DATA_MAX: usize = 64 * 1024;
+/// Subject and description, bytes.
+const TEXT_MAX: usize = 16 * 1024;
+/// Users on a conference's list.
+const INVITED_MAX: usize = 10_000;
+/// PINs, bytes.
+const PIN_MAX: usize = 64;
+/// Segment ids, bytes.
+const SEGMENT_ID_MAX: usize = 128;
+/// Every other text of a call detail record, bytes.
+const CDR_TEXT_MAX: usize = 1024;
+
+/// Checks a conference against the bounds.
+pub(crate) fn check_conference(record: &ConferenceRecord) -> Result<(), StoreError> {
+    check(record.subject.len() <= TEXT_MAX, "a subject has at most 16 KiB")?;
+    check(record.description.len() <= TEXT_MAX, "a description has at most 16 KiB")?;
+    check(record.organizer_data.len() <= DATA_MAX, "organizer data have at most 64 KiB")?;
+    check(record.notification_data.len() <= DATA_MAX, "notification data have at most 64 KiB")?;
+    check(record.invited.len() <= INVITED_MAX, "at most 10,000 users are invited to a conference")?;
+    check(record.pin.as_ref().is_none_or(|pin| pin.expose().len() <= PIN_MAX), "a PIN has at most 64 characters")
+}
+
+/// Checks a call detail record against the bounds and its times against each other.
+pub(crate) fn check_cdr(cdr: &Cdr) -> Result<(), StoreError> {
+    check((1..=SEGMENT_ID_MAX).contains(&cdr.segment_id.len()), "a segment id has 1 to 128 characters")?;
+    check(cdr.started <= cdr.answered, "a leg is not answered before it began")?;
+    check(cdr.answered <= cdr.ended, "a leg does not end before it is answered")?;
+    let texts = [
+        Some(cdr.sip_call_id.as_str()),
+        cdr.dialled.as_ref().map(Pii::expose),
+        cdr.number.as_ref().map(Pii::expose),
+        cdr.trunk.as_deref(),
+        cdr.codec.as_deref(),
+    ];
+    let short = texts.into_iter().flatten().all(|text| text.len() <= CDR_TEXT_MAX);
+    check(short, "a text of a call detail record has at most 1 KiB")
+}
+
+fn check(holds: bool, rule: &'static str) -> Result<(), StoreError> {
+    if holds { Ok(()) } else { Err(StoreError::Invalid(rule)) }
+}

@@ -1,0 +1,33 @@
+//! The tables, and how an older database becomes the newest one.
+
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use crate::{StoreError, location::Location};
+
+/// One script per schema version, oldest first. A published script is never changed; a change of the tables is a
+/// further one. The version of a database is the number of scripts it has seen, kept in SQLite's `user_version`.
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_conferences_and_cdrs.sql")];
+
+/// The newest schema version this build knows.
+const KNOWN: i64 = MIGRATIONS.len() as i64;
+
+/// Brings the tables up to date in one transaction; a newer database is refused untouched. `writer` must be inside a
+/// transaction that may write, so that two servers that start together do it once.
+pub(crate) async fn migrate(writer: &mut SqliteConnection, location: &Location) -> Result<(), StoreError> {
+    let failed = |error| location.explain(error);
+    let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *writer).await.map_err(failed)?;
+    if found > KNOWN {
+        return Err(StoreError::Newer { path: location.path().to_owned(), found, known: KNOWN });
+    }
+    let done = usize::try_from(found).map_err(|_| StoreError::Corrupt { path: location.path().to_owned() })?;
+    for script in &MIGRATIONS[done..] {
+        sqlx::raw_sql(*script).execute(&mut *writer).await.map_err(failed)?;
+    }
+    if found < KNOWN {
+        // A pragma takes no parameters; the text is a number of our own.
+        let statement = AssertSqlSafe(format!("PRAGMA user_version = {KNOWN}"));
+        sqlx::raw_sql(statement).execute(writer).await.map_err(failed)?;
+        tracing::info!(path = ?location.path(), from = found, to = KNOWN, "database schema brought up to date");
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! Every metric family: its name, its meaning, its labels.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Counter, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+/// Stands before every name.
+const PREFIX: &str = "convoke";
+
+/// Lengths of calls in seconds: a mistake, a message, a talk, a meeting, a day.
+const CALL_SECONDS: &[f64] = &[1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 86_400.0];
+
+/// The families. A field is called as its family, without prefix and suffix.
+#[derive(Debug)]
+pub(crate) struct Catalogue {
+    pub(crate) sip_requests: IntCounterVec,
+    pub(crate) sip_messages: IntCounterVec,
+    pub(crate) sip_rejected: IntCounterVec,
+    pub(crate) sip_dropped: IntCounterVec,
+    pub(crate) sip_registrations: IntCounter,
+    pub(crate) sip_authentication_failures: IntCounter,
+    pub(crate) sip_transactions: IntGauge,
+    pub(crate) sip_connections: IntGauge,
+    pub(crate) conferences: IntGauge,
+    pub(crate) legs: IntGauge,
+    pub(crate) registered_users: IntGauge,
+    pub(crate) conferences_started: IntCounter,
+    pub(crate) conferences_ended: IntCounter,
+    pub(crate) commands: IntCounterVec,
+    pub(crate) legs_ended: IntCounterVec,
+    pub(crate) call_duration: Histogram,
+    pub(crate) mixer_ticks: IntCounter,
+    pub(crate) mixer_ticks_late: IntCounter,
+    pub(crate) mixer_ticks_skipped: IntCounter,
+    pub(crate) mixer_tick_time: Counter,
+    pub(crate) mixer_tick_longest: Gauge,
+    pub(crate) rtp_packets: IntCounterVec,
+    pub(crate) rtp_packets_dropped: IntCounter,
+    pub(crate) rtp_packets_unsent: IntCounter,
+    pub(crate) media_conferences_failed: IntCounter,
+    pub(crate) media_commands_refused: IntCounter,
+    pub(crate) build: IntGaugeVec,
+}
+
+impl Catalogue {
+    /// Makes every family and registers it.
+    pub(crate) fn register(registry: &Registry) -> Self {
+        let made = Maker(registry);
+        Self {
+            sip_requests: made.counters("sip_requests_total", "SIP requests given to the server's logic.", &["method"]),
+            sip_messages: made.counters(
+                "sip_messages_total",
+                "SIP messages, retransmissions included.",
+                &["direction"],
+            ),
+            sip_rejected: made.counters(
+                "sip_rejected_total",
+                "SIP requests answered with an error before they reached the server's logic.",
+                &["reason"],
+            ),
+            sip_dropped: made.counters(
+                "sip_dropped_total",
+                "SIP messages and connections dropped without an answer.",
+                &["reason"],
+            ),
+            sip_registrations: made.counter("sip_registrations_total", "REGISTER requests answered with 200."),
+            sip_authentication_failures: made.counter("sip_authentication_failures_total", "Wrong passwords."),
+            sip_transactions: made.gauge("sip_transactions", "SIP transactions under way."),
+            sip_connections: made.gauge("sip_connections", "Open SIP connections."),
+            conferences: made.gauge("conferences", "Conferences alive."),
+            legs: made.gauge("legs", "Legs alive, Focus dialogs among them."),
+            registered_users: made.gauge("registered_users", "Users with a registered device."),
+            conferences_started: made.counter("conferences_started_total", "Conferences that became active."),
+            conferences_ended: made.counter("conferences_ended_total", "Conferences that were deactivated."),
+            commands: made.counters("commands_total", "C3P commands answered.", &["command", "outcome"]),
+            legs_ended: made.counters("legs_ended_total", "Legs that ended, answered or not.", &["reason"]),
+            call_duration: made.histogram("call_duration_seconds", "Talking time of answered legs.", CALL_SECONDS),
+            mixer_ticks: made.counter("mixer_ticks_total", "Ticks of the media workers."),
+            mixer_ticks_late: made.counter("mixer_ticks_late_total", "Ticks that began more than 5 ms late."),
+            mixer_ticks_skipped: made.counter("mixer_ticks_skipped_total", "Ticks left out to catch up."),
+            mixer_tick_time: made.seconds_counter("mixer_tick_seconds_total", "Time spent in ticks."),
+            mixer_tick_longest: made.seconds_gauge("mixer_tick_longest_seconds", "The longest tick since the start."),
+            rtp_packets: made.counters("rtp_packets_total", "Media datagrams.", &["direction"]),
+            rtp_packets_dropped: made.counter("rtp_packets_dropped_total", "Media datagrams received and dropped."),
+            rtp_packets_unsent: made.counter("rtp_packets_unsent_total", "Media datagrams the system did not take."),
+            media_conferences_failed: made.counter(
+                "media_conferences_failed_total",
+                "Conferences ended by a defect or an overflowing queue of their media worker.",
+            ),
+            media_commands_refused: made
+                .counter("media_commands_refused_total", "Commands refused because a media worker's queue was full."),
+            build: made.gauges("build_info", "Always 1; the version that runs.", &["version"]),
+        }
+    }
+}
+
+/// Makes families. The names stand in the catalogue above, so a refusal is a defect that every start would show.
+struct Maker<'r>(&'r Registry);
+
+impl Maker<'_> {
+    fn registered<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let collector = made.expect("a name and labels of the catalogue are valid");
+        self.0.register(Box::new(collector.clone())).expect("a name stands in the catalogue once");
+        collector
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.registered(IntCounter::with_opts(options(name, help)))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.registered(IntCounterVec::new(options(name, help), labels))
+    }
+
+    fn seconds_counter(&self, name: &str, help: &str) -> Counter {
+        self.registered(Counter::with_opts(options(name, help)))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.registered(IntGauge::with_opts(options(name, help)))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.registered(IntGaugeVec::new(options(name, help), labels))
+    }
+
+    fn seconds_gauge(&self, name: &str, help: &str) -> Gauge {
+        self.registered(Gauge::with_opts(options(name, help)))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        let options = HistogramOpts::new(name, help).namespace(PREFIX).buckets(buckets.to_vec());
+        self.registered(Histogram::with_opts(options))
+    }
+}
+
+fn options(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace(PREFIX)
+}

@@ -1,0 +1,211 @@
+//! The metrics as the rest of the server fills them.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use base::{Duration, TerminationReason};
+use prometheus::{Counter, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
+
+use crate::catalogue::Catalogue;
+use crate::label::{METHODS, OTHER, Words, method};
+
+/// What the SIP edge counted since the start of the process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SipFigures<'a> {
+    /// Messages received.
+    pub received: u64,
+    /// Messages sent.
+    pub sent: u64,
+    /// Requests answered with an error by the edge, by reason.
+    pub rejected: &'a [(&'static str, u64)],
+    /// Messages and connections dropped, by reason.
+    pub dropped: &'a [(&'static str, u64)],
+    /// REGISTER requests answered with 200.
+    pub registrations: u64,
+    /// Wrong passwords.
+    pub authentication_failures: u64,
+    /// Transactions under way now.
+    pub transactions: u64,
+    /// Connections open now.
+    pub connections: u64,
+}
+
+/// What the media workers counted since the start of the process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MediaFigures {
+    /// Ticks done.
+    pub ticks: u64,
+    /// Ticks that began late.
+    pub ticks_late: u64,
+    /// Ticks left out.
+    pub ticks_skipped: u64,
+    /// Time spent in ticks.
+    pub tick_time: Duration,
+    /// The longest tick.
+    pub tick_longest: Duration,
+    /// Datagrams received.
+    pub packets_received: u64,
+    /// Datagrams sent.
+    pub packets_sent: u64,
+    /// Datagrams received and dropped.
+    pub packets_dropped: u64,
+    /// Datagrams the system did not take.
+    pub packets_unsent: u64,
+    /// Conferences ended by a defect or an overflowing queue.
+    pub conferences_failed: u64,
+    /// Commands refused because a queue was full.
+    pub commands_refused: u64,
+}
+
+/// Every metric of the server. Events are counted as they happen; figures that others count are set before
+/// [`Metrics::render`].
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    families: Catalogue,
+    commands: Words,
+    rejected: Words,
+    dropped: Words,
+    /// Held while figures are set: two scrapes at once must not add the same difference twice.
+    setting: Mutex<()>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Metrics at zero. Labels whose sets are known are there from the start, so that an alert sees the first step.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let families = Catalogue::register(&registry);
+        for reason in TerminationReason::ALL {
+            families.legs_ended.with_label_values(&[reason.as_str()]);
+        }
+        for method in METHODS {
+            families.sip_requests.with_label_values(&[method]);
+        }
+        families.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Self {
+            registry,
+            families,
+            commands: Words::default(),
+            rejected: Words::default(),
+            dropped: Words::default(),
+            setting: Mutex::new(()),
+        }
+    }
+
+    /// A SIP request reached the server's logic. A method that is not well known counts as `other`.
+    pub fn sip_request(&self, name: &str) {
+        self.families.sip_requests.with_label_values(&[method(name)]).inc();
+    }
+
+    /// A C3P command was answered.
+    pub fn command(&self, name: &'static str, success: bool) {
+        let outcome = if success { "success" } else { "failure" };
+        self.families.commands.with_label_values(&[self.commands.admit(name), outcome]).inc();
+    }
+
+    /// A conference became active.
+    pub fn conference_started(&self) {
+        self.families.conferences_started.inc();
+    }
+
+    /// A conference was deactivated.
+    pub fn conference_ended(&self) {
+        self.families.conferences_ended.inc();
+    }
+
+    /// A leg ended; `talked` is the time since it was answered, `None` when it never was.
+    pub fn leg_ended(&self, reason: TerminationReason, talked: Option<Duration>) {
+        self.families.legs_ended.with_label_values(&[reason.as_str()]).inc();
+        if let Some(talked) = talked {
+            self.families.call_duration.observe(talked.as_secs_f64());
+        }
+    }
+
+    /// How much the server holds now.
+    pub fn set_load(&self, conferences: usize, legs: usize, registered_users: usize) {
+        set(&self.families.conferences, conferences as u64);
+        set(&self.families.legs, legs as u64);
+        set(&self.families.registered_users, registered_users as u64);
+    }
+
+    /// The figures of the SIP edge. Counters never go back, whatever is passed.
+    pub fn set_sip(&self, figures: &SipFigures<'_>) {
+        let _setting = self.lock();
+        let families = &self.families;
+        raise_each(&families.sip_messages, [("in", figures.received), ("out", figures.sent)]);
+        raise_each(&families.sip_rejected, admitted(&self.rejected, figures.rejected));
+        raise_each(&families.sip_dropped, admitted(&self.dropped, figures.dropped));
+        raise(&families.sip_registrations, figures.registrations);
+        raise(&families.sip_authentication_failures, figures.authentication_failures);
+        set(&families.sip_transactions, figures.transactions);
+        set(&families.sip_connections, figures.connections);
+    }
+
+    /// The figures of the media workers. Counters never go back, whatever is passed.
+    pub fn set_media(&self, figures: &MediaFigures) {
+        let _setting = self.lock();
+        let families = &self.families;
+        raise(&families.mixer_ticks, figures.ticks);
+        raise(&families.mixer_ticks_late, figures.ticks_late);
+        raise(&families.mixer_ticks_skipped, figures.ticks_skipped);
+        raise_seconds(&families.mixer_tick_time, figures.tick_time);
+        families.mixer_tick_longest.set(figures.tick_longest.as_secs_f64());
+        raise_each(&families.rtp_packets, [("in", figures.packets_received), ("out", figures.packets_sent)]);
+        raise(&families.rtp_packets_dropped, figures.packets_dropped);
+        raise(&families.rtp_packets_unsent, figures.packets_unsent);
+        raise(&families.media_conferences_failed, figures.conferences_failed);
+        raise(&families.media_commands_refused, figures.commands_refused);
+    }
+
+    /// Every metric in the Prometheus text format, version 0.0.4 (`text/plain; version=0.0.4`).
+    pub fn render(&self) -> String {
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .expect("families of the catalogue have a text form")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.setting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The figures under labels that are told apart, those that are not summed under `other`.
+fn admitted(words: &Words, figures: &[(&'static str, u64)]) -> Vec<(&'static str, u64)> {
+    let (mut told_apart, mut other) = (Vec::with_capacity(figures.len()), 0_u64);
+    for &(word, value) in figures {
+        match words.admit(word) {
+            OTHER => other = other.saturating_add(value),
+            word => told_apart.push((word, value)),
+        }
+    }
+    if other > 0 {
+        told_apart.push((OTHER, other));
+    }
+    told_apart
+}
+
+fn raise_each(family: &IntCounterVec, figures: impl IntoIterator<Item = (&'static str, u64)>) {
+    for (label, value) in figures {
+        raise(&family.with_label_values(&[label]), value);
+    }
+}
+
+fn raise(counter: &IntCounter, value: u64) {
+    counter.inc_by(value.saturating_sub(counter.get()));
+}
+
+fn raise_seconds(counter: &Counter, value: Duration) {
+    counter.inc_by((value.as_secs_f64() - counter.get()).max(0.0));
+}
+
+fn set(gauge: &IntGauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}
+
+#[cfg(test)]
+mod tests;
