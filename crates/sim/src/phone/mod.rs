@@ -78,7 +78,7 @@ pub(crate) enum Action {
 #[derive(Debug)]
 pub(crate) enum Wish {
     /// Send a datagram.
-    Transmit(Packet),
+    Transmit(Box<Packet>),
     /// Hand the timer in after this time.
     Wake(Duration, Timer),
     /// Do this after that time.
@@ -219,7 +219,7 @@ impl Phone {
     fn pump(&mut self, cx: &mut Cx<'_>) {
         while let Some(out) = self.stack.poll() {
             match out {
-                Out::Transmit(packet) => cx.wishes.push(Wish::Transmit(packet)),
+                Out::Transmit(packet) => cx.wishes.push(Wish::Transmit(Box::new(packet))),
                 Out::Wake(after, timer) => cx.wishes.push(Wish::Wake(after, timer)),
                 Out::Event(event) => self.on_event(cx, event),
             }
