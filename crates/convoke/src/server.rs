@@ -45,7 +45,7 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     })?;
     let http = listener.local_addr().map_err(|error| format!("http.listen: {error}"))?;
     let store = open_store(config).await?;
-    let stored = storage::load(&store).await.map_err(|error| error.to_string())?;
+    let stored = storage::load(&store, calendar).await.map_err(|error| error.to_string())?;
     let (storage, answers) = StorageQueue::start(store.clone(), calendar);
 
     let (mcu_events, mcu) = mpsc::unbounded_channel();

@@ -166,9 +166,18 @@ fn row(record: &ConferenceRecord, expiry: Option<UnixMillis>, now: UnixMillis) -
     }
 }
 
-/// Every stored conference, as the engine knows it.
-pub(crate) async fn load(store: &Store) -> Result<Vec<ConferenceRecord>, store::StoreError> {
-    Ok(store.load_all().await?.into_iter().map(record).collect())
+/// Every stored conference, as the engine knows it. Those whose time is over are deleted (c3p.md 8.1).
+pub(crate) async fn load(store: &Store, calendar: Calendar) -> Result<Vec<ConferenceRecord>, store::StoreError> {
+    let now = calendar.now();
+    let mut records = Vec::new();
+    for row in store.load_all().await? {
+        if row.expiry.is_some_and(|expiry| expiry < now) {
+            store.delete_conference(&row.id).await?;
+        } else {
+            records.push(record(row));
+        }
+    }
+    Ok(records)
 }
 
 fn record(row: store::ConferenceRecord) -> ConferenceRecord {
