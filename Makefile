@@ -23,8 +23,9 @@ test: deps-test ## All tests, also those with real phones against the real serve
 	$(CARGO) build $(LOCKED) --workspace --bins --tests
 	$(CARGO) test $(LOCKED) --workspace
 
-bench: deps-run ## Measure the mixer, codecs and parsers
-	$(CARGO) bench $(LOCKED) --workspace
+bench: deps-run ## Measure an optimised server: tone, delay, joins, signalling, memory; report in target/bench
+	$(CARGO) build $(LOCKED) --release --package convoke --package loadtest
+	ulimit -n $$(ulimit -Hn) || true; $${CARGO_TARGET_DIR:-target}/release/bench $(BENCH)
 
 loadtest: deps-test ## Many synthetic callers against an optimised server
 	$(CARGO) build $(LOCKED) --release --package convoke

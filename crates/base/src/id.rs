@@ -187,7 +187,7 @@ impl UserUri {
             return Err(invalid("nothing follows the scheme"));
         }
         let canonical = match rest.rsplit_once('@') {
-            Some((user, _)) if user.is_empty() => return Err(invalid("the user part is empty")),
+            Some(("", _)) => return Err(invalid("the user part is empty")),
             Some((user, host)) => {
                 let end = host.find([';', '?']).unwrap_or(host.len());
                 let (host, tail) = host.split_at(end);

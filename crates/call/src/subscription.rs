@@ -201,13 +201,12 @@ impl Calls {
 
     /// Above refuses a subscription or a transfer.
     pub(crate) fn reject_subscription(&mut self, id: SubscriptionId, status: u16, headers: &ExtraHeaders) {
+        if status == 401 {
+            return self.challenge_subscription(id);
+        }
         let Some(Stage::Pending(transaction)) = self.subscriptions.get(&id).map(|known| known.stage) else {
             return self.ignore();
         };
-        if status == 401 {
-            self.push(Output::Sip(SipCommand::Challenge { transaction }));
-            return self.remove_subscription(id, false);
-        }
         let dialog = self.subscriptions.get(&id).map(|known| known.dialog);
         let status = if (300..700).contains(&status) { status } else { 500 };
         let mut response = dialog.map_or_else(|| Response::new(status), |dialog| self.response_in(dialog, status));

@@ -176,6 +176,3 @@ fn address(robot: &str) -> String {
 fn wire(error: testkit::Error) -> String {
     format!("the demo's wire: {error}")
 }
-
-/// What `convoke serve` without a configuration offers to try.
-pub(crate) fn add_evaluation_accounts(_config: &mut Config) {}

@@ -11,6 +11,7 @@ mod cli;
 mod clock;
 mod config;
 mod demo;
+mod evaluation;
 mod http;
 mod pump;
 mod seed;

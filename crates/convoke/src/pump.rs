@@ -28,7 +28,7 @@ pub(crate) enum Question {
 pub(crate) struct Load {
     /// Live conferences.
     pub(crate) conferences: usize,
-    /// Legs, Focus dialogs among them.
+    /// Legs of conferences, Focus dialogs among them, and of calls between people.
     pub(crate) legs: usize,
     /// Users with a registered device.
     pub(crate) registered: usize,
@@ -59,7 +59,7 @@ pub(crate) struct Sinks {
 }
 
 /// Runs the engine until every source is closed.
-pub(crate) async fn run(mut engine: Engine, clock: Clock, mut sources: Sources, mut sinks: Sinks) {
+pub(crate) async fn run(mut engine: Engine, clock: Clock, mut sources: Sources, sinks: Sinks) {
     loop {
         let timer = engine.poll_timeout().map(|at| tokio::time::Instant::from_std(clock.instant(at)));
         let input = tokio::select! {
@@ -72,6 +72,9 @@ pub(crate) async fn run(mut engine: Engine, clock: Clock, mut sources: Sources, 
             },
             () = sleep_until(timer) => Input::TimerFired,
         };
+        if let Input::Sip(SipEvent::Request { request, .. }) = &input {
+            sinks.watch.request(request.method.as_str());
+        }
         engine.handle(clock.now(), input);
         while let Some(effect) = engine.poll_effect() {
             sinks.carry_out(effect);
@@ -92,7 +95,7 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
         Question::Conferences(reply) => drop(reply.send(engine.conferences())),
         Question::Load(reply) => drop(reply.send(Load {
             conferences: engine.conference_count(),
-            legs: engine.leg_count(),
+            legs: engine.leg_count() + 2 * engine.call_count(),
             registered: engine.directory().registered(),
         })),
         Question::Stop => return Some(Input::Stop),
@@ -101,7 +104,7 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
 }
 
 impl Sinks {
-    fn carry_out(&mut self, effect: Effect) {
+    fn carry_out(&self, effect: Effect) {
         match effect {
             Effect::Sip(command) => self.edge.handle(command),
             Effect::Mcu(command) => self.media.send(command),

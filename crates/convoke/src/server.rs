@@ -31,7 +31,6 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 pub(crate) struct Server {
     edge: Arc<Edge>,
     store: Store,
-    media: Arc<MediaServer>,
     questions: mpsc::Sender<Question>,
     ready: Arc<AtomicBool>,
     http: SocketAddr,
@@ -46,7 +45,7 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     })?;
     let http = listener.local_addr().map_err(|error| format!("http.listen: {error}"))?;
     let store = open_store(config).await?;
-    let stored = storage::load(&store).await.map_err(|error| error.to_string())?;
+    let stored = storage::load(&store, calendar).await.map_err(|error| error.to_string())?;
     let (storage, answers) = StorageQueue::start(store.clone(), calendar);
 
     let (mcu_events, mcu) = mpsc::unbounded_channel();
@@ -76,7 +75,7 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
             tracing::error!(%error, "the HTTP side ended");
         }
     });
-    Ok(Server { edge, store, media, questions, ready, http })
+    Ok(Server { edge, store, questions, ready, http })
 }
 
 async fn open_store(config: &Config) -> Result<Store, String> {

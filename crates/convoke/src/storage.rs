@@ -1,7 +1,7 @@
 //! The queue in front of the database: one task writes, in order, and answers when it is on the disk.
 
-use base::{ConferenceId, Timestamp};
-use engine::{LegRecord, StoreCommand, StoreTicket};
+use base::{ConferenceId, Termination, Timestamp};
+use engine::{CallRecord, LegRecord, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Pin};
 use store::{Cdr, CdrDirection, Quality, Store, UnixMillis};
 use tokio::sync::mpsc;
@@ -39,7 +39,7 @@ impl StorageQueue {
                             tracing::error!(%error, "a conference could not be stored");
                         }
                         // The engine may be gone already; then nobody waits.
-                        drop(done.send((ticket, result.is_ok())));
+                        let _nobody_waits = done.send((ticket, result.is_ok()));
                     }
                     Job::Cdr(cdr) => write_cdr(&store, &cdr).await,
                 }
@@ -52,16 +52,25 @@ impl StorageQueue {
     pub(crate) fn store(&self, ticket: StoreTicket, command: StoreCommand) {
         if self.jobs.try_send(Job::Conference(ticket, command)).is_err() {
             tracing::error!("the storage queue is full; a conference was refused");
-            drop(self.answers.send((ticket, false)));
+            let _nobody_waits = self.answers.send((ticket, false));
         }
     }
 
-    /// Stores the call detail record of an answered leg.
-    pub(crate) fn record(&self, leg: &LegRecord) {
-        let Some(connected) = leg.connected else { return };
-        let cdr = Box::new(cdr(leg, connected, self.calendar));
-        if let Err(error) = self.jobs.try_send(Job::Cdr(cdr)) {
-            tracing::error!(%error, leg = %leg.leg, "a call detail record could not be queued");
+    /// Stores the call detail record of a conference leg, if it was answered.
+    pub(crate) fn record_leg(&self, leg: &LegRecord) {
+        if let Some(connected) = leg.connected {
+            self.record(leg_cdr(leg, connected, self.calendar));
+        }
+    }
+
+    /// Stores the call detail record of a call between two people.
+    pub(crate) fn record_call(&self, call: &CallRecord) {
+        self.record(call_cdr(call, self.calendar));
+    }
+
+    fn record(&self, cdr: Cdr) {
+        if let Err(error) = self.jobs.try_send(Job::Cdr(Box::new(cdr))) {
+            tracing::error!(%error, "a call detail record could not be queued");
         }
     }
 }
@@ -81,27 +90,12 @@ async fn write_cdr(store: &Store, cdr: &Cdr) {
     }
 }
 
-fn cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
+fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
     let statistics = leg.statistics;
     Cdr {
-        segment_id: format!("{}-{}", calendar.start(), leg.leg),
         conference: Some(leg.conference.clone()),
-        call: leg.leg.0,
-        sip_call_id: String::new(),
         direction: if leg.dialled { CdrDirection::Outbound } else { CdrDirection::Inbound },
         user: Some(leg.peer.clone()),
-        requested_by: None,
-        dialled: None,
-        number: None,
-        trunk: None,
-        started: calendar.millis(leg.since),
-        answered: calendar.millis(connected),
-        ended: calendar.millis(leg.ended),
-        duration_ms: u64::try_from(leg.ended.since(connected).as_millis()).unwrap_or(u64::MAX),
-        termination: leg.termination,
-        sip_status: None,
-        codec: None,
-        encrypted: false,
         quality: Quality {
             received_packets: statistics.received_packets,
             sent_packets: statistics.sent_packets,
@@ -111,6 +105,42 @@ fn cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
             jitter_us: statistics.jitter_us,
             round_trip_us: statistics.round_trip_us,
         },
+        ..segment(leg.leg.0, [leg.since, connected, leg.ended], leg.termination, calendar)
+    }
+}
+
+fn call_cdr(call: &CallRecord, calendar: Calendar) -> Cdr {
+    Cdr {
+        direction: CdrDirection::Outbound,
+        user: Some(call.callee.clone()),
+        requested_by: Some(call.caller.clone()),
+        ..segment(call.call.0, [call.since, call.connected, call.ended], call.termination, calendar)
+    }
+}
+
+/// What every record has: a segment id that no other start of any server gives, times, and the end.
+fn segment(id: u64, times: [Timestamp; 3], termination: Termination, calendar: Calendar) -> Cdr {
+    let [since, connected, ended] = times;
+    Cdr {
+        segment_id: format!("{}-{id}", calendar.start()),
+        conference: None,
+        call: id,
+        sip_call_id: String::new(),
+        direction: CdrDirection::Inbound,
+        user: None,
+        requested_by: None,
+        dialled: None,
+        number: None,
+        trunk: None,
+        started: calendar.millis(since),
+        answered: calendar.millis(connected),
+        ended: calendar.millis(ended),
+        duration_ms: u64::try_from(ended.since(connected).as_millis()).unwrap_or(u64::MAX),
+        termination,
+        sip_status: None,
+        codec: None,
+        encrypted: false,
+        quality: Quality::default(),
     }
 }
 
@@ -136,9 +166,18 @@ fn row(record: &ConferenceRecord, expiry: Option<UnixMillis>, now: UnixMillis) -
     }
 }
 
-/// Every stored conference, as the engine knows it.
-pub(crate) async fn load(store: &Store) -> Result<Vec<ConferenceRecord>, store::StoreError> {
-    Ok(store.load_all().await?.into_iter().map(record).collect())
+/// Every stored conference, as the engine knows it. Those whose time is over are deleted (c3p.md 8.1).
+pub(crate) async fn load(store: &Store, calendar: Calendar) -> Result<Vec<ConferenceRecord>, store::StoreError> {
+    let now = calendar.now();
+    let mut records = Vec::new();
+    for row in store.load_all().await? {
+        if row.expiry.is_some_and(|expiry| expiry < now) {
+            store.delete_conference(&row.id).await?;
+        } else {
+            records.push(record(row));
+        }
+    }
+    Ok(records)
 }
 
 fn record(row: store::ConferenceRecord) -> ConferenceRecord {

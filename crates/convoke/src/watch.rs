@@ -1,39 +1,144 @@
-//! Interim watch.
-use crate::config::Config;
-use crate::pump::Load;
-use crate::storage::StorageQueue;
-use engine::EngineEvent;
-use media_io::MediaServer;
-use sip::Edge;
+//! What is seen from outside: metrics, log lines, and call detail records out of the engine's events.
+
 use std::sync::Arc;
 
+use engine::EngineEvent;
+use focus::FocusEvent;
+use media_io::MediaServer;
+use sip::Edge;
+use telemetry::{MediaFigures, Metrics, SipFigures};
+
+use crate::pump::Load;
+use crate::storage::StorageQueue;
+
+/// The metrics, with the parts that count for themselves.
 pub(crate) struct Gauges {
+    metrics: Metrics,
     edge: Arc<Edge>,
     media: Arc<MediaServer>,
 }
+
 impl Gauges {
+    /// Metrics of a server that has just started.
     pub(crate) fn new(edge: Arc<Edge>, media: Arc<MediaServer>) -> Self {
-        Self { edge, media }
+        Self { metrics: Metrics::new(), edge, media }
     }
+
+    /// All metrics at this moment, in the text format of Prometheus.
     pub(crate) fn render(&self, load: &Load) -> String {
-        format!("convoke_conferences {}\n{:?}\n{:?}\n", load.conferences, self.edge.counters(), self.media.counters())
+        self.metrics.set_load(load.conferences, load.legs, load.registered);
+        self.take_sip();
+        self.take_media();
+        self.metrics.render()
+    }
+
+    /// A request reached the engine.
+    pub(crate) fn request(&self, method: &str) {
+        self.metrics.sip_request(method);
+    }
+
+    fn take_sip(&self) {
+        let counters = self.edge.counters();
+        let rejected: Vec<_> = counters.rejected.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+        let dropped: Vec<_> = counters.dropped.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+        self.metrics.set_sip(&SipFigures {
+            received: counters.received,
+            sent: counters.sent,
+            rejected: &rejected,
+            dropped: &dropped,
+            registrations: counters.registrations,
+            authentication_failures: counters.authentication_failures,
+            transactions: counters.transactions,
+            connections: counters.connections,
+        });
+    }
+
+    fn take_media(&self) {
+        let counters = self.media.counters();
+        self.metrics.set_media(&MediaFigures {
+            ticks: counters.ticks,
+            ticks_late: counters.ticks_late,
+            ticks_skipped: counters.ticks_skipped,
+            tick_time: base::Duration::from_micros(counters.tick_us),
+            tick_longest: base::Duration::from_micros(counters.tick_us_max),
+            packets_received: counters.packets_received,
+            packets_sent: counters.packets_sent,
+            packets_dropped: counters.packets_dropped,
+            packets_unsent: counters.packets_unsent,
+            conferences_failed: counters.conferences_failed,
+            commands_refused: counters.commands_refused,
+        });
     }
 }
-pub(crate) struct Watch {}
+
+/// Takes the engine's events.
+pub(crate) struct Watch {
+    gauges: Arc<Gauges>,
+}
+
 impl Watch {
-    pub(crate) fn new(_gauges: Arc<Gauges>) -> Self {
-        Self {}
+    /// A watch that counts in these metrics.
+    pub(crate) fn new(gauges: Arc<Gauges>) -> Self {
+        Self { gauges }
     }
+
+    /// A request reached the engine.
+    pub(crate) fn request(&self, method: &str) {
+        self.gauges.request(method);
+    }
+
+    /// Something happened: count it, log it, and record what is owed a record.
     pub(crate) fn note(&self, event: EngineEvent, storage: &StorageQueue) {
-        tracing::info!(?event, "event");
-        if let EngineEvent::LegEnded(record) = &event {
-            storage.record(record);
+        let metrics = &self.gauges.metrics;
+        match event {
+            EngineEvent::ConferenceStarted { conference } => {
+                metrics.conference_started();
+                tracing::info!(%conference, "conference started");
+            }
+            EngineEvent::ConferenceEnded { conference, reason } => {
+                metrics.conference_ended();
+                tracing::info!(%conference, ?reason, "conference ended");
+            }
+            // Who speaks changes several times a second and is nobody's log line.
+            EngineEvent::Conference { event: FocusEvent::SpeakersChanged { .. }, .. } => {}
+            EngineEvent::Conference { conference, event } => log_conference(&conference, &event),
+            EngineEvent::Command { command, success } => {
+                metrics.command(command, success);
+                tracing::debug!(command, success, "C3P command answered");
+            }
+            EngineEvent::LegEnded(leg) => {
+                metrics.leg_ended(leg.termination.reason, leg.connected.map(|at| leg.ended.since(at)));
+                tracing::info!(leg = %leg.leg, conference = %leg.conference, reason = leg.termination.reason.as_str(), "leg ended");
+                storage.record_leg(&leg);
+            }
+            EngineEvent::CallEnded(call) => {
+                metrics.leg_ended(call.termination.reason, Some(call.ended.since(call.connected)));
+                tracing::info!(call = %call.call, reason = call.termination.reason.as_str(), "call ended");
+                storage.record_call(&call);
+            }
         }
     }
 }
-pub(crate) fn start_log(_: &Config) {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
+
+/// Telephone numbers may stand in user URIs, so that below debug level only the kind of event is told.
+fn log_conference(conference: &base::ConferenceId, event: &FocusEvent) {
+    let kind = match event {
+        FocusEvent::Activated => "activated",
+        FocusEvent::EndpointJoined { .. } => "endpoint joined",
+        FocusEvent::EndpointLeft { .. } => "endpoint left",
+        FocusEvent::JoinRefused { .. } => "join refused",
+        FocusEvent::DialOutRequested { .. } => "dial-out requested",
+        FocusEvent::RoleChanged { .. } => "role changed",
+        FocusEvent::LockChanged { .. } => "lock changed",
+        FocusEvent::FiltersChanged { .. } => "filters changed",
+        FocusEvent::SpeakersChanged { .. } => "speakers changed",
+    };
+    tracing::info!(%conference, kind, "conference event");
+    tracing::debug!(%conference, ?event, "conference event in full");
+}
+
+/// Sends the log to standard error. `CONVOKE_LOG` chooses what is in it, in the syntax of `tracing`.
+pub(crate) fn start_log() -> Result<(), String> {
+    let filter = std::env::var("CONVOKE_LOG").unwrap_or_else(|_| "info".to_owned());
+    telemetry::start_log(&filter, false).map_err(|error| error.to_string())
 }

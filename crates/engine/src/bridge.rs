@@ -199,9 +199,11 @@ impl Bridges {
         self.legs.remove(&leg);
     }
 
-    /// The calls that are not over, in no order.
+    /// The calls that are not over in the order of their beginning, so that equal inputs have equal effects.
     pub(crate) fn ids(&self) -> Vec<CallId> {
-        self.calls.keys().copied().collect()
+        let mut ids: Vec<CallId> = self.calls.keys().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// How many calls are not over.

@@ -39,9 +39,11 @@ impl Conferences {
         self.live.len()
     }
 
-    /// The live conferences, in no order.
+    /// The live conferences in the order of their ids, so that equal inputs have equal effects.
     pub(crate) fn ids(&self) -> Vec<ConferenceId> {
-        self.live.keys().cloned().collect()
+        let mut ids: Vec<ConferenceId> = self.live.keys().cloned().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Every live Focus, in no order.

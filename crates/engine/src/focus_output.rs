@@ -35,7 +35,7 @@ impl Engine {
         }
     }
 
-    fn on_outcome(&mut self, command: CommandId, outcome: Outcome) {
+    pub(crate) fn on_outcome(&mut self, command: CommandId, outcome: Outcome) {
         let Some(origin) = self.commands.get(&command) else { return };
         match origin {
             Origin::FocusJoin { leg, request } => {
@@ -122,7 +122,8 @@ impl Engine {
     }
 
     fn release_media(&mut self, leg: LegId) {
-        if self.legs.get_mut(&leg).and_then(|leg| leg.media()).is_some_and(|media| media.in_mcu) {
+        let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
+        if media.in_mcu && !std::mem::replace(&mut media.released, true) {
             self.mcu(McuCommand::RemoveLeg { leg });
         }
     }

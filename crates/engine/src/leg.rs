@@ -49,6 +49,8 @@ pub(crate) struct MediaLeg {
     pub(crate) session: Option<Session>,
     /// Whether the MCU knows the leg, and so owes a final event.
     pub(crate) in_mcu: bool,
+    /// The MCU has been told to remove it.
+    pub(crate) released: bool,
     /// The peer has put it on hold.
     pub(crate) held: bool,
     /// Digits of a PIN so far, while the Focus waits for one.
@@ -114,6 +116,7 @@ impl MediaLeg {
             pending: None,
             session: None,
             in_mcu: false,
+            released: false,
             held: false,
             pin_entry: None,
             statistics: LegStatistics::default(),

@@ -259,9 +259,16 @@ impl Engine {
         self.calls.handle(self.now, input, &mut || random.next_u64());
     }
 
-    /// Hands an input to a conference's Focus; nothing happens when the conference is over.
+    /// Hands an input to a conference's Focus. When the conference is over nothing happens, but a command still gets
+    /// its one outcome.
     fn focus(&mut self, conference: &ConferenceId, input: focus::Input) {
-        self.conferences.handle(self.now, conference, input);
+        let over = self.conferences.get(conference).is_none_or(focus::Focus::is_ended);
+        match input.command().filter(|_| over) {
+            Some(command) => {
+                self.on_outcome(command, focus::Outcome::Failure(focus::FailureReason::RequestCancelled.into()));
+            }
+            None => self.conferences.handle(self.now, conference, input),
+        }
     }
 
     fn mcu(&mut self, command: McuCommand) {

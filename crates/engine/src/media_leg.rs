@@ -247,6 +247,10 @@ impl Engine {
             }
         }
         self.focus(conference, focus::Input::End { reason: focus::EndReason::McuLost });
+        // A leg that ended before waited only for the figures that do not come any more.
+        for leg in legs {
+            self.finish_leg(*leg);
+        }
     }
 
     /// The conference leg a SIP leg belongs to: itself, unless it was dialled.

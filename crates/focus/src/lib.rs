@@ -131,6 +131,18 @@ pub enum Input {
     TimerFired,
 }
 
+impl Input {
+    /// The command it wants answered.
+    pub fn command(&self) -> Option<CommandId> {
+        match self {
+            Self::JoinFocus(join) => Some(join.command),
+            Self::JoinMedia(join) => Some(join.command),
+            Self::Command { command, .. } => Some(*command),
+            _ => None,
+        }
+    }
+}
+
 /// One active conference.
 #[derive(Debug)]
 pub struct Focus {

@@ -13,7 +13,7 @@ use crate::config::MediaConfig;
 use crate::counters::{MediaCounters, SharedCounters};
 use crate::ports::PortPool;
 use crate::routes::{Route, Routes};
-use crate::sys::Bell;
+use crate::sys::{self, Bell};
 use crate::worker::{self, Setup};
 
 /// Takes events. Called from the workers' threads between two packets, and from within [`MediaServer::send`] when a
@@ -84,6 +84,10 @@ impl MediaServer {
     /// # Errors
     /// [`StartError`] when the system refuses a thread or a descriptor.
     pub fn start(config: MediaConfig, codecs: Arc<dyn CodecFactory>, sink: EventSink) -> Result<Self, StartError> {
+        match sys::raise_descriptor_limit() {
+            Ok(limit) => tracing::debug!(limit, "open files"),
+            Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+        }
         let count = config.workers.max(1);
         let events = Arc::new(Events { routes: Mutex::new(Routes::new(count)), sink });
         let ports = Arc::new(PortPool::new(config.address, config.ports.clone(), config.dscp));

@@ -14,6 +14,8 @@ pub(crate) struct RosterCopy {
     pub(crate) snapshot: Snapshot,
     /// The subscription is over.
     pub(crate) over: bool,
+    /// A refresh is on its way; if it comes too late it opens a new subscription.
+    pub(crate) refreshing: bool,
 }
 
 /// A roster in comparable form.

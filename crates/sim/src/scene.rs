@@ -179,7 +179,7 @@ impl Scene {
             let owner = dice.pick(&["ann", "bob", "cleo", "dan"]).map(|name| user(name));
             let caller = self.add(format!("caller-{number}"), None, owner.filter(|_| !stranger));
             for _ in 0..dice.between(1, 4) {
-                let (target, digits) = somewhere(dice);
+                let (target, digits) = if swarm.people && dice.chance(0.3) { ("cleo", None) } else { somewhere(dice) };
                 let target = format!("sip:{target}@{DOMAIN}");
                 self.plan.push((caller, dice.millis(0, day_ms), Action::Call { target, digits }));
             }

@@ -65,6 +65,8 @@ kinds! {
     caller_cancels,
     /// Callers whose ACK never comes.
     missing_acks,
+    /// Callers who want a person, not a conference.
+    people,
     /// Callers without an account.
     strangers,
     /// Clients ask the conference to call somebody.
@@ -95,7 +97,7 @@ kinds! {
     no_ports,
     /// The media side loses a conference.
     lost_conferences,
-    /// The media side notices that somebody is silent.
+    /// The media side notices soon that somebody is silent.
     media_timeouts,
     /// Phones register and go away.
     registrations,

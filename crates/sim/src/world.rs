@@ -1,9 +1,9 @@
 //! The loop: one event after another, each followed by everything it leads to and by the checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use base::{Duration, Timestamp};
+use base::{Duration, LegId, Timestamp};
 use engine::{Effect, Engine, Input, StoreTicket};
 use mcu_api::{McuCommand, McuEvent};
 use sip_api::{CONTACT_PLACEHOLDER, Flow, Request, Response, SipCommand, SipEvent, SipUri};
@@ -65,7 +65,11 @@ pub(crate) struct World {
     people: Vec<String>,
     elsewhere: String,
     mcu: FakeMcu,
+    /// Ports of phones without power.
+    silent: BTreeSet<u16>,
     checker: Checker,
+    /// The engine was told something since the last checks.
+    unsettled: bool,
     broken: Option<Broken>,
     steps: u64,
     counts: BTreeMap<&'static str, u64>,
@@ -99,7 +103,9 @@ impl World {
             people: scene.people,
             elsewhere: scene::elsewhere(),
             mcu: FakeMcu::default(),
+            silent: BTreeSet::new(),
             checker: Checker::default(),
+            unsettled: false,
             broken: None,
             steps: 0,
             counts: BTreeMap::new(),
@@ -250,7 +256,7 @@ impl World {
 
     fn grant(&mut self, phone: usize, wish: Wish) {
         match wish {
-            Wish::Transmit(packet) => self.transmit(packet),
+            Wish::Transmit(packet) => self.transmit(*packet),
             Wish::Wake(after, timer) => self.queue.push(self.now + after, Event::PhoneTimer(phone, timer)),
             Wish::Later(after, action) => self.queue.push(self.now + after, Event::Act(phone, action)),
             Wish::Press(port, digits) => self.press(port, digits),
@@ -270,14 +276,17 @@ impl World {
     }
 
     fn fall_silent(&mut self, ports: &[u16]) {
-        if !self.swarm.media_timeouts {
-            return;
+        self.silent.extend(ports);
+        for leg in ports.iter().filter_map(|port| self.mcu.leg_at(*port)).collect::<Vec<_>>() {
+            self.time_media_out(leg);
         }
-        let legs: Vec<_> = ports.iter().filter_map(|port| self.mcu.leg_at(*port)).collect();
-        for leg in legs {
-            self.count("media timed out");
-            self.queue.push(self.now + Duration::from_secs(30), Event::Mcu(McuEvent::MediaTimeout { leg }));
-        }
+    }
+
+    /// The media side notices soon that nothing arrives on a leg, or so late that something else does before.
+    fn time_media_out(&mut self, leg: LegId) {
+        self.count("media timed out");
+        let after = Duration::from_secs(if self.swarm.media_timeouts { 30 } else { 60 * 60 });
+        self.queue.push(self.now + after, Event::Mcu(McuEvent::MediaTimeout { leg }));
     }
 
     fn transmit(&mut self, packet: Packet) {
@@ -319,6 +328,7 @@ impl World {
 
     /// Hands the engine an input and carries out its effects.
     fn tell(&mut self, input: Input) {
+        self.unsettled = true;
         self.checker.input(self.now, &input);
         self.engine.handle(self.now, input);
         while let Some(effect) = self.engine.poll_effect() {
@@ -351,6 +361,11 @@ impl World {
         self.note(|_| format!("engine to media: {command:?}"));
         for (at, event) in self.mcu.obey(self.now, command, &mut self.dice, &self.swarm) {
             self.queue.push(at, Event::Mcu(event));
+        }
+        if let McuCommand::ConnectLeg { leg, media } = command
+            && self.silent.contains(&media.remote_rtp.port())
+        {
+            self.time_media_out(*leg);
         }
     }
 
@@ -389,6 +404,9 @@ impl World {
     }
 
     fn check_settled(&mut self) {
+        if !std::mem::take(&mut self.unsettled) {
+            return;
+        }
         let views = self.engine.conferences();
         let settled = self.checker.settled(self.now, &views, &self.edge);
         let rosters = || self.checker.rosters(&views, &self.edge, &self.phones);

@@ -22,9 +22,9 @@ const NONCE_LIFE: Duration = Duration::from_secs(300);
 /// Nonces whose counts are remembered. Only owners of a password can fill the table.
 const NONCES: usize = 65_536;
 
-/// Beginnings of the `User-Agent` of phones that give up at a challenge they do not know instead of skipping it, seen
-/// on the wire. They choose the weaker algorithm for themselves alone.
-const MD5_ONLY_AGENTS: [&str; 2] = ["baresip v0", "baresip v1"];
+/// Beginnings of the `User-Agent` of phones and tools that give up at a challenge they do not know instead of skipping
+/// it, seen on the wire. They choose the weaker algorithm for themselves alone.
+const MD5_ONLY_AGENTS: [&str; 3] = ["baresip v0", "baresip v1", "SIPp"];
 
 /// Which algorithms a client is challenged with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

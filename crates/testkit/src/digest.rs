@@ -14,7 +14,7 @@ pub struct Credentials {
 }
 
 /// The header (name and value) that answers the challenge of a 401 or 407; `None` when no challenge is understood.
-pub(crate) fn answer(response: &SipMessage, request: &SipMessage, who: &Credentials) -> Option<(&'static str, String)> {
+pub fn answer(response: &SipMessage, request: &SipMessage, who: &Credentials) -> Option<(&'static str, String)> {
     let (challenge, header) = match response.status()? {
         401 => ("WWW-Authenticate", "Authorization"),
         407 => ("Proxy-Authenticate", "Proxy-Authorization"),

@@ -15,7 +15,7 @@ mod agent;
 pub mod c3p;
 mod client;
 mod dialog;
-mod digest;
+pub mod digest;
 mod error;
 pub mod g711;
 mod message;

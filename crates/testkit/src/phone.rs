@@ -108,7 +108,10 @@ impl ScriptedPhone {
             .with_body("application/sdp", sdp::offer(audio.local(), 1, "sendrecv"));
         let requests = self.agent.listen(request.call_id());
         let mut transaction = self.agent.start(request.clone(), None).await?;
-        let first = transaction.next(FIRST_RESPONSE).await?;
+        let mut first = transaction.next(FIRST_RESPONSE).await?;
+        while first.status() == Some(100) {
+            first = transaction.next(FIRST_RESPONSE).await?;
+        }
         if self.agent.authorize(&mut request, &first) {
             transaction = self.agent.start(request, None).await?;
         } else {

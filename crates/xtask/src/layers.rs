@@ -59,7 +59,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "development",
-        crates: &["testkit", "xtask", "system-tests"],
+        crates: &["testkit", "xtask", "system-tests", "loadtest"],
         below: &[],
         why: "the other end of the line must not share the server's errors",
     },
@@ -85,12 +85,12 @@ struct Exception {
 const EXCEPTIONS: &[Exception] = &[
     Exception { from: "mcu", to: "mixer", why: "the data plane of a conference is its legs and its mixer" },
     Exception { from: "mcu", to: "media", why: "the data plane of a conference is its legs and its mixer" },
-    Exception { from: "mcu", to: "codecs", why: "each leg needs its own codec; codecs compute and do no IO" },
     Exception { from: "codecs", to: "mixer", why: "they implement the mixer's codec traits" },
     Exception { from: "media-io", to: "mcu", why: "a worker thread drives MCUs" },
-    Exception { from: "media-io", to: "media", why: "packets are sorted to legs before the MCU sees them" },
+    Exception { from: "media-io", to: "mixer", why: "it hands the codec factory and the sounds to its MCUs" },
     Exception { from: "convoke", to: "testkit", why: "`convoke demo` lets robots call the server" },
     Exception { from: "system-tests", to: "testkit", why: "the system tests use the scripted phones" },
+    Exception { from: "loadtest", to: "testkit", why: "the synthetic callers use its SIP messages and G.711" },
 ];
 
 /// A library that may be named by one crate only.

@@ -42,7 +42,7 @@ impl Default for ServerOptions {
             domain: "127.0.0.1".to_owned(),
             users: Vec::new(),
             numbered_users: 10,
-            conferences: vec![("1000".to_owned(), None, "open")],
+            conferences: vec![("1000".to_owned(), None, "anonymous")],
             media_legs: 200,
             certificate: None,
             extra: String::new(),

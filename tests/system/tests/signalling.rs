@@ -58,7 +58,7 @@ fn fifty_users_register_with_digest() {
 fn a_hundred_callers_talk_in_ten_conferences() {
     let _turn = alone();
     let numbers: Vec<String> = (0..10).map(|number| format!("20{number}0")).collect();
-    let conferences = numbers.iter().map(|number| (number.clone(), None, "open")).collect();
+    let conferences = numbers.iter().map(|number| (number.clone(), None, "anonymous")).collect();
     let server = Server::start(&ServerOptions { numbered_users: 100, conferences, ..ServerOptions::default() });
     let load = Sipp::scenario("participant").users(100).conferences(numbers).load(100, 20, Duration::from_secs(8));
     load.run(server.sip(), Duration::from_secs(90)).assert_passed();

@@ -99,10 +99,10 @@ fn probe_certificates(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The soft limit of open files in the text of `/proc/self/limits`; `None` when there is no limit or no such line.
+/// The hard limit of open files (the server raises the soft one to it) in the text of `/proc/self/limits`; `None` when there is no limit or no such line.
 fn descriptor_limit(limits: &str) -> Option<usize> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 fn judge_descriptors(limit: usize, legs: usize) -> Option<Finding> {
@@ -111,7 +111,7 @@ fn judge_descriptors(limit: usize, legs: usize) -> Option<Finding> {
         let room = limit.saturating_sub(DESCRIPTORS_BESIDE_MEDIA) / 2;
         let why = format!(
             "the ports serve {legs} legs, which need {needed} file descriptors, but {limit} are allowed: enough for \
-             {room} legs; raise the limit (LimitNOFILE={needed}, ulimit -n {needed})"
+             {room} legs; raise the limit (LimitNOFILE={needed}, ulimit -Hn {needed})"
         );
         Finding::warning("media.ports", None, why)
     })
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn too_few_file_descriptors_are_told_with_the_number() {
         let limits = "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024        4096        files\n";
-        assert_eq!(descriptor_limit(limits), Some(1024));
+        assert_eq!(descriptor_limit(limits), Some(4096));
         assert_eq!(descriptor_limit("Max open files   unlimited   unlimited   files"), None);
         let finding = judge_descriptors(1024, 1000).expect("too few").to_string();
         assert!(finding.contains("2256") && finding.contains("384 legs"), "{finding}");

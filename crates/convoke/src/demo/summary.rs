@@ -51,10 +51,9 @@ impl Summary {
         for (title, lines) in
             [("What happened", &self.story), ("The roster at the end", &self.roster), ("What they heard", &self.files)]
         {
-            // Writing to a String cannot fail.
-            drop(write!(page, "\n## {title}\n\n"));
+            write!(page, "\n## {title}\n\n").expect("writing to a String cannot fail");
             for line in lines {
-                drop(writeln!(page, "- {line}"));
+                writeln!(page, "- {line}").expect("writing to a String cannot fail");
             }
         }
         page

@@ -135,12 +135,13 @@ pub(super) fn is_coming_in(views: &[ConferenceView], conference: &ConferenceId, 
 
 /// Every INVITE that nobody has answered or cancelled belongs to an endpoint which is being called.
 pub(super) fn rings_for_a_reason(views: &[ConferenceView], edge: &Stack) -> Result<(), String> {
-    let calls = edge.open_requests().filter(|(request, cancelled)| {
-        request.method == Method::Invite && request.to_tag().is_none() && !cancelled
-    });
+    let calls = edge
+        .open_requests()
+        .filter(|(request, cancelled)| request.method == Method::Invite && request.to_tag().is_none() && !cancelled);
     for (request, _) in calls {
         let contact = request.headers.name_addr("Contact").and_then(Result::ok);
-        let conference = contact.and_then(|contact| contact.uri.user).unwrap_or_default();
+        let Some(contact) = contact.filter(|contact| contact.param("isfocus").is_some()) else { continue };
+        let conference = contact.uri.user.unwrap_or_default();
         let view = views.iter().find(|view| view.id.as_str() == conference);
         let calling = |status| matches!(status, EndpointStatus::DialingOut | EndpointStatus::Alerting);
         if !view.is_some_and(|view| endpoints(view).any(|(_, endpoint)| calling(endpoint.status))) {

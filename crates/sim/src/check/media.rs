@@ -66,7 +66,8 @@ impl Media {
             return Err(format!("ports for {leg:?} are wanted twice"));
         }
         let conference = conference.clone();
-        let new = MediaLeg { conference, has_ports: false, connected: false, in_mix: true, muted: false, leaving: false };
+        let new =
+            MediaLeg { conference, has_ports: false, connected: false, in_mix: true, muted: false, leaving: false };
         self.legs.insert(leg, new);
         Ok(())
     }

@@ -56,12 +56,7 @@ impl Checker {
     }
 
     /// Everybody has said what he had to say about this step.
-    pub(crate) fn settled(
-        &self,
-        now: Timestamp,
-        views: &[ConferenceView],
-        edge: &Stack,
-    ) -> Result<(), String> {
+    pub(crate) fn settled(&self, now: Timestamp, views: &[ConferenceView], edge: &Stack) -> Result<(), String> {
         self.requests.overdue(now)?;
         self.control.agrees_with(views)?;
         for (leg, endpoint) in self.control.audio() {
@@ -111,8 +106,7 @@ impl Checker {
         }
         self.media.at_rest()?;
         self.control.at_rest(self.media.reserved())?;
-        let leftovers: Vec<String> =
-            phones.iter().filter(|phone| !phone.gone).flat_map(Phone::leftovers).collect();
+        let leftovers: Vec<String> = phones.iter().filter(|phone| !phone.gone).flat_map(Phone::leftovers).collect();
         if leftovers.is_empty() { Ok(()) } else { Err(leftovers.join("; ")) }
     }
 }

@@ -31,9 +31,7 @@ impl Requests {
                 self.open.insert(*transaction, (request.method.clone(), now));
             }
             SipEvent::Cancelled { transaction, .. } => self.cancelled = Some(*transaction),
-            SipEvent::Response { response, .. }
-                if response.is_success() && cseq_method(response) == Some("INVITE") =>
-            {
+            SipEvent::Response { response, .. } if response.is_success() && cseq_method(response) == Some("INVITE") => {
                 let of = |name: &str| response.headers.get(name).unwrap_or("").to_owned();
                 let number = of("CSeq").split_whitespace().next().unwrap_or("").to_owned();
                 self.wants_ack = Some((of("Call-ID"), number));

@@ -5,19 +5,24 @@ use sip_api::{Method, NameAddr, Request, Response, ServerTransactionId};
 use super::dialog::{Dialog, Kind, State, useless_description};
 use super::{Action, Cx, Phone, SDP};
 
-/// How long after its INVITE a phone must not ring any more, in milliseconds: ring limit, 64*T1 for the CANCEL, and air.
-const RINGING_MAX_MS: u64 = 60_000 + 33_000 + 7_000;
+/// How long after its INVITE a phone must not ring any more, in seconds: ring limit, 64*T1 for the CANCEL, and air.
+const RINGING_MAX: u64 = 60 + 33 + 7;
+
+/// The same when a person calls: Timer C in place of the ring limit.
+const RINGING_FOR_A_PERSON_MAX: u64 = 180 + 33 + 7;
 
 impl Phone {
     /// Somebody calls.
     pub(super) fn on_invite(&mut self, cx: &mut Cx<'_>, transaction: ServerTransactionId, invite: Request) {
         let call = invite.call_id().to_owned();
         let port = self.next_port();
+        let conference = invite.headers.get("Contact").is_some_and(|contact| contact.contains("isfocus"));
+        let limit = if conference { RINGING_MAX } else { RINGING_FOR_A_PERSON_MAX };
         let mut dialog = Dialog::new(Kind::Audio, invite, false, self.contact(), port);
         dialog.state = State::Ringing(transaction);
         self.dialogs.insert(call.clone(), dialog);
         cx.count("phone called");
-        cx.later(base::Duration::from_millis(RINGING_MAX_MS), Action::StillRinging(call.clone()));
+        cx.later(base::Duration::from_secs(limit), Action::StillRinging(call.clone()));
         if cx.happens(cx.swarm.silent_phones, 0.15) {
             cx.count("phone only sends 100");
             return;
@@ -103,7 +108,8 @@ impl Phone {
     /// The server gives up. Sometimes somebody lifts the receiver at that very moment.
     pub(super) fn on_cancelled(&mut self, cx: &mut Cx<'_>, transaction: ServerTransactionId) {
         let ringing = State::Ringing(transaction);
-        let Some(call) = self.dialogs.values().find(|dialog| dialog.state == ringing).map(|known| known.call_id.clone())
+        let Some(call) =
+            self.dialogs.values().find(|dialog| dialog.state == ringing).map(|known| known.call_id.clone())
         else {
             return;
         };
@@ -159,7 +165,8 @@ impl Phone {
     }
 
     pub(super) fn on_ack(&mut self, cx: &mut Cx<'_>, ack: &Request) {
-        if self.dialogs.contains_key(ack.call_id()) {
+        if let Some(dialog) = self.dialogs.get_mut(ack.call_id()) {
+            dialog.confirmed = true;
             cx.count("2xx acknowledged");
         }
     }

@@ -115,7 +115,9 @@ impl Phone {
         let begins = dialog.remote.tag().is_none();
         dialog.establish(response);
         if dialog.never_acks {
-            dialog.state = State::Up;
+            if begins && dialog.state == State::Asking {
+                dialog.state = State::Up;
+            }
             return;
         }
         let mut ack = dialog.ack(invite.cseq().unwrap_or(1));
@@ -219,8 +221,8 @@ impl Phone {
         let Some(dialog) = self.dialogs.get(call) else { return };
         match (dialog.kind, dialog.state) {
             (Kind::Roster, State::Up) => self.end_subscription(cx, call),
-            (Kind::Audio | Kind::Focus, State::Up) if dialog.fork.is_some() => {
-                // Which of the two answers counts is not known yet.
+            (Kind::Audio | Kind::Focus, State::Up) if dialog.fork.is_some() || !dialog.confirmed => {
+                // Which of two answers counts is not known yet, or BYE must wait for the ACK (RFC 3261 15).
                 let soon = cx.dice.millis(500, 1_500);
                 cx.later(soon, Action::HangUp(call.to_owned()));
             }

@@ -256,6 +256,9 @@ impl Phone {
         let Some(dialog) = self.dialogs.get_mut(call).filter(|dialog| dialog.is_watching()) else { return };
         let expires = *cx.dice.pick(&["60", "120", "0"]).expect("not empty");
         let subscribe = with_event(dialog.request(Method::Subscribe), expires);
+        if let Some(copy) = &mut dialog.roster {
+            copy.refreshing = true;
+        }
         cx.count("subscription refreshed");
         self.send(cx, call, Sent::Subscribe, subscribe);
     }
@@ -267,13 +270,22 @@ impl Phone {
     }
 
     /// A roster document, or the end of a subscription.
-    pub(super) fn on_notify(&mut self, cx: &mut Cx<'_>, call: &str, transaction: ServerTransactionId, notify: &Request) {
+    pub(super) fn on_notify(
+        &mut self,
+        cx: &mut Cx<'_>,
+        call: &str,
+        transaction: ServerTransactionId,
+        notify: &Request,
+    ) {
         self.respond(transaction, Response::new(200));
         let Some(dialog) = self.dialogs.get_mut(call) else { return };
         if notify.headers.get("Event") != Some("conference") {
             return cx.count("transfer notified");
         }
         cx.count("roster document");
+        if let Some(copy) = dialog.roster.as_mut().filter(|copy| copy.over && copy.refreshing) {
+            *copy = RosterCopy::default();
+        }
         let Some(copy) = dialog.roster.as_mut().filter(|copy| !copy.over) else {
             return cx.broken(format!("{}: a roster document outside a subscription", self.name));
         };

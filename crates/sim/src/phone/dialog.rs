@@ -68,6 +68,8 @@ pub(crate) struct Dialog {
     /// Where this phone receives audio; names the call towards the media side.
     pub(crate) port: u16,
     sdp_version: u32,
+    /// The 2xx that established it has been acknowledged.
+    pub(crate) confirmed: bool,
     /// Digits to press when it is up.
     pub(crate) digits: Option<&'static str>,
     /// Our ACK is never sent.
@@ -106,6 +108,7 @@ impl Dialog {
             sent: BTreeMap::new(),
             port,
             sdp_version: 0,
+            confirmed: ours,
             digits: None,
             never_acks: false,
             commands: Commands::default(),
@@ -153,9 +156,7 @@ impl Dialog {
 
     /// A response of ours, with our tag.
     pub(crate) fn response(&self, status: u16) -> Response {
-        Response::new(status)
-            .with_header("To", self.local.to_string())
-            .with_header("Contact", self.contact.as_str())
+        Response::new(status).with_header("To", self.local.to_string()).with_header("Contact", self.contact.as_str())
     }
 
     /// Our description of the call's audio, a new version each time.

@@ -78,7 +78,7 @@ pub(crate) enum Action {
 #[derive(Debug)]
 pub(crate) enum Wish {
     /// Send a datagram.
-    Transmit(Packet),
+    Transmit(Box<Packet>),
     /// Hand the timer in after this time.
     Wake(Duration, Timer),
     /// Do this after that time.
@@ -178,9 +178,10 @@ impl Phone {
     /// The rosters it watches, each with the Call-ID of its subscription.
     pub(crate) fn rosters(&self) -> impl Iterator<Item = (&str, &RosterCopy)> {
         let watching = |dialog: &Dialog| dialog.roster.as_ref().is_some_and(|copy| copy.has_begun() && !copy.over);
-        self.dialogs.values().filter(move |dialog| watching(dialog)).filter_map(|dialog| {
-            dialog.roster.as_ref().map(|copy| (dialog.call_id.as_str(), copy))
-        })
+        self.dialogs
+            .values()
+            .filter(move |dialog| watching(dialog))
+            .filter_map(|dialog| dialog.roster.as_ref().map(|copy| (dialog.call_id.as_str(), copy)))
     }
 
     /// What is left of the day at its end: calls that nobody ended.
@@ -218,7 +219,7 @@ impl Phone {
     fn pump(&mut self, cx: &mut Cx<'_>) {
         while let Some(out) = self.stack.poll() {
             match out {
-                Out::Transmit(packet) => cx.wishes.push(Wish::Transmit(packet)),
+                Out::Transmit(packet) => cx.wishes.push(Wish::Transmit(Box::new(packet))),
                 Out::Wake(after, timer) => cx.wishes.push(Wish::Wake(after, timer)),
                 Out::Event(event) => self.on_event(cx, event),
             }

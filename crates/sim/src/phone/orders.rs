@@ -126,11 +126,7 @@ impl Orders<'_> {
         let mcu_uri = self.focus.mcu_uri(McuType::AudioVideo);
         let filters = vec![InitialFilter::for_everybody(some_filter(cx))];
         let entity_state = EntityState { locked: None, media: Vec::new(), initial_filters: filters };
-        let view = EntityView {
-            entity: mcu_uri.clone(),
-            state: c3p::State::Partial,
-            entity_state: Some(entity_state),
-        };
+        let view = EntityView { entity: mcu_uri.clone(), state: c3p::State::Partial, entity_state: Some(entity_state) };
         let mut info = ConferenceInfo::new(self.focus.to_string(), c3p::State::Partial);
         info.view = Some(ConferenceView { state: c3p::State::Partial, entity_views: vec![view] });
         Command::ModifyConference(Box::new(ModifyConference { info, mcu_uri: Some(mcu_uri) }))

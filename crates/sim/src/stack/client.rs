@@ -8,7 +8,7 @@ use sip_api::{ClientFailure, ClientTransactionId, Method, Request, Response, Sip
 use super::{Stack, T1, T1_64, T2, TIMER_C, Timer};
 use crate::wire::{Branch, Message};
 
-/// A client transaction.
+/// A client transaction. A CANCEL has the number of its INVITE, and is heard of by nobody.
 #[derive(Debug)]
 pub(super) struct Client {
     id: ClientTransactionId,
@@ -97,7 +97,7 @@ impl Stack {
         for value in reason {
             cancel.headers.push("Reason", value.clone());
         }
-        let id = self.transaction();
+        let id = client.id;
         self.start(id, branch, cancel, to);
         self.wake(T1_64 + T1, Timer::GiveUp(branch));
     }
@@ -143,11 +143,9 @@ impl Stack {
     fn acknowledge_refusal(&mut self, branch: u64, to: SocketAddr, response: &Response) {
         let Some(client) = self.clients.get(&(branch, false)) else { return };
         let mut ack = Request::new(Method::Ack, client.request.uri.clone());
-        for (name, from) in [
-            ("From", &client.request.headers),
-            ("To", &response.headers),
-            ("Call-ID", &client.request.headers),
-        ] {
+        for (name, from) in
+            [("From", &client.request.headers), ("To", &response.headers), ("Call-ID", &client.request.headers)]
+        {
             ack.headers.push(name, from.get(name).unwrap_or("").to_owned());
         }
         ack.headers.push("CSeq", format!("{} ACK", client.request.cseq().unwrap_or(1)));
@@ -191,7 +189,9 @@ impl Stack {
     }
 
     pub(super) fn forget_client(&mut self, branch: u64, cancel: bool) {
-        if let Some(client) = self.clients.remove(&(branch, cancel)) {
+        if let Some(client) = self.clients.remove(&(branch, cancel))
+            && !cancel
+        {
             self.branches.remove(&client.id);
         }
     }

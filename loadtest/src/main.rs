@@ -1,0 +1,99 @@
+//! `bench`: one optimised server, many synthetic callers, a table of figures with their bounds.
+//!
+//! It decides what is measured and what is good enough. It must not know the server's crates: it sees what a phone sees,
+//! and beyond that only what the kernel says about the server's process.
+//!
+//! Start reading at [`figures`]; [`switchboard`] calls, [`audio`] talks and listens, [`steadiness`] and [`delay`] judge.
+
+#![forbid(unsafe_code)]
+
+mod audio;
+mod delay;
+mod dialog;
+mod figures;
+mod machine;
+mod report;
+mod server;
+mod statistics;
+mod steadiness;
+mod switchboard;
+mod usage;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::figures::{MEASUREMENTS, Setting};
+use crate::machine::Machine;
+use crate::report::Figure;
+
+/// Measure an optimised server with synthetic callers. Exit code: 0 when every figure is within its bound, 1 when one is
+/// not, 2 when the callers themselves were too slow and the numbers are void.
+#[derive(Parser)]
+struct Arguments {
+    /// How long the steady tone is listened to.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Measure only these (tone, delay, join, burst, signalling, memory, load).
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// The server's binary; by default the one beside this.
+    #[arg(long, value_name = "FILE")]
+    server: Option<PathBuf>,
+    /// Where report.json and report.md go.
+    #[arg(long, value_name = "DIRECTORY", default_value = "target/bench")]
+    output: PathBuf,
+}
+
+/// Why something could not be measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure(pub(crate) String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let machine = Machine::look();
+    let beside = || Some(std::env::current_exe().ok()?.parent()?.join("convoke"));
+    let Some(binary) = arguments.server.or_else(beside).and_then(|path| path.canonicalize().ok()) else {
+        progress("there is no server beside this program; build it, or name it with --server");
+        return ExitCode::from(1);
+    };
+    let setting = Setting { binary, tone_seconds: arguments.seconds };
+    let mut results: Vec<Figure> = Vec::new();
+    for (name, measure) in MEASUREMENTS {
+        if arguments.only.is_empty() || arguments.only.iter().any(|only| only == name) {
+            progress(&format!("measuring {name} ..."));
+            results.extend(measure(&setting).unwrap_or_else(|why| vec![Figure::unmeasured(name, &why)]));
+        }
+    }
+    if let Err(error) = report::write(&arguments.output, &machine, &results) {
+        progress(&format!("the report cannot be written: {error}"));
+        return ExitCode::from(1);
+    }
+    print_report(&report::markdown(&machine, &results));
+    ExitCode::from(report::exit_code(&results))
+}
+
+/// Standard output is for the table alone.
+#[expect(clippy::print_stderr, reason = "the command line's own progress")]
+fn progress(text: &str) {
+    eprintln!("bench: {text}");
+}
+
+#[expect(clippy::print_stdout, reason = "the command line's own output")]
+fn print_report(text: &str) {
+    print!("{text}");
+}

@@ -1,0 +1,45 @@
+//! What a process has used, as the kernel counts it (proc(5)).
+
+use crate::Failure;
+
+/// Ticks in a second of `/proc/PID/stat`: USER_HZ, which is 100 on every Linux that Rust's standard library supports.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Processor time and memory of a process at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Usage {
+    /// User and system time of all its threads, in seconds.
+    pub(crate) cpu_seconds: f64,
+    /// Resident memory in KiB.
+    pub(crate) resident_kib: f64,
+}
+
+impl Usage {
+    /// Reads it for a living process.
+    pub(crate) fn of(pid: u32) -> Result<Self, Failure> {
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
+        Self::parse(&read("stat")?, &read("status")?).ok_or_else(|| Failure("/proc cannot be read".to_owned()))
+    }
+
+    fn parse(stat: &str, status: &str) -> Option<Self> {
+        // The second field is the program's name in parentheses, and may contain anything.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let resident_kib = resident.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(Self { cpu_seconds: ticks / TICKS_PER_SECOND, resident_kib })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_lines_are_read_whatever_the_program_is_called() {
+        let stat = "42 (a) S b) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 4 0 100 1000 10";
+        let status = "Name:\ta\nVmRSS:\t    2048 kB\nThreads:\t4\n";
+        assert_eq!(Usage::parse(stat, status), Some(Usage { cpu_seconds: 2.0, resident_kib: 2_048.0 }));
+        assert_eq!(Usage::parse("42 (a) S", status), None);
+    }
+}
