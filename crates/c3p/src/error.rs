@@ -90,7 +90,7 @@ pub struct BadElement {
 }
 
 impl BadElement {
-    /// An error with the general id; [`BadElement::as_diagnostic`] gives it a better one.
+    /// An error with the general id; [`BadElement::or_diagnostic`] gives it a better one.
     pub(crate) const fn new(name: Name<'static>, why: &'static str) -> Self {
         Self { element: name.local, why, diagnostic: Diagnostic::NotParseable }
     }

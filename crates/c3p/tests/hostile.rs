@@ -160,6 +160,7 @@ fn a_wrong_body_names_its_diagnostic() {
                 "<ci:joining-method>dialed-in</ci:joining-method><ci:joining-method>dialed-out</ci:joining-method>",
             ),
         ),
+        (3005, request("<getConferences mscp:mcuUri='sip:m@example.com'/>")),
         (3006, request("<addConference/>")),
         (
             3006,

@@ -11,11 +11,11 @@ pub use keys::{ConferenceKeys, MediaKeys, UserKeys};
 pub use schedule::{DeleteConference, GetConference, ModifyConference, MuteAll};
 pub(crate) use schedule::{read_certificate, write_certificate};
 
-use crate::Verb;
 use crate::conference_info::ConferenceInfo;
 use crate::error::BadElement;
 use crate::wire::{Name, name};
 use crate::xml::{Element, Writer};
+use crate::{Diagnostic, Verb};
 
 /// A command: the one child of a `request` (c3p.md 2.4 to 2.8).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,16 @@ impl Command {
 
     /// Reads the command element of that verb.
     pub(crate) fn read(verb: Verb, element: Element<'_>) -> Result<Self, BadElement> {
+        let command = Self::read_body(verb, element)?;
+        // A command for one MCU must not be taken for one to the whole conference.
+        if command.mcu_uri().is_none() && read_mcu_uri(element).is_some() {
+            return Err(BadElement::new(name::MCU_URI, "this command may not target an MCU")
+                .or_diagnostic(Diagnostic::McuTargetNotAllowed));
+        }
+        Ok(command)
+    }
+
+    fn read_body(verb: Verb, element: Element<'_>) -> Result<Self, BadElement> {
         Ok(match verb {
             Verb::GetConferencingCapabilities => Self::GetConferencingCapabilities,
             Verb::AddConference => {

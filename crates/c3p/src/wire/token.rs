@@ -179,7 +179,7 @@ pub(crate) const ENDORSE_SUCCESS: &str = "success";
 /// `result` of an `endorseUser` that failed [V].
 pub(crate) const ENDORSE_FAILURE: &str = "otherFailure";
 
-/// Keys of `connection-info`, compared without regard to case [V].
+/// Keys of `connection-info`, compared without regard to case \[V\].
 pub mod connection_key {
     /// A SIP URI to send the media INVITE to.
     pub const MCU_SERVER_URI: &str = "mcu-server-uri";
