@@ -16,7 +16,7 @@ help: ## Show this list
 run: deps-run ## Start the server on loopback with a demo conference; Ctrl-C ends it
 	$(CARGO) run $(LOCKED) --package convoke -- serve
 
-demo: deps-run ## Let robots meet in a conference; leaves a WAV of what one of them heard
+demo: deps-run ## Let robots meet in a conference; leaves WAVs of what they heard
 	$(CARGO) run $(LOCKED) --package convoke -- demo
 
 test: deps-test ## All tests, also those with real phones against the real server

@@ -229,6 +229,7 @@ impl Calls {
             offers: self.offers.len(),
             subscriptions: self.subscriptions.len(),
             dialogs: self.dialogs.len(),
+            byes: self.clients.values().filter(|client| matches!(client.purpose, transaction::Purpose::Bye(_))).count(),
             transactions: self.clients.len()
                 + self.servers.len()
                 + self.infos.len()
@@ -291,6 +292,8 @@ pub struct Load {
     pub subscriptions: usize,
     /// Dialogs, early ones included.
     pub dialogs: usize,
+    /// BYE requests that wait for their answer.
+    pub byes: usize,
     /// Entries of the transaction tables.
     pub transactions: usize,
     /// Timers armed.

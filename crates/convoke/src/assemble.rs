@@ -16,7 +16,6 @@ use sip::{Credentials, Ha1, ListenAddress, SipConfig, TlsConfig, TrustAnchors};
 use crate::calendar::Calendar;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::storage;
 
 /// User part of the URI that makes a conference when a phone calls it (RFC 4579 5.4).
 const FACTORY_USER: &str = "conference-factory";
@@ -143,7 +142,7 @@ pub(crate) fn directory(config: &Config, stored: Vec<ConferenceRecord>) -> Resul
         directory.add_conference(record);
     }
     for conference in &config.conferences {
-        directory.add_conference(permanent(conference, &config.domain));
+        directory.add_permanent_conference(permanent(conference, &config.domain));
     }
     Ok(directory)
 }
@@ -152,7 +151,7 @@ pub(crate) fn directory(config: &Config, stored: Vec<ConferenceRecord>) -> Resul
 fn permanent(conference: &config::Conference, domain: &str) -> ConferenceRecord {
     let nobody = || UserUri::parse(&format!("sip:conferences@{domain}")).expect("the domain was checked at load");
     ConferenceRecord {
-        id: storage::permanent_id(&conference.number),
+        id: Directory::permanent_id(&conference.number),
         number: Some(conference.number.clone()),
         organizer: conference.organizer.clone().unwrap_or_else(nobody),
         organizer_name: None,

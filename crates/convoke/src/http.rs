@@ -63,7 +63,9 @@ async fn conferences(State(api): State<Api>) -> Response {
 }
 
 async fn overview(State(api): State<Api>) -> Response {
-    let Some(Load { conferences, legs, registered }) = ask(&api, Question::Load).await else { return unavailable() };
+    let Some(Load { conferences, legs, registered, .. }) = ask(&api, Question::Load).await else {
+        return unavailable();
+    };
     format!(
         "Convoke\n\nconferences  {conferences}\nlegs         {legs}\nregistered   {registered}\n\n\
          /api/v1/conferences   live conferences\n/metrics              Prometheus metrics\n/healthz /readyz      probes\n"

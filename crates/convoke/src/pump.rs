@@ -19,6 +19,8 @@ pub(crate) enum Question {
     Conferences(oneshot::Sender<Vec<ConferenceView>>),
     /// How many conferences and legs there are.
     Load(oneshot::Sender<Load>),
+    /// Begin nothing new.
+    Drain,
     /// End every conference.
     Stop,
 }
@@ -32,6 +34,8 @@ pub(crate) struct Load {
     pub(crate) legs: usize,
     /// Users with a registered device.
     pub(crate) registered: usize,
+    /// BYE requests of ours that wait for their answer.
+    pub(crate) byes: usize,
 }
 
 /// Where the engine's inputs come from.
@@ -97,7 +101,9 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
             conferences: engine.conference_count(),
             legs: engine.leg_count() + 2 * engine.call_count(),
             registered: engine.directory().registered(),
+            byes: engine.load().calls.byes,
         })),
+        Question::Drain => return Some(Input::Drain),
         Question::Stop => return Some(Input::Stop),
     }
     None

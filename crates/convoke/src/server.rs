@@ -31,6 +31,7 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 pub(crate) struct Server {
     edge: Arc<Edge>,
     store: Store,
+    storage: StorageQueue,
     questions: mpsc::Sender<Question>,
     ready: Arc<AtomicBool>,
     http: SocketAddr,
@@ -64,8 +65,12 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let (questions, asked) = mpsc::channel(QUESTIONS);
     let gauges = Arc::new(Gauges::new(Arc::clone(&edge), Arc::clone(&media)));
     let sources = Sources { sip, mcu, stored: answers, questions: asked };
-    let sinks =
-        Sinks { edge: Arc::clone(&edge), media: Arc::clone(&media), storage, watch: Watch::new(Arc::clone(&gauges)) };
+    let sinks = Sinks {
+        edge: Arc::clone(&edge),
+        media: Arc::clone(&media),
+        storage: storage.clone(),
+        watch: Watch::new(Arc::clone(&gauges)),
+    };
     tokio::spawn(pump::run(engine, clock, sources, sinks));
 
     let ready = Arc::new(AtomicBool::new(true));
@@ -75,7 +80,7 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
             tracing::error!(%error, "the HTTP side ended");
         }
     });
-    Ok(Server { edge, store, questions, ready, http })
+    Ok(Server { edge, store, storage, questions, ready, http })
 }
 
 async fn open_store(config: &Config) -> Result<Store, String> {
@@ -108,8 +113,10 @@ impl Server {
     /// Takes no new work and waits until nobody is in a conference, but not for longer than `limit`.
     pub(crate) async fn drain(&self, limit: Duration) {
         self.ready.store(false, Ordering::Release);
+        // Without the engine there is nothing to drain.
+        drop(self.questions.send(Question::Drain).await);
         let deadline = tokio::time::Instant::now() + limit;
-        while self.legs().await > 0 && tokio::time::Instant::now() < deadline {
+        while self.busy().await.0 > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -120,18 +127,21 @@ impl Server {
         // The engine task has ended only if a source was closed before; then there is nothing to stop.
         drop(self.questions.send(Question::Stop).await);
         let deadline = tokio::time::Instant::now() + STOP_GRACE;
-        while self.legs().await > 0 && tokio::time::Instant::now() < deadline {
+        // The last BYEs are retransmitted until they are answered, and the last records reach the disk.
+        while self.busy().await != (0, 0) && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        self.storage.flush().await;
         self.edge.shutdown().await;
         self.store.close().await;
     }
 
-    async fn legs(&self) -> usize {
+    /// Legs that live, and BYEs of ours that wait for their answer.
+    async fn busy(&self) -> (usize, usize) {
         let (reply, answer) = oneshot::channel();
         if self.questions.send(Question::Load(reply)).await.is_err() {
-            return 0;
+            return (0, 0);
         }
-        answer.await.map_or(0, |load| load.legs)
+        answer.await.map_or((0, 0), |load| (load.legs, load.byes))
     }
 }

@@ -1,10 +1,10 @@
 //! The queue in front of the database: one task writes, in order, and answers when it is on the disk.
 
-use base::{ConferenceId, Termination, Timestamp};
+use base::{Termination, Timestamp};
 use engine::{CallRecord, LegRecord, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Pin};
 use store::{Cdr, CdrDirection, Quality, Store, UnixMillis};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::calendar::Calendar;
 
@@ -14,6 +14,8 @@ const QUEUE: usize = 10_000;
 enum Job {
     Conference(StoreTicket, StoreCommand),
     Cdr(Box<Cdr>),
+    /// Everything before this is on the disk.
+    Flush(oneshot::Sender<()>),
 }
 
 /// The entrance of the queue.
@@ -42,6 +44,9 @@ impl StorageQueue {
                         let _nobody_waits = done.send((ticket, result.is_ok()));
                     }
                     Job::Cdr(cdr) => write_cdr(&store, &cdr).await,
+                    Job::Flush(done) => {
+                        let _nobody_waits = done.send(());
+                    }
                 }
             }
         });
@@ -53,6 +58,15 @@ impl StorageQueue {
         if self.jobs.try_send(Job::Conference(ticket, command)).is_err() {
             tracing::error!("the storage queue is full; a conference was refused");
             let _nobody_waits = self.answers.send((ticket, false));
+        }
+    }
+
+    /// Waits until everything queued so far is on the disk.
+    pub(crate) async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        if self.jobs.send(Job::Flush(done)).await.is_ok() {
+            // The writing task answers or has ended; either way nothing is left to wait for.
+            let _ended = flushed.await;
         }
     }
 
@@ -193,9 +207,4 @@ fn record(row: store::ConferenceRecord) -> ConferenceRecord {
         locked: row.locked,
         attendees_may_dial_out: false,
     }
-}
-
-/// The id of a permanent conference, made of its number: the same at every start.
-pub(crate) fn permanent_id(number: &base::ConferenceNumber) -> ConferenceId {
-    ConferenceId::parse(&format!("PERMANENT{:0>15}", number.as_str())).expect("9 letters and 15 digits make an id")
 }

@@ -102,6 +102,9 @@ impl Watch {
             // Who speaks changes several times a second and is nobody's log line.
             EngineEvent::Conference { event: FocusEvent::SpeakersChanged { .. }, .. } => {}
             EngineEvent::Conference { conference, event } => log_conference(&conference, &event),
+            EngineEvent::PinGuessing { conference } => {
+                tracing::warn!(%conference, "a caller with too many wrong PINs was refused");
+            }
             EngineEvent::Command { command, success } => {
                 metrics.command(command, success);
                 tracing::debug!(command, success, "C3P command answered");

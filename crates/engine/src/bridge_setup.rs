@@ -28,6 +28,9 @@ impl Engine {
             let claims_to_be_ours = self.config.is_own_host(&call.from.uri.host);
             return if claims_to_be_ours { self.challenge(leg) } else { self.reject(leg, 403) };
         }
+        if self.draining {
+            return self.refuse_for_want_of_room(leg);
+        }
         let Some(hops) = hops_left(&call.request) else { return self.reject(leg, 483) };
         match self.find(call.user.as_ref(), &self.dialled(&call.request.uri)) {
             Found::Person(destination) => self.bridge(leg, *call, hops, destination),

@@ -1,11 +1,14 @@
 //! What the engine knows of the world: accounts, their registered devices, and the scheduled conferences.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base::{ConferenceId, ConferenceNumber, UserUri};
 use focus::ConferenceRecord;
 use routing::Router;
 use sip_api::Binding;
+
+/// What the ids of permanent conferences begin with.
+const PERMANENT: &str = "PERMANENT";
 
 /// An account of this server.
 #[derive(Clone, Debug)]
@@ -28,6 +31,8 @@ pub struct Directory {
     bindings: HashMap<UserUri, Vec<Binding>>,
     conferences: BTreeMap<ConferenceId, ConferenceRecord>,
     conference_numbers: HashMap<ConferenceNumber, ConferenceId>,
+    /// Conferences of the configuration, which no command changes.
+    permanent: BTreeSet<ConferenceId>,
     router: Router,
 }
 
@@ -52,6 +57,29 @@ impl Directory {
             self.conference_numbers.insert(number.clone(), record.id.clone());
         }
         self.conferences.insert(record.id.clone(), record);
+    }
+
+    /// Adds a conference of the configuration: it is always there, and no command changes or deletes it.
+    pub fn add_permanent_conference(&mut self, record: ConferenceRecord) {
+        self.permanent.insert(record.id.clone());
+        self.add_conference(record);
+    }
+
+    /// The id of a permanent conference, made of its number: the same at every start. Nobody else can have it.
+    pub fn permanent_id(number: &ConferenceNumber) -> ConferenceId {
+        ConferenceId::parse(&format!("{PERMANENT}{:0>15}", number.as_str())).expect("letters and digits make an id")
+    }
+
+    /// Whether an id has the form of a permanent conference's.
+    pub(crate) fn is_permanent_id(id: &ConferenceId) -> bool {
+        id.as_str()
+            .strip_prefix(PERMANENT)
+            .is_some_and(|rest| rest.len() == 15 && rest.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
+    /// Whether the configuration made this conference.
+    pub(crate) fn is_permanent(&self, id: &ConferenceId) -> bool {
+        self.permanent.contains(id)
     }
 
     /// Forgets a scheduled conference.

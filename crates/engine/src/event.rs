@@ -26,6 +26,11 @@ pub enum EngineEvent {
         /// What.
         event: FocusEvent,
     },
+    /// Somebody who had typed too many wrong PINs was not answered.
+    PinGuessing {
+        /// The conference.
+        conference: ConferenceId,
+    },
     /// A C3P command was answered.
     Command {
         /// The name of the command element.

@@ -12,6 +12,7 @@ use sip_api::{Method, Response, ServerTransactionId, SipCommand};
 
 use crate::c3p_command::{Refused, refused};
 use crate::c3p_dialog::{C3P, failure, success};
+use crate::directory::Directory;
 use crate::roster_document::describe;
 use crate::target::Target;
 use crate::{Effect, Engine, Origin};
@@ -145,6 +146,7 @@ impl Engine {
             Command::ModifyConference(modify) => self.modify_conference(user, &modify.info),
             Command::DeleteConference(delete) => {
                 let id = self.own_conference(user, &delete.keys)?.id.clone();
+                self.check_changeable(&id)?;
                 Ok(Step::Store(StoreCommand::DeleteConference(id)))
             }
             Command::GetConferences => {
@@ -172,6 +174,14 @@ impl Engine {
         if record.organizer == *user { Ok(record) } else { Err(unknown()) }
     }
 
+    /// A conference of the configuration is changed there, by the operator.
+    fn check_changeable(&self, id: &ConferenceId) -> Result<(), Refused> {
+        match self.directory.is_permanent(id) {
+            true => Err(refused(FailureReason::Forbidden, Diagnostic::AuthorizationFailed)),
+            false => Ok(()),
+        }
+    }
+
     fn add_conference(&mut self, user: &UserUri, info: &ConferenceInfo) -> Result<Step, Refused> {
         let wanted = info.description.as_ref().and_then(|description| description.conference_id.as_deref());
         let id = match wanted {
@@ -179,6 +189,9 @@ impl Engine {
                 .map_err(|_| refused(FailureReason::InvalidConferenceId, Diagnostic::ConferenceUriInvalid))?,
             None => self.new_conference_id(),
         };
+        if Directory::is_permanent_id(&id) {
+            return Err(refused(FailureReason::InvalidConferenceId, Diagnostic::ConferenceUriInvalid));
+        }
         let is_being_stored = self
             .stores
             .values()
@@ -198,6 +211,7 @@ impl Engine {
         };
         let record = self.own_conference(user, &keys)?;
         let (id, number) = (record.id.clone(), record.number.clone());
+        self.check_changeable(&id)?;
         self.save(user, id, number, info)
     }
 

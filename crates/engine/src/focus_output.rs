@@ -24,6 +24,9 @@ impl Engine {
                 egress: translate::media_filter(egress),
             }),
             Output::Prompt { leg, prompt } => {
+                if prompt == focus::Prompt::WrongPin {
+                    self.note_wrong_pin(leg);
+                }
                 self.mcu(McuCommand::PlayPrompt { leg, prompt: translate::prompt(prompt) });
             }
             Output::Notify { subscription, version, document } => {

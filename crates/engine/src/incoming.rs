@@ -4,6 +4,7 @@ use base::{ConferenceId, EndpointId, LegId, Termination, TerminationReason, User
 use call::Invitation;
 use focus::{FailureReason, JoinMedia, Outcome, Requester};
 
+use crate::event::EngineEvent;
 use crate::leg::{Leg, LegKind, MediaLeg, MediaOrigin};
 use crate::target::Target;
 use crate::{Engine, Origin};
@@ -36,7 +37,8 @@ impl Engine {
             Requester::Authenticated(user) | Requester::Unauthenticated(user) => user.clone(),
             Requester::Participant(_) | Requester::Operator => return self.reject(leg, 403),
         };
-        let media = MediaLeg::new(MediaOrigin::Incoming(Some(call)));
+        let source = Some(call.flow.remote.ip());
+        let media = MediaLeg { source, ..MediaLeg::new(MediaOrigin::Incoming(Some(call))) };
         let mut entry = Leg::new(conference.clone(), peer, LegKind::Media(Box::new(media)), self.now);
         entry.sip = Some(leg);
         self.legs.insert(leg, entry);
@@ -88,16 +90,41 @@ impl Engine {
     }
 
     fn ask_for_pin(&mut self, leg: LegId) {
-        let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let conference = entry.conference.clone();
+        let Some(media) = entry.media() else { return };
         media.pin_entry.get_or_insert_default();
-        if !media.in_mcu {
+        let (is_new, source) = (!media.in_mcu, media.source);
+        if is_new && source.is_some_and(|source| !self.pins.allows(self.now, &conference, source)) {
+            self.refuse_guesser(leg, conference);
+        } else if is_new {
             self.reserve(leg);
+        }
+    }
+
+    /// Too many wrong PINs came from there: he is not even answered.
+    fn refuse_guesser(&mut self, leg: LegId, conference: ConferenceId) {
+        self.event(EngineEvent::PinGuessing { conference });
+        let headers = vec![("Retry-After".to_owned(), "600".to_owned())];
+        self.call(call::Input::Reject { leg, status: 403, headers, body: None });
+        self.drop_leg(leg, Termination::failed(TerminationReason::Forbidden));
+    }
+
+    /// A caller typed a PIN that is not the conference's.
+    pub(crate) fn note_wrong_pin(&mut self, leg: LegId) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let conference = entry.conference.clone();
+        if let Some(source) = entry.media().and_then(|media| media.source) {
+            self.pins.note_wrong(self.now, &conference, source);
         }
     }
 
     fn refuse_join(&mut self, leg: LegId, reason: FailureReason) {
         let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
         if media.in_mcu {
+            if reason == FailureReason::InvalidPasscode {
+                self.note_wrong_pin(leg);
+            }
             // He was answered and asked for a PIN; the Focus hangs him up.
             return;
         }

@@ -53,6 +53,8 @@ pub(crate) struct MediaLeg {
     pub(crate) released: bool,
     /// The peer has put it on hold.
     pub(crate) held: bool,
+    /// Where the caller's INVITE came from; `None` for a dial-out.
+    pub(crate) source: Option<std::net::IpAddr>,
     /// Digits of a PIN so far, while the Focus waits for one.
     pub(crate) pin_entry: Option<String>,
     /// Final figures, once the MCU has given them.
@@ -118,6 +120,7 @@ impl MediaLeg {
             in_mcu: false,
             released: false,
             held: false,
+            source: None,
             pin_entry: None,
             statistics: LegStatistics::default(),
         }

@@ -29,6 +29,7 @@ mod focus_output;
 mod incoming;
 mod leg;
 mod media_leg;
+mod pin_guard;
 mod refer;
 mod roster_document;
 mod subscription;
@@ -72,6 +73,8 @@ pub enum Input {
     },
     /// The time of [`Engine::poll_timeout`] has come.
     TimerFired,
+    /// The server is about to stop: begin nothing new. Conferences that are on go on, and may be joined.
+    Drain,
     /// The server stops: end every conference in order.
     Stop,
 }
@@ -134,6 +137,9 @@ pub struct Engine {
     /// Live conferences whose record was deleted.
     retired: HashSet<ConferenceId>,
     stores: HashMap<StoreTicket, PendingStore>,
+    pins: pin_guard::PinGuard,
+    /// No new conference and no new call between people is begun.
+    draining: bool,
     next_command: u64,
     next_ticket: u64,
     effects: VecDeque<Effect>,
@@ -159,6 +165,8 @@ impl Engine {
             ad_hoc: HashSet::new(),
             retired: HashSet::new(),
             stores: HashMap::new(),
+            pins: pin_guard::PinGuard::default(),
+            draining: false,
             next_command: 1,
             next_ticket: 1,
             effects: VecDeque::new(),
@@ -175,6 +183,7 @@ impl Engine {
             Input::Mcu(event) => self.on_mcu(event),
             Input::Stored { ticket, done } => self.on_stored(ticket, done),
             Input::TimerFired => self.on_timer(),
+            Input::Drain => self.draining = true,
             Input::Stop => self.stop(),
         }
         self.settle();

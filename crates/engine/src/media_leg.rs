@@ -109,7 +109,6 @@ impl Engine {
                 Body::new(SDP, offer)
             }
         };
-        self.connect_media(leg);
         let headers = contact.into_iter().map(|contact| ("Contact".to_owned(), contact)).collect();
         self.call(call::Input::Accept { leg, body: Some(body), headers });
     }
@@ -121,7 +120,8 @@ impl Engine {
         self.drop_leg(leg, Termination::failed(TerminationReason::MediaNotSupported));
     }
 
-    /// The caller acknowledged our 200: he is in, once we know his media.
+    /// The caller acknowledged our 200: he is in, once we know his media. Nothing is sent before that, because only the
+    /// ACK proves that he is where his INVITE said, and not somebody else who would drown in our audio.
     pub(crate) fn on_confirmed(&mut self, leg: LegId, body: Option<Body>) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         if let Some(media) = entry.media()
@@ -131,8 +131,8 @@ impl Engine {
                 return self.end_leg(leg, Termination::failed(TerminationReason::MediaNotSupported));
             };
             media.session = Some(session);
-            self.connect_media(leg);
         }
+        self.connect_media(leg);
         self.leg_connected(leg);
     }
 

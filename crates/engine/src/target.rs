@@ -68,7 +68,7 @@ impl Engine {
             return true;
         }
         let Some(record) = self.directory.conference(conference).cloned() else { return false };
-        if self.conferences.len() >= self.config.limits.conferences {
+        if self.draining || self.conferences.len() >= self.config.limits.conferences {
             return false;
         }
         self.mcu(McuCommand::CreateConference { conference: conference.clone(), media: self.config.media });

@@ -196,3 +196,37 @@ fn calling_the_factory_makes_a_conference_that_goes_with_its_last_participant() 
     world.request(in_dialog(Method::Bye, &invitation, &ok, 2), None);
     assert_eq!(world.statuses().len(), 1);
 }
+
+#[test]
+fn nothing_is_sent_to_a_caller_who_never_acknowledges() {
+    let mut world = World::new();
+    let invitation = invite("sip:2345@example.com", "stranger", "c1");
+    let transaction = world.request(invitation, None);
+    assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(200));
+    assert!(!world.mcu.iter().any(|command| matches!(command, McuCommand::ConnectLeg { .. })));
+}
+
+#[test]
+fn a_guesser_is_not_answered_after_ten_wrong_pins() {
+    let mut world = World::new();
+    for call in 0..4 {
+        connect(&mut world, &invite("sip:2345@example.com", "guesser", &format!("c{call}")), None);
+        let leg = *reserved_legs(&world).last().expect("a leg");
+        world.digits(leg, "1#2#3#");
+    }
+    let transaction = world.request(invite("sip:2345@example.com", "guesser", "c9"), None);
+    assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(403));
+    world.pass(Duration::from_secs(600));
+    connect(&mut world, &invite("sip:2345@example.com", "guesser", "c10"), None);
+}
+
+#[test]
+fn while_draining_a_live_conference_goes_on_and_no_other_begins() {
+    let mut world = World::new();
+    connect(&mut world, &invite("sip:1234@example.com", "ann", "c1"), Some("ann"));
+    world.input(engine::Input::Drain);
+    connect(&mut world, &invite("sip:1234@example.com", "bob", "c2"), Some("bob"));
+    let transaction = world.request(invite("sip:2345@example.com", "stranger", "c3"), None);
+    let refused = world.take_responses(transaction).pop().expect("a final response");
+    assert_eq!((refused.status, refused.headers.get("Retry-After")), (503, Some("10")));
+}
