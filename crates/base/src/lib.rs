@@ -1,7 +1,7 @@
 //! The vocabulary every other crate speaks: ids, time, limits, how things end, and redacted personal data.
 //!
 //! Decides nothing. Must not know any protocol, machine or adapter.
-//! Start reading at [`id`], then [`Timestamp`] and [`Termination`].
+//! Start reading at the identifiers, such as [`ConferenceId`], then [`Timestamp`] and [`Termination`].
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
