@@ -312,3 +312,20 @@ fn unknown_commands_and_bad_documents_are_named() {
         assert!(answer.verdicts.is_empty());
     }
 }
+
+#[test]
+fn the_factory_neither_deletes_nor_shadows_a_conference_of_the_configuration() {
+    let mut world = World::new();
+    let [configured, unused] = ["PERMANENT000000000003456", "PERMANENT000000000009999"];
+    let keys = ConferenceKeys::ConferenceId(configured.to_owned());
+    let outcome = service(&mut world, "ann", Command::DeleteConference(DeleteConference { keys }));
+    assert_eq!(failure(&[outcome]).0, &FailureReason::Forbidden);
+    assert!(world.engine.directory().conferences().any(|record| record.id.as_str() == configured));
+    let mut info = c3p::conference_info::ConferenceInfo::new("", c3p::State::Full);
+    info.description = Some(c3p::conference_info::Description {
+        conference_id: Some(unused.to_owned()),
+        ..c3p::conference_info::Description::default()
+    });
+    let outcome = service(&mut world, "ann", Command::AddConference(Box::new(info)));
+    assert_eq!(failure(&[outcome]).0, &FailureReason::InvalidConferenceId);
+}

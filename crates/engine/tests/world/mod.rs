@@ -100,6 +100,11 @@ impl World {
         }
         directory.add_conference(permanent("1234", AccessType::Open, None));
         directory.add_conference(permanent("2345", AccessType::Anonymous, Some("4711")));
+        let number = ConferenceNumber::parse("3456").expect("valid");
+        directory.add_permanent_conference(ConferenceRecord {
+            id: Directory::permanent_id(&number),
+            ..permanent("3456", AccessType::Open, None)
+        });
         Self {
             engine: Engine::new(config(), directory, [7; 32]),
             now: Timestamp::from_millis(1_000),
