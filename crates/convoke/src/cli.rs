@@ -129,8 +129,8 @@ fn check(path: Option<PathBuf>) -> ExitCode {
 
 fn with_runtime(work: impl Future<Output = Result<(), String>>) -> ExitCode {
     // One thread for SIP, engine and HTTP: with more, a message's way from socket to engine and back wakes a thread at
-    // each step, which measured 1.07 CPU-seconds per 1,000 calls against 0.66 (`make bench BENCH="--only signalling"`).
-    // Media has its own threads.
+    // each step. `make bench BENCH="--only signalling"` gave 1.07 CPU-seconds per 1,000 calls with a thread per core
+    // and 0.66 with one, on two cores with other work on them. Media has its own threads.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(FAILED, &format!("no threads: {error}")),
