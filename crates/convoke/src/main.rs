@@ -12,6 +12,7 @@ mod clock;
 mod config;
 mod demo;
 mod evaluation;
+mod guard;
 mod http;
 mod pump;
 mod seed;
