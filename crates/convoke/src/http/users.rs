@@ -4,14 +4,14 @@
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::extract::{ConnectInfo, Path, RawQuery, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use base::{ConversationEntry, UserUri};
 use routing::{ProfileProblem, UserProfile};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Api, unavailable};
 use crate::profiles::Refused;
@@ -34,7 +34,8 @@ async fn only_from_here(ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Req
     if peer.ip().to_canonical().is_loopback() && is_loopback_name(host) {
         return next.run(request).await;
     }
-    (StatusCode::FORBIDDEN, "call histories and settings are served to this machine only, as 127.0.0.1\n").into_response()
+    (StatusCode::FORBIDDEN, "call histories and settings are served to this machine only, as 127.0.0.1\n")
+        .into_response()
 }
 
 fn is_loopback_name(host: &str) -> bool {
@@ -46,17 +47,27 @@ fn is_loopback_name(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-#[derive(Deserialize)]
+/// Which lines of a history are wanted: `?before=MILLISECONDS&limit=LINES`; what cannot be read does not count.
 struct Page {
     /// Lines that ended before this, in milliseconds since 1970.
-    before: Option<i64>,
-    limit: Option<u32>,
+    before: i64,
+    limit: u32,
 }
 
-async fn calls(State(api): State<Api>, Path(user): Path<String>, Query(page): Query<Page>) -> Response {
+impl Page {
+    fn parse(query: &str) -> Self {
+        let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        Self {
+            before: value("before").and_then(|before| before.parse().ok()).unwrap_or(i64::MAX),
+            limit: value("limit").and_then(|limit| limit.parse().ok()).unwrap_or(LINES),
+        }
+    }
+}
+
+async fn calls(State(api): State<Api>, Path(user): Path<String>, RawQuery(query): RawQuery) -> Response {
     let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
-    let before = page.before.unwrap_or(i64::MAX);
-    match api.users.store.conversations_of(&user, before, page.limit.unwrap_or(LINES)).await {
+    let page = Page::parse(query.as_deref().unwrap_or_default());
+    match api.users.store.conversations_of(&user, page.before, page.limit).await {
         Ok(entries) => Json(entries.iter().map(Call::from).collect::<Vec<_>>()).into_response(),
         Err(error) => refused(&Refused::Store(error)),
     }
