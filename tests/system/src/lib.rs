@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod baresip;
+mod device;
 mod linphone;
 pub mod meeting;
 mod ports;
@@ -19,6 +20,7 @@ mod turn;
 mod wait;
 
 pub use baresip::{Baresip, BaresipOptions};
+pub use device::{Behaviour, Device};
 pub use linphone::{Linphone, LinphoneOptions};
 pub use server::{Certificate, PASSWORD, Server, ServerOptions};
 pub use sipp::{Sipp, SippReport};

@@ -121,9 +121,15 @@ impl Server {
 
     /// The status and body of a GET.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        self.send("GET", path, "")
+    }
+
+    /// The status and body of an HTTP request.
+    pub fn send(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(self.http).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.http).ok()?;
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close", self.http);
+        write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok()?;
         let mut response = String::new();
         stream.read_to_string(&mut response).ok()?;
         let (head, body) = response.split_once("\r\n\r\n")?;
