@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use testkit::{Agent, AgentOptions, IncomingRequest, SipMessage};
+use testkit::{Agent, AgentOptions, Dialog, IncomingRequest, SipMessage};
 use tokio::sync::mpsc;
 
 use crate::server::{PASSWORD, Server};
@@ -28,7 +28,7 @@ pub enum Behaviour {
 pub struct Device {
     agent: Agent,
     behaviour: Arc<Mutex<Behaviour>>,
-    received: Arc<Mutex<Vec<SipMessage>>>,
+    received: Received,
 }
 
 impl Device {
@@ -85,38 +85,49 @@ impl Device {
             }
         };
         let who = self.agent.address_of_record();
-        tokio::time::timeout(SOON, arrived).await.unwrap_or_else(|_| panic!("{who} was sent fewer than {count} {method}"))
+        tokio::time::timeout(SOON, arrived).await.unwrap_or_else(|_| {
+            let received = self.received.lock().expect("no holder panics");
+            let methods: Vec<&str> = received.iter().map(SipMessage::method).collect();
+            panic!("{who} was sent fewer than {count} {method}: {methods:?}")
+        })
     }
 }
 
-async fn serve(
-    mut requests: mpsc::Receiver<IncomingRequest>,
-    behaviour: Arc<Mutex<Behaviour>>,
-    received: Arc<Mutex<Vec<SipMessage>>>,
-) {
-    let mut ringing: Vec<Arc<IncomingRequest>> = Vec::new();
+type Received = Arc<Mutex<Vec<SipMessage>>>;
+
+fn note(received: &Received, request: &IncomingRequest) {
+    received.lock().expect("no holder panics").push(request.message.clone());
+}
+
+async fn serve(mut requests: mpsc::Receiver<IncomingRequest>, behaviour: Arc<Mutex<Behaviour>>, received: Received) {
     while let Some(request) = requests.recv().await {
-        received.lock().expect("no holder panics").push(request.message.clone());
+        note(&received, &request);
         match request.message.method() {
             "INVITE" => {
                 let behaviour = behaviour.lock().expect("no holder panics").clone();
-                let request = Arc::new(request);
-                ringing.push(request.clone());
-                tokio::spawn(take(request, behaviour));
+                let dialog = Dialog::accept(&request);
+                tokio::spawn(be_called(request, dialog, behaviour, received.clone()));
             }
-            "CANCEL" => {
-                let given_up = ringing.iter().find(|invite| invite.message.call_id() == request.message.call_id());
-                if let Some(invite) = given_up {
-                    _ = invite.respond(487, "Request Terminated").await;
-                }
-            }
-            "ACK" => {}
+            "ACK" | "CANCEL" => {}
             _ => _ = request.respond(200, "OK").await,
         }
     }
 }
 
-async fn take(invite: Arc<IncomingRequest>, behaviour: Behaviour) {
+/// One call, until nothing has been heard of it for a while.
+async fn be_called(invite: IncomingRequest, mut dialog: Dialog, behaviour: Behaviour, received: Received) {
+    take(&invite, behaviour).await;
+    while let Ok(request) = dialog.next_request(Duration::from_secs(120)).await {
+        note(&received, &request);
+        _ = match request.message.method() {
+            "CANCEL" => invite.respond(487, "Request Terminated").await,
+            "ACK" => Ok(()),
+            _ => request.respond(200, "OK").await,
+        };
+    }
+}
+
+async fn take(invite: &IncomingRequest, behaviour: Behaviour) {
     let done = match behaviour {
         Behaviour::Ring => invite.respond(180, "Ringing").await,
         Behaviour::Refuse(status) => invite.respond(status, "Refused").await,
