@@ -84,6 +84,18 @@ impl Host {
             McuCommand::PlayPrompt { leg, prompt } => {
                 self.change(leg, |conference| conference.play_prompt(leg, prompt));
             }
+            // Nothing of the operator's can be played or written yet, and the answer says so.
+            McuCommand::Announce { leg, .. } => self.report(McuEvent::AnnouncementEnded { leg, completed: false }),
+            McuCommand::StartRecording { conference, name, .. } => self.report(McuEvent::RecordingEnded {
+                conference,
+                file: name,
+                length_ms: 0,
+                error: Some("recording is not available".to_owned()),
+            }),
+            McuCommand::StopAnnouncement { .. }
+            | McuCommand::SetBackground { .. }
+            | McuCommand::SetAudience { .. }
+            | McuCommand::StopRecording { .. } => {}
             McuCommand::RemoveLeg { leg } => self.remove_leg(now, leg, None),
         }
         self.count_hosted();
