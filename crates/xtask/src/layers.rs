@@ -85,7 +85,11 @@ struct Exception {
 const EXCEPTIONS: &[Exception] = &[
     Exception { from: "mcu", to: "mixer", why: "the data plane of a conference is its legs and its mixer" },
     Exception { from: "mcu", to: "media", why: "the data plane of a conference is its legs and its mixer" },
-    Exception { from: "prompts", to: "mixer", why: "sound files become the clips that the mixer plays, through its codecs" },
+    Exception {
+        from: "prompts",
+        to: "mixer",
+        why: "sound files become the clips that the mixer plays, through its codecs",
+    },
     Exception { from: "media-io", to: "prompts", why: "it reads sound files for what its MCUs play" },
     Exception { from: "codecs", to: "mixer", why: "they implement the mixer's codec traits" },
     Exception { from: "media-io", to: "mcu", why: "a worker thread drives MCUs" },
