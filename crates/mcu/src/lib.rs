@@ -14,11 +14,14 @@ mod announcement;
 mod conference;
 mod leg;
 mod listener;
+mod playlist;
 mod program;
 mod shared;
 mod stream;
 mod tick;
 mod voice;
+mod whisper;
 
 pub use conference::{Conference, LegIdentity, PacketSink};
 pub use media::Port;
+pub use playlist::{Playlist, PlaylistItem};

@@ -14,7 +14,6 @@ use media::{AudioLevel, LegEvent, Port};
 use mixer::{HEARD_MAX, Level, Sum};
 
 use crate::conference::{Conference, PacketSink};
-use crate::leg::Leg;
 use crate::program::Program;
 use crate::stream::Format;
 
@@ -46,10 +45,17 @@ impl Conference {
     }
 
     fn choose_speakers(&mut self) {
-        let voices = self.legs.iter().map(|leg| &leg.voice.speech).enumerate();
+        for leg in &mut self.legs {
+            leg.change_audience();
+        }
+        let to_all = self.legs.iter().enumerate().filter(|(_, leg)| leg.audience.is_none());
+        let voices = to_all.map(|(place, leg)| (place, &leg.voice.speech));
         let mut heard = self.choice.choose(voices).iter().peekable();
         for (place, leg) in self.legs.iter_mut().enumerate() {
-            leg.voice.speech.set_heard(heard.next_if(|&&chosen| chosen == place).is_some());
+            let chosen = heard.next_if(|&&chosen| chosen == place).is_some();
+            // Who whispers to one leg takes nobody's place.
+            let whispers = leg.audience.is_some() && leg.voice.speech.is_audible();
+            leg.voice.speech.set_heard((chosen || whispers) && leg.audience == leg.audience_next);
         }
     }
 
@@ -67,7 +73,8 @@ impl Conference {
             let program = match (leg.egress, leg.in_mix) {
                 (MediaFilter::Block, _) => Program::Silence,
                 (MediaFilter::Unblock, true) if company => Program::Common,
-                (MediaFilter::Unblock, _) => alone,
+                (MediaFilter::Unblock, _) if leg.listener.player.is_sounding() => Program::Silence,
+                (MediaFilter::Unblock, _) => leg.backdrop.unwrap_or(alone),
             };
             leg.listener.tune(format, program, &mut self.pool);
         }
@@ -76,29 +83,34 @@ impl Conference {
     fn mix(&mut self) {
         let mut total = Sum::new();
         std::mem::swap(&mut total, &mut self.farewells);
+        self.whispers.clear();
         for leg in &mut self.legs {
-            if let Some(frame) = leg.voice.join_mix() {
-                total.add(frame);
+            let heard = leg.voice.speech.is_heard();
+            let frame = leg.voice.join_mix();
+            match (leg.audience, frame) {
+                (None, frame) => frame.into_iter().for_each(|frame| total.add(frame)),
+                (Some(listener), frame) if heard || frame.is_some() => self.whispers.add(listener, frame),
+                (Some(_), _) => {}
             }
         }
         if let Some(frame) = self.announcement.advance(&self.sounds) {
             total.add(frame);
         }
-        let music_wanted = self.legs.iter().any(|leg| leg.listener.needs(Program::Music));
-        self.programs.advance(&total, music_wanted, &self.sounds);
+        let is_wanted = |program| self.legs.iter().any(|leg| leg.listener.needs(program));
+        self.programs.advance(&total, &self.sounds, is_wanted);
     }
 
     fn plan(&mut self) {
         for leg in &mut self.legs {
-            let personal = Leg::personal(leg.id, &leg.voice, &self.announcement);
-            leg.listener.plan(self.tick, personal, &self.programs, &mut self.shared, &mut self.pool);
+            let (personal, listener) = leg.hearing(&self.announcement, &self.whispers);
+            listener.plan(self.tick, personal, &self.programs, &mut self.shared, &mut self.pool);
         }
     }
 
     fn send(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
         for leg in &mut self.legs {
-            let personal = Leg::personal(leg.id, &leg.voice, &self.announcement);
-            leg.listener.render_private(self.tick, personal, &self.programs, &self.sounds);
+            let (personal, listener) = leg.hearing(&self.announcement, &self.whispers);
+            listener.render_private(self.tick, personal, &self.programs, &self.sounds);
             let Some(format) = leg.listener.format() else {
                 let_time_pass(&mut leg.media);
                 continue;
@@ -138,6 +150,9 @@ impl Conference {
                     LegEvent::SilenceTimeout => McuEvent::MediaTimeout { leg },
                 });
             }
+            if let Some(completed) = self.legs[place].listener.take_said() {
+                self.report(McuEvent::AnnouncementEnded { leg, completed });
+            }
         }
         self.report_speakers();
     }
@@ -146,7 +161,8 @@ impl Conference {
     fn report_speakers(&mut self) {
         let mut speaking = [(0.0, base::LegId(0)); HEARD_MAX];
         let mut count = 0;
-        let voices = self.legs.iter().map(|leg| (&leg.voice.speech, leg.id));
+        let to_all = self.legs.iter().filter(|leg| leg.audience.is_none());
+        let voices = to_all.map(|leg| (&leg.voice.speech, leg.id));
         for (speech, leg) in voices.filter(|(speech, _)| speech.is_heard() && speech.is_speaking()) {
             speaking[count] = (speech.loudness(), leg);
             count += 1;

@@ -56,6 +56,11 @@ impl Voice {
         self.own()
     }
 
+    /// Whether its audio was heard at the last tick.
+    pub(crate) const fn is_on(&self) -> bool {
+        self.was_on
+    }
+
     /// What this leg has in this tick's mix.
     pub(crate) fn own(&self) -> Option<&Frame> {
         self.sound.as_ref().filter(|_| self.in_mix).map(|sound| &sound.frame)
