@@ -19,7 +19,7 @@ pub(crate) struct Leg {
 }
 
 impl Leg {
-    pub(crate) const fn new(id: LegId, media: media::Leg) -> Self {
+    pub(crate) fn new(id: LegId, media: media::Leg) -> Self {
         Self {
             id,
             media,

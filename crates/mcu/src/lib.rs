@@ -11,11 +11,14 @@
 #![warn(missing_docs)]
 
 mod announcement;
+mod attention;
+mod backlog;
 mod conference;
 mod leg;
 mod listener;
 mod program;
 mod shared;
+mod sound;
 mod stream;
 mod tick;
 mod voice;
