@@ -10,10 +10,12 @@ use media::{LegConfig, Port};
 use mixer::{CodecFactory, HEARD_MAX, Sounds, SpeakerChoice, Sum};
 
 use crate::announcement::Announcement;
+use crate::attention::Attention;
 use crate::leg::Leg;
 use crate::playlist::Playlist;
 use crate::program::{Program, Programs};
 use crate::shared::SharedStreams;
+use crate::sound::SoundPool;
 use crate::stream::StreamPool;
 use crate::whisper::Whispers;
 
@@ -52,6 +54,8 @@ pub struct Conference {
     places: HashMap<LegId, usize>,
     /// Number of the tick that comes next.
     pub(crate) tick: u64,
+    pub(crate) attention: Attention,
+    pub(crate) decoders: SoundPool,
     pub(crate) choice: SpeakerChoice,
     pub(crate) announcement: Announcement,
     /// What those leave behind who were removed while they spoke: their voices dying away.
@@ -82,6 +86,8 @@ impl Conference {
             legs: Vec::new(),
             places: HashMap::new(),
             tick: 0,
+            attention: Attention::new(),
+            decoders: SoundPool::new(Arc::clone(&codecs)),
             choice: SpeakerChoice::new(HEARD_MAX),
             announcement: Announcement::new(),
             farewells: Sum::new(),

@@ -11,12 +11,15 @@
 #![warn(missing_docs)]
 
 mod announcement;
+mod attention;
+mod backlog;
 mod conference;
 mod leg;
 mod listener;
 mod playlist;
 mod program;
 mod shared;
+mod sound;
 mod stream;
 mod tick;
 mod voice;
