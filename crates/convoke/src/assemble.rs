@@ -90,6 +90,8 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
         ports: config.media.ports(),
         workers: config.media.workers.unwrap_or(defaults.workers),
         dscp: config.media.dscp,
+        language: Some(config.media.language.clone()).filter(|language| !language.is_empty()),
+        prompts_dir: config.media.prompts_dir.clone(),
         epoch: clock.epoch(),
         ..defaults
     }
@@ -123,6 +125,7 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
             ..CallConfig::default()
         },
         caller_number: config.caller_number.clone(),
+        trusted_peers: trusted_peers(config),
         limits,
     }
 }

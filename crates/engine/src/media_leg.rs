@@ -45,6 +45,12 @@ impl Engine {
                 self.finish_leg(leg);
             }
             McuEvent::ConferenceFailed { conference, legs } => self.on_conference_failed(&conference, &legs),
+            McuEvent::LegQuality { leg, statistics } => {
+                if let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) {
+                    media.statistics = statistics;
+                }
+            }
+            McuEvent::AnnouncementEnded { .. } | McuEvent::RecordingEnded { .. } => {}
         }
     }
 

@@ -271,6 +271,7 @@ impl Leg {
             jitter_us: self.stream.jitter_us(),
             buffer_delay_us: u32::try_from(jitter.delay.as_micros()).unwrap_or(u32::MAX),
             round_trip_us: self.reports.round_trip_us(),
+            ..LegStatistics::default()
         }
     }
 
