@@ -174,6 +174,8 @@ fn permanent(conference: &config::Conference, domain: &str) -> ConferenceRecord 
         invited: Vec::new(),
         locked: false,
         attendees_may_dial_out: false,
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }
 
