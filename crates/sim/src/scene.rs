@@ -59,6 +59,7 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
         focus: focus::FocusConfig::default(),
         call: call::CallConfig { domain: DOMAIN.to_owned(), session_expires: session, ..call::CallConfig::default() },
         caller_number: None,
+        trusted_peers: Vec::new(),
         limits: Limits::default(),
     }
 }
