@@ -125,6 +125,8 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
             limits: limits.clone(),
             ..CallConfig::default()
         },
+        keypad: config.media.keypad.then(engine::KeyMap::default),
+        language: config.media.language.clone(),
         caller_number: config.caller_number.clone(),
         trusted_peers: trusted_peers(config),
         limits,

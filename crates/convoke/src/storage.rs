@@ -152,7 +152,12 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
     Cdr {
         conference: Some(leg.conference.clone()),
         direction: if leg.dialled { CdrDirection::Outbound } else { CdrDirection::Inbound },
-        user: Some(leg.peer.clone()),
+        user: leg.user.clone(),
+        claimed: leg.claimed.clone(),
+        dialled: leg.address.clone().map(base::Pii::new),
+        sip_call_id: leg.call_id.clone().unwrap_or_default(),
+        codec: leg.codec.map(|codec| codec_name(codec).to_owned()),
+        encrypted: leg.encrypted,
         quality: Quality {
             received_packets: statistics.received_packets,
             sent_packets: statistics.sent_packets,
@@ -163,6 +168,15 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
             round_trip_us: statistics.round_trip_us,
         },
         ..segment(leg.leg.0, [leg.since, connected, leg.ended], leg.termination, calendar)
+    }
+}
+
+/// The encoding name of RFC 3551 and RFC 7587.
+const fn codec_name(codec: mcu_api::Codec) -> &'static str {
+    match codec {
+        mcu_api::Codec::Opus => "opus",
+        mcu_api::Codec::Pcmu => "PCMU",
+        mcu_api::Codec::Pcma => "PCMA",
     }
 }
 
@@ -185,6 +199,7 @@ fn segment(id: u64, times: [Timestamp; 3], termination: Termination, calendar: C
         sip_call_id: String::new(),
         direction: CdrDirection::Inbound,
         user: None,
+        claimed: None,
         requested_by: None,
         dialled: None,
         number: None,

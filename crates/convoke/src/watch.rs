@@ -1,6 +1,7 @@
 //! What is seen from outside: metrics, log lines, and call detail records out of the engine's events.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine::EngineEvent;
 use focus::FocusEvent;
@@ -16,12 +17,14 @@ pub(crate) struct Gauges {
     metrics: Metrics,
     edge: Arc<Edge>,
     media: Arc<MediaServer>,
+    /// Packets that legs received and refused: from elsewhere, replayed, wrongly keyed, malformed.
+    rejected: AtomicU64,
 }
 
 impl Gauges {
     /// Metrics of a server that has just started.
     pub(crate) fn new(edge: Arc<Edge>, media: Arc<MediaServer>) -> Self {
-        Self { metrics: Metrics::new(), edge, media }
+        Self { metrics: Metrics::new(), edge, media, rejected: AtomicU64::new(0) }
     }
 
     /// All metrics at this moment, in the text format of Prometheus.
@@ -63,7 +66,7 @@ impl Gauges {
             tick_longest: base::Duration::from_micros(counters.tick_us_max),
             packets_received: counters.packets_received,
             packets_sent: counters.packets_sent,
-            packets_dropped: counters.packets_dropped,
+            packets_dropped: counters.packets_dropped + self.rejected.load(Ordering::Relaxed),
             packets_unsent: counters.packets_unsent,
             conferences_failed: counters.conferences_failed,
             commands_refused: counters.commands_refused,
@@ -112,6 +115,7 @@ impl Watch {
             EngineEvent::LegEnded(leg) => {
                 metrics.leg_ended(leg.termination.reason, leg.connected.map(|at| leg.ended.since(at)));
                 tracing::info!(leg = %leg.leg, conference = %leg.conference, reason = leg.termination.reason.as_str(), "leg ended");
+                self.gauges.rejected.fetch_add(leg.statistics.rejected_packets, Ordering::Relaxed);
                 storage.record_leg(&leg);
             }
             EngineEvent::CallEnded(call) => {

@@ -2,7 +2,7 @@
 
 use base::{CallId, ConferenceId, ConversationEntry, LegId, Termination, Timestamp, UserUri};
 use focus::{EndReason, FocusEvent};
-use mcu_api::LegStatistics;
+use mcu_api::{Codec, LegStatistics};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -84,10 +84,22 @@ pub struct LegRecord {
     pub leg: LegId,
     /// The conference.
     pub conference: ConferenceId,
-    /// Who was at the other end.
+    /// Who was at the other end, as he said.
     pub peer: UserUri,
+    /// As whom he stood in the roster: an account, a called address, or a guest; `None` when he never did.
+    pub user: Option<UserUri>,
+    /// Who he said he was, when nobody vouched for it.
+    pub claimed: Option<UserUri>,
     /// Whether the conference called him.
     pub dialled: bool,
+    /// What was called, as it was written: a number, or a URI.
+    pub address: Option<String>,
+    /// The Call-ID of the dialog, once there was one.
+    pub call_id: Option<String>,
+    /// The codec that was agreed on.
+    pub codec: Option<Codec>,
+    /// Whether its media was encrypted.
+    pub encrypted: bool,
     /// When it was announced or asked for.
     pub since: Timestamp,
     /// When it was connected; `None` when it never was.

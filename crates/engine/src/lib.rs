@@ -28,6 +28,8 @@ mod factory;
 mod focus_output;
 mod history;
 mod incoming;
+mod keypad;
+mod keys;
 mod leg;
 mod media_leg;
 mod message_summary;
@@ -54,6 +56,7 @@ pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
+pub use keypad::{KeyCommand, KeyMap};
 pub use view::{ConferenceView, EndpointView, ParticipantView};
 
 use bridge::Bridges;
@@ -128,6 +131,12 @@ enum Origin {
     MediaJoin { leg: LegId },
     /// A C3P command by INFO in a Focus dialog.
     Info { leg: LegId, request: Box<c3p::Request> },
+    /// Keys pressed on a leg.
+    Keys {
+        leg: LegId,
+        /// Nobody else tells him that it was done.
+        confirm: bool,
+    },
     /// A REFER.
     Refer { refer: SubscriptionId },
     /// Nobody.

@@ -2,7 +2,7 @@
 
 use base::{ConferenceId, LegId, Termination, TerminationReason};
 use call::Body;
-use mcu_api::{Direction, LegFailure, McuCommand, McuEvent, SrtpProfile};
+use mcu_api::{Direction, LegFailure, McuCommand, McuEvent, Phrase, Spoken, SrtpProfile};
 use rand::RngCore;
 use sdp::{LocalKey, LocalMedia, Session, SrtpPolicy};
 
@@ -168,8 +168,12 @@ impl Engine {
         let now = self.now;
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         entry.connected.get_or_insert(now);
+        let waits = entry.media().is_some_and(|media| media.in_lobby);
         let conference = entry.conference.clone();
         self.focus(&conference, focus::Input::LegConnected { leg });
+        if waits {
+            self.say(leg, vec![Spoken::Phrase(Phrase::WaitInLobby)]);
+        }
     }
 
     /// The peer offers a new description: hold, resume, another address.
@@ -223,7 +227,9 @@ impl Engine {
     fn on_digit(&mut self, leg: LegId, digit: char) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let conference = entry.conference.clone();
-        let Some(entered) = entry.media().and_then(|media| media.pin_entry.as_mut()) else { return };
+        let Some(entered) = entry.media().and_then(|media| media.pin_entry.as_mut()) else {
+            return self.on_key(leg, digit);
+        };
         if digit != '#' {
             if entered.len() <= focus::Pin::LENGTH_MAX {
                 entered.push(digit);

@@ -216,6 +216,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Whether a tone is heard when somebody enters or leaves.",
             ),
             key(
+                "keypad",
+                Plain,
+                Some("true"),
+                "true",
+                "Whether keys of a telephone command the conference: *6 mutes and unmutes oneself, *3 or *# tells how many are\nin; for presenters *4 mutes the attendees, *7 locks, *8 lets in who waits in the lobby.",
+            ),
+            key(
                 "language",
                 Text,
                 Some(r#""en""#),

@@ -78,6 +78,8 @@ fn config() -> EngineConfig {
         unix_start_ms: 1_700_000_000_000,
         focus: focus::FocusConfig::default(),
         call: call::CallConfig { domain: DOMAIN.to_owned(), ..call::CallConfig::default() },
+        keypad: Some(engine::KeyMap::default()),
+        language: "en".to_owned(),
         caller_number: None,
         trusted_peers: vec![std::net::IpAddr::from([127, 0, 0, 9])],
         limits: Limits::default(),
