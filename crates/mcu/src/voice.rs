@@ -3,7 +3,8 @@
 use mcu_api::Codec;
 use media::Pulled;
 use mixer::{
-    CodecFactory, Decoder, FRAME_SAMPLES, Frame, Level, PACKET_SAMPLES_MAX, SILENCE, Speech, fade_in, fade_out,
+    AutoGain, CodecFactory, Decoder, FRAME_SAMPLES, Frame, Level, PACKET_SAMPLES_MAX, SILENCE, Speech, fade_in,
+    fade_out,
 };
 
 /// The way of one leg's audio from its packets into the mix.
@@ -17,11 +18,18 @@ pub(crate) struct Voice {
     was_on: bool,
     /// This tick's frame is part of the mix, perhaps fading.
     in_mix: bool,
+    /// `None` leaves the voice as loud as it is.
+    gain: Option<AutoGain>,
 }
 
 impl Voice {
     pub(crate) const fn new() -> Self {
-        Self { speech: Speech::new(), sound: None, sounding: false, was_on: false, in_mix: false }
+        Self { speech: Speech::new(), sound: None, sounding: false, was_on: false, in_mix: false, gain: None }
+    }
+
+    /// Levels the voice by itself from now on, or leaves it as it is.
+    pub(crate) fn set_auto_gain(&mut self, on: bool) {
+        self.gain = on.then(AutoGain::new);
     }
 
     /// Takes what the jitter buffer has for this tick. Decodes it only if the leg is `open` (may be heard) or has to be
@@ -47,10 +55,16 @@ impl Voice {
         let on = self.speech.is_heard() && self.sounding;
         self.in_mix = on || self.was_on;
         let sound = self.sound.as_mut()?;
+        if let Some(gain) = self.gain.as_mut().filter(|_| on) {
+            gain.listen(&sound.frame);
+        }
         match (self.was_on, on) {
             (false, true) => fade_in(&mut sound.frame),
             (true, false) => sound.fade_out(self.sounding),
             (true, true) | (false, false) => {}
+        }
+        if let Some(gain) = self.gain.as_mut().filter(|_| self.in_mix) {
+            gain.apply(&mut sound.frame);
         }
         self.was_on = on;
         self.own()
@@ -70,6 +84,9 @@ impl Voice {
     pub(crate) fn farewell(mut self) -> Option<Frame> {
         let sound = self.sound.as_mut().filter(|_| self.was_on)?;
         sound.fade_out(false);
+        if let Some(gain) = &mut self.gain {
+            gain.apply(&mut sound.frame);
+        }
         Some(sound.frame)
     }
 
