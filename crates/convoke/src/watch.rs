@@ -120,7 +120,13 @@ impl Watch {
                 storage.record_call(&call);
             }
             EngineEvent::Conversation(entry) => {
-                tracing::info!(call = %entry.call, kind = ?entry.kind, "call history written");
+                metrics.conversation(entry.kind);
+                tracing::info!(call = %entry.call, kind = entry.kind.as_str(), "call history written");
+                storage.record_conversation(*entry);
+            }
+            EngineEvent::MissedCallNotice { user, devices } => {
+                metrics.missed_call_notice();
+                tracing::info!(%user, devices, "missed call told");
             }
         }
     }
@@ -132,6 +138,8 @@ fn log_conference(conference: &base::ConferenceId, event: &FocusEvent) {
         FocusEvent::Activated => "activated",
         FocusEvent::EndpointJoined { .. } => "endpoint joined",
         FocusEvent::EndpointLeft { .. } => "endpoint left",
+        FocusEvent::EnteredLobby { .. } => "waits in the lobby",
+        FocusEvent::AdmissionChanged { .. } => "admission changed",
         FocusEvent::JoinRefused { .. } => "join refused",
         FocusEvent::DialOutRequested { .. } => "dial-out requested",
         FocusEvent::RoleChanged { .. } => "role changed",

@@ -10,11 +10,13 @@ use media::{LegConfig, Port};
 use mixer::{CodecFactory, HEARD_MAX, Sounds, SpeakerChoice, Sum};
 
 use crate::announcement::Announcement;
+use crate::attention::Attention;
 use crate::leg::Leg;
 use crate::playlist::Playlist;
 use crate::program::{Program, Programs};
 use crate::recorder::Recorder;
 use crate::shared::SharedStreams;
+use crate::sound::SoundPool;
 use crate::stream::StreamPool;
 use crate::whisper::Whispers;
 
@@ -56,6 +58,8 @@ pub struct Conference {
     places: HashMap<LegId, usize>,
     /// Number of the tick that comes next.
     pub(crate) tick: u64,
+    pub(crate) attention: Attention,
+    pub(crate) decoders: SoundPool,
     pub(crate) choice: SpeakerChoice,
     pub(crate) announcement: Announcement,
     /// What those leave behind who were removed while they spoke: their voices dying away.
@@ -89,6 +93,8 @@ impl Conference {
             legs: Vec::new(),
             places: HashMap::new(),
             tick: 0,
+            attention: Attention::new(),
+            decoders: SoundPool::new(Arc::clone(&codecs)),
             choice: SpeakerChoice::new(HEARD_MAX),
             announcement: Announcement::new(),
             farewells: Sum::new(),

@@ -11,6 +11,8 @@
 #![warn(missing_docs)]
 
 mod announcement;
+mod attention;
+mod backlog;
 mod conference;
 mod leg;
 mod listener;
@@ -18,6 +20,7 @@ mod playlist;
 mod program;
 mod recorder;
 mod shared;
+mod sound;
 mod stream;
 mod tick;
 mod voice;

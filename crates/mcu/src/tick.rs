@@ -1,6 +1,6 @@
 //! One tick of a conference: what happens in every 20 ms, in this order.
 //!
-//! 1. *Listen*: take each leg's next 20 ms out of its jitter buffer and decode it.
+//! 1. *Listen*: take each leg's next 20 ms out of its jitter buffer, and decode those of the few who may be heard.
 //! 2. *Choose*: who of them is heard.
 //! 3. *Mix*: add them up, with the announcement, into the programs.
 //! 4. *Plan*: what each leg hears, and whether it can share the stream with others.
@@ -45,16 +45,19 @@ impl Conference {
         for leg in &mut self.legs {
             let Some(agreed) = leg.media.media() else { continue };
             let (open, codec) = (leg.is_open(agreed), agreed.codec);
-            leg.voice.listen(leg.media.pull(now), open, codec, self.pool.codecs());
+            leg.voice.listen(leg.media.pull(now), open, codec, &mut self.decoders);
         }
+        self.attention.turn(&mut self.legs, &mut self.decoders);
     }
 
     fn choose_speakers(&mut self) {
         for leg in &mut self.legs {
             leg.change_audience();
         }
-        let to_all = self.legs.iter().enumerate().filter(|(_, leg)| leg.audience.is_none());
-        let voices = to_all.map(|(place, leg)| (place, &leg.voice.speech));
+        let legs = self.legs.iter().enumerate();
+        let to_all = legs.filter(|(_, leg)| leg.audience.is_none() && leg.voice.is_attended());
+        let audible = to_all.map(|(place, leg)| (place, &leg.voice.speech)).filter(|(_, speech)| speech.is_audible());
+        let voices = audible.map(|(place, speech)| (place, speech, speech.is_heard()));
         let mut heard = self.choice.choose(voices).iter().peekable();
         for (place, leg) in self.legs.iter_mut().enumerate() {
             let chosen = heard.next_if(|&&chosen| chosen == place).is_some();

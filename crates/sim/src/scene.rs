@@ -59,6 +59,7 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
         focus: focus::FocusConfig::default(),
         call: call::CallConfig { domain: DOMAIN.to_owned(), session_expires: session, ..call::CallConfig::default() },
         caller_number: None,
+        trusted_peers: Vec::new(),
         limits: Limits::default(),
     }
 }
@@ -115,6 +116,8 @@ fn conference(number: &str, access: AccessType, pin: Option<&str>) -> Conference
         invited: vec![(user("bob"), Role::Presenter)],
         locked: false,
         attendees_may_dial_out: number == "4567",
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }
 
