@@ -14,6 +14,7 @@ use crate::attention::Attention;
 use crate::leg::Leg;
 use crate::playlist::Playlist;
 use crate::program::{Program, Programs};
+use crate::recorder::Recorder;
 use crate::shared::SharedStreams;
 use crate::sound::SoundPool;
 use crate::stream::StreamPool;
@@ -21,6 +22,9 @@ use crate::whisper::Whispers;
 
 /// Events that wait to be polled; a further one is dropped.
 const EVENTS_MAX: usize = 4_096;
+
+/// Events there is room for from the start, so that the tick seldom allocates.
+const EVENTS_KEPT: usize = 64;
 
 /// Takes the packets that leave a conference. They are protected already.
 pub trait PacketSink {
@@ -64,6 +68,9 @@ pub struct Conference {
     pub(crate) whispers: Whispers,
     pub(crate) shared: SharedStreams,
     pub(crate) pool: StreamPool,
+    pub(crate) recorder: Option<Box<dyn Recorder>>,
+    /// Voices are levelled by themselves.
+    auto_gain: bool,
     /// Who speaks, as last reported, by number.
     pub(crate) speakers: Vec<LegId>,
     /// The packet being written.
@@ -95,9 +102,11 @@ impl Conference {
             whispers: Whispers::default(),
             shared: SharedStreams::new(),
             pool: StreamPool::new(codecs),
+            recorder: None,
+            auto_gain: false,
             speakers: Vec::with_capacity(HEARD_MAX),
             packet: Vec::with_capacity(2_048),
-            events: VecDeque::new(),
+            events: VecDeque::with_capacity(EVENTS_KEPT),
         }
     }
 
@@ -126,6 +135,21 @@ impl Conference {
         self.settings = settings;
     }
 
+    /// Levels by itself the voices of legs added from now on, or leaves them as loud as they are, which is the default.
+    pub fn set_auto_gain(&mut self, on: bool) {
+        self.auto_gain = on;
+    }
+
+    /// Records what everybody together says, from the next tick on, in place of what recorded it before.
+    pub fn start_recording(&mut self, recorder: Box<dyn Recorder>) {
+        self.recorder = Some(recorder);
+    }
+
+    /// Ends the recording.
+    pub fn stop_recording(&mut self) {
+        self.recorder = None;
+    }
+
     /// Adds a leg; false when it is already there. It is silent until [`Conference::connect`].
     pub fn add_leg(&mut self, leg: LegId, identity: LegIdentity) -> bool {
         if self.places.contains_key(&leg) {
@@ -141,7 +165,9 @@ impl Conference {
             cname: identity.cname,
         });
         self.places.insert(leg, self.legs.len());
-        self.legs.push(Leg::new(leg, media));
+        let mut added = Leg::new(leg, media);
+        added.voice.set_auto_gain(self.auto_gain);
+        self.legs.push(added);
         true
     }
 

@@ -66,7 +66,7 @@ impl Host {
 
     /// Does what a command says.
     pub(crate) fn apply(&mut self, now: Timestamp, order: Order) {
-        let Order { command, sound } = order;
+        let Order { command, sound, recorder } = order;
         match command {
             McuCommand::CreateConference { conference, media } => self.create(conference, media),
             McuCommand::EndConference { conference } => self.end(now, &conference),
@@ -98,13 +98,16 @@ impl Host {
             McuCommand::SetAudience { leg, only } => {
                 self.change(leg, |conference| conference.set_audience(leg, only));
             }
-            McuCommand::StartRecording { conference, name, .. } => self.report(McuEvent::RecordingEnded {
-                conference,
-                file: name,
-                length_ms: 0,
-                error: Some("recording is not available".to_owned()),
-            }),
-            McuCommand::StopRecording { .. } => {}
+            McuCommand::StartRecording { conference, .. } => {
+                if let (Some(&place), Some(recorder)) = (self.places.get(&conference), recorder) {
+                    self.with(place, |conference, _| conference.start_recording(recorder));
+                }
+            }
+            McuCommand::StopRecording { conference } => {
+                if let Some(&place) = self.places.get(&conference) {
+                    self.with(place, |conference, _| conference.stop_recording());
+                }
+            }
             McuCommand::RemoveLeg { leg } => self.remove_leg(now, leg, None),
         }
         self.count_hosted();
@@ -172,7 +175,8 @@ impl Host {
             return;
         }
         let (codecs, sounds) = (Arc::clone(&self.setup.codecs), Arc::clone(&self.setup.sounds));
-        let conference = Box::new(Conference::new(id.clone(), settings, codecs, sounds));
+        let mut conference = Box::new(Conference::new(id.clone(), settings, codecs, sounds));
+        conference.set_auto_gain(self.setup.config.automatic_level);
         let place = self.conferences.iter().position(Option::is_none).unwrap_or(self.conferences.len());
         if place == self.conferences.len() {
             self.conferences.push(None);

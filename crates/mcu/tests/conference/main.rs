@@ -7,6 +7,7 @@ mod commands;
 mod continuity;
 mod hearing;
 mod phone;
+mod recording;
 mod sharing;
 mod sounds;
 mod world;

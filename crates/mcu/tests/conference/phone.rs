@@ -24,6 +24,8 @@ pub(crate) struct Phone {
     pub(crate) heard: Vec<i16>,
     /// Length in bytes of each packet received.
     pub(crate) lengths: Vec<usize>,
+    /// First byte of each payload received: Opus says there what mode it is in.
+    pub(crate) modes: Vec<u8>,
     encoder: Box<dyn Encoder>,
     decoder: Box<dyn Decoder>,
     spoken: usize,
@@ -62,6 +64,7 @@ impl Phone {
             amplitude: AMPLITUDE,
             heard: Vec::new(),
             lengths: Vec::new(),
+            modes: Vec::new(),
             encoder: Codecs.encoder(EncoderSettings::for_mix(codec, false)).expect("encoder"),
             decoder: Codecs.decoder(codec).expect("decoder"),
             spoken: 0,
@@ -113,6 +116,7 @@ impl Phone {
         self.expected = Some((sequence.wrapping_add(1), timestamp.wrapping_add(units)));
         self.heard.extend(&pcm[..length]);
         self.lengths.push(packet.len() - 12);
+        self.modes.push(packet[12]);
     }
 
     /// Forgets how the stream went on: it was interrupted on purpose.
