@@ -11,7 +11,7 @@ use crate::dialogs::DialogId;
 use crate::ending::{ELSEWHERE, refusal, silence};
 use crate::input::{Body, Dial, Target};
 use crate::leg::{Ending, Exchange, LegState};
-use crate::message::{WithBody, allows, contact_among, push_abilities, push_extra, push_reasons};
+use crate::message::{WithBody, allows, contact_among, push_abilities, push_extra, push_reasons, value_among};
 use crate::offer_set::Verdict;
 use crate::output::Output;
 use crate::session_timer;
@@ -48,9 +48,12 @@ impl Calls {
         for route in &target.route {
             headers.push("Route", route.to_string());
         }
-        headers.push("From", dial.from.clone().with_tag(&cx.token()).to_string());
+        let from = if dial.from.tag().is_some() { dial.from.clone() } else { dial.from.clone().with_tag(&cx.token()) };
+        headers.push("From", from.to_string());
         headers.push("To", untagged(&dial.to).to_string());
-        headers.push("Call-ID", format!("{}{}@{}", cx.token(), cx.token(), self.config.domain));
+        let call_id = value_among(&target.headers, "Call-ID").map(str::to_owned);
+        let call_id = call_id.unwrap_or_else(|| format!("{}{}@{}", cx.token(), cx.token(), self.config.domain));
+        headers.push("Call-ID", call_id);
         headers.push("CSeq", "1 INVITE");
         let contact = contact_among(&target.headers).or_else(|| contact_among(&dial.headers));
         headers.push("Contact", contact.map_or_else(|| self.default_contact(), str::to_owned));
