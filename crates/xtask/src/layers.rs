@@ -35,7 +35,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "machine",
-        crates: &["focus", "routing", "call", "mixer", "media", "mcu"],
+        crates: &["focus", "routing", "response-group", "call", "mixer", "media", "mcu"],
         below: &["vocabulary", "contract"],
         why: "machines are pure and never meet each other; the engine translates between them",
     },
@@ -72,7 +72,7 @@ const LAYERS: &[Layer] = &[
 ];
 
 /// The machines of the control side: what "control machine" in the table means.
-const CONTROL_MACHINES: &[&str] = &["focus", "routing", "call"];
+const CONTROL_MACHINES: &[&str] = &["focus", "routing", "response-group", "call"];
 
 /// An edge the table would refuse.
 struct Exception {
@@ -107,6 +107,7 @@ const FENCES: &[Fence] = &[
     Fence { library: "sqlx", only: "store", why: "SQL stays in the store" },
     Fence { library: "quick-xml", only: "c3p", why: "element names stay in c3p" },
     Fence { library: "rtc-srtp", only: "media", why: "SRTP is part of a leg's media" },
+    Fence { library: "jiff", only: "response-group", why: "business hours are the one place with civil time zones" },
     Fence { library: "prometheus", only: "telemetry", why: "there is one metric catalogue" },
 ];
 
