@@ -266,15 +266,19 @@ pub struct Target {
     pub flow: Option<Flow>,
     /// Preloaded route set.
     pub route: Vec<NameAddr>,
-    /// Headers of this INVITE only. A `Call-ID` among them replaces the one the machine would make: with that and the tag
-    /// of `from` an INVITE of an earlier process is sent once more.
+    /// Headers of this INVITE only. A `Contact` or `From` among them replaces the one of the others; the machine adds
+    /// the tag, unless there is one. A `Call-ID` replaces the one the machine would make: with that and the tag an INVITE
+    /// of an earlier process is sent once more.
     pub headers: ExtraHeaders,
+    /// An answer that comes sooner than this after the INVITE is a machine's, a carrier's mailbox: it is acknowledged
+    /// and ended, and the others go on ringing (routing.md 1.1, the voicemail escape timer).
+    pub machine_within: Option<Duration>,
 }
 
 impl Target {
     /// A target the edge finds by its URI.
     pub fn new(uri: SipUri) -> Self {
-        Self { uri, flow: None, route: Vec::new(), headers: Vec::new() }
+        Self { uri, flow: None, route: Vec::new(), headers: Vec::new(), machine_within: None }
     }
 }
 
@@ -287,5 +291,12 @@ pub enum RingMode {
     Serial {
         /// How long each may ring before the next one's turn.
         each: Duration,
+    },
+    /// Some at once, and the others together with them after a while, or as soon as nobody rings.
+    Staged {
+        /// How many of the targets ring at once; at least one does.
+        first: usize,
+        /// When the others join in.
+        after: Duration,
     },
 }

@@ -119,6 +119,9 @@ impl Watch {
                 tracing::info!(call = %call.call, reason = call.termination.reason.as_str(), "call ended");
                 storage.record_call(&call);
             }
+            EngineEvent::Conversation(entry) => {
+                tracing::info!(call = %entry.call, kind = ?entry.kind, "call history written");
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the engine tells about what happened, for call detail records, metrics and the log.
 
-use base::{CallId, ConferenceId, LegId, Termination, Timestamp, UserUri};
+use base::{CallId, ConferenceId, ConversationEntry, LegId, Termination, Timestamp, UserUri};
 use focus::{EndReason, FocusEvent};
 use mcu_api::LegStatistics;
 
@@ -42,6 +42,9 @@ pub enum EngineEvent {
     LegEnded(Box<LegRecord>),
     /// A call between two people that was answered is over. Exactly once for each.
     CallEnded(Box<CallRecord>),
+    /// A call is over for a user: one line of his history. Exactly once for each call and each user who was in it or was
+    /// offered it.
+    Conversation(Box<ConversationEntry>),
 }
 
 /// What the call detail record of a call between two people is made of.

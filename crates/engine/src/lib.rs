@@ -26,6 +26,7 @@ mod diversion;
 mod event;
 mod factory;
 mod focus_output;
+mod history;
 mod incoming;
 mod leg;
 mod media_leg;
@@ -39,11 +40,12 @@ mod view;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use base::{CommandId, ConferenceId, LegId, OfferId, SubscriptionId, Timestamp};
+use base::{CommandId, ConferenceId, LegId, OfferId, SubscriptionId, Timestamp, UserUri};
 use call::Calls;
 use mcu_api::{McuCommand, McuEvent};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
+use routing::UserProfile;
 use sip_api::{SipCommand, SipEvent};
 
 pub use config::EngineConfig;
@@ -70,6 +72,14 @@ pub enum Input {
         ticket: StoreTicket,
         /// Whether it lasts now.
         done: bool,
+    },
+    /// Replaces a user's call-routing settings, which the store has and [`Directory::profile_problems`] has found good. Calls
+    /// under way keep those they began with.
+    SetUserProfile {
+        /// The user.
+        user: UserUri,
+        /// His settings.
+        profile: Box<UserProfile>,
     },
     /// The time of [`Engine::poll_timeout`] has come.
     TimerFired,
@@ -182,6 +192,7 @@ impl Engine {
             Input::Sip(event) => self.call(call::Input::Sip(event)),
             Input::Mcu(event) => self.on_mcu(event),
             Input::Stored { ticket, done } => self.on_stored(ticket, done),
+            Input::SetUserProfile { user, profile } => self.directory.set_user_profile(user, *profile),
             Input::TimerFired => self.on_timer(),
             Input::Drain => self.draining = true,
             Input::Stop => self.stop(),
