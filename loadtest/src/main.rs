@@ -11,6 +11,7 @@ mod audio;
 mod delay;
 mod dialog;
 mod figures;
+mod kamailio;
 mod machine;
 mod report;
 mod server;

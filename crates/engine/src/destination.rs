@@ -117,10 +117,9 @@ impl Engine {
 
 fn devices(directory: &Directory, user: &UserUri) -> Vec<Target> {
     let device = |binding: &sip_api::Binding| Target {
-        uri: binding.contact.clone(),
         flow: Some(binding.flow),
         route: binding.path.clone(),
-        headers: Vec::new(),
+        ..Target::new(binding.contact.clone())
     };
     directory.bindings(user).iter().map(device).collect()
 }

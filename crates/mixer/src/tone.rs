@@ -1,16 +1,31 @@
 //! Notes: what the server's sounds and its music are made of.
 
 use std::f64::consts::TAU;
+use std::sync::Arc;
 
+use crate::fade::{FADE_SAMPLES, rise};
 use crate::{FRAME_SAMPLES, Frame, SAMPLE_RATE};
 
-/// A recording at the mixer's rate, made once and played by everybody.
-#[derive(Clone)]
+/// A recording at the mixer's rate, made once and played by everybody. A clone shares the samples.
+#[derive(Clone, Debug)]
 pub struct Clip {
-    samples: Box<[i16]>,
+    samples: Arc<[i16]>,
 }
 
 impl Clip {
+    /// A clip of samples at the mixer's rate, its ends softened so that they make no click; `None` of none.
+    pub fn new(mut samples: Vec<i16>) -> Option<Self> {
+        let edge = FADE_SAMPLES.min(samples.len() / 2);
+        for at in 0..edge {
+            let gain = rise(at * FADE_SAMPLES / edge);
+            let last = samples.len() - 1 - at;
+            for end in [at, last] {
+                samples[end] = (f32::from(samples[end]) * gain).round() as i16;
+            }
+        }
+        (!samples.is_empty()).then(|| Self { samples: samples.into() })
+    }
+
     /// Copies 20 ms from `position` (in samples) on into `out`, silence after the end; false when `position` lies at or
     /// after the end.
     pub fn read(&self, position: usize, out: &mut Frame) -> bool {

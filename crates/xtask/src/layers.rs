@@ -35,7 +35,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "machine",
-        crates: &["focus", "routing", "response-group", "call", "mixer", "media", "mcu"],
+        crates: &["focus", "routing", "response-group", "call", "mixer", "media", "mcu", "prompts"],
         below: &["vocabulary", "contract"],
         why: "machines are pure and never meet each other; the engine translates between them",
     },
@@ -85,6 +85,12 @@ struct Exception {
 const EXCEPTIONS: &[Exception] = &[
     Exception { from: "mcu", to: "mixer", why: "the data plane of a conference is its legs and its mixer" },
     Exception { from: "mcu", to: "media", why: "the data plane of a conference is its legs and its mixer" },
+    Exception {
+        from: "prompts",
+        to: "mixer",
+        why: "sound files become the clips that the mixer plays, through its codecs",
+    },
+    Exception { from: "media-io", to: "prompts", why: "it reads sound files for what its MCUs play" },
     Exception { from: "codecs", to: "mixer", why: "they implement the mixer's codec traits" },
     Exception { from: "media-io", to: "mcu", why: "a worker thread drives MCUs" },
     Exception { from: "media-io", to: "mixer", why: "it hands the codec factory and the sounds to its MCUs" },
