@@ -58,6 +58,31 @@ pub enum JournalError {
 ///
 /// What it gives is equal to what the first machine gave, up to the last input of the journal.
 pub fn replay(entries: &[Entry]) -> Result<(Domain, Vec<Output>), JournalError> {
-    let _ = entries;
-    Err(JournalError::NotOpened)
+    let mut outputs = Vec::new();
+    let domain = feed(entries, |domain, _| outputs.extend(std::iter::from_fn(|| domain.poll_output())))?;
+    Ok((domain, outputs))
+}
+
+/// The machine at the end of a journal.
+pub(crate) fn state_of(entries: &[Entry]) -> Result<Domain, JournalError> {
+    feed(entries, |domain, _| domain.outbox.clear())
+}
+
+/// Feeds the inputs one by one; `after` sees the machine after each, and must take its outputs.
+pub(crate) fn feed(
+    entries: &[Entry],
+    mut after: impl FnMut(&mut Domain, Option<&Input>),
+) -> Result<Domain, JournalError> {
+    let Some(Entry::Opened { at, config }) = entries.first() else { return Err(JournalError::NotOpened) };
+    let mut domain = Domain::opened(*at, Config::clone(config), crate::Knobs::default());
+    after(&mut domain, None);
+    for entry in entries {
+        let Entry::Told { seq, at, told } = entry else { continue };
+        if *seq != domain.seq + 1 {
+            return Err(JournalError::Gap { seq: *seq });
+        }
+        domain.handle(*at, told.clone());
+        after(&mut domain, Some(told));
+    }
+    Ok(domain)
 }

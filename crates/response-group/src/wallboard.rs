@@ -3,6 +3,9 @@
 use base::{CallId, Timestamp, UserUri};
 use serde::{Deserialize, Serialize};
 
+use crate::Domain;
+use crate::agent::AgentIx;
+use crate::group::Group;
 use crate::output::AgentStatus;
 
 /// The whole domain as of one moment.
@@ -16,7 +19,7 @@ pub struct Snapshot {
     pub stale_inputs: u64,
 }
 
-/// One group as of one moment; the counters run since the group was configured first.
+/// What happened to the callers of a group since it was configured first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Callers who began to wait.
@@ -33,6 +36,8 @@ pub struct Counters {
     pub timed_out: u64,
     /// Callers sent away because nobody was there.
     pub no_agent: u64,
+    /// Callers who went elsewhere for any other reason.
+    pub other: u64,
 }
 
 /// One group as of one moment.
@@ -90,4 +95,55 @@ pub struct AgentSnapshot {
     pub declined: u64,
     /// Seconds he talked.
     pub talk_seconds: u64,
+}
+
+impl Domain {
+    /// What the wallboard shows. Looks at every call and agent: for a display, not for each input.
+    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        let listed = self.config.groups.iter().filter_map(|conf| self.group_by_uri.get(&conf.uri));
+        let groups = listed.map(|group| self.group_snapshot(&self.groups[group.0 as usize], now)).collect();
+        let agents = self.agent_by_uri.values().map(|agent| self.agent_snapshot(*agent)).collect();
+        Snapshot { groups, agents, stale_inputs: self.stale }
+    }
+
+    fn group_snapshot(&self, group: &Group, now: Timestamp) -> GroupSnapshot {
+        let longest = group.line.iter().map(|key| key.queued).min();
+        let mut ready: Vec<AgentIx> = Vec::new();
+        for pool in &group.pools {
+            ready.extend(self.pools[pool.0 as usize].ready.iter().map(|key| key.agent));
+        }
+        ready.sort_unstable();
+        ready.dedup();
+        GroupSnapshot {
+            uri: group.conf.uri.clone(),
+            name: group.conf.name.clone(),
+            waiting: group.waiting(),
+            longest_wait_seconds: longest.map_or(0, |since| now.since(since).as_secs()),
+            talking: group.talking,
+            ready_agents: u32::try_from(ready.len()).unwrap_or(u32::MAX),
+            counters: group.counters.clone(),
+            callers: group.line.iter().map(|key| self.waiting_snapshot(key.call)).collect(),
+        }
+    }
+
+    fn waiting_snapshot(&self, id: CallId) -> WaitingSnapshot {
+        let call = &self.calls[&id];
+        let ringing = call.offers.iter().map(|offer| self.agents[self.offers[offer].agent.0 as usize].uri.clone());
+        WaitingSnapshot { call: id, caller: call.caller.clone(), arrived: call.arrived, ringing: ringing.collect() }
+    }
+
+    fn agent_snapshot(&self, agent: AgentIx) -> AgentSnapshot {
+        let entry = &self.agents[agent.0 as usize];
+        AgentSnapshot {
+            uri: entry.uri.clone(),
+            status: self.status(agent),
+            signed_in: entry.signed_in,
+            opted_in: entry.opted_in,
+            offered: entry.counters.offered,
+            answered: entry.counters.answered,
+            not_answered: entry.counters.not_answered,
+            declined: entry.counters.declined,
+            talk_seconds: entry.counters.talk_micros / 1_000_000,
+        }
+    }
 }
