@@ -11,9 +11,9 @@ use crate::dialogs::DialogId;
 use crate::ending::{ELSEWHERE, refusal, silence};
 use crate::input::{Body, Dial, Target};
 use crate::leg::{Ending, Exchange, LegState};
-        let from = from_among(&target.headers).unwrap_or_else(|| dial.from.clone());
-        let from = if from.tag().is_some() { from } else { from.with_tag(&cx.token()) };
-        headers.push("From", from.to_string());
+use crate::message::{
+    WithBody, allows, contact_among, from_among, push_abilities, push_extra, push_reasons, value_among,
+};
 use crate::offer_set::Verdict;
 use crate::output::Output;
 use crate::session_timer;

@@ -41,9 +41,8 @@ impl DialogRecord {
     /// The flow, as the edge names it.
     pub fn sip_flow(&self) -> Option<Flow> {
         let (transport, local, remote) = self.flow.as_ref()?;
-        let transport = [Transport::Udp, Transport::Tcp, Transport::Tls]
-            .into_iter()
-            .find(|known| known.as_str() == transport)?;
+        let transport =
+            [Transport::Udp, Transport::Tcp, Transport::Tls].into_iter().find(|known| known.as_str() == transport)?;
         Some(Flow { transport, local: *local, remote: *remote })
     }
 }

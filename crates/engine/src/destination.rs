@@ -95,7 +95,12 @@ impl Engine {
     /// Where a target goes when this user asks for it. Who has no account here asks as anonymous, whatever he is called.
     pub(crate) fn find(&self, requester: Option<&UserUri>, target: &str) -> Found {
         let requester = requester.filter(|requester| self.directory.user(requester).is_some());
-        match self.directory.route(requester, target).verdict {
+        self.found(self.directory.route(requester, target))
+    }
+
+    /// What a verdict means for a call to a person.
+    pub(crate) fn found(&self, routing: routing::Routing) -> Found {
+        match routing.verdict {
             Verdict::LocalUser(user) => Found::Person(Destination::Devices(user)),
             Verdict::Trunk { number, trunks, .. } => Found::Person(Destination::Trunks { number, left: trunks }),
             Verdict::External(user) => Found::Person(Destination::External(user)),
@@ -115,7 +120,8 @@ impl Engine {
     }
 }
 
-fn devices(directory: &Directory, user: &UserUri) -> Vec<Target> {
+/// Every registered device of a user.
+pub(crate) fn devices(directory: &Directory, user: &UserUri) -> Vec<Target> {
     let device = |binding: &sip_api::Binding| Target {
         flow: Some(binding.flow),
         route: binding.path.clone(),

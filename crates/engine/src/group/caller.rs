@@ -1,6 +1,6 @@
 //! Who calls a group: from his INVITE to his BYE.
 
-use base::{CallId, ConferenceId, LegId, Termination, TerminationReason, UserUri};
+use base::{CallId, ConferenceId, LegId, SubscriptionId, Termination, TerminationReason, UserUri};
 use call::{Body, Invitation};
 use mcu_api::{AloneAudio, McuCommand};
 use response_group::{AnswerMode, Arrival, Input, OfferNo, Outcome, Rejection};
@@ -48,6 +48,8 @@ pub(super) struct Caller {
     /// Where he is being sent, or was sent.
     pub(super) forward: Option<Forwarding>,
     pub(super) supervisors: Vec<Supervisor>,
+    /// The REFER of the agent who sends him elsewhere.
+    pub(super) transfer: Option<SubscriptionId>,
     /// The machine has done with him.
     pub(super) over: bool,
 }
@@ -72,6 +74,7 @@ impl Caller {
             bridged: None,
             forward: None,
             supervisors: Vec::new(),
+            transfer: None,
             over: false,
         }
     }
@@ -93,7 +96,8 @@ impl Engine {
         let conference = self.make_group_conference(id.0, AloneAudio::Music);
         let display_name = call.user.as_ref().and_then(|user| self.directory.user(user)?.display_name.clone());
         let from = NameAddr { display_name: call.from.display_name.clone().or(display_name), ..call.from.clone() };
-        let passed_on = |name: &&str| call.request.headers.get(name).map(|value| ((*name).to_owned(), value.to_owned()));
+        let passed_on =
+            |name: &&str| call.request.headers.get(name).map(|value| ((*name).to_owned(), value.to_owned()));
         let caller = Caller {
             hops_left,
             passed_on: PASSED_ON.iter().filter_map(passed_on).collect(),
@@ -103,7 +107,10 @@ impl Engine {
             call: id,
             reference: call.request.call_id().to_owned(),
             group,
-            caller: call.user.as_ref().map_or_else(|| call.from.uri.address_of_record().to_string(), UserUri::to_string),
+            caller: call
+                .user
+                .as_ref()
+                .map_or_else(|| call.from.uri.address_of_record().to_string(), UserUri::to_string),
             unix_seconds: i64::try_from(self.group_time().as_micros() / 1_000_000).unwrap_or(0),
             hops: call.request.headers.get(HOPS_HEADER).and_then(|hops| hops.parse().ok()).unwrap_or(0),
         };

@@ -147,6 +147,7 @@ impl Engine {
             Purpose::Offer(offer) => self.send_offer(offer),
             Purpose::Forward(call) => self.ring_target(call, seat),
             Purpose::Supervisor(call, _) => self.ring_supervisor(call, seat),
+            Purpose::Reattach(offer) => self.reoffer_agent(offer, seat),
         }
     }
 

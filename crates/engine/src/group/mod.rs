@@ -64,6 +64,8 @@ enum Purpose {
     Offer(OfferNo),
     Forward(CallId),
     Supervisor(CallId, LegId),
+    /// Nothing is dialled: the agent of an earlier process is given a seat again.
+    Reattach(OfferNo),
 }
 
 /// Every response group, its callers and its offers as they stand on the wire.
