@@ -34,6 +34,9 @@ impl Domain {
     fn call_after_restart(&mut self, id: CallId) {
         let call = self.calls.get_mut(&id).expect("taken from the table");
         call.monitors.clear();
+        if let Phase::Connecting(offer) = call.phase {
+            self.outbox.push_back(Output::Unbridge { call: id, offer });
+        }
         let before = match call.phase.clone() {
             Phase::Greeting(step) => Before::Greeting(step),
             Phase::Queued | Phase::Connecting(_) => Before::Waiting,
