@@ -41,6 +41,8 @@ pub enum ConversationKind {
     Incoming,
     /// He was called and nobody answered for him.
     Missed,
+    /// He was called and declined.
+    Declined,
     /// It rang here, and somebody else answered: a delegate, the team, a simultaneous ring, or whoever was called first.
     AnsweredElsewhere,
     /// It rang here for somebody else, and nobody answered.

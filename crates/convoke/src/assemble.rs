@@ -123,6 +123,7 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
             ..CallConfig::default()
         },
         caller_number: config.caller_number.clone(),
+        trusted_peers: trusted_peers(config),
         limits,
     }
 }

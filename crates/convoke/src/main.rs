@@ -12,11 +12,14 @@ mod clock;
 mod config;
 mod demo;
 mod evaluation;
+mod groups_api;
 mod http;
+mod journal;
 mod pump;
 mod seed;
 mod server;
 mod storage;
+mod story;
 mod watch;
 
 use std::process::ExitCode;

@@ -63,6 +63,13 @@ pub enum EngineEvent {
     /// A call is over for a user: one line of his history. Exactly once for each call and each user who was in it or was
     /// offered it.
     Conversation(Box<ConversationEntry>),
+    /// A user's devices were told that he missed a call.
+    MissedCallNotice {
+        /// The user.
+        user: UserUri,
+        /// How many devices were told; none when none is registered. They are told when they come back.
+        devices: usize,
+    },
 }
 
 /// What the call detail record of a call between two people is made of.

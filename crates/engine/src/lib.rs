@@ -7,7 +7,7 @@
 //!
 //! Start reading at [`Engine::handle`], then the translators: `incoming` (INVITE to Focus), `dial_out` (Focus to
 //! INVITE), `media_leg` (SDP and MCU), `c3p_dialog`, `c3p_command` and `factory` (C3P), `subscription` (notifications);
-//! and for calls between two people `bridge`.
+//! and for calls between two people `bridge`, `way` (users' settings), `history` and `message_summary` (missed calls).
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -31,6 +31,7 @@ mod history;
 mod incoming;
 mod leg;
 mod media_leg;
+mod message_summary;
 mod pin_guard;
 mod refer;
 mod roster_document;
@@ -38,6 +39,7 @@ mod subscription;
 mod target;
 mod translate;
 mod view;
+mod way;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -47,7 +49,7 @@ use mcu_api::{McuCommand, McuEvent};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use routing::UserProfile;
-use sip_api::{Binding, SipCommand, SipEvent};
+use sip_api::{SipCommand, SipEvent};
 
 pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
@@ -85,6 +87,11 @@ pub enum Input {
     },
     /// Something about the response groups is to be changed.
     Group(GroupCommand),
+    /// A user has seen his missed calls; his devices put the lamp out.
+    MissedCallsSeen {
+        /// The user.
+        user: UserUri,
+    },
     /// The time of [`Engine::poll_timeout`] has come.
     TimerFired,
     /// The server is about to stop: begin nothing new. Conferences that are on go on, and may be joined.
@@ -156,6 +163,7 @@ pub struct Engine {
     retired: HashSet<ConferenceId>,
     stores: HashMap<StoreTicket, PendingStore>,
     pins: pin_guard::PinGuard,
+    lamps: message_summary::Lamps,
     /// No new conference and no new call between people is begun.
     draining: bool,
     next_command: u64,
@@ -185,6 +193,7 @@ impl Engine {
             retired: HashSet::new(),
             stores: HashMap::new(),
             pins: pin_guard::PinGuard::default(),
+            lamps: message_summary::Lamps::default(),
             draining: false,
             next_command: 1,
             next_ticket: 1,
@@ -197,7 +206,10 @@ impl Engine {
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.now = now;
         match input {
-            Input::Sip(SipEvent::BindingsChanged { user, bindings }) => self.on_bindings(user, bindings),
+            Input::Sip(SipEvent::BindingsChanged { user, bindings }) => {
+                self.on_bindings_changed(user.clone(), bindings);
+                self.note_reachable(&user);
+            }
             Input::Sip(event) => {
                 self.note_trying(&event);
                 self.call(call::Input::Sip(event));
@@ -208,8 +220,12 @@ impl Engine {
                 }
             }
             Input::Stored { ticket, done } => self.on_stored(ticket, done),
-            Input::SetUserProfile { user, profile } => self.directory.set_user_profile(user, *profile),
+            Input::SetUserProfile { user, profile } => {
+                self.directory.set_user_profile(user.clone(), *profile);
+                self.note_reachable(&user);
+            }
             Input::Group(command) => self.on_group_command(command),
+            Input::MissedCallsSeen { user } => self.on_missed_calls_seen(&user),
             Input::TimerFired => self.on_timer(),
             Input::Drain => self.draining = true,
             Input::Stop => self.stop(),
@@ -272,12 +288,6 @@ impl Engine {
                 return;
             }
         }
-    }
-
-    /// Devices of a user came or went.
-    fn on_bindings(&mut self, user: UserUri, bindings: Vec<Binding>) {
-        self.note_registration(&user, !bindings.is_empty());
-        self.directory.set_bindings(user, bindings);
     }
 
     fn on_timer(&mut self) {
@@ -361,9 +371,16 @@ impl Engine {
             Output::ReferredFromOutside { refer, refer_to, request, user } => {
                 self.on_referred_from_outside(refer, &refer_to, &request.uri, user);
             }
+            Output::Subscribed { subscription, leg: None, event, request, user, expires }
+                if event.eq_ignore_ascii_case(message_summary::EVENT) =>
+            {
+                self.on_summary_subscribed(subscription, &request, user, expires);
+            }
             Output::Subscribed { subscription, leg, event, request, user, expires } => {
                 self.on_subscribed(subscription, leg, &event, &request, user, expires);
             }
+            Output::SubscriptionRefreshed { subscription } if self.is_summary_refreshed(subscription) => {}
+            Output::SubscriptionEnded { subscription } if self.is_summary_ended(subscription) => {}
             Output::SubscriptionRefreshed { subscription } => self.on_subscription_refreshed(subscription),
             Output::SubscriptionEnded { subscription } => self.on_subscription_ended(subscription),
             Output::Ended { leg, termination, status, headers } => {

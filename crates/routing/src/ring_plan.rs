@@ -100,6 +100,8 @@ pub struct Diversion {
     pub reason: DiversionReason,
     /// Whether the place is his mailbox.
     pub to_voicemail: bool,
+    /// His mailbox, if the call cannot go to the place, or has been there.
+    pub otherwise: Option<Pii>,
 }
 
 /// Why a call is diverted (RFC 5806 `reason`, RFC 4458 `cause`).
@@ -255,16 +257,16 @@ impl Settings<'_> {
         if !self.may_divert {
             return None;
         }
-        if let Some(place) = place {
-            return Some(to(place, reason));
+        let mailbox = self.profile.voicemail.clone().filter(|_| self.voicemail);
+        match place {
+            Some(place) => Some(Diversion { otherwise: mailbox, ..to(place, reason) }),
+            None => Some(Diversion { to_voicemail: true, ..to(&mailbox?, reason) }),
         }
-        let mailbox = self.profile.voicemail.as_ref().filter(|_| self.voicemail)?;
-        Some(Diversion { to_voicemail: true, ..to(mailbox, reason) })
     }
 }
 
 fn to(place: &Pii, reason: DiversionReason) -> Diversion {
-    Diversion { place: place.clone(), reason, to_voicemail: false }
+    Diversion { place: place.clone(), reason, to_voicemail: false, otherwise: None }
 }
 
 fn at_once(who: RingWho) -> RingTarget {

@@ -4,18 +4,19 @@
 //! are honoured, for this is no offer any more (rule R12).
 
 use base::{CallId, LegId, OfferId, SubscriptionId, Termination, TerminationReason, UserUri};
-use call::{Body, Dial, RingMode};
+use call::{Body, Dial};
 use mcu_api::McuCommand;
 use response_group::{Action, Input, OfferNo};
+use routing::CallKind;
 use sip_api::{Headers, NameAddr};
 
 use super::headers::HOPS_HEADER;
 use super::media::GroupMedia;
 use super::{Purpose, Role};
 use crate::Engine;
-use crate::destination::{Destination, Found};
+use crate::destination::{Found, Guide, Ring};
 use crate::dial_out::COMPLETED_ELSEWHERE;
-use crate::diversion::Diversions;
+use crate::way::{Lost, Way};
 
 /// How long a target may ring.
 const RING_LIMIT: base::Duration = base::Duration::from_secs(120);
@@ -27,9 +28,8 @@ pub(super) struct Forwarding {
     pub(super) media: GroupMedia,
     pub(super) answered: Option<LegId>,
     dial: Option<OfferId>,
-    destination: Destination,
-    diversions: Diversions,
-    rang: bool,
+    way: Way,
+    pub(super) rang: bool,
     hops: u32,
 }
 
@@ -37,7 +37,7 @@ impl Engine {
     /// Where a group sends somebody: by its own right, because the operator has written it down.
     pub(super) fn find_for_group(&self, group: &UserUri, target: &str) -> Found {
         let target = sip_api::SipUri::parse(target).map_or_else(|_| target.to_owned(), |uri| self.dialled(&uri));
-        self.found(self.directory.route_for(group, &target))
+        self.guide().found(self.directory.route_for(group, &target))
     }
 
     /// The machine sends a caller to a target.
@@ -48,51 +48,67 @@ impl Engine {
         };
         let Some(seat) = self.take_seat(call, Purpose::Forward(call)) else { return self.forward_failed(call) };
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
-        caller.forward = Some(Forwarding {
-            seat,
-            media: GroupMedia::default(),
-            answered: None,
-            dial: None,
-            diversions: Diversions::starting_at(Some(&destination)),
-            destination,
-            rang: false,
-            hops,
-        });
+        let way = Way::new(CallKind::Direct, None, destination, caller.hops_left);
+        caller.forward =
+            Some(Forwarding { seat, media: GroupMedia::default(), answered: None, dial: None, way, rang: false, hops });
     }
 
     /// The seat has its ports: the target's devices, or the next trunk, are rung.
     pub(super) fn ring_target(&mut self, call: CallId, seat: LegId) {
-        let Some(media) = self.seat_media(seat) else { return };
+        let media = self.seat_media(seat);
+        let guide = Guide { directory: &self.directory, config: &self.config };
+        let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut());
+        let (Some(media), Some(forward)) = (media, forward) else { return };
+        forward.media = media;
+        let step = forward.way.next(&guide);
+        self.take_forward_step(call, step);
+    }
+
+    fn take_forward_step(&mut self, call: CallId, step: Result<Ring, Lost>) {
+        match step {
+            Ok(ring) => self.ring_places(call, ring),
+            Err(_) => self.forward_failed(call),
+        }
+    }
+
+    fn ring_places(&mut self, call: CallId, ring: Ring) {
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
         let (from, mut headers) = (caller.from.clone(), caller.passed_on.clone());
-        headers.push(("Max-Forwards".to_owned(), caller.hops_left.to_string()));
         let Some(forward) = caller.forward.as_mut() else { return };
+        headers.extend(forward.way.diversions.headers(&self.config));
         headers.push((HOPS_HEADER.to_owned(), (forward.hops + 1).to_string()));
-        forward.media = media;
-        let (Some(body), Some(ring)) = (forward.media.offer(), forward.destination.next_ring(&self.directory)) else {
-            return self.forward_failed(call);
-        };
+        let Some(body) = forward.media.offer() else { return };
         let dial = self.calls.allocate_offer();
         forward.dial = Some(dial);
-        let (to, silence_limit) = (ring.to(None), ring.silence_limit());
-        let legs: Vec<_> = ring.targets.into_iter().map(|target| (self.calls.allocate_leg(), target)).collect();
+        forward.rang = false;
+        let (to, silence_limit, mode) = (ring.to(None), ring.silence_limit(), ring.mode);
+        let ring_limit = ring.limit.unwrap_or(RING_LIMIT);
+        let targets = ring.targets.into_iter().map(|place| place.target);
+        let legs: Vec<_> = targets.map(|target| (self.calls.allocate_leg(), target)).collect();
         self.groups.legs.extend(legs.iter().map(|(leg, _)| (*leg, Role::Target(call))));
         self.groups.dials.insert(dial, Purpose::Forward(call));
         self.call(call::Input::Dial(Box::new(Dial {
             offer: dial,
             legs,
-            mode: RingMode::Parallel,
+            mode,
             from: NameAddr { uri: from.uri.address_of_record(), params: Vec::new(), ..from },
             to,
             headers,
             body,
-            ring_limit: RING_LIMIT,
+            ring_limit,
             silence_limit,
             cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
             follow_redirects: 0,
             refuse_forwarding: false,
             answer_challenges: false,
         })));
+    }
+
+    /// A device of the target rings: no other trunk may be tried any more.
+    pub(super) fn on_target_ringing(&mut self, call: CallId) {
+        if let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) {
+            forward.rang = true;
+        }
     }
 
     /// The target answered: caller and he are joined.
@@ -119,15 +135,13 @@ impl Engine {
 
     /// Nobody answered there: the next trunk if there is one, else the machine decides.
     pub(super) fn on_target_failed(&mut self, call: CallId, termination: Termination, status: Option<u16>) {
+        let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) else {
             return;
         };
         forward.dial = None;
-        let seat = forward.seat;
-        if forward.destination.has_another_way(termination, status, forward.rang) {
-            return self.ring_target(call, seat);
-        }
-        self.forward_failed(call);
+        let step = forward.way.after(&guide, termination, status, forward.rang);
+        self.take_forward_step(call, step);
     }
 
     fn forward_failed(&mut self, call: CallId) {
@@ -147,12 +161,11 @@ impl Engine {
             let leg = caller.leg;
             return self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed));
         }
-        let places = self.redirections(status, headers, &forward.destination, Some(&caller.group.clone()));
+        let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) else {
             return;
         };
-        let (Some(dial), Some(next)) = (forward.dial, forward.diversions.choose(places)) else { return };
-        forward.destination = next;
+        let Some(dial) = forward.dial.filter(|_| forward.way.deflect(&guide, status, headers, None)) else { return };
         let seat = forward.seat;
         self.groups.dials.remove(&dial);
         self.call(call::Input::Cancel { offer: dial, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });

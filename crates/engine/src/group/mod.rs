@@ -178,9 +178,11 @@ impl Engine {
         }
     }
 
-    /// Devices of a user came or went: an agent without any is not offered calls.
-    pub(crate) fn note_registration(&mut self, user: &UserUri, registered: bool) {
+    /// Devices of a user came or went, or he changed his settings: an agent without a device that may ring is not
+    /// offered calls.
+    pub(crate) fn note_reachable(&mut self, user: &UserUri) {
         if self.is_agent(user) {
+            let registered = !self.own_devices(user).is_empty();
             let change = response_group::AgentChange::Registered { registered };
             self.tell_groups(response_group::Input::AgentChanged { agent: user.clone(), change });
         }

@@ -1,10 +1,11 @@
 //! An offer on the wire: one INVITE for each device of one agent, and what becomes of it (routing.md 2.2 to 2.4).
 
-use base::{CallId, LegId, OfferId, Termination, TerminationReason};
+use base::{CallId, LegId, OfferId, Termination, TerminationReason, UserUri};
 use call::{Body, Dial, RingMode, Target};
 use mcu_api::{Announcement, McuCommand, Phrase, Spoken};
 use rand::RngCore;
 use response_group::{DialogNo, Input, OfferNo, OfferOrder, Refusal, Release};
+use routing::{CallKind, RingPlan};
 use sip_api::{Headers, NameAddr};
 
 use super::headers::{is_diverted, offer_from, offer_headers};
@@ -108,7 +109,7 @@ impl Engine {
         let Some(media) = seat.and_then(|seat| self.seat_media(seat)) else {
             return self.close_offer(number, Refusal::Unreachable);
         };
-        let targets = if order.pstn { self.trunk_targets(number) } else { devices(&self.directory, &order.agent) };
+        let targets = if order.pstn { self.trunk_targets(number) } else { self.own_devices(&order.agent) };
         if targets.is_empty() || !self.groups.callers.contains_key(&order.call) {
             return self.close_offer(number, Refusal::Unreachable);
         }
@@ -116,6 +117,15 @@ impl Engine {
         offer.media = media;
         let Some(body) = offer.media.offer() else { return };
         self.invite(number, &order, targets, body);
+    }
+
+    /// The agent's own registered devices. Of his settings only one counts: who wants nothing but his delegates to ring is
+    /// not rung, and neither are they (rule R4).
+    pub(super) fn own_devices(&self, agent: &UserUri) -> Vec<Target> {
+        match routing::plan(self.directory.user_profile(agent), CallKind::ResponseGroupOffer) {
+            RingPlan::Ring(_) => devices(&self.directory, agent),
+            RingPlan::Refuse(_) | RingPlan::Divert(_) => Vec::new(),
+        }
     }
 
     /// The next trunk to an agent on the telephone network, by the group's own right: the operator has named him.
@@ -127,7 +137,8 @@ impl Engine {
             Found::Conference(_) | Found::Nobody(_) => None,
         };
         let Some(mut destination) = known.or_else(first) else { return Vec::new() };
-        let targets = destination.next_ring(&self.directory).map(|ring| ring.targets).unwrap_or_default();
+        let ring = destination.next_ring(&self.directory).map(|ring| ring.targets).unwrap_or_default();
+        let targets = ring.into_iter().map(|place| place.target).collect();
         if let Some(offer) = self.groups.offers.get_mut(&number) {
             offer.destination = Some(destination);
         }
@@ -198,7 +209,11 @@ impl Engine {
 
     /// A phone rings, or a server on the way says that it diverts. Early media of agents is never relayed (B20).
     pub(super) fn on_dial_ringing(&mut self, dial: OfferId, status: u16) {
-        let Some(Purpose::Offer(number)) = self.groups.dials.get(&dial).copied() else { return };
+        let number = match self.groups.dials.get(&dial).copied() {
+            Some(Purpose::Offer(number)) => number,
+            Some(Purpose::Forward(call)) => return self.on_target_ringing(call),
+            _ => return,
+        };
         self.hear_of(number);
         let Some(offer) = self.groups.offers.get_mut(&number) else { return };
         offer.rang |= matches!(status, 180 | 183);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use base::{CallId, Duration, LegId, Timestamp, UserUri};
 use call::{Body, Dial, DialogRecord, RingMode, Target};
 use mcu_api::{AloneAudio, McuCommand};
-use response_group::{AgentChange, Config, DialogNo, Domain, Entry, Input, OfferNo, OfferOrder, Problem, Refusal};
+use response_group::{Config, DialogNo, Domain, Entry, Input, OfferNo, OfferOrder, Problem, Refusal};
 use sip_api::{Flow, NameAddr, SipUri, Transport};
 
 use super::caller::Caller;
@@ -97,8 +97,7 @@ impl Engine {
         agents.sort_unstable();
         agents.dedup();
         for agent in agents {
-            let registered = !self.directory.bindings(&agent).is_empty();
-            self.tell_groups(Input::AgentChanged { agent, change: AgentChange::Registered { registered } });
+            self.note_reachable(&agent);
         }
     }
 
