@@ -1,6 +1,7 @@
 //! The configuration, handed to each part in the part's own words. Passwords become hashes here.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base::{Limits, UserUri};
@@ -128,7 +129,13 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
     }
 }
 
-/// Accounts, permanent and stored conferences, and the dial plan.
+/// Where the trunks are that are believed.
+fn trusted_peers(config: &Config) -> Vec<IpAddr> {
+    let trusted = config.trunks.iter().filter(|trunk| trunk.trusted);
+    trusted.filter_map(|trunk| TrunkTarget::parse(&trunk.target).ok()?.address()).collect()
+}
+
+/// Accounts with their settings, permanent and stored conferences, and the dial plan.
 pub(crate) fn directory(config: &Config, stored: Vec<ConferenceRecord>) -> Result<Directory, String> {
     let mut directory = Directory::new(router(config)?);
     for user in &config.users {
@@ -138,6 +145,9 @@ pub(crate) fn directory(config: &Config, stored: Vec<ConferenceRecord>) -> Resul
             location_profile: user.location_profile.clone(),
             number: user.number.clone(),
         });
+    }
+    for user in &config.users {
+        directory.set_user_profile(user.uri.clone(), user.routing.clone());
     }
     for record in stored {
         directory.add_conference(record);

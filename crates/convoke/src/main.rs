@@ -15,6 +15,7 @@ mod evaluation;
 mod groups_api;
 mod http;
 mod journal;
+mod profiles;
 mod pump;
 mod seed;
 mod server;

@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, Api};
 use crate::journal::Journal;
+use crate::profiles::{self, Users};
 use crate::pump::{self, Question, Sinks, Sources};
 use crate::storage::{self, StorageQueue};
 use crate::watch::{Gauges, Watch};
@@ -61,8 +62,13 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let edge = sip::start(assemble::sip_config(config), credentials, sip_events).await;
     let edge = Arc::new(edge.map_err(|error| error.to_string())?);
 
-    let directory = assemble::directory(config, stored)?;
+    let mut directory = assemble::directory(config, stored)?;
+    let changed = profiles::load(&store, config).await.map_err(|error| error.to_string())?;
+    profiles::apply(changed, &mut directory);
     let mut engine = Engine::new(assemble::engine_config(config, calendar), directory, seed::fresh()?);
+    for (user, missed) in store.unseen_missed_calls().await.map_err(|error| error.to_string())? {
+        engine.restore_missed_calls(user, missed);
+    }
     let journal = open_groups(config, &mut engine, clock)?;
     let (questions, asked) = mpsc::channel(QUESTIONS);
     let gauges = Arc::new(Gauges::new(Arc::clone(&edge), Arc::clone(&media)));
@@ -77,7 +83,8 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     tokio::spawn(pump::run(engine, clock, sources, sinks));
 
     let ready = Arc::new(AtomicBool::new(true));
-    let api = Api { questions: questions.clone(), ready: Arc::clone(&ready), gauges };
+    let users = Users::new(store.clone(), questions.clone(), config);
+    let api = Api { questions: questions.clone(), ready: Arc::clone(&ready), gauges, users };
     tokio::spawn(async move {
         if let Err(error) = http::serve(listener, api).await {
             tracing::error!(%error, "the HTTP side ended");

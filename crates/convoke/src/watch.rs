@@ -153,7 +153,13 @@ impl Watch {
                 storage.record_call(&call);
             }
             EngineEvent::Conversation(entry) => {
-                tracing::info!(call = %entry.call, kind = ?entry.kind, "call history written");
+                metrics.conversation(entry.kind);
+                tracing::info!(call = %entry.call, kind = entry.kind.as_str(), "call history written");
+                storage.record_conversation(*entry);
+            }
+            EngineEvent::MissedCallNotice { user, devices } => {
+                metrics.missed_call_notice();
+                tracing::info!(%user, devices, "missed call told");
             }
         }
     }
