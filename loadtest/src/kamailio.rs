@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use testkit::SipMessage;
 
 use crate::Failure;
-use crate::usage::Usage;
+use loadtest::usage::Usage;
 
 /// Two workers for the one socket, a transaction for each request, Record-Route so that ACK and BYE pass too.
 const CONFIGURATION: &str = r#"#!KAMAILIO

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::Failure;
-use crate::usage::Usage;
+use loadtest::usage::Usage;
 
 /// The domain of the server's own users. Callers come from another one, so that nobody is asked for a password.
 pub(crate) const DOMAIN: &str = "bench.invalid";

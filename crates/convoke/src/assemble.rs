@@ -91,6 +91,8 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
         ports: config.media.ports(),
         workers: config.media.workers.unwrap_or(defaults.workers),
         dscp: config.media.dscp,
+        language: Some(config.media.language.clone()).filter(|language| !language.is_empty()),
+        prompts_dir: config.media.prompts_dir.clone(),
         epoch: clock.epoch(),
         ..defaults
     }
@@ -172,6 +174,8 @@ fn permanent(conference: &config::Conference, domain: &str) -> ConferenceRecord 
         invited: Vec::new(),
         locked: false,
         attendees_may_dial_out: false,
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }
 

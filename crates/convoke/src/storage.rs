@@ -292,5 +292,7 @@ fn record(row: store::ConferenceRecord) -> ConferenceRecord {
         invited: row.invited.into_iter().map(|invited| (invited.user, invited.role)).collect(),
         locked: row.locked,
         attendees_may_dial_out: false,
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }

@@ -185,6 +185,8 @@ fn log_conference(conference: &base::ConferenceId, event: &FocusEvent) {
         FocusEvent::Activated => "activated",
         FocusEvent::EndpointJoined { .. } => "endpoint joined",
         FocusEvent::EndpointLeft { .. } => "endpoint left",
+        FocusEvent::EnteredLobby { .. } => "waits in the lobby",
+        FocusEvent::AdmissionChanged { .. } => "admission changed",
         FocusEvent::JoinRefused { .. } => "join refused",
         FocusEvent::DialOutRequested { .. } => "dial-out requested",
         FocusEvent::RoleChanged { .. } => "role changed",

@@ -39,11 +39,12 @@ impl Engine {
     }
 
     pub(crate) fn on_outcome(&mut self, command: CommandId, outcome: Outcome) {
-        let Some(origin) = self.commands.get(&command) else { return };
+        let Some(origin) = self.commands.get_mut(&command) else { return };
         match origin {
-            Origin::FocusJoin { leg, request } => {
+            Origin::FocusJoin { leg, request, waits } => {
                 let (leg, request) = (*leg, request.clone());
-                self.on_focus_join_outcome(leg, &request, &outcome);
+                let waited = std::mem::replace(waits, matches!(outcome, Outcome::Waiting { .. }));
+                self.on_focus_join_outcome(leg, &request, &outcome, waited);
             }
             Origin::MediaJoin { leg } => {
                 let leg = *leg;

@@ -57,6 +57,8 @@ pub(crate) struct MediaLeg {
     pub(crate) source: Option<std::net::IpAddr>,
     /// Digits of a PIN so far, while the Focus waits for one.
     pub(crate) pin_entry: Option<String>,
+    /// He waits until a presenter lets him in.
+    pub(crate) in_lobby: bool,
     /// Final figures, once the MCU has given them.
     pub(crate) statistics: LegStatistics,
 }
@@ -139,6 +141,7 @@ impl MediaLeg {
             held: false,
             source: None,
             pin_entry: None,
+            in_lobby: false,
             statistics: LegStatistics::default(),
         }
     }

@@ -124,7 +124,12 @@ pub enum Effect {
 #[derive(Debug)]
 enum Origin {
     /// An INVITE with C3P `addUser`.
-    FocusJoin { leg: LegId, request: Box<c3p::Request> },
+    FocusJoin {
+        leg: LegId,
+        request: Box<c3p::Request>,
+        /// The dialog is up, and the device waits in the lobby.
+        waits: bool,
+    },
     /// An INVITE that brings audio.
     MediaJoin { leg: LegId },
     /// A C3P command by INFO in a Focus dialog.

@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 use std::sync::Arc;
 
 use crate::fade::{FADE_SAMPLES, rise};
-use crate::{FRAME_SAMPLES, Frame, SAMPLE_RATE};
+use crate::{Frame, SAMPLE_RATE};
 
 /// A recording at the mixer's rate, made once and played by everybody. A clone shares the samples.
 #[derive(Clone, Debug)]
@@ -29,11 +29,16 @@ impl Clip {
     /// Copies 20 ms from `position` (in samples) on into `out`, silence after the end; false when `position` lies at or
     /// after the end.
     pub fn read(&self, position: usize, out: &mut Frame) -> bool {
+        self.copy(position, out);
+        position < self.samples.len()
+    }
+
+    /// Copies samples from `position` on into `out`, silence after the end.
+    pub fn copy(&self, position: usize, out: &mut [i16]) {
         let rest = self.samples.get(position..).unwrap_or_default();
-        let length = rest.len().min(FRAME_SAMPLES);
+        let length = rest.len().min(out.len());
         out[..length].copy_from_slice(&rest[..length]);
         out[length..].fill(0);
-        length > 0
     }
 
     /// Copies 20 ms from `position` (in samples) on into `out`, going on at the beginning after the end.
@@ -125,6 +130,7 @@ const fn samples(milliseconds: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FRAME_SAMPLES;
 
     const NOTE: Note =
         Note { start_ms: 10, length_ms: 50, frequency: 500.0, amplitude: 0.5, decay_ms: 0, harmonics: [0.0, 0.0] };

@@ -215,6 +215,20 @@ pub(super) const SECTIONS: &[Section] = &[
                 "true",
                 "Whether a tone is heard when somebody enters or leaves.",
             ),
+            key(
+                "language",
+                Text,
+                Some(r#""en""#),
+                r#""de""#,
+                "Language of what the server says to those who enter a PIN, are muted or see a conference end: \"en\" or \"de\".\nEmpty: it beeps.",
+            ),
+            key(
+                "prompts_dir",
+                Text,
+                None,
+                r#""/etc/convoke/prompts""#,
+                "Directory of sound files that announcements and music on hold name: 16-bit WAVE or Ogg/Opus, at most ten\nminutes and 64 MiB each. Nothing outside it is read.",
+            ),
         ],
     },
     Section {

@@ -59,6 +59,8 @@ pub(crate) fn permanent(number: &str, access: AccessType, pin: Option<&str>) -> 
         invited: Vec::new(),
         locked: false,
         attendees_may_dial_out: false,
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }
 
