@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agent;
 mod baresip;
 mod linphone;
 pub mod meeting;
@@ -18,6 +19,7 @@ mod sipp;
 mod turn;
 mod wait;
 
+pub use agent::{SippAgent, register_at};
 pub use baresip::{Baresip, BaresipOptions};
 pub use linphone::{Linphone, LinphoneOptions};
 pub use server::{Certificate, PASSWORD, Server, ServerOptions};

@@ -181,6 +181,16 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_a_configuration_without_errors() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/config/response-groups.toml");
+        let config = config::parse(&std::fs::read_to_string(path).expect("the example")).expect("it can be read");
+        let errors: Vec<String> =
+            config::check(&config).iter().filter(|f| f.is_error()).map(Finding::to_string).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
+        assert_eq!(config.response_groups.len(), 2);
+    }
+
+    #[test]
     fn places_are_counted_from_one() {
         assert_eq!(from_one("response_group[0].agent_group[2].name"), "response_group[1].agent_group[3].name");
     }
