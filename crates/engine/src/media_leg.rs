@@ -10,7 +10,7 @@ use crate::Engine;
 use crate::leg::MediaOrigin;
 
 /// The media type of session descriptions.
-const SDP: &str = "application/sdp";
+pub(crate) const SDP: &str = "application/sdp";
 
 impl Engine {
     /// Asks the MCU for ports; the leg goes on in [`Engine::on_reserved`].
@@ -54,7 +54,7 @@ impl Engine {
         }
     }
 
-    fn local_media(&mut self, rtp: std::net::SocketAddr, rtcp: std::net::SocketAddr) -> LocalMedia {
+    pub(crate) fn local_media(&mut self, rtp: std::net::SocketAddr, rtcp: std::net::SocketAddr) -> LocalMedia {
         let keys = match self.config.srtp {
             SrtpPolicy::Off => Vec::new(),
             SrtpPolicy::Support | SrtpPolicy::Require => {
@@ -271,14 +271,20 @@ impl Engine {
     }
 }
 
-fn answer(body: &Body, local: &LocalMedia, previous: Option<&Session>) -> Result<(Body, Session), sdp::Refusal> {
+/// Answers an offer.
+pub(crate) fn answer(
+    body: &Body,
+    local: &LocalMedia,
+    previous: Option<&Session>,
+) -> Result<(Body, Session), sdp::Refusal> {
     let offer = sdp::select_sdp(&body.content_type, &body.bytes)
         .ok_or(sdp::Refusal { kind: sdp::RefusalKind::Unreadable, text: "the body holds no session description" })?;
     let (answer, session) = sdp::answer(&offer, local, previous)?;
     Ok((Body::new(SDP, answer), session))
 }
 
-fn take_answer(pending: sdp::PendingOffer, body: &Body) -> Option<Session> {
+/// Takes the answer to an offer of ours; `None` when it is no good.
+pub(crate) fn take_answer(pending: sdp::PendingOffer, body: &Body) -> Option<Session> {
     let answer = sdp::select_sdp(&body.content_type, &body.bytes)?;
     sdp::accept_answer(pending, &answer).ok()
 }

@@ -29,6 +29,7 @@ pub(crate) fn check(config: &Config) -> Vec<Finding> {
     check_numbers(config, &mut findings);
     check_trunks(config, &mut findings);
     check_profiles(config, &mut findings);
+    super::groups::check(config, &mut findings);
     check_exposure(config, &mut findings);
     if !findings.iter().any(Finding::is_error) {
         check_routing(config, &mut findings);
