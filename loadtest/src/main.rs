@@ -11,6 +11,7 @@ mod audio;
 mod delay;
 mod dialog;
 mod figures;
+mod kamailio;
 mod report;
 mod server;
 mod steadiness;

@@ -257,14 +257,18 @@ pub struct Target {
     pub flow: Option<Flow>,
     /// Preloaded route set.
     pub route: Vec<NameAddr>,
-    /// Headers of this INVITE only.
+    /// Headers of this INVITE only. A `Contact` or `From` among them replaces the one of the others; the machine adds
+    /// the tag.
     pub headers: ExtraHeaders,
+    /// An answer that comes sooner than this after the INVITE is a machine's, a carrier's mailbox: it is acknowledged
+    /// and ended, and the others go on ringing (routing.md 1.1, the voicemail escape timer).
+    pub machine_within: Option<Duration>,
 }
 
 impl Target {
     /// A target the edge finds by its URI.
     pub fn new(uri: SipUri) -> Self {
-        Self { uri, flow: None, route: Vec::new(), headers: Vec::new() }
+        Self { uri, flow: None, route: Vec::new(), headers: Vec::new(), machine_within: None }
     }
 }
 
@@ -277,5 +281,12 @@ pub enum RingMode {
     Serial {
         /// How long each may ring before the next one's turn.
         each: Duration,
+    },
+    /// Some at once, and the others together with them after a while, or as soon as nobody rings.
+    Staged {
+        /// How many of the targets ring at once; at least one does.
+        first: usize,
+        /// When the others join in.
+        after: Duration,
     },
 }

@@ -1,7 +1,7 @@
 //! Opus and G.711 behind the mixer's codec traits.
 //!
-//! Decides how the codecs are set up (bit rate, complexity, mode) and what a lost G.711 packet sounds like. All work at
-//! the mixer's rate: Opus by itself, G.711 through the mixer's resampler.
+//! Decides how the codecs are set up (bit rate, complexity, mode), what a lost G.711 packet sounds like, and how loud a
+//! packet is that nobody decodes. All work at the mixer's rate: Opus by itself, G.711 through the mixer's resampler.
 //! Must not know: RTP, legs, conferences.
 //! Start reading at [`Codecs`].
 
@@ -11,13 +11,15 @@
 mod concealment;
 mod g711;
 mod g711_codec;
+mod gauge;
 mod opus_codec;
 
 use mcu_api::Codec;
-use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings};
+use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge};
 
 use crate::g711::Law;
 use crate::g711_codec::{G711Decoder, G711Encoder};
+use crate::gauge::{G711Gauge, OpusGauge};
 use crate::opus_codec::{OpusDecoder, OpusEncoder};
 
 /// Every codec of this server.
@@ -31,6 +33,14 @@ impl CodecFactory for Codecs {
             Codec::Pcmu => Box::new(G711Decoder::new(Law::Mu)),
             Codec::Pcma => Box::new(G711Decoder::new(Law::A)),
         })
+    }
+
+    fn gauge(&self, codec: Codec) -> Box<dyn Gauge> {
+        match codec {
+            Codec::Opus => Box::new(OpusGauge::default()),
+            Codec::Pcmu => Box::new(G711Gauge(Law::Mu)),
+            Codec::Pcma => Box::new(G711Gauge(Law::A)),
+        }
     }
 
     fn encoder(&self, settings: EncoderSettings) -> Result<Box<dyn Encoder>, CodecError> {

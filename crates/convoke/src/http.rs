@@ -1,4 +1,6 @@
-//! The HTTP side: health, readiness, metrics, and the live conferences.
+//! The HTTP side: health, readiness, metrics, the live conferences, and users' histories and settings.
+
+mod users;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use engine::{ConferenceView, EndpointView, ParticipantView};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::profiles::Users;
 use crate::pump::{Load, Question};
 use crate::watch::Gauges;
 
@@ -25,6 +28,8 @@ pub(crate) struct Api {
     pub(crate) ready: Arc<AtomicBool>,
     /// The metrics.
     pub(crate) gauges: Arc<Gauges>,
+    /// Users' histories and settings.
+    pub(crate) users: Users,
 }
 
 /// Opens the listener.
@@ -40,8 +45,9 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, api: Api) -> std::i
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/api/v1/conferences", get(conferences))
+        .merge(users::routes())
         .with_state(api);
-    axum::serve(listener, router).await
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
 async fn readyz(State(api): State<Api>) -> Response {
@@ -68,7 +74,9 @@ async fn overview(State(api): State<Api>) -> Response {
     };
     format!(
         "Convoke\n\nconferences  {conferences}\nlegs         {legs}\nregistered   {registered}\n\n\
-         /api/v1/conferences   live conferences\n/metrics              Prometheus metrics\n/healthz /readyz      probes\n"
+         /api/v1/conferences   live conferences\n\
+         /api/v1/users/USER/calls     a user's call history (from this machine only)\n\
+         /api/v1/users/USER/routing   what is done with calls for him\n/metrics              Prometheus metrics\n/healthz /readyz      probes\n"
     )
     .into_response()
 }

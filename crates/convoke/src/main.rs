@@ -13,6 +13,7 @@ mod config;
 mod demo;
 mod evaluation;
 mod http;
+mod profiles;
 mod pump;
 mod seed;
 mod server;

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use base::UserUri;
 use engine::{ConferenceView, Effect, Engine, Input, StoreTicket};
 use mcu_api::McuEvent;
 use media_io::MediaServer;
+use routing::{ProfileProblem, UserProfile};
 use sip::Edge;
 use sip_api::SipEvent;
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +21,14 @@ pub(crate) enum Question {
     Conferences(oneshot::Sender<Vec<ConferenceView>>),
     /// How many conferences and legs there are.
     Load(oneshot::Sender<Load>),
+    /// A user's call-routing settings; `None` when there is no such user.
+    Profile(UserUri, oneshot::Sender<Option<UserProfile>>),
+    /// What is wrong with call-routing settings for a user.
+    CheckProfile(UserUri, Box<UserProfile>, oneshot::Sender<Vec<ProfileProblem>>),
+    /// From now on a user has these settings, which are stored already.
+    SetProfile(UserUri, Box<UserProfile>),
+    /// A user has seen his missed calls.
+    MissedCallsSeen(UserUri),
     /// Begin nothing new.
     Drain,
     /// End every conference.
@@ -103,6 +113,16 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
             registered: engine.directory().registered(),
             byes: engine.load().calls.byes,
         })),
+        Question::Profile(user, reply) => {
+            let directory = engine.directory();
+            let profile = directory.user(&user).map(|_| directory.user_profile(&user).clone());
+            drop(reply.send(profile));
+        }
+        Question::CheckProfile(user, profile, reply) => {
+            drop(reply.send(engine.directory().profile_problems(&user, &profile)));
+        }
+        Question::SetProfile(user, profile) => return Some(Input::SetUserProfile { user, profile }),
+        Question::MissedCallsSeen(user) => return Some(Input::MissedCallsSeen { user }),
         Question::Drain => return Some(Input::Drain),
         Question::Stop => return Some(Input::Stop),
     }

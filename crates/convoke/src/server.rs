@@ -16,6 +16,7 @@ use crate::calendar::Calendar;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, Api};
+use crate::profiles::{self, Users};
 use crate::pump::{self, Question, Sinks, Sources};
 use crate::storage::{self, StorageQueue};
 use crate::watch::{Gauges, Watch};
@@ -60,8 +61,13 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let edge = sip::start(assemble::sip_config(config), credentials, sip_events).await;
     let edge = Arc::new(edge.map_err(|error| error.to_string())?);
 
-    let directory = assemble::directory(config, stored)?;
-    let engine = Engine::new(assemble::engine_config(config, calendar), directory, seed::fresh()?);
+    let mut directory = assemble::directory(config, stored)?;
+    let changed = profiles::load(&store, config).await.map_err(|error| error.to_string())?;
+    profiles::apply(changed, &mut directory);
+    let mut engine = Engine::new(assemble::engine_config(config, calendar), directory, seed::fresh()?);
+    for (user, missed) in store.unseen_missed_calls().await.map_err(|error| error.to_string())? {
+        engine.restore_missed_calls(user, missed);
+    }
     let (questions, asked) = mpsc::channel(QUESTIONS);
     let gauges = Arc::new(Gauges::new(Arc::clone(&edge), Arc::clone(&media)));
     let sources = Sources { sip, mcu, stored: answers, questions: asked };
@@ -74,7 +80,8 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     tokio::spawn(pump::run(engine, clock, sources, sinks));
 
     let ready = Arc::new(AtomicBool::new(true));
-    let api = Api { questions: questions.clone(), ready: Arc::clone(&ready), gauges };
+    let users = Users::new(store.clone(), questions.clone(), config);
+    let api = Api { questions: questions.clone(), ready: Arc::clone(&ready), gauges, users };
     tokio::spawn(async move {
         if let Err(error) = http::serve(listener, api).await {
             tracing::error!(%error, "the HTTP side ended");

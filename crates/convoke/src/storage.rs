@@ -1,6 +1,6 @@
 //! The queue in front of the database: one task writes, in order, and answers when it is on the disk.
 
-use base::{Termination, Timestamp};
+use base::{ConversationEntry, Termination, Timestamp};
 use engine::{CallRecord, LegRecord, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Pin};
 use store::{Cdr, CdrDirection, Quality, Store, UnixMillis};
@@ -11,9 +11,13 @@ use crate::calendar::Calendar;
 /// Jobs that may wait for the disk; a further conference is refused, a further call detail record is logged instead.
 const QUEUE: usize = 10_000;
 
+/// Lines of call histories written in one transaction.
+const CONVERSATIONS_AT_ONCE: usize = 64;
+
 enum Job {
     Conference(StoreTicket, StoreCommand),
     Cdr(Box<Cdr>),
+    Conversation(Box<ConversationEntry>),
     /// Everything before this is on the disk.
     Flush(oneshot::Sender<()>),
 }
@@ -33,7 +37,8 @@ impl StorageQueue {
         let (answers, receiver) = mpsc::unbounded_channel();
         let done = answers.clone();
         tokio::spawn(async move {
-            while let Some(job) = queue.recv().await {
+            let mut left = None;
+            while let Some(job) = next_job(&mut left, &mut queue).await {
                 match job {
                     Job::Conference(ticket, command) => {
                         let result = write_conference(&store, &command, calendar).await;
@@ -44,6 +49,11 @@ impl StorageQueue {
                         let _nobody_waits = done.send((ticket, result.is_ok()));
                     }
                     Job::Cdr(cdr) => write_cdr(&store, &cdr).await,
+                    Job::Conversation(first) => {
+                        let mut entries = vec![*first];
+                        left = gather(&mut entries, &mut queue);
+                        write_conversations(&store, &entries).await;
+                    }
                     Job::Flush(done) => {
                         let _nobody_waits = done.send(());
                     }
@@ -82,10 +92,43 @@ impl StorageQueue {
         self.record(call_cdr(call, self.calendar));
     }
 
+    /// Stores one line of a user's call history.
+    pub(crate) fn record_conversation(&self, entry: ConversationEntry) {
+        if let Err(error) = self.jobs.try_send(Job::Conversation(Box::new(entry))) {
+            tracing::error!(%error, "a line of a call history could not be queued");
+        }
+    }
+
     fn record(&self, cdr: Cdr) {
         if let Err(error) = self.jobs.try_send(Job::Cdr(Box::new(cdr))) {
             tracing::error!(%error, "a call detail record could not be queued");
         }
+    }
+}
+
+/// The job that was taken out too early, else the next one.
+async fn next_job(left: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    match left.take() {
+        Some(job) => Some(job),
+        None => queue.recv().await,
+    }
+}
+
+/// Takes the lines of histories that wait already, for one transaction; gives back the job that ended the row of them.
+fn gather(entries: &mut Vec<ConversationEntry>, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    while entries.len() < CONVERSATIONS_AT_ONCE {
+        match queue.try_recv() {
+            Ok(Job::Conversation(entry)) => entries.push(*entry),
+            Ok(other) => return Some(other),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+async fn write_conversations(store: &Store, entries: &[ConversationEntry]) {
+    if let Err(error) = store.append_conversations(entries).await {
+        tracing::error!(%error, lines = entries.len(), "lines of call histories could not be stored");
     }
 }
 
@@ -206,5 +249,7 @@ fn record(row: store::ConferenceRecord) -> ConferenceRecord {
         invited: row.invited.into_iter().map(|invited| (invited.user, invited.role)).collect(),
         locked: row.locked,
         attendees_may_dial_out: false,
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }

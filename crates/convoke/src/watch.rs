@@ -119,6 +119,15 @@ impl Watch {
                 tracing::info!(call = %call.call, reason = call.termination.reason.as_str(), "call ended");
                 storage.record_call(&call);
             }
+            EngineEvent::Conversation(entry) => {
+                metrics.conversation(entry.kind);
+                tracing::info!(call = %entry.call, kind = entry.kind.as_str(), "call history written");
+                storage.record_conversation(*entry);
+            }
+            EngineEvent::MissedCallNotice { user, devices } => {
+                metrics.missed_call_notice();
+                tracing::info!(%user, devices, "missed call told");
+            }
         }
     }
 }
@@ -129,6 +138,8 @@ fn log_conference(conference: &base::ConferenceId, event: &FocusEvent) {
         FocusEvent::Activated => "activated",
         FocusEvent::EndpointJoined { .. } => "endpoint joined",
         FocusEvent::EndpointLeft { .. } => "endpoint left",
+        FocusEvent::EnteredLobby { .. } => "waits in the lobby",
+        FocusEvent::AdmissionChanged { .. } => "admission changed",
         FocusEvent::JoinRefused { .. } => "join refused",
         FocusEvent::DialOutRequested { .. } => "dial-out requested",
         FocusEvent::RoleChanged { .. } => "role changed",

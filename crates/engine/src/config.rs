@@ -1,5 +1,7 @@
 //! Settings of the engine, composed of those of its machines.
 
+use std::net::IpAddr;
+
 use base::{Limits, UserUri};
 use call::CallConfig;
 use focus::FocusConfig;
@@ -29,6 +31,9 @@ pub struct EngineConfig {
     pub call: CallConfig,
     /// The telephone number shown to people who are dialled through a trunk, if the operator has one.
     pub caller_number: Option<String>,
+    /// Addresses of trunks that are trusted: they may call users here, and what they say of a caller (RFC 3325) and of a
+    /// call's way (`History-Info`, `Ms-Sensitivity`) is believed.
+    pub trusted_peers: Vec<IpAddr>,
     /// The server's bounds. Used here: `conferences`, `legs`, `c3p_body`, `sdp_body`.
     pub limits: Limits,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base::{ConferenceId, ConferenceNumber, UserUri};
 use focus::ConferenceRecord;
-use routing::Router;
+use routing::{ProfileProblem, Router, UserProfile, World};
 use sip_api::Binding;
 
 /// What the ids of permanent conferences begin with.
@@ -28,6 +28,9 @@ pub struct UserAccount {
 pub struct Directory {
     users: HashMap<UserUri, UserAccount>,
     user_numbers: HashMap<String, UserUri>,
+    /// Call-routing settings of the users who have any.
+    profiles: HashMap<UserUri, UserProfile>,
+    no_profile: UserProfile,
     bindings: HashMap<UserUri, Vec<Binding>>,
     conferences: BTreeMap<ConferenceId, ConferenceRecord>,
     conference_numbers: HashMap<ConferenceNumber, ConferenceId>,
@@ -94,6 +97,22 @@ impl Directory {
         self.users.get(uri)
     }
 
+    /// The call-routing settings of a user; those of somebody who has none let his own devices ring.
+    pub fn user_profile(&self, user: &UserUri) -> &UserProfile {
+        self.profiles.get(user).unwrap_or(&self.no_profile)
+    }
+
+    /// What is wrong with call-routing settings for a user, if he gave himself these.
+    pub fn profile_problems(&self, user: &UserUri, profile: &UserProfile) -> Vec<ProfileProblem> {
+        let location = self.users.get(user).and_then(|account| account.location_profile.as_deref());
+        profile.problems(user, location, World { router: &self.router, directory: self })
+    }
+
+    /// Replaces the call-routing settings of a user.
+    pub fn set_user_profile(&mut self, user: UserUri, profile: UserProfile) {
+        self.profiles.insert(user, profile);
+    }
+
     /// The registered devices of a user, best first.
     pub fn bindings(&self, user: &UserUri) -> &[Binding] {
         self.bindings.get(user).map_or(&[], Vec::as_slice)
@@ -145,5 +164,9 @@ impl routing::Directory for Directory {
 
     fn is_conference(&self, number: &ConferenceNumber) -> bool {
         self.conference_numbers.contains_key(number)
+    }
+
+    fn user_profile(&self, user: &UserUri) -> Option<&UserProfile> {
+        self.profiles.get(user)
     }
 }

@@ -1,6 +1,6 @@
 //! What the engine tells about what happened, for call detail records, metrics and the log.
 
-use base::{CallId, ConferenceId, LegId, Termination, Timestamp, UserUri};
+use base::{CallId, ConferenceId, ConversationEntry, LegId, Termination, Timestamp, UserUri};
 use focus::{EndReason, FocusEvent};
 use mcu_api::LegStatistics;
 
@@ -42,6 +42,16 @@ pub enum EngineEvent {
     LegEnded(Box<LegRecord>),
     /// A call between two people that was answered is over. Exactly once for each.
     CallEnded(Box<CallRecord>),
+    /// A call is over for a user: one line of his history. Exactly once for each call and each user who was in it or was
+    /// offered it.
+    Conversation(Box<ConversationEntry>),
+    /// A user's devices were told that he missed a call.
+    MissedCallNotice {
+        /// The user.
+        user: UserUri,
+        /// How many devices were told; none when none is registered. They are told when they come back.
+        devices: usize,
+    },
 }
 
 /// What the call detail record of a call between two people is made of.

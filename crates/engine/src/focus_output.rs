@@ -5,7 +5,7 @@ use focus::{Outcome, Output};
 use mcu_api::McuCommand;
 
 use crate::event::{EngineEvent, LegRecord};
-use crate::leg::LegKind;
+use crate::leg::{LegKind, MediaOrigin};
 use crate::translate;
 use crate::{Engine, Origin};
 
@@ -39,11 +39,12 @@ impl Engine {
     }
 
     pub(crate) fn on_outcome(&mut self, command: CommandId, outcome: Outcome) {
-        let Some(origin) = self.commands.get(&command) else { return };
+        let Some(origin) = self.commands.get_mut(&command) else { return };
         match origin {
-            Origin::FocusJoin { leg, request } => {
+            Origin::FocusJoin { leg, request, waits } => {
                 let (leg, request) = (*leg, request.clone());
-                self.on_focus_join_outcome(leg, &request, &outcome);
+                let waited = std::mem::replace(waits, matches!(outcome, Outcome::Waiting { .. }));
+                self.on_focus_join_outcome(leg, &request, &outcome, waited);
             }
             Origin::MediaJoin { leg } => {
                 let leg = *leg;
@@ -138,16 +139,21 @@ impl Engine {
         let (Some((ended, termination)), false) = (entry.ended, waits_for_mcu) else { return };
         let Some(entry) = self.legs.remove(&leg) else { return };
         let LegKind::Media(media) = entry.kind else { return };
-        self.event(EngineEvent::LegEnded(Box::new(LegRecord {
+        let record = LegRecord {
             leg,
             conference: entry.conference,
             peer: entry.peer,
-            dialled: matches!(media.origin, crate::leg::MediaOrigin::Outgoing(_)),
+            dialled: matches!(media.origin, MediaOrigin::Outgoing(_)),
             since: entry.since,
             connected: entry.connected,
             ended,
             termination,
             statistics: media.statistics,
-        })));
+        };
+        match &media.origin {
+            MediaOrigin::Incoming(_) => self.write_join(&record),
+            MediaOrigin::Outgoing(dial_out) => self.write_dial_out(&record, dial_out),
+        }
+        self.event(EngineEvent::LegEnded(Box::new(record)));
     }
 }

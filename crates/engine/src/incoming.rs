@@ -75,16 +75,30 @@ impl Engine {
         match outcome {
             Outcome::Joined { .. } => self.admit(leg),
             Outcome::NeedPin { .. } => self.ask_for_pin(leg),
+            Outcome::Waiting { .. } => self.wait_in_lobby(leg),
             Outcome::Failure(failure) => self.refuse_join(leg, failure.reason),
             Outcome::Pending | Outcome::Done | Outcome::Conference(_) => {}
         }
     }
 
     fn admit(&mut self, leg: LegId) {
-        let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
-        if media.pin_entry.take().is_some() {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let is_up = entry.connected.is_some();
+        let Some(media) = entry.media() else { return };
+        let was_kept_out = media.pin_entry.take().is_some() | std::mem::take(&mut media.in_lobby);
+        if was_kept_out && is_up {
             self.mcu(mcu_api::McuCommand::SetInMix { leg, in_mix: true });
         } else if !media.in_mcu {
+            self.reserve(leg);
+        }
+    }
+
+    /// He is answered, but neither hears nor is heard until a presenter lets him in.
+    fn wait_in_lobby(&mut self, leg: LegId) {
+        let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
+        media.pin_entry = None;
+        media.in_lobby = true;
+        if !media.in_mcu {
             self.reserve(leg);
         }
     }

@@ -5,8 +5,8 @@ use call::Invitation;
 use mcu_api::LegStatistics;
 use sdp::{LocalMedia, PendingOffer, Session};
 
-use crate::destination::Destination;
-use crate::diversion::Diversions;
+use crate::destination::Answerer;
+use crate::way::Way;
 
 /// One leg: a Focus dialog, or a call with audio.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub(crate) struct MediaLeg {
     pub(crate) source: Option<std::net::IpAddr>,
     /// Digits of a PIN so far, while the Focus waits for one.
     pub(crate) pin_entry: Option<String>,
+    /// He waits until a presenter lets him in.
+    pub(crate) in_lobby: bool,
     /// Final figures, once the MCU has given them.
     pub(crate) statistics: LegStatistics,
 }
@@ -77,16 +79,33 @@ pub(crate) struct DialOut {
     pub(crate) display_name: Option<String>,
     /// Who asked.
     pub(crate) requested_by: Option<UserUri>,
-    /// Where the call goes; `None` when it could go nowhere from the start.
-    pub(crate) destination: Option<Destination>,
-    /// Where it has been.
-    pub(crate) diversions: Diversions,
+    /// Where the call is, has been and may go; `None` when it could go nowhere from the start.
+    pub(crate) way: Option<Way>,
     /// The offer under way.
     pub(crate) offer: Option<OfferId>,
+    /// Who answered, if it was not the callee at a device of his: a user, or a number as `tel:`.
+    pub(crate) answered_by: Option<UserUri>,
     /// The SIP legs of that offer.
-    pub(crate) ringing: Vec<LegId>,
+    pub(crate) ringing: Vec<Branch>,
     /// It rings; early media or a ringing phone forbids another trunk.
     pub(crate) alerting: bool,
+}
+
+/// A SIP leg that is rung for a dial-out.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pub(crate) leg: LegId,
+    pub(crate) who: Answerer,
+}
+
+impl Branch {
+    /// Who answers on it, if it is not the callee at a device of his.
+    pub(crate) fn answered_by(&self) -> Option<UserUri> {
+        match &self.who {
+            Answerer::Callee => None,
+            Answerer::Elsewhere(person) | Answerer::Helper(person) => Some(person.clone()),
+        }
+    }
 }
 
 impl Leg {
@@ -122,6 +141,7 @@ impl MediaLeg {
             held: false,
             source: None,
             pin_entry: None,
+            in_lobby: false,
             statistics: LegStatistics::default(),
         }
     }

@@ -7,7 +7,7 @@
 //!
 //! Start reading at [`Engine::handle`], then the translators: `incoming` (INVITE to Focus), `dial_out` (Focus to
 //! INVITE), `media_leg` (SDP and MCU), `c3p_dialog`, `c3p_command` and `factory` (C3P), `subscription` (notifications);
-//! and for calls between two people `bridge`.
+//! and for calls between two people `bridge`, `way` (users' settings), `history` and `message_summary` (missed calls).
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -26,9 +26,11 @@ mod diversion;
 mod event;
 mod factory;
 mod focus_output;
+mod history;
 mod incoming;
 mod leg;
 mod media_leg;
+mod message_summary;
 mod pin_guard;
 mod refer;
 mod roster_document;
@@ -36,14 +38,16 @@ mod subscription;
 mod target;
 mod translate;
 mod view;
+mod way;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use base::{CommandId, ConferenceId, LegId, OfferId, SubscriptionId, Timestamp};
+use base::{CommandId, ConferenceId, LegId, OfferId, SubscriptionId, Timestamp, UserUri};
 use call::Calls;
 use mcu_api::{McuCommand, McuEvent};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
+use routing::UserProfile;
 use sip_api::{SipCommand, SipEvent};
 
 pub use config::EngineConfig;
@@ -70,6 +74,19 @@ pub enum Input {
         ticket: StoreTicket,
         /// Whether it lasts now.
         done: bool,
+    },
+    /// Replaces a user's call-routing settings, which the store has and [`Directory::profile_problems`] has found good. Calls
+    /// under way keep those they began with.
+    SetUserProfile {
+        /// The user.
+        user: UserUri,
+        /// His settings.
+        profile: Box<UserProfile>,
+    },
+    /// A user has seen his missed calls; his devices put the lamp out.
+    MissedCallsSeen {
+        /// The user.
+        user: UserUri,
     },
     /// The time of [`Engine::poll_timeout`] has come.
     TimerFired,
@@ -101,7 +118,12 @@ pub enum Effect {
 #[derive(Debug)]
 enum Origin {
     /// An INVITE with C3P `addUser`.
-    FocusJoin { leg: LegId, request: Box<c3p::Request> },
+    FocusJoin {
+        leg: LegId,
+        request: Box<c3p::Request>,
+        /// The dialog is up, and the device waits in the lobby.
+        waits: bool,
+    },
     /// An INVITE that brings audio.
     MediaJoin { leg: LegId },
     /// A C3P command by INFO in a Focus dialog.
@@ -138,6 +160,7 @@ pub struct Engine {
     retired: HashSet<ConferenceId>,
     stores: HashMap<StoreTicket, PendingStore>,
     pins: pin_guard::PinGuard,
+    lamps: message_summary::Lamps,
     /// No new conference and no new call between people is begun.
     draining: bool,
     next_command: u64,
@@ -166,6 +189,7 @@ impl Engine {
             retired: HashSet::new(),
             stores: HashMap::new(),
             pins: pin_guard::PinGuard::default(),
+            lamps: message_summary::Lamps::default(),
             draining: false,
             next_command: 1,
             next_ticket: 1,
@@ -178,10 +202,12 @@ impl Engine {
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.now = now;
         match input {
-            Input::Sip(SipEvent::BindingsChanged { user, bindings }) => self.directory.set_bindings(user, bindings),
+            Input::Sip(SipEvent::BindingsChanged { user, bindings }) => self.on_bindings_changed(user, bindings),
             Input::Sip(event) => self.call(call::Input::Sip(event)),
             Input::Mcu(event) => self.on_mcu(event),
             Input::Stored { ticket, done } => self.on_stored(ticket, done),
+            Input::SetUserProfile { user, profile } => self.directory.set_user_profile(user, *profile),
+            Input::MissedCallsSeen { user } => self.on_missed_calls_seen(&user),
             Input::TimerFired => self.on_timer(),
             Input::Drain => self.draining = true,
             Input::Stop => self.stop(),
@@ -322,9 +348,16 @@ impl Engine {
             Output::ReferredFromOutside { refer, refer_to, request, user } => {
                 self.on_referred_from_outside(refer, &refer_to, &request.uri, user);
             }
+            Output::Subscribed { subscription, leg: None, event, request, user, expires }
+                if event.eq_ignore_ascii_case(message_summary::EVENT) =>
+            {
+                self.on_summary_subscribed(subscription, &request, user, expires);
+            }
             Output::Subscribed { subscription, leg, event, request, user, expires } => {
                 self.on_subscribed(subscription, leg, &event, &request, user, expires);
             }
+            Output::SubscriptionRefreshed { subscription } if self.is_summary_refreshed(subscription) => {}
+            Output::SubscriptionEnded { subscription } if self.is_summary_ended(subscription) => {}
             Output::SubscriptionRefreshed { subscription } => self.on_subscription_refreshed(subscription),
             Output::SubscriptionEnded { subscription } => self.on_subscription_ended(subscription),
             Output::Ended { leg, termination, status, headers } => {

@@ -45,6 +45,12 @@ impl Engine {
                 self.finish_leg(leg);
             }
             McuEvent::ConferenceFailed { conference, legs } => self.on_conference_failed(&conference, &legs),
+            McuEvent::LegQuality { leg, statistics } => {
+                if let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) {
+                    media.statistics = statistics;
+                }
+            }
+            McuEvent::AnnouncementEnded { .. } | McuEvent::RecordingEnded { .. } => {}
         }
     }
 
@@ -150,8 +156,8 @@ impl Engine {
     fn connect_media(&mut self, leg: LegId) {
         let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
         let Some(agreed) = media.session.as_ref().map(|session| session.media().clone()) else { return };
-        let waits_for_pin = media.pin_entry.is_some();
-        if waits_for_pin {
+        let is_kept_out = media.pin_entry.is_some() || media.in_lobby;
+        if is_kept_out {
             self.mcu(McuCommand::SetInMix { leg, in_mix: false });
         }
         self.mcu(McuCommand::ConnectLeg { leg, media: agreed });

@@ -11,14 +11,20 @@
 #![warn(missing_docs)]
 
 mod announcement;
+mod attention;
+mod backlog;
 mod conference;
 mod leg;
 mod listener;
+mod playlist;
 mod program;
 mod shared;
+mod sound;
 mod stream;
 mod tick;
 mod voice;
+mod whisper;
 
 pub use conference::{Conference, LegIdentity, PacketSink};
 pub use media::Port;
+pub use playlist::{Playlist, PlaylistItem};

@@ -128,10 +128,6 @@ impl StreamPool {
         Self { codecs, idle: Vec::with_capacity(IDLE_MAX) }
     }
 
-    pub(crate) fn codecs(&self) -> &dyn CodecFactory {
-        &*self.codecs
-    }
-
     /// A stream that has yet to [`Stream::begin`]; `None` when no encoder can be made.
     pub(crate) fn take(&mut self, format: Format) -> Option<Box<Stream>> {
         if let Some(at) = self.idle.iter().position(|stream| stream.format.settings == format.settings) {

@@ -15,6 +15,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::legs::{LegPorts, Legs, Outbox};
 use crate::ports::PortLease;
+use crate::server::Order;
 use crate::sys::{Epoll, Inbox};
 use crate::worker::Setup;
 
@@ -59,12 +60,13 @@ impl Host {
     }
 
     /// The next command in the queue.
-    pub(crate) fn next_command(&mut self) -> Option<McuCommand> {
+    pub(crate) fn next_command(&mut self) -> Option<Order> {
         self.setup.commands.pop().ok()
     }
 
     /// Does what a command says.
-    pub(crate) fn apply(&mut self, now: Timestamp, command: McuCommand) {
+    pub(crate) fn apply(&mut self, now: Timestamp, order: Order) {
+        let Order { command, sound } = order;
         match command {
             McuCommand::CreateConference { conference, media } => self.create(conference, media),
             McuCommand::EndConference { conference } => self.end(now, &conference),
@@ -84,6 +86,25 @@ impl Host {
             McuCommand::PlayPrompt { leg, prompt } => {
                 self.change(leg, |conference| conference.play_prompt(leg, prompt));
             }
+            McuCommand::Announce { leg, .. } => {
+                self.change(leg, |conference| conference.announce(leg, sound.unwrap_or_default()));
+            }
+            McuCommand::StopAnnouncement { leg } => {
+                self.change(leg, |conference| conference.stop_announcement(leg));
+            }
+            McuCommand::SetBackground { leg, background } => {
+                self.change(leg, |conference| conference.set_background(leg, &background, sound));
+            }
+            McuCommand::SetAudience { leg, only } => {
+                self.change(leg, |conference| conference.set_audience(leg, only));
+            }
+            McuCommand::StartRecording { conference, name, .. } => self.report(McuEvent::RecordingEnded {
+                conference,
+                file: name,
+                length_ms: 0,
+                error: Some("recording is not available".to_owned()),
+            }),
+            McuCommand::StopRecording { .. } => {}
             McuCommand::RemoveLeg { leg } => self.remove_leg(now, leg, None),
         }
         self.count_hosted();

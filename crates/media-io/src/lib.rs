@@ -14,9 +14,11 @@ mod config;
 mod counters;
 mod host;
 mod legs;
+mod library;
 mod ports;
 mod routes;
 mod server;
+mod sound_files;
 mod sys;
 mod worker;
 

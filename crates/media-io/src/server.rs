@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use base::ConferenceId;
-use mcu_api::{LegFailure, McuCommand, McuEvent};
-use mixer::{CodecFactory, Sounds};
+use mcu::Playlist;
+use mcu_api::{Background, LegFailure, McuCommand, McuEvent};
+use mixer::CodecFactory;
 
 use crate::config::MediaConfig;
 use crate::counters::{MediaCounters, SharedCounters};
+use crate::library::Library;
 use crate::ports::PortPool;
 use crate::routes::{Route, Routes};
 use crate::sys::{self, Bell};
@@ -51,11 +53,19 @@ pub struct MediaServer {
     /// Shared with the workers, which report through it.
     events: Arc<Events>,
     workers: Vec<Worker>,
+    library: Library,
 }
 
 /// What only the sender of a command touches.
 struct Control {
-    queues: Vec<rtrb::Producer<McuCommand>>,
+    queues: Vec<rtrb::Producer<Order>>,
+}
+
+/// A command on its way to a worker, with what it needs that another thread provides.
+pub(crate) struct Order {
+    pub(crate) command: McuCommand,
+    /// The sounds of what is to be said or played.
+    pub(crate) sound: Option<Arc<Playlist>>,
 }
 
 struct Worker {
@@ -91,7 +101,9 @@ impl MediaServer {
         let count = config.workers.max(1);
         let events = Arc::new(Events { routes: Mutex::new(Routes::new(count)), sink });
         let ports = Arc::new(PortPool::new(config.address, config.ports.clone(), config.dscp));
-        let sounds = Arc::new(Sounds::new());
+        let (library, sounds) =
+            Library::start(config.prompts_dir.clone(), config.language.as_deref(), Arc::clone(&codecs))?;
+        let sounds = Arc::new(sounds);
         let mut queues = Vec::with_capacity(count);
         let mut workers = Vec::with_capacity(count);
         for index in 0..count {
@@ -111,7 +123,7 @@ impl MediaServer {
             queues.push(queue);
             workers.push(Worker { shared, thread: Some(thread) });
         }
-        Ok(Self { control: Mutex::new(Control { queues }), events, workers })
+        Ok(Self { control: Mutex::new(Control { queues }), events, workers, library })
     }
 
     /// Gives a command to the worker of its conference. Never blocks for long. A command about something that has
@@ -129,13 +141,24 @@ impl MediaServer {
             }
             Route::To(worker, conference) => {
                 let shared = &self.workers[worker].shared;
-                if control.queues[worker].push(command).is_err() {
+                let order = self.order(command);
+                if control.queues[worker].push(order).is_err() {
                     shared.counters.commands_refused.add(1);
                     shared.note_overflow(conference);
                 }
                 shared.bell.ring();
             }
         }
+    }
+
+    /// Asks for what a command needs.
+    fn order(&self, command: McuCommand) -> Order {
+        let sound = match &command {
+            McuCommand::Announce { announcement, .. } => Some(self.library.announcement(announcement)),
+            McuCommand::SetBackground { background: Background::File(name), .. } => Some(self.library.file(name)),
+            _ => None,
+        };
+        Order { command, sound }
     }
 
     /// What was counted since the start, over all workers.

@@ -13,7 +13,7 @@ use codecs::Codecs;
 use mcu_api::Codec;
 use mcu_api::{AloneAudio, ConferenceMedia, LegFailure, LegStatistics, McuCommand, McuEvent};
 use media_io::{EventSink, MediaConfig, MediaServer};
-use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings};
+use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge};
 
 use crate::phone::Phone;
 
@@ -186,6 +186,10 @@ struct Broken;
 impl CodecFactory for Broken {
     fn decoder(&self, _: Codec) -> Result<Box<dyn Decoder>, CodecError> {
         panic!("a planted defect");
+    }
+
+    fn gauge(&self, codec: Codec) -> Box<dyn Gauge> {
+        Codecs.gauge(codec)
     }
 
     fn encoder(&self, settings: EncoderSettings) -> Result<Box<dyn Encoder>, CodecError> {

@@ -23,7 +23,10 @@ mod speech;
 mod sum;
 mod tone;
 
-pub use codec::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, PACKET_BYTES_MAX, PACKET_SAMPLES_MAX};
+pub use codec::{
+    CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge, Gauged, PACKET_BYTES_MAX,
+    PACKET_SAMPLES_MAX,
+};
 pub use fade::{fade_in, fade_out};
 pub use level::Level;
 pub use limiter::{LIMITER_CEILING, LIMITER_DELAY, Limiter};

@@ -115,6 +115,8 @@ fn conference(number: &str, access: AccessType, pin: Option<&str>) -> Conference
         invited: vec![(user("bob"), Role::Presenter)],
         locked: false,
         attendees_may_dial_out: number == "4567",
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }
 

@@ -124,3 +124,21 @@ pub struct Quality {
     /// Round trip, microseconds; 0 = not measured.
     pub round_trip_us: u32,
 }
+
+/// The call-routing settings a user changed at run time. Both texts are JSON that this crate does not read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserProfileRow {
+    /// Whose settings.
+    pub user: UserUri,
+    /// What they are now; at most 64 KiB.
+    pub profile: String,
+    /// What the configuration said when they were changed; at most 64 KiB.
+    pub configured: String,
+}
+
+impl std::fmt::Debug for UserProfileRow {
+    /// Telephone numbers may stand in settings, so only whose they are is shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserProfileRow").field("user", &self.user).finish_non_exhaustive()
+    }
+}

@@ -30,6 +30,8 @@ pub(crate) struct Catalogue {
     pub(crate) commands: IntCounterVec,
     pub(crate) legs_ended: IntCounterVec,
     pub(crate) call_duration: Histogram,
+    pub(crate) conversations: IntCounterVec,
+    pub(crate) missed_call_notices: IntCounter,
     pub(crate) mixer_ticks: IntCounter,
     pub(crate) mixer_ticks_late: IntCounter,
     pub(crate) mixer_ticks_skipped: IntCounter,
@@ -76,6 +78,9 @@ impl Catalogue {
             commands: made.counters("commands_total", "C3P commands answered.", &["command", "outcome"]),
             legs_ended: made.counters("legs_ended_total", "Legs that ended, answered or not.", &["reason"]),
             call_duration: made.histogram("call_duration_seconds", "Talking time of answered legs.", CALL_SECONDS),
+            conversations: made.counters("conversations_total", "Lines written to users' call histories.", &["kind"]),
+            missed_call_notices: made
+                .counter("missed_call_notices_total", "Missed calls that users' devices were told of."),
             mixer_ticks: made.counter("mixer_ticks_total", "Ticks of the media workers."),
             mixer_ticks_late: made.counter("mixer_ticks_late_total", "Ticks that began more than 5 ms late."),
             mixer_ticks_skipped: made.counter("mixer_ticks_skipped_total", "Ticks left out to catch up."),

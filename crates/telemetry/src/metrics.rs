@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use base::{Duration, TerminationReason};
+use base::{ConversationKind, Duration, TerminationReason};
 use prometheus::{Counter, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 use crate::catalogue::Catalogue;
@@ -83,6 +83,9 @@ impl Metrics {
         for reason in TerminationReason::ALL {
             families.legs_ended.with_label_values(&[reason.as_str()]);
         }
+        for kind in ConversationKind::ALL {
+            families.conversations.with_label_values(&[kind.as_str()]);
+        }
         for method in METHODS {
             families.sip_requests.with_label_values(&[method]);
         }
@@ -124,6 +127,16 @@ impl Metrics {
         if let Some(talked) = talked {
             self.families.call_duration.observe(talked.as_secs_f64());
         }
+    }
+
+    /// A line was written to a user's call history.
+    pub fn conversation(&self, kind: ConversationKind) {
+        self.families.conversations.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// A user's devices were told of a missed call.
+    pub fn missed_call_notice(&self) {
+        self.families.missed_call_notices.inc();
     }
 
     /// How much the server holds now.

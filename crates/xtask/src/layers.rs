@@ -35,7 +35,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "machine",
-        crates: &["focus", "routing", "call", "mixer", "media", "mcu"],
+        crates: &["focus", "routing", "response-group", "call", "mixer", "media", "mcu", "prompts"],
         below: &["vocabulary", "contract"],
         why: "machines are pure and never meet each other; the engine translates between them",
     },
@@ -72,7 +72,7 @@ const LAYERS: &[Layer] = &[
 ];
 
 /// The machines of the control side: what "control machine" in the table means.
-const CONTROL_MACHINES: &[&str] = &["focus", "routing", "call"];
+const CONTROL_MACHINES: &[&str] = &["focus", "routing", "response-group", "call"];
 
 /// An edge the table or a fence would refuse.
 struct Exception {
@@ -85,6 +85,12 @@ struct Exception {
 const EXCEPTIONS: &[Exception] = &[
     Exception { from: "mcu", to: "mixer", why: "the data plane of a conference is its legs and its mixer" },
     Exception { from: "mcu", to: "media", why: "the data plane of a conference is its legs and its mixer" },
+    Exception {
+        from: "prompts",
+        to: "mixer",
+        why: "sound files become the clips that the mixer plays, through its codecs",
+    },
+    Exception { from: "media-io", to: "prompts", why: "it reads sound files for what its MCUs play" },
     Exception { from: "codecs", to: "mixer", why: "they implement the mixer's codec traits" },
     Exception { from: "media-io", to: "mcu", why: "a worker thread drives MCUs" },
     Exception { from: "media-io", to: "mixer", why: "it hands the codec factory and the sounds to its MCUs" },
@@ -109,6 +115,7 @@ const FENCES: &[Fence] = &[
     Fence { library: "sqlx", only: "store", why: "SQL stays in the store" },
     Fence { library: "quick-xml", only: "c3p", why: "element names stay in c3p" },
     Fence { library: "rtc-srtp", only: "media", why: "SRTP is part of a leg's media" },
+    Fence { library: "jiff", only: "response-group", why: "business hours are the one place with civil time zones" },
     Fence { library: "prometheus", only: "telemetry", why: "there is one metric catalogue" },
 ];
 

@@ -57,6 +57,8 @@ pub(crate) fn permanent(number: &str, access: AccessType, pin: Option<&str>) -> 
         invited: Vec::new(),
         locked: false,
         attendees_may_dial_out: false,
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }
 
@@ -77,12 +79,13 @@ fn config() -> EngineConfig {
         focus: focus::FocusConfig::default(),
         call: call::CallConfig { domain: DOMAIN.to_owned(), ..call::CallConfig::default() },
         caller_number: None,
+        trusted_peers: vec![std::net::IpAddr::from([127, 0, 0, 9])],
         limits: Limits::default(),
     }
 }
 
 impl World {
-    /// Accounts ann, bob and cleo; an open conference 1234 and an anonymous one 2345 with the PIN 4711.
+    /// Accounts ann, bob, cleo, dave and mailbox; an open conference 1234 and an anonymous one 2345 with the PIN 4711.
     pub(crate) fn new() -> Self {
         let mut router = routing::Router { domains: vec![DOMAIN.to_owned()], ..routing::Router::default() };
         let rules = [routing::Rule { pattern: r"0(\d+)".to_owned(), translation: "+49$1".to_owned() }];
@@ -90,7 +93,7 @@ impl World {
         router.profiles.insert("default".to_owned(), profile);
         router.trunks = ["one", "two"].map(trunk).to_vec();
         let mut directory = Directory::new(router);
-        for name in ["ann", "bob", "cleo"] {
+        for name in ["ann", "bob", "cleo", "dave", "mailbox"] {
             directory.add_user(UserAccount {
                 uri: user(name),
                 display_name: Some(name.to_owned()),

@@ -2,6 +2,7 @@
 
 mod allocation;
 mod analysis;
+mod announcements;
 mod commands;
 mod continuity;
 mod hearing;
