@@ -15,6 +15,7 @@ mod attention;
 mod backlog;
 mod conference;
 mod leg;
+mod leg_map;
 mod listener;
 mod program;
 mod shared;
@@ -24,4 +25,5 @@ mod tick;
 mod voice;
 
 pub use conference::{Conference, LegIdentity, PacketSink};
+pub use leg_map::{LegHasher, LegMap};
 pub use media::Port;

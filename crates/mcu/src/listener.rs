@@ -1,6 +1,6 @@
 //! What one leg hears: a shared stream, or one of its own while something is his alone.
 
-use mixer::{Frame, Limiter, SILENCE, Sounds, Sum};
+use mixer::{Frame, SILENCE, Sounds, Sum};
 
 use crate::announcement::Prompts;
 use crate::program::{Program, Programs};
@@ -16,7 +16,8 @@ pub(crate) struct Listener {
     /// What is to be heard at this tick.
     next: Program,
     route: Route,
-    private: Option<Box<Private>>,
+    /// A stream for this leg alone.
+    private: Option<Box<Stream>>,
     /// The next packet is the first one after a time without.
     begins: bool,
     pub(crate) prompts: Prompts,
@@ -42,12 +43,6 @@ pub(crate) struct Personal<'a> {
     pub(crate) own: Option<&'a Frame>,
     /// An announcement it is not to hear.
     pub(crate) hidden: Option<&'a Frame>,
-}
-
-/// A stream for one leg, with a limiter that began as the program's.
-struct Private {
-    stream: Box<Stream>,
-    limiter: Limiter,
 }
 
 impl Listener {
@@ -120,7 +115,8 @@ impl Listener {
             let Some(mut stream) = pool.take(format) else { return false };
             let track = programs.track(self.program);
             stream.begin(tick, track);
-            self.private = Some(Box::new(Private { stream, limiter: track.limiter_before.clone() }));
+            stream.limiter.clone_from(&track.limiter_before);
+            self.private = Some(stream);
         }
         true
     }
@@ -139,7 +135,7 @@ impl Listener {
             sum.add(&frame);
         }
         private.limiter.process(&sum, &mut frame);
-        private.stream.push(tick, &frame);
+        private.push(tick, &frame);
     }
 
     /// Whether the packet at hand is the first one after a time without (RFC 3551 4.1); true once.
@@ -152,7 +148,7 @@ impl Listener {
         match self.route {
             Route::None => None,
             Route::Shared(at) => Some(shared.stream(at)),
-            Route::Private => self.private.as_ref().map(|private| &*private.stream),
+            Route::Private => self.private.as_deref(),
         }
     }
 
@@ -164,7 +160,7 @@ impl Listener {
     /// Gives the leg's own stream back.
     pub(crate) fn release(&mut self, pool: &mut StreamPool) {
         if let Some(private) = self.private.take() {
-            pool.give(private.stream);
+            pool.give(private);
         }
     }
 }

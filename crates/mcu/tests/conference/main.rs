@@ -5,6 +5,7 @@ mod analysis;
 mod commands;
 mod continuity;
 mod hearing;
+mod onset;
 mod phone;
 mod sharing;
 mod sounds;
