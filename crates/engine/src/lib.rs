@@ -57,8 +57,8 @@ pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
-pub use keypad::{KeyCommand, KeyMap};
 pub use group::{GroupCommand, GroupJournal, SentInvite, WireRecord};
+pub use keypad::{KeyCommand, KeyMap};
 pub use view::{ConferenceView, EndpointView, ParticipantView};
 
 use bridge::Bridges;

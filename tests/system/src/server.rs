@@ -124,18 +124,6 @@ impl Server {
         self.send("GET", path, "")
     }
 
-    /// The status and body of an HTTP request.
-    pub fn send(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(self.http).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close", self.http);
-        write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).ok()?;
-        let mut response = String::new();
-        stream.read_to_string(&mut response).ok()?;
-        let (head, body) = response.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
-    }
-
     /// Ends the server as a power failure of its process would (SIGKILL), and starts it again on what it left.
     pub fn crash_and_restart(&mut self) {
         self.process.kill();
@@ -171,7 +159,8 @@ impl Server {
         self.send("PUT", path, body)
     }
 
-    fn send(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+    /// The status and body of an HTTP request; a body is JSON.
+    pub fn send(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(self.http).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
         let length = body.len();

@@ -59,9 +59,11 @@ fn states(server: &Server) -> Vec<String> {
 }
 
 fn wait_until_free(server: &Server) {
-    eventually("agents who are free", || states(server).iter().all(|state| state == "free"), || {
-        format!("{:?}", states(server))
-    });
+    eventually(
+        "agents who are free",
+        || states(server).iter().all(|state| state == "free"),
+        || format!("{:?}", states(server)),
+    );
 }
 
 async fn hears(call: &Call, tone_hz: u32) {
@@ -156,9 +158,11 @@ async fn b5_a_caller_who_leaves_silences_every_phone() {
         phone.register(&server, user).await;
     }
     let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
-    eventually("ringing phones", || states(&server).iter().all(|state| state == "ringing"), || {
-        format!("{:?}", states(&server))
-    });
+    eventually(
+        "ringing phones",
+        || states(&server).iter().all(|state| state == "ringing"),
+        || format!("{:?}", states(&server)),
+    );
     call.hang_up().await.expect("BYE is answered");
     for (_, phone) in phones {
         phone.finish(SOON).assert_passed();
