@@ -145,7 +145,14 @@ impl Agents {
             register_one(&socket, server, &agent_name(index), index)?;
         }
         let (seen, closed) = (Arc::new(Mutex::default()), Arc::new(AtomicBool::new(false)));
-        let desk = Desk { local: socket.local_addr()?, socket, server, answer, seen: Arc::clone(&seen), ringing: HashMap::new() };
+        let desk = Desk {
+            local: socket.local_addr()?,
+            socket,
+            server,
+            answer,
+            seen: Arc::clone(&seen),
+            ringing: HashMap::new(),
+        };
         let is_closed = Arc::clone(&closed);
         std::thread::spawn(move || desk.work(&is_closed));
         Ok(Self { seen, closed })
@@ -252,7 +259,8 @@ impl Desk {
 
     fn on_invite(&mut self, invite: &SipMessage, voice: &Sender<SocketAddr>) {
         let contact = format!("<sip:agent@{}>", self.local);
-        let reply = |status, reason| SipMessage::response_to(invite, status, reason, "agent").with("Contact", contact.clone());
+        let reply =
+            |status, reason| SipMessage::response_to(invite, status, reason, "agent").with("Contact", contact.clone());
         self.send(&reply(180, "Ringing"));
         let number = invite.uri().trim_start_matches("sip:agent").split('@').next().and_then(|text| text.parse().ok());
         let is_first = number.is_some_and(|number: usize| number % AGENTS == 0);

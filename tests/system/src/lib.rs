@@ -19,7 +19,7 @@ mod sipp;
 mod turn;
 mod wait;
 
-pub use agent::{SippAgent, register_at};
+pub use agent::SippAgent;
 pub use baresip::{Baresip, BaresipOptions};
 pub use linphone::{Linphone, LinphoneOptions};
 pub use server::{Certificate, PASSWORD, Server, ServerOptions};
