@@ -108,6 +108,10 @@ pub(crate) struct Media {
     pub(crate) language: String,
     /// The operator's sound files.
     pub(crate) prompts_dir: Option<PathBuf>,
+    /// Where recordings are written.
+    pub(crate) recordings_dir: Option<PathBuf>,
+    /// Voices are levelled.
+    pub(crate) automatic_level: bool,
 }
 
 impl Media {
@@ -135,6 +139,8 @@ impl Default for Media {
             entry_exit_tones: true,
             language: "en".to_owned(),
             prompts_dir: None,
+            recordings_dir: None,
+            automatic_level: true,
         }
     }
 }
