@@ -162,6 +162,9 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
             concealed_frames: statistics.concealed_frames,
             jitter_us: statistics.jitter_us,
             round_trip_us: statistics.round_trip_us,
+            mos_hundredths: statistics.mos_hundredths,
+            remote_loss_fraction: statistics.remote_loss_fraction,
+            one_way: statistics.one_way,
         },
         ..segment(leg.leg.0, [leg.since, connected, leg.ended], leg.termination, calendar)
     }

@@ -59,7 +59,7 @@ pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
 pub use group::{GroupCommand, GroupJournal, SentInvite, WireRecord};
 pub use keypad::{KeyCommand, KeyMap};
-pub use view::{ConferenceView, EndpointView, ParticipantView};
+pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
 use bridge::Bridges;
 use conferences::Conferences;

@@ -372,7 +372,6 @@ impl World {
                 self.note(|_| format!("journal: {record:?}"));
             }
             Effect::Event(event) => self.note(|_| format!("engine tells {event:?}")),
-            Effect::Journal(entry) => self.note(|_| format!("engine writes {entry:?}")),
         }
     }
 

@@ -113,6 +113,10 @@ pub(crate) struct Media {
     pub(crate) language: String,
     /// The operator's sound files.
     pub(crate) prompts_dir: Option<PathBuf>,
+    /// Where recordings are written.
+    pub(crate) recordings_dir: Option<PathBuf>,
+    /// Voices are levelled.
+    pub(crate) automatic_level: bool,
 }
 
 impl Media {
@@ -144,6 +148,8 @@ impl Default for Media {
             keypad: true,
             language: "en".to_owned(),
             prompts_dir: None,
+            recordings_dir: None,
+            automatic_level: true,
         }
     }
 }
