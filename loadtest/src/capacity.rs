@@ -82,9 +82,8 @@ pub fn plan(costs: &Costs, habits: &Habits) -> Need {
     let participants = habits.users * habits.in_conference / 100.0;
     let conferences = participants / habits.size;
     let joins_per_second = participants / (habits.minutes * 60.0);
-    let busy_ms = participants * costs.participant_ms
-        + conferences * costs.conference_ms
-        + joins_per_second * costs.join_ms;
+    let busy_ms =
+        participants * costs.participant_ms + conferences * costs.conference_ms + joins_per_second * costs.join_ms;
     let cores = busy_ms / 1_000.0;
     let of_node = habits.cores.unwrap_or(costs.cores) * habits.load / 100.0;
     let working = (cores / of_node).ceil().max(1.0);
@@ -107,7 +106,11 @@ pub fn describe(costs: &Costs, habits: &Habits, need: &Need) -> String {
     let mut text = String::new();
     let lines = [
         ("users", number(habits.users), format!("{} % of them in conferences", number(habits.in_conference))),
-        ("participants", number(need.participants), format!("in {} conferences of {}", number(need.conferences), number(habits.size))),
+        (
+            "participants",
+            number(need.participants),
+            format!("in {} conferences of {}", number(need.conferences), number(habits.size)),
+        ),
         ("telephone channels", number(need.channels), format!("{} % come by telephone", number(habits.by_telephone))),
         ("joins", number(need.joins_per_second), format!("a second, conferences of {} min", number(habits.minutes))),
         (
@@ -147,7 +150,12 @@ pub fn calibrate(source: &Source, onlooker: Onlooker<'_>) -> Result<Costs, Failu
     costs(&one, &many)
 }
 
-fn measured(conferences: usize, participants: usize, source: &Source, onlooker: Onlooker<'_>) -> Result<Outcome, Failure> {
+fn measured(
+    conferences: usize,
+    participants: usize,
+    source: &Source,
+    onlooker: Onlooker<'_>,
+) -> Result<Outcome, Failure> {
     let text = format!(
         "name = \"calibration-{conferences}\"\nabout = \"{conferences} conferences of {participants}\"\n\
          [shape]\nconferences = {conferences}\nparticipants = {participants}\ntalkers = 2\nhold_seconds = 20\n\
@@ -176,7 +184,8 @@ fn costs(one: &Outcome, many: &Outcome) -> Result<Costs, Failure> {
         join_ms: one.value("join_cpu_ms").max(many.value("join_cpu_ms")),
         cores: one.machine["cores"].as_f64().unwrap_or(1.0),
     };
-    let known = [costs.participant_ms, costs.conference_ms, costs.participant_kib, costs.participant_kbit, costs.join_ms];
+    let known =
+        [costs.participant_ms, costs.conference_ms, costs.participant_kib, costs.participant_kbit, costs.join_ms];
     if known.iter().any(|cost| !cost.is_finite()) {
         return Err(Failure("the server's process cannot be seen; start it here, or name it with --pid".to_owned()));
     }

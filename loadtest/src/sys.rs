@@ -56,7 +56,8 @@ pub fn wait_readable(sockets: &[&UdpSocket], timeout: Duration) -> Vec<usize> {
     };
     // SAFETY: `polls` is writable for its length, its descriptors are open as long as the borrowed sockets, `timeout`
     // outlives the call, and a null signal mask changes nothing.
-    let ready = unsafe { libc::ppoll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, &raw const timeout, std::ptr::null()) };
+    let ready =
+        unsafe { libc::ppoll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, &raw const timeout, std::ptr::null()) };
     if ready <= 0 {
         return Vec::new();
     }

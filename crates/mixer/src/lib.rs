@@ -24,8 +24,7 @@ mod sum;
 mod tone;
 
 pub use codec::{
-    CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge, Gauged, PACKET_BYTES_MAX,
-    PACKET_SAMPLES_MAX,
+    CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge, Gauged, PACKET_BYTES_MAX, PACKET_SAMPLES_MAX,
 };
 pub use fade::{fade_in, fade_out};
 pub use level::Level;

@@ -83,7 +83,8 @@ impl Speech {
         let above_silence = above_silence(level);
         let stands_out = self.stands_out(level);
         self.pass();
-        self.loudness = if std::mem::take(&mut self.presumed) { above_silence } else { self.loudness.max(above_silence) };
+        self.loudness =
+            if std::mem::take(&mut self.presumed) { above_silence } else { self.loudness.max(above_silence) };
         self.follow_background(above_silence);
         if level >= AUDIBLE && stands_out {
             self.audible_frames = HANGOVER_FRAMES;

@@ -9,7 +9,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use loadtest::Failure;
-use loadtest::plan::Plan;
+use loadtest::capacity::{self, Costs, Habits};
+use loadtest::machine::Machine;
+use loadtest::peers::{self, Contest};
+use loadtest::plan::{Impairment, Plan};
+use loadtest::relay::Relay;
+use loadtest::results::{Report, compare, html, junit, table, write_file};
 use loadtest::run::outcome::{Outcome, Verdict};
 use loadtest::run::stage::Sample;
 use loadtest::target::{Running, Source};
@@ -301,8 +306,7 @@ fn plan_capacity(arguments: &CapacityArguments) -> Result<u8, Failure> {
     let path = &arguments.costs;
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure(format!("{}: {error}; loadtest calibrate makes it", path.display())))?;
-    let costs: Costs =
-        serde_json::from_str(&text).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
+    let costs: Costs = serde_json::from_str(&text).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
     let habits = Habits {
         users: arguments.users,
         in_conference: arguments.in_conference,

@@ -88,7 +88,8 @@ mod tests {
         let mut here = Sdes::boxed(&one, &other).expect("keys");
         let mut there = Sdes::boxed(&other, &one).expect("keys");
         let mut packet = Vec::new();
-        let writing = Writing { payload_type: 0, marker: false, sequence: 5, timestamp: 6, ssrc: 7, level: Some((1, 20)) };
+        let writing =
+            Writing { payload_type: 0, marker: false, sequence: 5, timestamp: 6, ssrc: 7, level: Some((1, 20)) };
         write(writing, &[1, 2, 3, 4], &mut packet);
         let clear = packet.clone();
         assert!(here.protect(&mut packet, false) && packet.len() == clear.len() + 10);

@@ -31,7 +31,8 @@ impl Line {
     pub fn pass(&mut self, now: Duration, bytes: usize) -> Option<Duration> {
         let now = now.as_secs_f64();
         // Random numbers are drawn whether or not they matter, so that one setting does not change another's luck.
-        let (lost, jitter, hurries) = (self.is_lost(), self.random.unit(), self.random.percent(self.impairment.reorder));
+        let (lost, jitter, hurries) =
+            (self.is_lost(), self.random.unit(), self.random.percent(self.impairment.reorder));
         if lost || self.is_cut(now) {
             return None;
         }

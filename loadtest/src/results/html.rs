@@ -106,9 +106,9 @@ fn complaints(outcome: &Outcome, text: &mut String) {
 
 fn row(figure: &Figure, text: &mut String) {
     let word = table::word(figure.verdict);
-    let bound = figure.bound.map_or(String::new(), |bound| {
-        format!("{} {}", if figure.rises { "≥" } else { "≤" }, table::number(bound))
-    });
+    let bound = figure
+        .bound
+        .map_or(String::new(), |bound| format!("{} {}", if figure.rises { "≥" } else { "≤" }, table::number(bound)));
     _ = write!(
         text,
         "<tr><td><code>{}</code></td><td class=\"n\">{} {}</td><td class=\"n\">{bound}</td><td class=\"{}\">{word}</td><td>{}</td></tr>",

@@ -37,12 +37,20 @@ pub fn lines(title: &str, x_label: &str, y_label: &str, curves: &[Curve<'_>]) ->
 }
 
 /// Columns of equal width: the lower end of the first, the width, the heights, and a mark on the x axis.
-pub fn columns(title: &str, x_label: &str, start: f64, width: f64, heights: &[f64], mark: Option<(f64, &str)>) -> String {
+pub fn columns(
+    title: &str,
+    x_label: &str,
+    start: f64,
+    width: f64,
+    heights: &[f64],
+    mark: Option<(f64, &str)>,
+) -> String {
     let x_max = start + width * heights.len() as f64;
     let y_max = nice(heights.iter().copied().fold(0.0, f64::max));
     let mut body = axes(x_label, "", x_max, y_max);
     for (place, height) in heights.iter().enumerate() {
-        let (left, right) = (across(start + width * place as f64, x_max), across(start + width * (place + 1) as f64, x_max));
+        let (left, right) =
+            (across(start + width * place as f64, x_max), across(start + width * (place + 1) as f64, x_max));
         let top = up(*height, y_max);
         _ = write!(
             body,
@@ -113,7 +121,13 @@ fn axes(x_label: &str, y_label: &str, x_max: f64, y_max: f64) -> String {
         let share = f64::from(step) / 4.0;
         let (x, y) = (across(share * x_max, x_max), up(share * y_max, y_max));
         _ = write!(body, "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>");
-        _ = write!(body, "<text class=\"end\" x=\"{}\" y=\"{:.1}\">{}</text>", LEFT - 5.0, y + 4.0, number(share * y_max));
+        _ = write!(
+            body,
+            "<text class=\"end\" x=\"{}\" y=\"{:.1}\">{}</text>",
+            LEFT - 5.0,
+            y + 4.0,
+            number(share * y_max)
+        );
         _ = write!(body, "<text class=\"mid\" x=\"{x:.1}\" y=\"{}\">{}</text>", bottom + 14.0, number(share * x_max));
     }
     let middle = (LEFT + right) / 2.0;

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::judge::hearing::Turn;
+use crate::media::cipher::Sdes;
 use crate::media::clips::{Clips, Sound};
 use crate::media::leg::LegSetup;
 use crate::media::wheel::{Order, Wheel};
-use crate::media::cipher::Sdes;
 use crate::plan::{Background, Codec, Plan};
 use crate::relay::{Ends, Relay};
 use crate::run::Onlooker;

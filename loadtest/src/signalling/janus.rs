@@ -45,7 +45,8 @@ impl Janus {
     /// The command that starts Janus with nothing but AudioBridge and the Unix socket, configured in `folder`.
     pub fn command(binary: &Path, folder: &Path) -> Result<Command, Failure> {
         let libraries = LIBRARIES.iter().map(Path::new).find(|path| path.exists());
-        let libraries = libraries.ok_or_else(|| Failure("Janus's plugins are not where Debian puts them".to_owned()))?;
+        let libraries =
+            libraries.ok_or_else(|| Failure("Janus's plugins are not where Debian puts them".to_owned()))?;
         for (kind, file) in [("plugins", "libjanus_audiobridge.so"), ("transports", "libjanus_pfunix.so")] {
             std::fs::create_dir(folder.join(kind))?;
             std::os::unix::fs::symlink(libraries.join(kind).join(file), folder.join(kind).join(file))?;
@@ -154,7 +155,9 @@ impl Janus {
 
     /// Transactions are a letter for the step and the number of the caller.
     fn take(&mut self, message: &Value) {
-        let Some((step, caller)) = message["transaction"].as_str().and_then(|text| text.split_once(':')) else { return };
+        let Some((step, caller)) = message["transaction"].as_str().and_then(|text| text.split_once(':')) else {
+            return;
+        };
         let Ok(caller) = caller.parse::<usize>() else { return };
         match (step, message["janus"].as_str().unwrap_or_default()) {
             ("attach", "success") => self.on_attached(caller, message),

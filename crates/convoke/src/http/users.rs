@@ -34,7 +34,8 @@ async fn only_from_here(ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Req
     if peer.ip().to_canonical().is_loopback() && is_loopback_name(host) {
         return next.run(request).await;
     }
-    (StatusCode::FORBIDDEN, "call histories and settings are served to this machine only, as 127.0.0.1\n").into_response()
+    (StatusCode::FORBIDDEN, "call histories and settings are served to this machine only, as 127.0.0.1\n")
+        .into_response()
 }
 
 fn is_loopback_name(host: &str) -> bool {
