@@ -192,6 +192,9 @@ struct RunArguments {
     /// How often a plan is tried again when the generator was saturated.
     #[arg(long, default_value_t = 1)]
     retries: usize,
+    /// The machine is shared: what other programs take of it does not make a run invalid.
+    #[arg(long)]
+    shared: bool,
     /// Everything for machines.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -231,7 +234,10 @@ fn list(folder: &Path) -> Result<u8, Failure> {
 }
 
 fn run(arguments: &RunArguments) -> Result<u8, Failure> {
-    let plans = chosen(arguments)?;
+    let mut plans = chosen(arguments)?;
+    if arguments.shared {
+        plans.iter_mut().for_each(|plan| plan.generator.others_percent = 100.0);
+    }
     let source = source(arguments)?;
     let mut outcomes = Vec::new();
     for plan in &plans {
