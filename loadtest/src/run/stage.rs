@@ -90,9 +90,10 @@ struct Caller {
 pub struct Stage<'a> {
     plan: &'a Plan,
     onlooker: Onlooker<'a>,
+    /// Before the server, for it says goodbye to it when it is dropped.
+    dialler: Option<Dialler>,
     target: Target,
     exchange: Box<dyn Signalling>,
-    dialler: Option<Dialler>,
     wheels: Vec<Wheel>,
     relay: Option<Relay>,
     random: Random,
