@@ -126,14 +126,20 @@ fn axes(x_label: &str, y_label: &str, x_max: f64, y_max: f64) -> String {
             "<text class=\"end\" x=\"{}\" y=\"{:.1}\">{}</text>",
             LEFT - 5.0,
             y + 4.0,
-            number(share * y_max)
+            tick(share * y_max)
         );
-        _ = write!(body, "<text class=\"mid\" x=\"{x:.1}\" y=\"{}\">{}</text>", bottom + 14.0, number(share * x_max));
+        _ = write!(body, "<text class=\"mid\" x=\"{x:.1}\" y=\"{}\">{}</text>", bottom + 14.0, tick(share * x_max));
     }
     let middle = (LEFT + right) / 2.0;
     _ = write!(body, "<text class=\"mid\" x=\"{middle}\" y=\"{}\">{}</text>", HEIGHT - 6.0, escaped(x_label));
-    _ = write!(body, "<text x=\"4\" y=\"{}\">{}</text>", TOP - 4.0, escaped(y_label));
+    _ = write!(body, "<text class=\"end\" x=\"{right}\" y=\"14\">{}</text>", escaped(y_label));
     body
+}
+
+/// A number at an axis, without zeros that say nothing.
+fn tick(value: f64) -> String {
+    let text = number(value);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 fn picture(title: &str, body: &str) -> String {
@@ -176,6 +182,11 @@ mod tests {
         for (value, end) in [(0.0, 1.0), (f64::NAN, 1.0), (0.93, 1.0), (17.0, 20.0), (101.0, 120.0), (430.0, 500.0)] {
             assert!((nice(value) - end).abs() < 1e-9, "{value}: {}", nice(value));
         }
+    }
+
+    #[test]
+    fn ticks_have_no_idle_zeros() {
+        assert_eq!([0.0, 0.25, 1.5, 24.0, 1_200.0].map(tick), ["0", "0.25", "1.5", "24", "1200"]);
     }
 
     #[test]

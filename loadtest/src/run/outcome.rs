@@ -58,6 +58,8 @@ pub struct Evidence {
     pub metrics: [BTreeMap<String, f64>; 2],
     /// Datagrams the kernel dropped at our sockets.
     pub drops: u64,
+    /// The share of the machine's processor time that other programs took during the talk, in percent.
+    pub others_percent: f64,
 }
 
 /// What a figure or a run comes to.
@@ -324,6 +326,10 @@ fn doubts(plan: &Plan, evidence: &Evidence, records: &[&LegRecord]) -> Vec<Strin
     let busy = busy(evidence);
     if busy > plan.generator.busy_percent {
         doubts.push(format!("a media thread worked {busy:.0} % of its time; at most {}", plan.generator.busy_percent));
+    }
+    if evidence.others_percent > plan.generator.others_percent {
+        let (others, most) = (evidence.others_percent, plan.generator.others_percent);
+        doubts.push(format!("other programs took {others:.0} % of the machine; at most {most}"));
     }
     let received: u64 = records.iter().map(|record| record.received).sum();
     if evidence.drops as f64 > DROPS_MAX * received as f64 {
