@@ -332,12 +332,12 @@ impl Host {
 #[derive(Clone, Copy)]
 struct Look {
     now: Timestamp,
-    system: std::time::Duration,
+    system: Duration,
 }
 
 impl Look {
     /// When a datagram arrived, on the process's clock.
-    fn arrival(self, system: Option<std::time::Duration>) -> Timestamp {
+    fn arrival(self, system: Option<Duration>) -> Timestamp {
         let waited = system.map_or(Duration::ZERO, |arrived| self.system.saturating_sub(arrived)).min(WAITED_MAX);
         Timestamp::ZERO + self.now.since(Timestamp::ZERO + waited)
     }
@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn arrivals_are_told_on_the_process_clock() {
-        let seconds = std::time::Duration::from_secs_f64;
+        let seconds = Duration::from_secs_f64;
         let look = Look { now: Timestamp::from_millis(7_000), system: seconds(1_000.0) };
         let cases = [(None, 7_000), (Some(999.985), 6_985), (Some(1_000.5), 7_000), (Some(10.0), 6_500)];
         for (arrived, wanted) in cases {
