@@ -27,9 +27,9 @@ bench: deps-run ## Measure an optimised server: tone, delay, joins, signalling, 
 	$(CARGO) build $(LOCKED) --release --package convoke --package loadtest
 	ulimit -n $$(ulimit -Hn) || true; $${CARGO_TARGET_DIR:-target}/release/bench $(BENCH)
 
-loadtest: deps-test ## Many synthetic callers against an optimised server
-	$(CARGO) build $(LOCKED) --release --package convoke
-	scripts/loadtest
+loadtest: deps-run ## Plans with synthetic callers against an optimised server; PLANS="soak" names others
+	$(CARGO) build $(LOCKED) --release --package convoke --package loadtest
+	$${CARGO_TARGET_DIR:-target}/release/loadtest run $(PLANS)
 
 lint: deps-run ## Formatting, clippy without warnings, licences and bans
 	$(CARGO) fmt --all --check

@@ -7,16 +7,16 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Processor time and memory of a process at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// User and system time of all its threads, in seconds.
-    pub(crate) cpu_seconds: f64,
+    pub cpu_seconds: f64,
     /// Resident memory in KiB.
-    pub(crate) resident_kib: f64,
+    pub resident_kib: f64,
 }
 
 impl Usage {
     /// Reads it for a living process.
-    pub(crate) fn of(pid: u32) -> Result<Self, Failure> {
+    pub fn of(pid: u32) -> Result<Self, Failure> {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
         Self::parse(&read("stat")?, &read("status")?).ok_or_else(|| Failure("/proc cannot be read".to_owned()))
     }

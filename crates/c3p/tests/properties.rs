@@ -188,7 +188,45 @@ prop_compose! {
     }
 }
 
+fn endpoint_keys() -> BoxedStrategy<EndpointKeys> {
+    let keys = (token(), token(), token());
+    keys.prop_map(|(conference, user, endpoint)| EndpointKeys { conference, user, endpoint }).boxed()
+}
+
+prop_compose! {
+    fn users_filters()(conference in token(), users in vec(token(), 0..3), role in of(role()),
+        except in vec(token(), 0..3), ingress in of(one_of(MediaFilter::ALL)), egress in of(one_of(MediaFilter::ALL)),
+        mcu_uri in of(token())) -> ModifyUsersMediaFilters {
+        ModifyUsersMediaFilters { conference, users, role, except, ingress, egress, mcu_uri }
+    }
+}
+
+fn endpoint_command() -> BoxedStrategy<Command> {
+    let mcu = || of(token());
+    prop_oneof![
+        (endpoint_keys(), vec(media(), 0..3), mcu()).prop_map(|(keys, media, mcu_uri)| {
+            Command::ModifyEndpoint(Box::new(ModifyEndpoint { keys, media, mcu_uri }))
+        }),
+        (endpoint_keys(), mcu()).prop_map(|(keys, mcu_uri)| Command::DeleteEndpoint(DeleteEndpoint { keys, mcu_uri })),
+        (endpoint_keys(), media(), mcu()).prop_map(|(keys, media, mcu_uri)| {
+            Command::AddEndpointMedia(Box::new(AddEndpointMedia { keys, media, mcu_uri }))
+        }),
+        endpoint_media().prop_map(|ModifyEndpointMedia { keys, mcu_uri, .. }| {
+            Command::DeleteEndpointMedia(DeleteEndpointMedia { keys, mcu_uri })
+        }),
+    ]
+    .boxed()
+}
+
 fn command() -> BoxedStrategy<Command> {
+    prop_oneof![
+        3 => some_command(),
+        1 => endpoint_command(),
+    ]
+    .boxed()
+}
+
+fn some_command() -> BoxedStrategy<Command> {
     prop_oneof![
         Just(Command::GetConferencingCapabilities),
         Just(Command::GetConferences),
@@ -208,6 +246,10 @@ fn command() -> BoxedStrategy<Command> {
         lock().prop_map(Command::ModifyConferenceLock),
         endpoint_media().prop_map(|command| Command::ModifyEndpointMedia(Box::new(command))),
         (token(), token()).prop_map(|(conference, user)| Command::EndorseUser(EndorseUser { conference, user })),
+        (token(), vec(token(), 1..3), one_of(LobbyAccess::ALL)).prop_map(|(conference, users, access)| {
+            Command::SetLobbyAccess(SetLobbyAccess { conference, users, access })
+        }),
+        users_filters().prop_map(|filters| Command::ModifyUsersMediaFilters(Box::new(filters))),
     ]
     .boxed()
 }
@@ -245,6 +287,14 @@ fn response_body() -> BoxedStrategy<ResponseBody> {
         Just(ResponseBody::ModifyConferenceLock),
         Just(ResponseBody::ModifyEndpointMedia),
         Just(ResponseBody::EndorseUser),
+        select(vec![
+            ResponseBody::SetLobbyAccess,
+            ResponseBody::ModifyUsersMediaFilters,
+            ResponseBody::ModifyEndpoint,
+            ResponseBody::DeleteEndpoint,
+            ResponseBody::AddEndpointMedia,
+            ResponseBody::DeleteEndpointMedia,
+        ]),
     ]
     .boxed()
 }

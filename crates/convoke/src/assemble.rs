@@ -1,6 +1,7 @@
 //! The configuration, handed to each part in the part's own words. Passwords become hashes here.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base::{Limits, UserUri};
@@ -90,6 +91,8 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
         ports: config.media.ports(),
         workers: config.media.workers.unwrap_or(defaults.workers),
         dscp: config.media.dscp,
+        language: Some(config.media.language.clone()).filter(|language| !language.is_empty()),
+        prompts_dir: config.media.prompts_dir.clone(),
         epoch: clock.epoch(),
         ..defaults
     }
@@ -122,12 +125,21 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
             limits: limits.clone(),
             ..CallConfig::default()
         },
+        keypad: config.media.keypad.then(engine::KeyMap::default),
+        language: config.media.language.clone(),
         caller_number: config.caller_number.clone(),
+        trusted_peers: trusted_peers(config),
         limits,
     }
 }
 
-/// Accounts, permanent and stored conferences, and the dial plan.
+/// Where the trunks are that are believed.
+fn trusted_peers(config: &Config) -> Vec<IpAddr> {
+    let trusted = config.trunks.iter().filter(|trunk| trunk.trusted);
+    trusted.filter_map(|trunk| TrunkTarget::parse(&trunk.target).ok()?.address()).collect()
+}
+
+/// Accounts with their settings, permanent and stored conferences, and the dial plan.
 pub(crate) fn directory(config: &Config, stored: Vec<ConferenceRecord>) -> Result<Directory, String> {
     let mut directory = Directory::new(router(config)?);
     for user in &config.users {
@@ -137,6 +149,9 @@ pub(crate) fn directory(config: &Config, stored: Vec<ConferenceRecord>) -> Resul
             location_profile: user.location_profile.clone(),
             number: user.number.clone(),
         });
+    }
+    for user in &config.users {
+        directory.set_user_profile(user.uri.clone(), user.routing.clone());
     }
     for record in stored {
         directory.add_conference(record);
@@ -161,6 +176,8 @@ fn permanent(conference: &config::Conference, domain: &str) -> ConferenceRecord 
         invited: Vec::new(),
         locked: false,
         attendees_may_dial_out: false,
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The queue in front of the database: one task writes, in order, and answers when it is on the disk.
 
-use base::{Termination, Timestamp};
+use base::{ConversationEntry, Termination, TerminationReason, Timestamp};
 use engine::{CallRecord, LegRecord, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Pin};
 use store::{Cdr, CdrDirection, Quality, Store, UnixMillis};
@@ -11,9 +11,13 @@ use crate::calendar::Calendar;
 /// Jobs that may wait for the disk; a further conference is refused, a further call detail record is logged instead.
 const QUEUE: usize = 10_000;
 
+/// Lines of call histories written in one transaction.
+const CONVERSATIONS_AT_ONCE: usize = 64;
+
 enum Job {
     Conference(StoreTicket, StoreCommand),
     Cdr(Box<Cdr>),
+    Conversation(Box<ConversationEntry>),
     /// Everything before this is on the disk.
     Flush(oneshot::Sender<()>),
 }
@@ -33,7 +37,8 @@ impl StorageQueue {
         let (answers, receiver) = mpsc::unbounded_channel();
         let done = answers.clone();
         tokio::spawn(async move {
-            while let Some(job) = queue.recv().await {
+            let mut left = None;
+            while let Some(job) = next_job(&mut left, &mut queue).await {
                 match job {
                     Job::Conference(ticket, command) => {
                         let result = write_conference(&store, &command, calendar).await;
@@ -44,6 +49,11 @@ impl StorageQueue {
                         let _nobody_waits = done.send((ticket, result.is_ok()));
                     }
                     Job::Cdr(cdr) => write_cdr(&store, &cdr).await,
+                    Job::Conversation(first) => {
+                        let mut entries = vec![*first];
+                        left = gather(&mut entries, &mut queue);
+                        write_conversations(&store, &entries).await;
+                    }
                     Job::Flush(done) => {
                         let _nobody_waits = done.send(());
                     }
@@ -82,10 +92,50 @@ impl StorageQueue {
         self.record(call_cdr(call, self.calendar));
     }
 
+    /// Stores a group's call: one record for each of its segments.
+    pub(crate) fn record_group_call(&self, call: &response_group::CallRecord) {
+        for (place, segment) in call.segments.iter().enumerate() {
+            self.record(group_cdr(call, segment, place));
+        }
+    }
+
+    /// Stores one line of a user's call history.
+    pub(crate) fn record_conversation(&self, entry: ConversationEntry) {
+        if let Err(error) = self.jobs.try_send(Job::Conversation(Box::new(entry))) {
+            tracing::error!(%error, "a line of a call history could not be queued");
+        }
+    }
+
     fn record(&self, cdr: Cdr) {
         if let Err(error) = self.jobs.try_send(Job::Cdr(Box::new(cdr))) {
             tracing::error!(%error, "a call detail record could not be queued");
         }
+    }
+}
+
+/// The job that was taken out too early, else the next one.
+async fn next_job(left: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    match left.take() {
+        Some(job) => Some(job),
+        None => queue.recv().await,
+    }
+}
+
+/// Takes the lines of histories that wait already, for one transaction; gives back the job that ended the row of them.
+fn gather(entries: &mut Vec<ConversationEntry>, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    while entries.len() < CONVERSATIONS_AT_ONCE {
+        match queue.try_recv() {
+            Ok(Job::Conversation(entry)) => entries.push(*entry),
+            Ok(other) => return Some(other),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+async fn write_conversations(store: &Store, entries: &[ConversationEntry]) {
+    if let Err(error) = store.append_conversations(entries).await {
+        tracing::error!(%error, lines = entries.len(), "lines of call histories could not be stored");
     }
 }
 
@@ -109,7 +159,12 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
     Cdr {
         conference: Some(leg.conference.clone()),
         direction: if leg.dialled { CdrDirection::Outbound } else { CdrDirection::Inbound },
-        user: Some(leg.peer.clone()),
+        user: leg.user.clone(),
+        claimed: leg.claimed.clone(),
+        dialled: leg.address.clone().map(base::Pii::new),
+        sip_call_id: leg.call_id.clone().unwrap_or_default(),
+        codec: leg.codec.map(|codec| codec_name(codec).to_owned()),
+        encrypted: leg.encrypted,
         quality: Quality {
             received_packets: statistics.received_packets,
             sent_packets: statistics.sent_packets,
@@ -123,6 +178,15 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
     }
 }
 
+/// The encoding name of RFC 3551 and RFC 7587.
+const fn codec_name(codec: mcu_api::Codec) -> &'static str {
+    match codec {
+        mcu_api::Codec::Opus => "opus",
+        mcu_api::Codec::Pcmu => "PCMU",
+        mcu_api::Codec::Pcma => "PCMA",
+    }
+}
+
 fn call_cdr(call: &CallRecord, calendar: Calendar) -> Cdr {
     Cdr {
         direction: CdrDirection::Outbound,
@@ -130,6 +194,42 @@ fn call_cdr(call: &CallRecord, calendar: Calendar) -> Cdr {
         requested_by: Some(call.caller.clone()),
         ..segment(call.call.0, [call.since, call.connected, call.ended], call.termination, calendar)
     }
+}
+
+/// A segment of a group's call. The machine's times are the calendar's; the id is the same however often a journal is
+/// replayed, so that it is written once.
+fn group_cdr(call: &response_group::CallRecord, segment: &response_group::Segment, place: usize) -> Cdr {
+    use response_group::SegmentKind;
+    let (kind, user, talked) = match &segment.kind {
+        SegmentKind::Greeting { .. } => ("greeting", None, false),
+        SegmentKind::Queue { .. } => ("queue", None, false),
+        SegmentKind::Talk { agent } => ("talk", Some(agent.clone()), true),
+        SegmentKind::Forward { target } => ("forward", Some(target.clone()), false),
+    };
+    let millis = |at: Timestamp| i64::try_from(at.as_micros() / 1_000).unwrap_or(i64::MAX);
+    let completed = talked || matches!(call.outcome, response_group::Outcome::Answered);
+    let termination = if completed {
+        Termination::completed(TerminationReason::Departed)
+    } else {
+        Termination::cancelled(TerminationReason::RequestCancelled)
+    };
+    Cdr {
+        segment_id: format!("group-{}-{}-{place}-{kind}", call.arrived.as_micros(), call.call),
+        call: call.call.0,
+        sip_call_id: call.reference.clone(),
+        user,
+        requested_by: base::UserUri::parse(&call.caller).ok(),
+        dialled: Some(base::Pii::new(call.group.as_str())),
+        started: millis(segment.from),
+        answered: millis(segment.from),
+        ended: millis(segment.to),
+        duration_ms: u64::try_from(segment.to.since(segment.from).as_millis()).unwrap_or(u64::MAX),
+        ..segment_of_nobody(termination)
+    }
+}
+
+fn segment_of_nobody(termination: Termination) -> Cdr {
+    segment(0, [Timestamp::ZERO; 3], termination, Calendar::start_now())
 }
 
 /// What every record has: a segment id that no other start of any server gives, times, and the end.
@@ -142,6 +242,7 @@ fn segment(id: u64, times: [Timestamp; 3], termination: Termination, calendar: C
         sip_call_id: String::new(),
         direction: CdrDirection::Inbound,
         user: None,
+        claimed: None,
         requested_by: None,
         dialled: None,
         number: None,
@@ -206,5 +307,7 @@ fn record(row: store::ConferenceRecord) -> ConferenceRecord {
         invited: row.invited.into_iter().map(|invited| (invited.user, invited.role)).collect(),
         locked: row.locked,
         attendees_may_dial_out: false,
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base::{ConferenceId, ConferenceNumber, UserUri};
 use focus::ConferenceRecord;
-use routing::Router;
+use routing::{ProfileProblem, Router, UserProfile, World};
 use sip_api::Binding;
 
 /// What the ids of permanent conferences begin with.
@@ -28,6 +28,9 @@ pub struct UserAccount {
 pub struct Directory {
     users: HashMap<UserUri, UserAccount>,
     user_numbers: HashMap<String, UserUri>,
+    /// Call-routing settings of the users who have any.
+    profiles: HashMap<UserUri, UserProfile>,
+    no_profile: UserProfile,
     bindings: HashMap<UserUri, Vec<Binding>>,
     conferences: BTreeMap<ConferenceId, ConferenceRecord>,
     conference_numbers: HashMap<ConferenceNumber, ConferenceId>,
@@ -94,6 +97,22 @@ impl Directory {
         self.users.get(uri)
     }
 
+    /// The call-routing settings of a user; those of somebody who has none let his own devices ring.
+    pub fn user_profile(&self, user: &UserUri) -> &UserProfile {
+        self.profiles.get(user).unwrap_or(&self.no_profile)
+    }
+
+    /// What is wrong with call-routing settings for a user, if he gave himself these.
+    pub fn profile_problems(&self, user: &UserUri, profile: &UserProfile) -> Vec<ProfileProblem> {
+        let location = self.users.get(user).and_then(|account| account.location_profile.as_deref());
+        profile.problems(user, location, World { router: &self.router, directory: self })
+    }
+
+    /// Replaces the call-routing settings of a user.
+    pub fn set_user_profile(&mut self, user: UserUri, profile: UserProfile) {
+        self.profiles.insert(user, profile);
+    }
+
     /// The registered devices of a user, best first.
     pub fn bindings(&self, user: &UserUri) -> &[Binding] {
         self.bindings.get(user).map_or(&[], Vec::as_slice)
@@ -125,6 +144,11 @@ impl Directory {
         self.router.route(routing::Target { requester, profile, target }, self)
     }
 
+    /// Where a target goes when a response group asks for it: the operator has allowed it by naming it.
+    pub(crate) fn route_for(&self, group: &UserUri, target: &str) -> routing::Routing {
+        self.router.route(routing::Target { requester: Some(group), profile: None, target }, self)
+    }
+
     pub(crate) fn set_bindings(&mut self, user: UserUri, bindings: Vec<Binding>) {
         if bindings.is_empty() {
             self.bindings.remove(&user);
@@ -145,5 +169,9 @@ impl routing::Directory for Directory {
 
     fn is_conference(&self, number: &ConferenceNumber) -> bool {
         self.conference_numbers.contains_key(number)
+    }
+
+    fn user_profile(&self, user: &UserUri) -> Option<&UserProfile> {
+        self.profiles.get(user)
     }
 }

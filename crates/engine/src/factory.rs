@@ -247,6 +247,8 @@ impl Engine {
             invited: invited(info)?,
             locked: info.conference_state.as_ref().and_then(|state| state.locked).unwrap_or(false),
             attendees_may_dial_out: false,
+            lobby: focus::Lobby::Off,
+            promote_authenticated: false,
         };
         Ok(Step::Store(StoreCommand::SaveConference { record: Box::new(record), expiry }))
     }
@@ -315,6 +317,8 @@ impl Engine {
             invited: Vec::new(),
             locked: false,
             attendees_may_dial_out: false,
+            lobby: focus::Lobby::Off,
+            promote_authenticated: false,
         });
         self.ad_hoc.insert(id.clone());
         Some(id)

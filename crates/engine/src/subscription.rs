@@ -36,7 +36,8 @@ impl Engine {
         expires: Duration,
     ) {
         if !event.eq_ignore_ascii_case(EVENT) {
-            return self.reject_subscription(subscription, 489, vec![("Allow-Events".to_owned(), EVENT.to_owned())]);
+            let known = format!("{EVENT}, {}", crate::message_summary::EVENT);
+            return self.reject_subscription(subscription, 489, vec![("Allow-Events".to_owned(), known)]);
         }
         let in_dialog = leg.map(|leg| self.conference_leg(leg)).filter(|leg| self.legs.contains_key(leg));
         let (conference, requester) = match (in_dialog, self.target(&request.uri), user) {

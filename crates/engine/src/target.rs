@@ -58,7 +58,7 @@ impl Engine {
     }
 
     /// A Focus URI names the organizer and the id; both must be right.
-    fn is_conference_of(&self, uri: &FocusUri) -> bool {
+    pub(crate) fn is_conference_of(&self, uri: &FocusUri) -> bool {
         self.directory.conference(&uri.conference_id).is_some_and(|record| record.organizer == uri.organizer)
     }
 

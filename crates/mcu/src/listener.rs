@@ -3,6 +3,7 @@
 use mixer::{Frame, SILENCE, Sounds, Sum};
 
 use crate::announcement::Prompts;
+use crate::playlist::{Player, Said};
 use crate::program::{Program, Programs};
 use crate::shared::SharedStreams;
 use crate::stream::{Format, Stream, StreamPool};
@@ -21,6 +22,9 @@ pub(crate) struct Listener {
     /// The next packet is the first one after a time without.
     begins: bool,
     pub(crate) prompts: Prompts,
+    pub(crate) player: Player,
+    /// What the player came to an end with at this tick: whether all was said.
+    said: Option<bool>,
 }
 
 /// Where this tick's packet comes from.
@@ -43,10 +47,19 @@ pub(crate) struct Personal<'a> {
     pub(crate) own: Option<&'a Frame>,
     /// An announcement it is not to hear.
     pub(crate) hidden: Option<&'a Frame>,
+    /// What others say to it alone; present from the first such word until the whisperer has been quiet for a while.
+    pub(crate) whispered: Option<&'a Sum>,
+}
+
+impl Personal<'_> {
+    /// Whether the leg hears anything otherwise than the others, or may at any moment.
+    const fn differs(&self) -> bool {
+        self.talks || self.own.is_some() || self.hidden.is_some() || self.whispered.is_some()
+    }
 }
 
 impl Listener {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             format: None,
             program: Program::Silence,
@@ -55,6 +68,8 @@ impl Listener {
             private: None,
             begins: false,
             prompts: Prompts::new(),
+            player: Player::default(),
+            said: None,
         }
     }
 
@@ -102,12 +117,12 @@ impl Listener {
     /// and until the packet that was begun is full.
     fn must_be_private(&self, tick: u64, format: Format, personal: Personal<'_>, programs: &Programs) -> bool {
         let hears_others = self.program == Program::Common || self.next == Program::Common;
-        let differs = hears_others && (personal.talks || personal.own.is_some() || personal.hidden.is_some());
+        let differs = hears_others && personal.differs();
         let changes = self.program != self.next;
         let bound = self.private.as_ref().is_some_and(|private| {
             !format.begins_packet(tick) || private.limiter != programs.track(self.program).limiter_before
         });
-        differs || changes || bound || self.prompts.is_playing()
+        differs || changes || bound || self.prompts.is_playing() || self.player.is_sounding()
     }
 
     fn begin_private(&mut self, tick: u64, format: Format, programs: &Programs, pool: &mut StreamPool) -> bool {
@@ -125,17 +140,39 @@ impl Listener {
     pub(crate) fn render_private(&mut self, tick: u64, personal: Personal<'_>, programs: &Programs, sounds: &Sounds) {
         let (program, next) = (self.program, self.next);
         self.program = next;
+        let mut said = SILENCE;
+        let says = self.format.is_some() && self.say(sounds, &mut said);
         let Some(private) = self.private.as_mut().filter(|_| self.route == Route::Private) else { return };
         let mut sum = personal_sum(next, personal, programs);
         if program != next {
             sum.fade_from(&personal_sum(program, personal, programs));
         }
-        let mut frame = SILENCE;
-        if self.prompts.read(sounds, &mut frame) {
-            sum.add(&frame);
+        if says {
+            sum.add(&said);
         }
+        let mut frame = SILENCE;
         private.limiter.process(&sum, &mut frame);
         private.push(tick, &frame);
+    }
+
+    /// Reads the next 20 ms of what is said to this leg; prompts wait for the end of an announcement. While the leg is not
+    /// sent to, an announcement waits.
+    fn say(&mut self, sounds: &Sounds, frame: &mut Frame) -> bool {
+        match self.player.read(frame) {
+            Said::Sound => return true,
+            Said::End => {
+                self.said = Some(true);
+                return true;
+            }
+            Said::Failed => self.said = Some(false),
+            Said::Nothing => {}
+        }
+        self.prompts.read(sounds, frame)
+    }
+
+    /// Whether what was announced came to its end at this tick, and was all said; once.
+    pub(crate) fn take_said(&mut self) -> Option<bool> {
+        self.said.take()
     }
 
     /// Whether the packet at hand is the first one after a time without (RFC 3551 4.1); true once.
@@ -170,6 +207,9 @@ fn personal_sum(program: Program, personal: Personal<'_>, programs: &Programs) -
     let mut sum = programs.track(program).sum.clone();
     if program == Program::Common {
         personal.own.into_iter().chain(personal.hidden).for_each(|frame| sum.subtract(frame));
+        if let Some(whispered) = personal.whispered {
+            sum.add_sum(whispered);
+        }
     }
     sum
 }

@@ -25,10 +25,11 @@ pub(crate) struct Format {
 }
 
 impl Format {
-    /// The format a leg agreed on.
-    pub(crate) fn of(media: &LegMedia) -> Self {
+    /// The format a leg agreed on. Error correction costs bits and time, so there is some only towards a peer that loses
+    /// packets.
+    pub(crate) fn of(media: &LegMedia, peer_loses: bool) -> Self {
         let frames = (u32::from(media.packet_time_ms) / FRAME_MS).clamp(1, PACKET_FRAMES_MAX as u32) as u8;
-        Self { settings: EncoderSettings::for_mix(media.codec, media.opus_fec), frames }
+        Self { settings: EncoderSettings::for_mix(media.codec, media.opus_fec && peer_loses), frames }
     }
 
     const fn codec(self) -> Codec {

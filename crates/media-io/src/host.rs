@@ -15,6 +15,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::legs::{LegPorts, Legs, Outbox};
 use crate::ports::PortLease;
+use crate::server::Order;
 use crate::sys::{self, Inbox};
 use crate::worker::Setup;
 
@@ -65,12 +66,13 @@ impl Host {
     }
 
     /// The next command in the queue.
-    pub(crate) fn next_command(&mut self) -> Option<McuCommand> {
+    pub(crate) fn next_command(&mut self) -> Option<Order> {
         self.setup.commands.pop().ok()
     }
 
     /// Does what a command says.
-    pub(crate) fn apply(&mut self, now: Timestamp, command: McuCommand) {
+    pub(crate) fn apply(&mut self, now: Timestamp, order: Order) {
+        let Order { command, sound, recorder } = order;
         match command {
             McuCommand::CreateConference { conference, media } => self.create(conference, media),
             McuCommand::EndConference { conference } => self.end(now, &conference),
@@ -89,6 +91,28 @@ impl Host {
             }
             McuCommand::PlayPrompt { leg, prompt } => {
                 self.change(leg, |conference| conference.play_prompt(leg, prompt));
+            }
+            McuCommand::Announce { leg, .. } => {
+                self.change(leg, |conference| conference.announce(leg, sound.unwrap_or_default()));
+            }
+            McuCommand::StopAnnouncement { leg } => {
+                self.change(leg, |conference| conference.stop_announcement(leg));
+            }
+            McuCommand::SetBackground { leg, background } => {
+                self.change(leg, |conference| conference.set_background(leg, &background, sound));
+            }
+            McuCommand::SetAudience { leg, only } => {
+                self.change(leg, |conference| conference.set_audience(leg, only));
+            }
+            McuCommand::StartRecording { conference, .. } => {
+                if let (Some(&place), Some(recorder)) = (self.places.get(&conference), recorder) {
+                    self.with(place, |conference, _| conference.start_recording(recorder));
+                }
+            }
+            McuCommand::StopRecording { conference } => {
+                if let Some(&place) = self.places.get(&conference) {
+                    self.with(place, |conference, _| conference.stop_recording());
+                }
             }
             McuCommand::RemoveLeg { leg } => self.remove_leg(now, leg, None),
         }
@@ -167,7 +191,8 @@ impl Host {
             return;
         }
         let (codecs, sounds) = (Arc::clone(&self.setup.codecs), Arc::clone(&self.setup.sounds));
-        let conference = Box::new(Conference::new(id.clone(), settings, codecs, sounds));
+        let mut conference = Box::new(Conference::new(id.clone(), settings, codecs, sounds));
+        conference.set_auto_gain(self.setup.config.automatic_level);
         let place = self.conferences.iter().position(Option::is_none).unwrap_or(self.conferences.len());
         if place == self.conferences.len() {
             self.conferences.push(None);

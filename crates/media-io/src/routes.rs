@@ -44,6 +44,12 @@ impl Routes {
                 };
                 Route::To(worker, conference.clone())
             }
+            McuCommand::StartRecording { conference, .. } | McuCommand::StopRecording { conference } => {
+                match self.conferences.get(conference) {
+                    Some(&worker) => Route::To(worker, conference.clone()),
+                    None => Route::Nowhere,
+                }
+            }
             McuCommand::EndConference { conference } => match self.remove_conference(conference) {
                 Some(worker) => Route::To(worker, conference.clone()),
                 None => Route::Nowhere,
@@ -53,6 +59,10 @@ impl Routes {
             | McuCommand::SetInMix { leg, .. }
             | McuCommand::SetFilters { leg, .. }
             | McuCommand::PlayPrompt { leg, .. }
+            | McuCommand::Announce { leg, .. }
+            | McuCommand::StopAnnouncement { leg }
+            | McuCommand::SetBackground { leg, .. }
+            | McuCommand::SetAudience { leg, .. }
             | McuCommand::RemoveLeg { leg } => match self.legs.get(leg) {
                 Some((worker, conference)) => Route::To(*worker, conference.clone()),
                 None => Route::Nowhere,

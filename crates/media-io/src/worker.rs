@@ -10,13 +10,12 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use base::{Duration, Timestamp};
-use mcu_api::McuCommand;
 use mixer::{CodecFactory, Sounds};
 
 use crate::config::MediaConfig;
 use crate::host::Host;
 use crate::ports::PortPool;
-use crate::server::{Events, Shared};
+use crate::server::{Events, Order, Shared};
 use crate::sys::Inbox;
 
 /// Time between two ticks.
@@ -35,7 +34,7 @@ pub(crate) struct Setup {
     pub(crate) ports: Arc<PortPool>,
     pub(crate) events: Arc<Events>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) commands: rtrb::Consumer<McuCommand>,
+    pub(crate) commands: rtrb::Consumer<Order>,
 }
 
 impl Setup {

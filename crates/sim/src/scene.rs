@@ -58,7 +58,10 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
         unix_start_ms: 1_700_000_000_000,
         focus: focus::FocusConfig::default(),
         call: call::CallConfig { domain: DOMAIN.to_owned(), session_expires: session, ..call::CallConfig::default() },
+        keypad: Some(engine::KeyMap::default()),
+        language: "en".to_owned(),
         caller_number: None,
+        trusted_peers: Vec::new(),
         limits: Limits::default(),
     }
 }
@@ -115,6 +118,8 @@ fn conference(number: &str, access: AccessType, pin: Option<&str>) -> Conference
         invited: vec![(user("bob"), Role::Presenter)],
         locked: false,
         attendees_may_dial_out: number == "4567",
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }
 

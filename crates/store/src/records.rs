@@ -76,8 +76,10 @@ pub struct Cdr {
     pub sip_call_id: String,
     /// Which side made it.
     pub direction: CdrDirection,
-    /// Who was on it, when known.
+    /// Who was on it, when known: an account, a called address, or a guest of the conference.
     pub user: Option<UserUri>,
+    /// Who a caller said he was, when nobody vouched for it.
+    pub claimed: Option<UserUri>,
     /// Who asked for it (dial-out).
     pub requested_by: Option<UserUri>,
     /// What was dialled, as dialled.
@@ -123,4 +125,22 @@ pub struct Quality {
     pub jitter_us: u32,
     /// Round trip, microseconds; 0 = not measured.
     pub round_trip_us: u32,
+}
+
+/// The call-routing settings a user changed at run time. Both texts are JSON that this crate does not read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserProfileRow {
+    /// Whose settings.
+    pub user: UserUri,
+    /// What they are now; at most 64 KiB.
+    pub profile: String,
+    /// What the configuration said when they were changed; at most 64 KiB.
+    pub configured: String,
+}
+
+impl std::fmt::Debug for UserProfileRow {
+    /// Telephone numbers may stand in settings, so only whose they are is shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserProfileRow").field("user", &self.user).finish_non_exhaustive()
+    }
 }

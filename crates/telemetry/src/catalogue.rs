@@ -30,6 +30,8 @@ pub(crate) struct Catalogue {
     pub(crate) commands: IntCounterVec,
     pub(crate) legs_ended: IntCounterVec,
     pub(crate) call_duration: Histogram,
+    pub(crate) conversations: IntCounterVec,
+    pub(crate) missed_call_notices: IntCounter,
     pub(crate) mixer_ticks: IntCounter,
     pub(crate) mixer_ticks_late: IntCounter,
     pub(crate) mixer_ticks_skipped: IntCounter,
@@ -40,6 +42,12 @@ pub(crate) struct Catalogue {
     pub(crate) rtp_packets_unsent: IntCounter,
     pub(crate) media_conferences_failed: IntCounter,
     pub(crate) media_commands_refused: IntCounter,
+    pub(crate) group_waiting: IntGaugeVec,
+    pub(crate) group_longest_wait: IntGaugeVec,
+    pub(crate) group_talking: IntGaugeVec,
+    pub(crate) group_ready_agents: IntGaugeVec,
+    pub(crate) group_calls: IntCounterVec,
+    pub(crate) group_agents: IntGaugeVec,
     pub(crate) build: IntGaugeVec,
 }
 
@@ -76,6 +84,9 @@ impl Catalogue {
             commands: made.counters("commands_total", "C3P commands answered.", &["command", "outcome"]),
             legs_ended: made.counters("legs_ended_total", "Legs that ended, answered or not.", &["reason"]),
             call_duration: made.histogram("call_duration_seconds", "Talking time of answered legs.", CALL_SECONDS),
+            conversations: made.counters("conversations_total", "Lines written to users' call histories.", &["kind"]),
+            missed_call_notices: made
+                .counter("missed_call_notices_total", "Missed calls that users' devices were told of."),
             mixer_ticks: made.counter("mixer_ticks_total", "Ticks of the media workers."),
             mixer_ticks_late: made.counter("mixer_ticks_late_total", "Ticks that began more than 5 ms late."),
             mixer_ticks_skipped: made.counter("mixer_ticks_skipped_total", "Ticks left out to catch up."),
@@ -90,6 +101,24 @@ impl Catalogue {
             ),
             media_commands_refused: made
                 .counter("media_commands_refused_total", "Commands refused because a media worker's queue was full."),
+            group_waiting: made.gauges("group_waiting_callers", "Callers who wait in a response group.", &["group"]),
+            group_longest_wait: made.gauges(
+                "group_longest_wait_seconds",
+                "How long the first caller in line has waited.",
+                &["group"],
+            ),
+            group_talking: made.gauges("group_talking_callers", "Callers who talk with an agent.", &["group"]),
+            group_ready_agents: made.gauges(
+                "group_ready_agents",
+                "Agents who would be offered a call now.",
+                &["group"],
+            ),
+            group_calls: made.counters(
+                "group_calls_total",
+                "Callers of a response group by what became of them; `offered` counts all who waited.",
+                &["group", "result"],
+            ),
+            group_agents: made.gauges("group_agents", "Agents of response groups by state.", &["state"]),
             build: made.gauges("build_info", "Always 1; the version that runs.", &["version"]),
         }
     }

@@ -37,6 +37,9 @@ names! {
         CONFERENCE_KEYS = "conferenceKeys",
         USER_KEYS = "userKeys",
         MEDIA_KEYS = "mediaKeys",               // [V-impl]
+        ENDPOINT_KEYS = "endpointKeys",         // [M]
+        LOBBY_ACCESS = "access",                // [V-impl]; that it is a child element is [M-low]
+        EXCEPT = "except",                      // ours: the grammar of modifyUsersMediaFilters is not known
         LOCK_LOCKED = "locked",                 // [V-impl]
         MCU_TYPES = "mcu-types",                // [V-impl]; namespace [M]
         MCU_TYPE = "mcuType",                   // [V-impl]; namespace [M]

@@ -33,8 +33,26 @@ pub(crate) fn check(config: &Config) -> Vec<Finding> {
     check_numbers(config, &mut findings);
     check_trunks(config, &mut findings);
     check_profiles(config, &mut findings);
+    super::groups::check(config, &mut findings);
     check_exposure(config, &mut findings);
+    if !findings.iter().any(Finding::is_error) {
+        check_routing(config, &mut findings);
+    }
     findings
+}
+
+/// Users' call-routing settings, against everything that exists; so the rest must be right.
+fn check_routing(config: &Config, findings: &mut Vec<Finding>) {
+    let Ok(directory) = crate::assemble::directory(config, Vec::new()) else { return };
+    for (index, user) in config.users.iter().enumerate() {
+        for problem in directory.profile_problems(&user.uri, &user.routing) {
+            let key = format!("user[{}].routing.{}", index + 1, problem.key);
+            findings.push(match problem.is_error {
+                true => Finding::error(key, quoted(&problem.value), problem.why),
+                false => Finding::warning(key, quoted(&problem.value), problem.why),
+            });
+        }
+    }
 }
 
 fn quoted(text: &str) -> Option<String> {
@@ -183,6 +201,11 @@ fn check_users(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Whether a trunk's target is an IP address; a target that cannot be read is complained of elsewhere.
+fn has_address(target: &str) -> bool {
+    TrunkTarget::parse(target).map_or(true, |target| target.address().is_some())
+}
+
 fn known(profiles: &[LocationProfile]) -> String {
     let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     if names.is_empty() {
@@ -257,6 +280,10 @@ fn check_trunks(config: &Config, findings: &mut Vec<Finding>) {
                 quoted(&trunk.target),
                 format!("{error}; write for example udp:sip.provider.example:5060"),
             ));
+        }
+        if trunk.trusted && !has_address(&trunk.target) {
+            let why = "requests are recognised by their address; write an IP address in target, or leave trusted out";
+            findings.push(Finding::error(key("trusted"), Some("true".to_owned()), why));
         }
         for (name, prefixes) in [("allow", &trunk.allow), ("deny", &trunk.deny)] {
             for prefix in prefixes.iter().filter(|prefix| !is_prefix(prefix)) {

@@ -107,6 +107,12 @@ pub(crate) struct Media {
     pub(crate) srtp: Srtp,
     pub(crate) music_when_alone: bool,
     pub(crate) entry_exit_tones: bool,
+    /// Keys of a telephone command the conference.
+    pub(crate) keypad: bool,
+    /// Language of the prompts; empty for tones.
+    pub(crate) language: String,
+    /// The operator's sound files.
+    pub(crate) prompts_dir: Option<PathBuf>,
 }
 
 impl Media {
@@ -135,6 +141,9 @@ impl Default for Media {
             srtp: Srtp::Support,
             music_when_alone: true,
             entry_exit_tones: true,
+            keypad: true,
+            language: "en".to_owned(),
+            prompts_dir: None,
         }
     }
 }

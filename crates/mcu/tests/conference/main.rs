@@ -2,11 +2,13 @@
 
 mod allocation;
 mod analysis;
+mod announcements;
 mod commands;
 mod continuity;
 mod hearing;
 mod onset;
 mod phone;
+mod recording;
 mod sharing;
 mod sounds;
 mod world;

@@ -27,6 +27,8 @@ pub(crate) struct Phone {
     pub(crate) heard: Vec<i16>,
     /// Length in bytes of each packet received.
     pub(crate) lengths: Vec<usize>,
+    /// First byte of each payload received: Opus says there what mode it is in.
+    pub(crate) modes: Vec<u8>,
     encoder: Box<dyn Encoder>,
     decoder: Box<dyn Decoder>,
     spoken: usize,
@@ -65,6 +67,7 @@ impl Phone {
             amplitude: AMPLITUDE,
             heard: Vec::new(),
             lengths: Vec::new(),
+            modes: Vec::new(),
             encoder: encoder(codec, false),
             decoder: Codecs.decoder(codec).expect("decoder"),
             spoken: 0,
@@ -128,6 +131,7 @@ impl Phone {
         self.expected = Some((sequence.wrapping_add(1), timestamp.wrapping_add(units)));
         self.heard.extend(&pcm[..length]);
         self.lengths.push(packet.len() - header);
+        self.modes.push(packet[header]);
     }
 
     /// Forgets how the stream went on: it was interrupted on purpose.
