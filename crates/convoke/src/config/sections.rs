@@ -138,7 +138,7 @@ impl Default for Media {
             advertised: None,
             ports: PortRange { first: 20_000, last: 21_999 },
             workers: None,
-            opus_bitrate: 32_000,
+            opus_bitrate: 48_000,
             opus_complexity: 5,
             opus_speech_mode: false,
             dscp: Some(46),
