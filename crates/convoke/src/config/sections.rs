@@ -125,9 +125,14 @@ impl Media {
         self.ports.first..=self.ports.last
     }
 
+    /// The ports legs are given theirs from: all but the first two, which mark the range as ours.
+    pub(crate) fn leg_ports(&self) -> RangeInclusive<u16> {
+        self.ports.first + 2..=self.ports.last
+    }
+
     /// Legs the port range has room for.
     pub(crate) fn legs(&self) -> usize {
-        self.ports().len() / 2
+        self.leg_ports().len() / 2
     }
 }
 
