@@ -36,6 +36,7 @@ mod message_summary;
 mod pin_guard;
 mod refer;
 mod roster_document;
+mod schedule;
 mod subscription;
 mod target;
 mod translate;
@@ -57,6 +58,7 @@ pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
 pub use keypad::{KeyCommand, KeyMap};
+pub use schedule::Schedule;
 pub use view::{ConferenceView, EndpointView, ParticipantView};
 
 use bridge::Bridges;
@@ -231,7 +233,7 @@ impl Engine {
 
     /// When [`Input::TimerFired`] is wanted.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.calls.poll_timeout(), self.conferences.poll_timeout()].into_iter().flatten().min()
+        [self.next_expiry(), self.calls.poll_timeout(), self.conferences.poll_timeout()].into_iter().flatten().min()
     }
 
     /// Accounts, registrations and scheduled conferences.
@@ -279,6 +281,7 @@ impl Engine {
     }
 
     fn on_timer(&mut self) {
+        self.expire_conferences();
         if self.calls.poll_timeout().is_some_and(|due| due <= self.now) {
             let random = &mut self.random;
             self.calls.handle_timeout(self.now, &mut || random.next_u64());

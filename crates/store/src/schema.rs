@@ -9,6 +9,7 @@ use crate::{StoreError, location::Location};
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_conferences_and_cdrs.sql"),
     include_str!("../migrations/0002_claimed_identity.sql"),
+    include_str!("../migrations/0003_lobby.sql"),
 ];
 
 /// The newest schema version this build knows.
