@@ -60,6 +60,38 @@ pub enum ConversationKind {
 }
 
 impl ConversationKind {
+    /// Every kind, for tables and metrics.
+    pub const ALL: &'static [Self] = &[
+        Self::Outgoing,
+        Self::Incoming,
+        Self::Missed,
+        Self::Declined,
+        Self::AnsweredElsewhere,
+        Self::NotAnsweredForAnother,
+        Self::Diverted,
+        Self::GroupCallAnsweredByYou,
+        Self::GroupCallAnsweredByOther,
+        Self::GroupCallNotAnswered,
+        Self::GroupCallAbandoned,
+    ];
+
+    /// The stable text form, the same as in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Outgoing => "outgoing",
+            Self::Incoming => "incoming",
+            Self::Missed => "missed",
+            Self::Declined => "declined",
+            Self::AnsweredElsewhere => "answered_elsewhere",
+            Self::NotAnsweredForAnother => "not_answered_for_another",
+            Self::Diverted => "diverted",
+            Self::GroupCallAnsweredByYou => "group_call_answered_by_you",
+            Self::GroupCallAnsweredByOther => "group_call_answered_by_other",
+            Self::GroupCallNotAnswered => "group_call_not_answered",
+            Self::GroupCallAbandoned => "group_call_abandoned",
+        }
+    }
+
     /// Whether he is told that he missed a call.
     pub const fn is_missed_call(self) -> bool {
         matches!(self, Self::Missed)

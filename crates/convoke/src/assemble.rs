@@ -1,6 +1,7 @@
 //! The configuration, handed to each part in the part's own words. Passwords become hashes here.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base::{Limits, UserUri};
@@ -92,6 +93,8 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
         dscp: config.media.dscp,
         language: Some(config.media.language.clone()).filter(|language| !language.is_empty()),
         prompts_dir: config.media.prompts_dir.clone(),
+        recordings_dir: config.media.recordings_dir.clone(),
+        automatic_level: config.media.automatic_level,
         epoch: clock.epoch(),
         ..defaults
     }
@@ -141,7 +144,13 @@ fn certificate(path: &std::path::Path) -> Option<String> {
     Some(body.split_whitespace().collect())
 }
 
-/// Accounts, permanent and stored conferences, and the dial plan.
+/// Where the trunks are that are believed.
+fn trusted_peers(config: &Config) -> Vec<IpAddr> {
+    let trusted = config.trunks.iter().filter(|trunk| trunk.trusted);
+    trusted.filter_map(|trunk| TrunkTarget::parse(&trunk.target).ok()?.address()).collect()
+}
+
+/// Accounts with their settings, permanent and stored conferences, and the dial plan.
 pub(crate) fn directory(config: &Config, stored: Vec<Schedule>) -> Result<Directory, String> {
     let mut directory = Directory::new(router(config)?);
     for user in &config.users {
@@ -152,11 +161,18 @@ pub(crate) fn directory(config: &Config, stored: Vec<Schedule>) -> Result<Direct
             number: user.number.clone(),
         });
     }
+    for user in &config.users {
+        directory.set_user_profile(user.uri.clone(), user.routing.clone());
+    }
     for schedule in stored {
         directory.add_schedule(schedule);
     }
     for conference in &config.conferences {
-        directory.add_permanent_conference(permanent(conference, &config.domain));
+        let record = permanent(conference, &config.domain);
+        if conference.record {
+            directory.record_conference(record.id.clone());
+        }
+        directory.add_permanent_conference(record);
     }
     Ok(directory)
 }
@@ -205,6 +221,8 @@ fn router(config: &Config) -> Result<Router, String> {
 }
 
 /// The codecs of every media worker.
-pub(crate) fn codecs() -> Arc<dyn mixer::CodecFactory> {
-    Arc::new(codecs::Codecs)
+pub(crate) fn codecs(config: &Config) -> Arc<dyn mixer::CodecFactory> {
+    let media = &config.media;
+    let (bitrate, complexity, speech_mode) = (media.opus_bitrate, media.opus_complexity, media.opus_speech_mode);
+    Arc::new(codecs::TunedCodecs(codecs::OpusMix { bitrate, complexity, speech_mode }))
 }

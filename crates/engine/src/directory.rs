@@ -40,6 +40,8 @@ pub struct Directory {
     conference_numbers: HashMap<ConferenceNumber, ConferenceId>,
     /// Conferences of the configuration, which no command changes.
     permanent: BTreeSet<ConferenceId>,
+    /// Conferences that are recorded whenever they are held.
+    recorded: BTreeSet<ConferenceId>,
     router: Router,
 }
 
@@ -96,6 +98,16 @@ impl Directory {
     pub fn add_permanent_conference(&mut self, record: ConferenceRecord) {
         self.permanent.insert(record.id.clone());
         self.add_conference(record);
+    }
+
+    /// Lets a conference be recorded whenever it is held. Whoever joins is told so.
+    pub fn record_conference(&mut self, id: ConferenceId) {
+        self.recorded.insert(id);
+    }
+
+    /// Whether a conference is recorded.
+    pub(crate) fn is_recorded(&self, id: &ConferenceId) -> bool {
+        self.recorded.contains(id)
     }
 
     /// The id of a permanent conference, made of its number: the same at every start. Nobody else can have it.
@@ -174,6 +186,11 @@ impl Directory {
     pub(crate) fn route(&self, requester: Option<&UserUri>, target: &str) -> routing::Routing {
         let profile = requester.and_then(|user| self.users.get(user)).and_then(|user| user.location_profile.as_deref());
         self.router.route(routing::Target { requester, profile, target }, self)
+    }
+
+    /// Where a target goes when a response group asks for it: the operator has allowed it by naming it.
+    pub(crate) fn route_for(&self, group: &UserUri, target: &str) -> routing::Routing {
+        self.router.route(routing::Target { requester: Some(group), profile: None, target }, self)
     }
 
     pub(crate) fn set_bindings(&mut self, user: UserUri, bindings: Vec<Binding>) {

@@ -38,8 +38,39 @@ pub enum EngineEvent {
         /// Whether it succeeded.
         success: bool,
     },
+    /// How a connected leg fares; every few seconds for each.
+    LegQuality(Box<LegStatistics>),
+    /// A recording is over.
+    RecordingEnded {
+        /// The conference.
+        conference: ConferenceId,
+        /// Its file.
+        file: String,
+        /// Its length in milliseconds.
+        length_ms: u64,
+        /// What went wrong, if something did.
+        error: Option<String>,
+    },
     /// A leg with audio, answered or not, is over on both sides. Exactly once for each.
     LegEnded(Box<LegRecord>),
+    /// A caller of a response group is done with. Exactly once for each.
+    GroupCallEnded(Box<response_group::CallRecord>),
+    /// An agent's state changed.
+    GroupAgent {
+        /// He.
+        agent: UserUri,
+        /// What he is now.
+        state: response_group::AgentStatus,
+    },
+    /// Somebody began or ceased to wait in a response group.
+    Wallboard(response_group::WallboardEvent),
+    /// A supervisor's command could not be carried out.
+    GroupSupervisorRefused {
+        /// The call.
+        call: CallId,
+        /// Why.
+        why: String,
+    },
     /// A call between two people that was answered is over. Exactly once for each.
     CallEnded(Box<CallRecord>),
     /// A call is over for a user: one line of his history. Exactly once for each call and each user who was in it or was

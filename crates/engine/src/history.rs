@@ -9,6 +9,9 @@ use crate::event::{EngineEvent, LegRecord};
 use crate::leg::DialOut;
 use crate::way::Visit;
 
+/// Characters of a name that a history keeps.
+const NAME_MAX: usize = 128;
+
 impl Engine {
     /// Writes one line of a user's call history; a missed call is told to his devices as well.
     pub(crate) fn write_history(&mut self, entry: ConversationEntry) {
@@ -115,12 +118,13 @@ impl Engine {
         let conference = self.directory.conference(&record.conference);
         let number = conference.and_then(|conference| conference.number.as_ref().map(|number| number.as_str()));
         let name = number.unwrap_or(record.conference.as_str());
+        let subject = conference.and_then(|conference| conference.subject.as_ref());
         ConversationEntry {
             user,
             kind,
             call: CallId(record.leg.0),
             peer: self.config.own_user(name).unwrap_or_else(|| record.peer.clone()),
-            peer_name: conference.and_then(|conference| conference.subject.clone()),
+            peer_name: subject.map(|subject| subject.chars().take(NAME_MAX).collect()),
             dialled: None,
             answered_by: None,
             started: self.unix_ms(record.since),
@@ -144,7 +148,7 @@ impl Engine {
             kind,
             call,
             peer: bridge.caller.user.clone(),
-            peer_name: bridge.caller.display_name.clone(),
+            peer_name: bridge.caller.display_name.as_ref().map(|name| name.chars().take(NAME_MAX).collect()),
             answered_by: None,
             started: self.unix_ms(bridge.since),
             answered: bridge.answered.map(|(_, at)| self.unix_ms(at)),

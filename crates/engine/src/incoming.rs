@@ -16,6 +16,12 @@ const RETRY_AFTER_SECONDS: &str = "10";
 impl Engine {
     /// A new INVITE: find out what it is for.
     pub(crate) fn on_incoming(&mut self, leg: LegId, call: Box<Invitation>) {
+        if let Some(group) = self.group_of(&call.request.uri) {
+            return self.call_group(leg, group, call);
+        }
+        if let Some(signed_in) = self.feature_code(&call.request.uri) {
+            return self.run_errand(leg, call, signed_in);
+        }
         let is_c3p = call.body.as_ref().is_some_and(|body| body.content_type.starts_with(crate::c3p_dialog::C3P));
         match self.target(&call.request.uri) {
             Target::Focus(conference) if is_c3p => self.join_focus(leg, &conference, &call),
