@@ -34,6 +34,8 @@ pub struct EngineConfig {
     pub focus: FocusConfig,
     /// Settings of the call machine.
     pub call: CallConfig,
+    /// The server's certificate in base64, for clients that ask for it (c3p.md 2.4); `None` without TLS.
+    pub certificate: Option<String>,
     /// What keys do inside a conference; `None` = nothing.
     pub keypad: Option<KeyMap>,
     /// Language of announcements, a BCP 47 tag.

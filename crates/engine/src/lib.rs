@@ -37,6 +37,7 @@ mod message_summary;
 mod pin_guard;
 mod refer;
 mod roster_document;
+mod schedule;
 mod subscription;
 mod target;
 mod translate;
@@ -59,6 +60,7 @@ pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
 pub use group::{GroupCommand, GroupJournal, SentInvite, WireRecord};
 pub use keypad::{KeyCommand, KeyMap};
+pub use schedule::Schedule;
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
 use bridge::Bridges;
@@ -257,7 +259,8 @@ impl Engine {
 
     /// When [`Input::TimerFired`] is wanted.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let due = [self.calls.poll_timeout(), self.conferences.poll_timeout(), self.group_timeout()];
+        let due =
+            [self.next_expiry(), self.calls.poll_timeout(), self.conferences.poll_timeout(), self.group_timeout()];
         due.into_iter().flatten().min()
     }
 
@@ -308,6 +311,7 @@ impl Engine {
     }
 
     fn on_timer(&mut self) {
+        self.expire_conferences();
         if self.calls.poll_timeout().is_some_and(|due| due <= self.now) {
             let random = &mut self.random;
             self.calls.handle_timeout(self.now, &mut || random.next_u64());
