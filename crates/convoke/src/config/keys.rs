@@ -191,8 +191,8 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "opus_complexity",
                 Plain,
-                Some("5"),
-                "0",
+                Some("0"),
+                "9",
                 "How hard the Opus encoder tries, 0 to 10. It runs once for each different mix, not for each listener.",
             ),
             key(

@@ -144,7 +144,7 @@ impl Default for Media {
             ports: PortRange { first: 20_000, last: 21_999 },
             workers: None,
             opus_bitrate: 48_000,
-            opus_complexity: 5,
+            opus_complexity: 0,
             opus_speech_mode: false,
             dscp: Some(46),
             srtp: Srtp::Support,
