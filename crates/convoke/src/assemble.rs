@@ -93,6 +93,8 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
         dscp: config.media.dscp,
         language: Some(config.media.language.clone()).filter(|language| !language.is_empty()),
         prompts_dir: config.media.prompts_dir.clone(),
+        recordings_dir: config.media.recordings_dir.clone(),
+        automatic_level: config.media.automatic_level,
         epoch: clock.epoch(),
         ..defaults
     }
@@ -157,7 +159,11 @@ pub(crate) fn directory(config: &Config, stored: Vec<ConferenceRecord>) -> Resul
         directory.add_conference(record);
     }
     for conference in &config.conferences {
-        directory.add_permanent_conference(permanent(conference, &config.domain));
+        let record = permanent(conference, &config.domain);
+        if conference.record {
+            directory.record_conference(record.id.clone());
+        }
+        directory.add_permanent_conference(record);
     }
     Ok(directory)
 }

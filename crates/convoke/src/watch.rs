@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use base::Duration;
 use engine::EngineEvent;
 use focus::FocusEvent;
+use mcu_api::LegStatistics;
 use media_io::MediaServer;
 use response_group::AgentStatus;
 use sip::Edge;
-use telemetry::{GroupFigures, MediaFigures, Metrics, SipFigures};
+use telemetry::{GroupFigures, LegFigures, MediaFigures, Metrics, SipFigures};
 
 use crate::pump::Load;
 use crate::storage::StorageQueue;
@@ -51,7 +53,7 @@ impl Gauges {
             .map(|group| GroupFigures {
                 group: group.uri.user_part(),
                 waiting: u64::from(group.waiting),
-                longest_wait: base::Duration::from_secs(group.longest_wait_seconds),
+                longest_wait: Duration::from_secs(group.longest_wait_seconds),
                 talking: u64::from(group.talking),
                 ready_agents: u64::from(group.ready_agents),
                 offered: group.counters.offered,
@@ -88,8 +90,8 @@ impl Gauges {
             ticks: counters.ticks,
             ticks_late: counters.ticks_late,
             ticks_skipped: counters.ticks_skipped,
-            tick_time: base::Duration::from_micros(counters.tick_us),
-            tick_longest: base::Duration::from_micros(counters.tick_us_max),
+            tick_time: Duration::from_micros(counters.tick_us),
+            tick_longest: Duration::from_micros(counters.tick_us_max),
             packets_received: counters.packets_received,
             packets_sent: counters.packets_sent,
             packets_dropped: counters.packets_dropped + self.rejected.load(Ordering::Relaxed),
@@ -138,6 +140,14 @@ impl Watch {
                 metrics.command(command, success);
                 tracing::debug!(command, success, "C3P command answered");
             }
+            EngineEvent::LegQuality(statistics) => metrics.leg_quality(&leg_figures(&statistics)),
+            EngineEvent::RecordingEnded { conference, file, length_ms, error } => {
+                metrics.recording_ended(error.is_none());
+                match error {
+                    None => tracing::info!(%conference, file, length_ms, "recording complete"),
+                    Some(error) => tracing::error!(%conference, file, length_ms, error, "recording failed"),
+                }
+            }
             EngineEvent::LegEnded(leg) => {
                 metrics.leg_ended(leg.termination.reason, leg.connected.map(|at| leg.ended.since(at)));
                 tracing::info!(leg = %leg.leg, conference = %leg.conference, reason = leg.termination.reason.as_str(), "leg ended");
@@ -180,6 +190,19 @@ fn agent_state(status: &AgentStatus) -> &'static str {
         AgentStatus::CoolDown { .. } => "cool-down",
         AgentStatus::Paused { .. } => "paused",
         AgentStatus::NotAvailable { .. } => "not-available",
+    }
+}
+
+fn leg_figures(of: &LegStatistics) -> LegFigures {
+    LegFigures {
+        received_packets: of.received_packets,
+        lost_packets: of.lost_packets,
+        concealed_frames: of.concealed_frames,
+        jitter: Duration::from_micros(of.jitter_us.into()),
+        buffer_delay: Duration::from_micros(of.buffer_delay_us.into()),
+        round_trip: (of.round_trip_us > 0).then(|| Duration::from_micros(of.round_trip_us.into())),
+        mos_hundredths: of.mos_hundredths,
+        one_way: of.one_way,
     }
 }
 

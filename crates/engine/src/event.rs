@@ -38,6 +38,19 @@ pub enum EngineEvent {
         /// Whether it succeeded.
         success: bool,
     },
+    /// How a connected leg fares; every few seconds for each.
+    LegQuality(Box<LegStatistics>),
+    /// A recording is over.
+    RecordingEnded {
+        /// The conference.
+        conference: ConferenceId,
+        /// Its file.
+        file: String,
+        /// Its length in milliseconds.
+        length_ms: u64,
+        /// What went wrong, if something did.
+        error: Option<String>,
+    },
     /// A leg with audio, answered or not, is over on both sides. Exactly once for each.
     LegEnded(Box<LegRecord>),
     /// A caller of a response group is done with. Exactly once for each.

@@ -145,6 +145,14 @@ impl Leg {
         }
     }
 
+    /// What was counted of its audio so far.
+    pub(crate) fn statistics(&self) -> Option<&LegStatistics> {
+        match &self.kind {
+            LegKind::Media(media) => Some(&media.statistics),
+            LegKind::FocusDialog => None,
+        }
+    }
+
     /// The dial-out, if it is one.
     pub(crate) fn dial_out(&mut self) -> Option<&mut DialOut> {
         self.media().and_then(MediaLeg::dial_out)

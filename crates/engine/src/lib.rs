@@ -59,7 +59,7 @@ pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
 pub use group::{GroupCommand, GroupJournal, SentInvite, WireRecord};
 pub use keypad::{KeyCommand, KeyMap};
-pub use view::{ConferenceView, EndpointView, ParticipantView};
+pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
 use bridge::Bridges;
 use conferences::Conferences;
@@ -281,7 +281,7 @@ impl Engine {
             bridges: self.bridges.len(),
             bridge_legs: self.bridges.leg_count(),
             group_legs: self.groups.leg_count(),
-            groups_idle: self.groups.is_idle(),
+            group_calls: self.groups.len(),
             calls: self.calls.load(),
         }
     }
@@ -428,8 +428,8 @@ pub struct Load {
     pub bridge_legs: usize,
     /// Callers, agents' devices and others of response groups.
     pub group_legs: usize,
-    /// No caller, no offer and no feature call of response groups is left.
-    pub groups_idle: bool,
+    /// Callers, offers and feature calls of response groups.
+    pub group_calls: usize,
     /// What the call machine holds.
     pub calls: call::Load,
 }

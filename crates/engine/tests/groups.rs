@@ -94,7 +94,7 @@ fn check_drained(world: &mut World) {
     }
     world.pass(Duration::from_secs(120));
     let load = world.engine.load();
-    assert!(load.groups_idle && load.group_legs == 0, "{load:?}");
+    assert_eq!((load.group_calls, load.group_legs), (0, 0), "{load:?}");
     assert_eq!((load.calls.legs, load.calls.offers), (0, 0), "{load:?}");
 }
 

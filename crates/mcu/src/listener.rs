@@ -1,12 +1,17 @@
 //! What one leg hears: a shared stream, or one of its own while something is his alone.
 
-use mixer::{Frame, SILENCE, Sounds, Sum};
+use mixer::{Frame, Level, SILENCE, Sounds, Sum};
 
 use crate::announcement::Prompts;
 use crate::playlist::{Player, Said};
 use crate::program::{Program, Programs};
 use crate::shared::SharedStreams;
 use crate::stream::{Format, Stream, StreamPool};
+
+/// Silent packets that are sent before the first one is left out.
+const SILENT_BEFORE: u32 = 10;
+/// Of silent packets, each with such a number is sent: one in 400 ms, as Opus encoders do (RFC 6716 2.1.9).
+const SILENT_SENT: u32 = 20;
 
 /// The way of the mix to one leg.
 pub(crate) struct Listener {
@@ -23,6 +28,8 @@ pub(crate) struct Listener {
     begins: bool,
     pub(crate) prompts: Prompts,
     pub(crate) player: Player,
+    /// Packets in a row that held nothing to hear.
+    silent_packets: u32,
     /// What the player came to an end with at this tick: whether all was said.
     said: Option<bool>,
 }
@@ -69,6 +76,7 @@ impl Listener {
             begins: false,
             prompts: Prompts::new(),
             player: Player::default(),
+            silent_packets: 0,
             said: None,
         }
     }
@@ -173,6 +181,18 @@ impl Listener {
     /// Whether what was announced came to its end at this tick, and was all said; once.
     pub(crate) fn take_said(&mut self) -> Option<bool> {
         self.said.take()
+    }
+
+    /// Whether the packet at hand need not be sent to somebody who agreed on discontinuous transmission: nothing has been
+    /// heard for 200 ms. Now and then one is sent all the same, so that the way stays open and nobody takes it for lost.
+    pub(crate) fn may_be_left_out(&mut self, level: Level) -> bool {
+        if level > Level::SILENT {
+            self.begins |= self.silent_packets >= SILENT_BEFORE;
+            self.silent_packets = 0;
+            return false;
+        }
+        self.silent_packets += 1;
+        self.silent_packets >= SILENT_BEFORE && !self.silent_packets.is_multiple_of(SILENT_SENT)
     }
 
     /// Whether the packet at hand is the first one after a time without (RFC 3551 4.1); true once.

@@ -133,6 +133,12 @@ impl Conference {
             if !format.ends_packet(self.tick) {
                 continue;
             }
+            let pauses = leg.media.media().is_some_and(|agreed| agreed.opus_dtx);
+            let level = leg.listener.stream(&self.shared).and_then(|stream| stream.packet()).map(|(_, level)| level);
+            if pauses && level.is_some_and(|level| leg.listener.may_be_left_out(level)) {
+                leg.media.skip(format.packet_units());
+                continue;
+            }
             let marker = leg.listener.take_marker();
             let Some((payload, level)) = leg.listener.stream(&self.shared).and_then(|stream| stream.packet()) else {
                 leg.media.skip(format.packet_units());

@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn arrivals_are_told_on_the_process_clock() {
-        let seconds = std::time::Duration::from_secs_f64;
+        let seconds = Duration::from_secs_f64;
         let look = Look { now: Timestamp::from_millis(7_000), system: seconds(1_000.0) };
         let cases = [(None, 7_000), (Some(999.985), 6_985), (Some(1_000.5), 7_000), (Some(10.0), 6_500)];
         for (arrived, wanted) in cases {

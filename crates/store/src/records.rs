@@ -104,12 +104,13 @@ pub struct Cdr {
     pub codec: Option<String>,
     /// Media was encrypted.
     pub encrypted: bool,
-    /// RTP packets received, sent, lost; interarrival jitter in microseconds; concealed 20 ms frames.
+    /// How its media fared.
     pub quality: Quality,
 }
 
 /// Media figures of one leg.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Quality {
     /// RTP packets received.
     pub received_packets: u64,
@@ -125,6 +126,12 @@ pub struct Quality {
     pub jitter_us: u32,
     /// Round trip, microseconds; 0 = not measured.
     pub round_trip_us: u32,
+    /// Estimated listening quality, MOS in hundredths; 0 = not estimated, as in records of earlier versions.
+    pub mos_hundredths: u16,
+    /// Loss of what was sent, as the peer reported it last, in 1/256.
+    pub remote_loss_fraction: u8,
+    /// At its end only one direction carried audio.
+    pub one_way: bool,
 }
 
 /// The call-routing settings a user changed at run time. Both texts are JSON that this crate does not read.

@@ -150,6 +150,16 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
         let why = format!("write 0 to {OPUS_COMPLEXITY_MAX}");
         findings.push(Finding::error("media.opus_complexity", Some(media.opus_complexity.to_string()), why));
     }
+    let language = &media.language;
+    if !language.is_empty() && prompts::Language::find(language).is_none() {
+        let known = prompts::Language::ALL.map(prompts::Language::tag).join(", ");
+        let why = format!("there are no prompts in it; write one of {known}, or an empty text for tones");
+        findings.push(Finding::error("media.language", quoted(language), why));
+    }
+    if media.recordings_dir.is_none() && config.conferences.iter().any(|conference| conference.record) {
+        let why = "a [[conference]] is to be recorded; name the directory for it";
+        findings.push(Finding::error("media.recordings_dir", None, why));
+    }
     let all_tls = config.sip.listen.iter().all(|listen| listen.transport == Transport::Tls);
     if media.srtp == Srtp::Require && !all_tls && !is_local(config) {
         let why = "the keys of the media travel in SIP, which some phones may speak without TLS; listen by tls: only";

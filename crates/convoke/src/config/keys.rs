@@ -251,6 +251,20 @@ pub(super) const SECTIONS: &[Section] = &[
                 r#""/etc/convoke/prompts""#,
                 "Directory of sound files that announcements and music on hold name: 16-bit WAVE or Ogg/Opus, at most ten\nminutes and 64 MiB each. Nothing outside it is read.",
             ),
+            key(
+                "recordings_dir",
+                Text,
+                None,
+                r#""/var/lib/convoke/recordings""#,
+                "Directory recordings are written to; made if it is missing. Needed by every [[conference]] with `record`.",
+            ),
+            key(
+                "automatic_level",
+                Plain,
+                Some("true"),
+                "true",
+                "Whether quiet voices are made louder (up to 12 dB) and loud ones quieter (up to 9 dB), over seconds.",
+            ),
         ],
     },
     Section {
@@ -420,6 +434,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "URI of the [[user]] who leads it. Without one, nobody can lead.",
             ),
             key("subject", Text, None, r#""Monday round""#, "What it is about, shown in rosters."),
+            key(
+                "record",
+                Plain,
+                Some("false"),
+                "true",
+                "Whether it is recorded, to Ogg/Opus in media.recordings_dir, whenever it is held. Whoever joins is told so.",
+            ),
         ],
     },
     Section {

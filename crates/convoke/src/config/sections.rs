@@ -113,6 +113,10 @@ pub(crate) struct Media {
     pub(crate) language: String,
     /// The operator's sound files.
     pub(crate) prompts_dir: Option<PathBuf>,
+    /// Where recordings are written.
+    pub(crate) recordings_dir: Option<PathBuf>,
+    /// Voices are levelled.
+    pub(crate) automatic_level: bool,
 }
 
 impl Media {
@@ -134,7 +138,7 @@ impl Default for Media {
             advertised: None,
             ports: PortRange { first: 20_000, last: 21_999 },
             workers: None,
-            opus_bitrate: 32_000,
+            opus_bitrate: 48_000,
             opus_complexity: 5,
             opus_speech_mode: false,
             dscp: Some(46),
@@ -144,6 +148,8 @@ impl Default for Media {
             keypad: true,
             language: "en".to_owned(),
             prompts_dir: None,
+            recordings_dir: None,
+            automatic_level: true,
         }
     }
 }

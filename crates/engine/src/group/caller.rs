@@ -245,7 +245,10 @@ impl Engine {
         self.end_supervisors(call);
         self.mcu(McuCommand::EndConference { conference });
         self.groups.seats.retain(|_, seat| seat.call != call);
-        self.groups.legs.retain(|_, role| *role != Role::Seat(call));
+        let seats = self.groups.legs.extract_if(|_, role| *role == Role::Seat(call));
+        for (seat, _) in seats {
+            self.groups.lost.remove(&seat);
+        }
         if over {
             self.groups.callers.remove(&call);
         } else {
@@ -319,6 +322,7 @@ impl Engine {
     /// The media side lost a leg, or could not make it.
     pub(super) fn on_group_media_lost(&mut self, leg: LegId) {
         let termination = Termination::failed(TerminationReason::McuLost);
+        self.groups.lost.insert(leg);
         match self.groups.role(leg) {
             Some(Role::Caller(call)) => {
                 let lost = self.groups.callers.get(&call).map(|caller| (caller.leg, caller.accepted));

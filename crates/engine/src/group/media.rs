@@ -123,7 +123,9 @@ impl Engine {
         {
             caller.seat = None;
         }
-        self.mcu(McuCommand::RemoveLeg { leg });
+        if !self.groups.lost.remove(&leg) {
+            self.mcu(McuCommand::RemoveLeg { leg });
+        }
     }
 
     /// The ports of a caller, a seat or a feature call are there.
@@ -151,10 +153,17 @@ impl Engine {
         }
     }
 
+    /// A command about a leg, if the MCU still has it: conferences end and fail while other news is on its way.
+    pub(super) fn to_leg(&mut self, leg: LegId, command: McuCommand) {
+        if self.groups.legs.contains_key(&leg) && !self.groups.lost.contains(&leg) {
+            self.mcu(command);
+        }
+    }
+
     /// Tells the MCU what was agreed about a leg.
     pub(super) fn connect_group_leg(&mut self, leg: LegId, media: Option<LegMedia>) {
         if let Some(media) = media {
-            self.mcu(McuCommand::ConnectLeg { leg, media });
+            self.to_leg(leg, McuCommand::ConnectLeg { leg, media });
         }
     }
 

@@ -21,7 +21,7 @@ mod output;
 mod restart;
 mod supervisor;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use base::{CallId, ConferenceId, Duration, LegId, OfferId, Timestamp, UserUri};
 use mcu_api::McuEvent;
@@ -82,6 +82,8 @@ pub(crate) struct Groups {
     seats: HashMap<LegId, Seat>,
     errands: HashMap<LegId, Errand>,
     legs: HashMap<LegId, Role>,
+    /// Legs the MCU has lost, until they have ended on the SIP side too.
+    lost: HashSet<LegId>,
     dials: HashMap<OfferId, Purpose>,
     /// The Call-IDs of offers that were sent and have not been heard of.
     unheard: HashMap<String, OfferNo>,
@@ -90,9 +92,9 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// Nothing is under way.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.callers.is_empty() && self.offers.is_empty() && self.errands.is_empty()
+    /// Callers, offers and feature calls that are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.callers.len() + self.offers.len() + self.errands.len()
     }
 
     /// Callers, agents' devices, forwarded callers' targets and feature calls.
@@ -243,6 +245,7 @@ impl Engine {
             Output::Referred { refer, refer_to, .. } => self.on_group_referred(role, refer, &refer_to),
             Output::Ended { termination, status, headers, .. } => {
                 self.groups.legs.remove(&leg);
+                self.groups.lost.remove(&leg);
                 match role {
                     Role::Caller(call) => self.on_caller_ended(call),
                     Role::Device(offer) => self.on_device_ended(offer, leg, termination, status, &headers),

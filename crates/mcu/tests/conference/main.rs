@@ -6,6 +6,7 @@ mod announcements;
 mod commands;
 mod continuity;
 mod hearing;
+mod listening;
 mod onset;
 mod phone;
 mod recording;

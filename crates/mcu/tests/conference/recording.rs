@@ -102,3 +102,23 @@ fn error_correction_begins_where_loss_is_reported_and_leaves_no_seam() {
     }
     assert!(!is_speech_mode(&mut world, 1), "and ends half a minute after the last loss");
 }
+
+#[test]
+fn nothing_is_sent_while_nothing_is_heard_to_who_agreed_on_that() {
+    let mut world = World::new(SETTINGS);
+    world.join(Phone::new(0, Codec::Opus, 500.0).silent());
+    world.join(Phone::new(1, Codec::Opus, 500.0).silent().with(|media| media.opus_dtx = true));
+    world.join(Phone::new(2, Codec::Opus, 500.0).silent());
+    world.phones.iter_mut().for_each(Phone::pause_allowed);
+    world.run(1.0);
+    let before: Vec<usize> = world.phones.iter().map(|phone| phone.lengths.len()).collect();
+    world.run(4.0);
+    let sent: Vec<usize> =
+        world.phones.iter().zip(before).map(|(phone, before)| phone.lengths.len() - before).collect();
+    assert_eq!(sent, [200, 10, 200], "one packet in 400 ms");
+    world.phone(0).amplitude = AMPLITUDE;
+    world.run(1.0);
+    for leg in [1, 2] {
+        assert!(decibels(world.phone(leg).last(0.5), 500.0, AMPLITUDE).abs() < 1.0, "leg {leg} hears who speaks");
+    }
+}

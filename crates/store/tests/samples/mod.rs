@@ -122,6 +122,9 @@ pub(crate) fn full_cdr() -> Cdr {
             concealed_frames: 5,
             jitter_us: u32::MAX,
             round_trip_us: 7,
+            mos_hundredths: 441,
+            remote_loss_fraction: 255,
+            one_way: true,
         },
     }
 }
