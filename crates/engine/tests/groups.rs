@@ -117,7 +117,9 @@ fn parallel_agents_ring_the_first_answer_wins_and_the_loser_is_cancelled_with_th
     let joined = world.mcu.iter().any(|command| matches!(command, McuCommand::SetInMix { in_mix: true, .. }));
     let connected = world.mcu.iter().any(|command| matches!(command, McuCommand::ConnectLeg { .. }));
     assert!(joined && connected, "the winner's audio joins in the same step: {:?}", world.mcu);
+    world.mcu.clear();
     world.respond(caller.rung[1].0, answer_to(&caller.rung[1].1, 487));
+    assert!(world.mcu.is_empty(), "the winner keeps his place when the loser is over: {:?}", world.mcu);
 
     world.request(caller.bye(), None);
     let byes = world.take_requests(&Method::Bye);

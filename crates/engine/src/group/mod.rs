@@ -85,6 +85,9 @@ pub(crate) struct Groups {
     /// Legs the MCU has lost, until they have ended on the SIP side too.
     lost: HashSet<LegId>,
     dials: HashMap<OfferId, Purpose>,
+    /// Devices whose INVITE is not over although their agent's offer is: another device of his answered, and he has hung
+    /// up already. He is rung for nobody until they are silent.
+    silencing: HashMap<LegId, UserUri>,
     /// The Call-IDs of offers that were sent and have not been heard of.
     unheard: HashMap<String, OfferNo>,
     /// Where the INVITEs of an earlier process went, until the machine has asked for their end.
@@ -246,6 +249,7 @@ impl Engine {
             Output::Ended { termination, status, headers, .. } => {
                 self.groups.legs.remove(&leg);
                 self.groups.lost.remove(&leg);
+                self.groups.silencing.remove(&leg);
                 match role {
                     Role::Caller(call) => self.on_caller_ended(call),
                     Role::Device(offer) => self.on_device_ended(offer, leg, termination, status, &headers),
