@@ -93,6 +93,8 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
         dscp: config.media.dscp,
         language: Some(config.media.language.clone()).filter(|language| !language.is_empty()),
         prompts_dir: config.media.prompts_dir.clone(),
+        recordings_dir: config.media.recordings_dir.clone(),
+        automatic_level: config.media.automatic_level,
         epoch: clock.epoch(),
         ..defaults
     }
@@ -125,6 +127,8 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
             limits: limits.clone(),
             ..CallConfig::default()
         },
+        keypad: config.media.keypad.then(engine::KeyMap::default),
+        language: config.media.language.clone(),
         caller_number: config.caller_number.clone(),
         trusted_peers: trusted_peers(config),
         limits,
@@ -155,7 +159,11 @@ pub(crate) fn directory(config: &Config, stored: Vec<ConferenceRecord>) -> Resul
         directory.add_conference(record);
     }
     for conference in &config.conferences {
-        directory.add_permanent_conference(permanent(conference, &config.domain));
+        let record = permanent(conference, &config.domain);
+        if conference.record {
+            directory.record_conference(record.id.clone());
+        }
+        directory.add_permanent_conference(record);
     }
     Ok(directory)
 }
@@ -204,6 +212,8 @@ fn router(config: &Config) -> Result<Router, String> {
 }
 
 /// The codecs of every media worker.
-pub(crate) fn codecs() -> Arc<dyn mixer::CodecFactory> {
-    Arc::new(codecs::Codecs)
+pub(crate) fn codecs(config: &Config) -> Arc<dyn mixer::CodecFactory> {
+    let media = &config.media;
+    let (bitrate, complexity, speech_mode) = (media.opus_bitrate, media.opus_complexity, media.opus_speech_mode);
+    Arc::new(codecs::TunedCodecs(codecs::OpusMix { bitrate, complexity, speech_mode }))
 }

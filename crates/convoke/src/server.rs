@@ -54,7 +54,7 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let (mcu_events, mcu) = mpsc::unbounded_channel();
     // The pump is gone only when the process ends; then nobody wants the event.
     let sink = Box::new(move |event| drop(mcu_events.send(event)));
-    let media = MediaServer::start(assemble::media_config(config, clock), assemble::codecs(), sink)
+    let media = MediaServer::start(assemble::media_config(config, clock), assemble::codecs(config), sink)
         .map_err(|error| error.to_string())?;
     let media = Arc::new(media);
     let (sip_events, sip) = mpsc::channel(base::Limits::default().engine_queue);

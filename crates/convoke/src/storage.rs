@@ -1,23 +1,22 @@
 //! The queue in front of the database: one task writes, in order, and answers when it is on the disk.
 
+mod batch;
+
 use base::{ConversationEntry, Termination, TerminationReason, Timestamp};
 use engine::{CallRecord, LegRecord, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Pin};
 use store::{Cdr, CdrDirection, Quality, Store, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 
+use self::batch::{Batch, Record};
 use crate::calendar::Calendar;
 
 /// Jobs that may wait for the disk; a further conference is refused, a further call detail record is logged instead.
 const QUEUE: usize = 10_000;
 
-/// Lines of call histories written in one transaction.
-const CONVERSATIONS_AT_ONCE: usize = 64;
-
 enum Job {
     Conference(StoreTicket, StoreCommand),
-    Cdr(Box<Cdr>),
-    Conversation(Box<ConversationEntry>),
+    Record(Record),
     /// Everything before this is on the disk.
     Flush(oneshot::Sender<()>),
 }
@@ -48,11 +47,11 @@ impl StorageQueue {
                         // The engine may be gone already; then nobody waits.
                         let _nobody_waits = done.send((ticket, result.is_ok()));
                     }
-                    Job::Cdr(cdr) => write_cdr(&store, &cdr).await,
-                    Job::Conversation(first) => {
-                        let mut entries = vec![*first];
-                        left = gather(&mut entries, &mut queue);
-                        write_conversations(&store, &entries).await;
+                    Job::Record(first) => {
+                        let mut batch = Batch::default();
+                        batch.add(first);
+                        left = gather(&mut batch, &mut queue);
+                        batch.write(&store).await;
                     }
                     Job::Flush(done) => {
                         let _nobody_waits = done.send(());
@@ -101,14 +100,16 @@ impl StorageQueue {
 
     /// Stores one line of a user's call history.
     pub(crate) fn record_conversation(&self, entry: ConversationEntry) {
-        if let Err(error) = self.jobs.try_send(Job::Conversation(Box::new(entry))) {
-            tracing::error!(%error, "a line of a call history could not be queued");
-        }
+        self.queue(Record::Conversation(Box::new(entry)));
     }
 
     fn record(&self, cdr: Cdr) {
-        if let Err(error) = self.jobs.try_send(Job::Cdr(Box::new(cdr))) {
-            tracing::error!(%error, "a call detail record could not be queued");
+        self.queue(Record::Cdr(Box::new(cdr)));
+    }
+
+    fn queue(&self, record: Record) {
+        if let Err(error) = self.jobs.try_send(Job::Record(record)) {
+            tracing::error!(%error, "what a call leaves could not be queued");
         }
     }
 }
@@ -121,22 +122,16 @@ async fn next_job(left: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Op
     }
 }
 
-/// Takes the lines of histories that wait already, for one transaction; gives back the job that ended the row of them.
-fn gather(entries: &mut Vec<ConversationEntry>, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
-    while entries.len() < CONVERSATIONS_AT_ONCE {
+/// Takes the records that wait already; gives back the job that ended the row of them.
+fn gather(batch: &mut Batch, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    while !batch.is_full() {
         match queue.try_recv() {
-            Ok(Job::Conversation(entry)) => entries.push(*entry),
+            Ok(Job::Record(record)) => batch.add(record),
             Ok(other) => return Some(other),
             Err(_) => return None,
         }
     }
     None
-}
-
-async fn write_conversations(store: &Store, entries: &[ConversationEntry]) {
-    if let Err(error) = store.append_conversations(entries).await {
-        tracing::error!(%error, lines = entries.len(), "lines of call histories could not be stored");
-    }
 }
 
 async fn write_conference(store: &Store, command: &StoreCommand, calendar: Calendar) -> Result<(), store::StoreError> {
@@ -148,18 +143,17 @@ async fn write_conference(store: &Store, command: &StoreCommand, calendar: Calen
     }
 }
 
-async fn write_cdr(store: &Store, cdr: &Cdr) {
-    if let Err(error) = store.append_cdrs(std::slice::from_ref(cdr)).await {
-        tracing::error!(%error, segment = %cdr.segment_id, "a call detail record could not be stored");
-    }
-}
-
 fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
     let statistics = leg.statistics;
     Cdr {
         conference: Some(leg.conference.clone()),
         direction: if leg.dialled { CdrDirection::Outbound } else { CdrDirection::Inbound },
-        user: Some(leg.peer.clone()),
+        user: leg.user.clone(),
+        claimed: leg.claimed.clone(),
+        dialled: leg.address.clone().map(base::Pii::new),
+        sip_call_id: leg.call_id.clone().unwrap_or_default(),
+        codec: leg.codec.map(|codec| codec_name(codec).to_owned()),
+        encrypted: leg.encrypted,
         quality: Quality {
             received_packets: statistics.received_packets,
             sent_packets: statistics.sent_packets,
@@ -168,8 +162,20 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
             concealed_frames: statistics.concealed_frames,
             jitter_us: statistics.jitter_us,
             round_trip_us: statistics.round_trip_us,
+            mos_hundredths: statistics.mos_hundredths,
+            remote_loss_fraction: statistics.remote_loss_fraction,
+            one_way: statistics.one_way,
         },
         ..segment(leg.leg.0, [leg.since, connected, leg.ended], leg.termination, calendar)
+    }
+}
+
+/// The encoding name of RFC 3551 and RFC 7587.
+const fn codec_name(codec: mcu_api::Codec) -> &'static str {
+    match codec {
+        mcu_api::Codec::Opus => "opus",
+        mcu_api::Codec::Pcmu => "PCMU",
+        mcu_api::Codec::Pcma => "PCMA",
     }
 }
 
@@ -228,6 +234,7 @@ fn segment(id: u64, times: [Timestamp; 3], termination: Termination, calendar: C
         sip_call_id: String::new(),
         direction: CdrDirection::Inbound,
         user: None,
+        claimed: None,
         requested_by: None,
         dialled: None,
         number: None,

@@ -36,6 +36,8 @@ pub struct Directory {
     conference_numbers: HashMap<ConferenceNumber, ConferenceId>,
     /// Conferences of the configuration, which no command changes.
     permanent: BTreeSet<ConferenceId>,
+    /// Conferences that are recorded whenever they are held.
+    recorded: BTreeSet<ConferenceId>,
     router: Router,
 }
 
@@ -66,6 +68,16 @@ impl Directory {
     pub fn add_permanent_conference(&mut self, record: ConferenceRecord) {
         self.permanent.insert(record.id.clone());
         self.add_conference(record);
+    }
+
+    /// Lets a conference be recorded whenever it is held. Whoever joins is told so.
+    pub fn record_conference(&mut self, id: ConferenceId) {
+        self.recorded.insert(id);
+    }
+
+    /// Whether a conference is recorded.
+    pub(crate) fn is_recorded(&self, id: &ConferenceId) -> bool {
+        self.recorded.contains(id)
     }
 
     /// The id of a permanent conference, made of its number: the same at every start. Nobody else can have it.

@@ -2,7 +2,7 @@
 
 use base::{CallId, ConferenceId, ConversationEntry, LegId, Termination, Timestamp, UserUri};
 use focus::{EndReason, FocusEvent};
-use mcu_api::LegStatistics;
+use mcu_api::{Codec, LegStatistics};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -37,6 +37,19 @@ pub enum EngineEvent {
         command: &'static str,
         /// Whether it succeeded.
         success: bool,
+    },
+    /// How a connected leg fares; every few seconds for each.
+    LegQuality(Box<LegStatistics>),
+    /// A recording is over.
+    RecordingEnded {
+        /// The conference.
+        conference: ConferenceId,
+        /// Its file.
+        file: String,
+        /// Its length in milliseconds.
+        length_ms: u64,
+        /// What went wrong, if something did.
+        error: Option<String>,
     },
     /// A leg with audio, answered or not, is over on both sides. Exactly once for each.
     LegEnded(Box<LegRecord>),
@@ -102,10 +115,22 @@ pub struct LegRecord {
     pub leg: LegId,
     /// The conference.
     pub conference: ConferenceId,
-    /// Who was at the other end.
+    /// Who was at the other end, as he said.
     pub peer: UserUri,
+    /// As whom he stood in the roster: an account, a called address, or a guest; `None` when he never did.
+    pub user: Option<UserUri>,
+    /// Who he said he was, when nobody vouched for it.
+    pub claimed: Option<UserUri>,
     /// Whether the conference called him.
     pub dialled: bool,
+    /// What was called, as it was written: a number, or a URI.
+    pub address: Option<String>,
+    /// The Call-ID of the dialog, once there was one.
+    pub call_id: Option<String>,
+    /// The codec that was agreed on.
+    pub codec: Option<Codec>,
+    /// Whether its media was encrypted.
+    pub encrypted: bool,
     /// When it was announced or asked for.
     pub since: Timestamp,
     /// When it was connected; `None` when it never was.

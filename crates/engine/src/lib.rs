@@ -29,6 +29,8 @@ mod focus_output;
 mod group;
 mod history;
 mod incoming;
+mod keypad;
+mod keys;
 mod leg;
 mod media_leg;
 mod message_summary;
@@ -56,7 +58,8 @@ pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
 pub use group::{GroupCommand, GroupJournal, SentInvite, WireRecord};
-pub use view::{ConferenceView, EndpointView, ParticipantView};
+pub use keypad::{KeyCommand, KeyMap};
+pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
 use bridge::Bridges;
 use conferences::Conferences;
@@ -134,6 +137,12 @@ enum Origin {
     MediaJoin { leg: LegId },
     /// A C3P command by INFO in a Focus dialog.
     Info { leg: LegId, request: Box<c3p::Request> },
+    /// Keys pressed on a leg.
+    Keys {
+        leg: LegId,
+        /// Nobody else tells him that it was done.
+        confirm: bool,
+    },
     /// A REFER.
     Refer { refer: SubscriptionId },
     /// Nobody.

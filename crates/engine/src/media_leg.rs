@@ -2,11 +2,12 @@
 
 use base::{ConferenceId, LegId, Termination, TerminationReason};
 use call::Body;
-use mcu_api::{Direction, LegFailure, McuCommand, McuEvent, SrtpProfile};
+use mcu_api::{Announcement, Direction, LegFailure, McuCommand, McuEvent, Phrase, Spoken, SrtpProfile};
 use rand::RngCore;
 use sdp::{LocalKey, LocalMedia, Session, SrtpPolicy};
 
 use crate::Engine;
+use crate::event::EngineEvent;
 use crate::leg::MediaOrigin;
 
 /// The media type of session descriptions.
@@ -49,8 +50,12 @@ impl Engine {
                 if let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) {
                     media.statistics = statistics;
                 }
+                self.event(EngineEvent::LegQuality(Box::new(statistics)));
             }
-            McuEvent::AnnouncementEnded { .. } | McuEvent::RecordingEnded { .. } => {}
+            McuEvent::AnnouncementEnded { .. } => {}
+            McuEvent::RecordingEnded { conference, file, length_ms, error } => {
+                self.event(EngineEvent::RecordingEnded { conference, file, length_ms, error });
+            }
         }
     }
 
@@ -168,8 +173,19 @@ impl Engine {
         let now = self.now;
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         entry.connected.get_or_insert(now);
+        let waits = entry.media().is_some_and(|media| media.in_lobby);
         let conference = entry.conference.clone();
+        let has_audio = entry.media().is_some();
+        if has_audio && self.directory.is_recorded(&conference) {
+            // Whoever is recorded has to know it (in Germany, paragraph 201 of the penal code).
+            let parts = vec![Spoken::Phrase(Phrase::Recorded)];
+            let announcement = Announcement { language: String::new(), parts };
+            self.mcu(McuCommand::Announce { leg, announcement });
+        }
         self.focus(&conference, focus::Input::LegConnected { leg });
+        if waits {
+            self.say(leg, vec![Spoken::Phrase(Phrase::WaitInLobby)]);
+        }
     }
 
     /// The peer offers a new description: hold, resume, another address.
@@ -223,7 +239,9 @@ impl Engine {
     fn on_digit(&mut self, leg: LegId, digit: char) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let conference = entry.conference.clone();
-        let Some(entered) = entry.media().and_then(|media| media.pin_entry.as_mut()) else { return };
+        let Some(entered) = entry.media().and_then(|media| media.pin_entry.as_mut()) else {
+            return self.on_key(leg, digit);
+        };
         if digit != '#' {
             if entered.len() <= focus::Pin::LENGTH_MAX {
                 entered.push(digit);

@@ -133,6 +133,8 @@ pub struct LegMedia {
     pub packet_time_ms: u8,
     /// The peer asked for Opus in-band FEC (`useinbandfec=1`).
     pub opus_fec: bool,
+    /// The peer asked for discontinuous transmission (`usedtx=1`): nothing need be sent to it while nothing is heard.
+    pub opus_dtx: bool,
     /// The peer sends or asks for two Opus channels (`stereo=1`); the mix stays mono.
     pub opus_stereo: bool,
     /// Header extension id of the audio level (RFC 6464), 1 to 14.

@@ -1,12 +1,17 @@
 //! What one leg hears: a shared stream, or one of its own while something is his alone.
 
-use mixer::{Frame, Limiter, SILENCE, Sounds, Sum};
+use mixer::{Frame, Level, SILENCE, Sounds, Sum};
 
 use crate::announcement::Prompts;
 use crate::playlist::{Player, Said};
 use crate::program::{Program, Programs};
 use crate::shared::SharedStreams;
 use crate::stream::{Format, Stream, StreamPool};
+
+/// Silent packets that are sent before the first one is left out.
+const SILENT_BEFORE: u32 = 10;
+/// Of silent packets, each with such a number is sent: one in 400 ms, as Opus encoders do (RFC 6716 2.1.9).
+const SILENT_SENT: u32 = 20;
 
 /// The way of the mix to one leg.
 pub(crate) struct Listener {
@@ -17,11 +22,14 @@ pub(crate) struct Listener {
     /// What is to be heard at this tick.
     next: Program,
     route: Route,
-    private: Option<Box<Private>>,
+    /// A stream for this leg alone.
+    private: Option<Box<Stream>>,
     /// The next packet is the first one after a time without.
     begins: bool,
     pub(crate) prompts: Prompts,
     pub(crate) player: Player,
+    /// Packets in a row that held nothing to hear.
+    silent_packets: u32,
     /// What the player came to an end with at this tick: whether all was said.
     said: Option<bool>,
 }
@@ -57,12 +65,6 @@ impl Personal<'_> {
     }
 }
 
-/// A stream for one leg, with a limiter that began as the program's.
-struct Private {
-    stream: Box<Stream>,
-    limiter: Limiter,
-}
-
 impl Listener {
     pub(crate) fn new() -> Self {
         Self {
@@ -74,6 +76,7 @@ impl Listener {
             begins: false,
             prompts: Prompts::new(),
             player: Player::default(),
+            silent_packets: 0,
             said: None,
         }
     }
@@ -135,7 +138,8 @@ impl Listener {
             let Some(mut stream) = pool.take(format) else { return false };
             let track = programs.track(self.program);
             stream.begin(tick, track);
-            self.private = Some(Box::new(Private { stream, limiter: track.limiter_before.clone() }));
+            stream.limiter.clone_from(&track.limiter_before);
+            self.private = Some(stream);
         }
         true
     }
@@ -156,7 +160,7 @@ impl Listener {
         }
         let mut frame = SILENCE;
         private.limiter.process(&sum, &mut frame);
-        private.stream.push(tick, &frame);
+        private.push(tick, &frame);
     }
 
     /// Reads the next 20 ms of what is said to this leg; prompts wait for the end of an announcement. While the leg is not
@@ -179,6 +183,18 @@ impl Listener {
         self.said.take()
     }
 
+    /// Whether the packet at hand need not be sent to somebody who agreed on discontinuous transmission: nothing has been
+    /// heard for 200 ms. Now and then one is sent all the same, so that the way stays open and nobody takes it for lost.
+    pub(crate) fn may_be_left_out(&mut self, level: Level) -> bool {
+        if level > Level::SILENT {
+            self.begins |= self.silent_packets >= SILENT_BEFORE;
+            self.silent_packets = 0;
+            return false;
+        }
+        self.silent_packets += 1;
+        self.silent_packets >= SILENT_BEFORE && !self.silent_packets.is_multiple_of(SILENT_SENT)
+    }
+
     /// Whether the packet at hand is the first one after a time without (RFC 3551 4.1); true once.
     pub(crate) fn take_marker(&mut self) -> bool {
         std::mem::take(&mut self.begins)
@@ -189,7 +205,7 @@ impl Listener {
         match self.route {
             Route::None => None,
             Route::Shared(at) => Some(shared.stream(at)),
-            Route::Private => self.private.as_ref().map(|private| &*private.stream),
+            Route::Private => self.private.as_deref(),
         }
     }
 
@@ -201,7 +217,7 @@ impl Listener {
     /// Gives the leg's own stream back.
     pub(crate) fn release(&mut self, pool: &mut StreamPool) {
         if let Some(private) = self.private.take() {
-            pool.give(private.stream);
+            pool.give(private);
         }
     }
 }
@@ -210,7 +226,9 @@ impl Listener {
 fn personal_sum(program: Program, personal: Personal<'_>, programs: &Programs) -> Sum {
     let mut sum = programs.track(program).sum.clone();
     if program == Program::Common {
-        personal.own.into_iter().chain(personal.hidden).for_each(|frame| sum.subtract(frame));
+        // With the fault injected everybody hears himself: the load test must notice (`make loadtest-broken`).
+        let own = personal.own.filter(|_| cfg!(not(feature = "fault-injection")));
+        own.into_iter().chain(personal.hidden).for_each(|frame| sum.subtract(frame));
         if let Some(whispered) = personal.whispered {
             sum.add_sum(whispered);
         }

@@ -53,7 +53,8 @@ impl Library {
         language: Option<&str>,
         codecs: Arc<dyn CodecFactory>,
     ) -> io::Result<(Self, Sounds)> {
-        let mut reader = Reader { clips: Clips::new(), files: SoundFiles::new(folder), codecs };
+        let own = language.unwrap_or_default().to_owned();
+        let mut reader = Reader { clips: Clips::new(), files: SoundFiles::new(folder), language: own, codecs };
         let mut sounds = Sounds::new();
         if let Some(language) = language.and_then(Language::find) {
             for (prompt, phrase) in SPOKEN_PROMPTS {
@@ -101,6 +102,8 @@ impl Drop for Library {
 struct Reader {
     clips: Clips,
     files: SoundFiles,
+    /// The language of announcements that name none.
+    language: String,
     codecs: Arc<dyn CodecFactory>,
 }
 
@@ -116,7 +119,11 @@ impl Reader {
 
     /// Of an announcement in several parts, those that cannot be played are left out; if none is left, it fails.
     fn announcement(&mut self, announcement: &Announcement) -> Option<Vec<PlaylistItem>> {
-        let pieces = compose(announcement);
+        let mut announcement = announcement.clone();
+        if announcement.language.is_empty() {
+            announcement.language.clone_from(&self.language);
+        }
+        let pieces = compose(&announcement);
         let nothing_to_say = pieces.is_empty();
         let items: Vec<PlaylistItem> = pieces.into_iter().filter_map(|piece| self.item(piece)).collect();
         (nothing_to_say || !items.is_empty()).then_some(items)

@@ -76,8 +76,10 @@ pub struct Cdr {
     pub sip_call_id: String,
     /// Which side made it.
     pub direction: CdrDirection,
-    /// Who was on it, when known.
+    /// Who was on it, when known: an account, a called address, or a guest of the conference.
     pub user: Option<UserUri>,
+    /// Who a caller said he was, when nobody vouched for it.
+    pub claimed: Option<UserUri>,
     /// Who asked for it (dial-out).
     pub requested_by: Option<UserUri>,
     /// What was dialled, as dialled.
@@ -102,12 +104,13 @@ pub struct Cdr {
     pub codec: Option<String>,
     /// Media was encrypted.
     pub encrypted: bool,
-    /// RTP packets received, sent, lost; interarrival jitter in microseconds; concealed 20 ms frames.
+    /// How its media fared.
     pub quality: Quality,
 }
 
 /// Media figures of one leg.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Quality {
     /// RTP packets received.
     pub received_packets: u64,
@@ -123,6 +126,12 @@ pub struct Quality {
     pub jitter_us: u32,
     /// Round trip, microseconds; 0 = not measured.
     pub round_trip_us: u32,
+    /// Estimated listening quality, MOS in hundredths; 0 = not estimated, as in records of earlier versions.
+    pub mos_hundredths: u16,
+    /// Loss of what was sent, as the peer reported it last, in 1/256.
+    pub remote_loss_fraction: u8,
+    /// At its end only one direction carried audio.
+    pub one_way: bool,
 }
 
 /// The call-routing settings a user changed at run time. Both texts are JSON that this crate does not read.

@@ -89,6 +89,27 @@ pub struct GroupFigures<'a> {
 const AGENT_STATES: [&str; 8] =
     ["free", "ringing", "draining", "talking", "wrap-up", "cool-down", "paused", "not-available"];
 
+/// How one leg fares, as it is reported every few seconds; counts since it joined.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LegFigures {
+    /// RTP packets received.
+    pub received_packets: u64,
+    /// RTP packets that never came.
+    pub lost_packets: u64,
+    /// 20 ms frames made up.
+    pub concealed_frames: u64,
+    /// Interarrival jitter.
+    pub jitter: Duration,
+    /// Delay of the jitter buffer.
+    pub buffer_delay: Duration,
+    /// Round trip, when it was measured.
+    pub round_trip: Option<Duration>,
+    /// Estimated MOS in hundredths; 0 = not estimated.
+    pub mos_hundredths: u16,
+    /// Only one direction carries audio.
+    pub one_way: bool,
+}
+
 /// Every metric of the server. Events are counted as they happen; figures that others count are set before
 /// [`Metrics::render`].
 #[derive(Debug)]
@@ -160,6 +181,33 @@ impl Metrics {
         if let Some(talked) = talked {
             self.families.call_duration.observe(talked.as_secs_f64());
         }
+    }
+
+    /// A leg's quality was reported.
+    pub fn leg_quality(&self, figures: &LegFigures) {
+        let families = &self.families;
+        let expected = figures.received_packets + figures.lost_packets;
+        if expected > 0 {
+            families.leg_loss.observe(figures.lost_packets as f64 / expected as f64);
+            families.leg_concealed.observe((figures.concealed_frames as f64 / expected as f64).min(1.0));
+            families.leg_jitter.observe(figures.jitter.as_secs_f64());
+            families.leg_buffer_delay.observe(figures.buffer_delay.as_secs_f64());
+        }
+        if let Some(round_trip) = figures.round_trip {
+            families.leg_round_trip.observe(round_trip.as_secs_f64());
+        }
+        if figures.mos_hundredths > 0 {
+            families.leg_mos.observe(f64::from(figures.mos_hundredths) / 100.0);
+        }
+        if figures.one_way {
+            families.leg_one_way.inc();
+        }
+    }
+
+    /// A recording is over.
+    pub fn recording_ended(&self, complete: bool) {
+        let outcome = if complete { "success" } else { "failure" };
+        self.families.recordings_ended.with_label_values(&[outcome]).inc();
     }
 
     /// A line was written to a user's call history.

@@ -10,18 +10,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::judge::hearing::Turn;
+use crate::media::cipher::Sdes;
 use crate::media::clips::{Clips, Sound};
 use crate::media::leg::LegSetup;
 use crate::media::wheel::{Order, Wheel};
 use crate::plan::{Background, Codec, Plan};
+use crate::relay::{Ends, Relay};
 use crate::run::Onlooker;
 use crate::run::dialler::Dialler;
 use crate::run::outcome::{Evidence, Joining, kernel_drops};
 use crate::signalling::sdp::{Agreement, Offer};
-use crate::signalling::{Event, Exchange, Identity};
+use crate::signalling::{Event, Identity, Signalling};
+use crate::statistics::Random;
 use crate::sys::{self, wall_nanos};
 use crate::target::{Source, Target};
-use crate::usage::Usage;
+use crate::usage::{Usage, machine_seconds};
 
 /// Time between two samples.
 const SAMPLING: Duration = Duration::from_millis(500);
@@ -77,16 +80,23 @@ struct Caller {
     placed: Instant,
     /// His socket until the media thread has it.
     socket: Option<UdpSocket>,
+    /// His key for SRTP.
+    key: Option<String>,
+    /// The bad network before him.
+    ends: Option<Ends>,
 }
 
 /// Everything a run consists of.
 pub struct Stage<'a> {
     plan: &'a Plan,
     onlooker: Onlooker<'a>,
-    target: Target,
-    exchange: Exchange,
+    /// Before the server, for it says goodbye to it when it is dropped.
     dialler: Option<Dialler>,
+    target: Target,
+    exchange: Box<dyn Signalling>,
     wheels: Vec<Wheel>,
+    relay: Option<Relay>,
+    random: Random,
     clips: BTreeMap<Codec, Arc<Clips>>,
     callers: Vec<Caller>,
     registered: usize,
@@ -113,6 +123,8 @@ struct Counted {
 pub struct Before {
     at: Instant,
     usage: Option<Usage>,
+    own: Option<Usage>,
+    machine: Option<(f64, f64)>,
     metrics: BTreeMap<String, f64>,
 }
 
@@ -127,7 +139,7 @@ impl<'a> Stage<'a> {
             }
         }
         let target = Target::set_up(source, plan)?;
-        let exchange = Exchange::open(target.sip(), target.domain())?;
+        let exchange = target.signalling(plan)?;
         let threads = plan.generator.threads as u64;
         let wheels = (0..threads).map(|number| Wheel::start(plan.seed * 100 + number)).collect::<Result<_, _>>()?;
         let callers = (0..plan.callers()).map(|caller| Caller::new(plan, caller)).collect();
@@ -140,6 +152,8 @@ impl<'a> Stage<'a> {
             exchange,
             dialler: None,
             wheels,
+            relay: (plan.network.callers > 0.0).then(|| Relay::start(plan.seed)).transpose()?,
+            random: Random::new(plan.seed),
             clips,
             callers,
             registered: 0,
@@ -214,7 +228,7 @@ impl<'a> Stage<'a> {
         } else {
             Identity::Stranger
         };
-        self.exchange.join(number, &identity, &self.target.number(conference), offer);
+        self.exchange.join(number, conference, &self.target.number(conference), &identity, offer);
         Ok(())
     }
 
@@ -289,7 +303,13 @@ impl<'a> Stage<'a> {
     /// All figures start anew.
     pub fn begin_measuring(&self) -> Before {
         self.wheels.iter().for_each(|wheel| wheel.order(Order::BeginMeasuring));
-        Before { at: Instant::now(), usage: self.target.usage(), metrics: self.target.metrics() }
+        Before {
+            at: Instant::now(),
+            usage: self.target.usage(),
+            own: Usage::of(std::process::id()).ok(),
+            machine: machine_seconds(),
+            metrics: self.target.metrics(),
+        }
     }
 
     /// Ends the audio and collects what was seen.
@@ -302,6 +322,7 @@ impl<'a> Stage<'a> {
     ) -> Result<Evidence, Failure> {
         let seconds = before.at.elapsed().as_secs_f64();
         let (usage, metrics) = (self.target.usage(), self.target.metrics());
+        let others_percent = before.others_percent(usage);
         let drops = kernel_drops(&self.ports);
         let joined = self.callers.iter().filter(|caller| caller.state == CallerState::In).count();
         let wheels = std::mem::take(&mut self.wheels);
@@ -312,6 +333,7 @@ impl<'a> Stage<'a> {
             turns,
             seconds,
             ramp_seconds: ramp.as_secs_f64(),
+            quiet_seconds: (before.at - self.started).as_secs_f64() - 0.5 * ramp.as_secs_f64(),
             joined,
             failures: self.failures,
             faults: std::mem::take(&mut self.faults),
@@ -320,6 +342,7 @@ impl<'a> Stage<'a> {
             usage: [idle, before.usage, usage],
             metrics: [before.metrics, metrics],
             drops,
+            others_percent,
         })
     }
 
@@ -351,21 +374,25 @@ impl<'a> Stage<'a> {
 
     /// A socket of his own, and what he offers there.
     fn offer_of(&mut self, number: usize) -> Result<Offer, Failure> {
-        let socket = UdpSocket::bind((self.exchange.local().ip(), 0))?;
+        let socket = UdpSocket::bind((self.exchange.local_ip(), 0))?;
         sys::stamp_arrivals(&socket)?;
         sys::set_receive_buffer(&socket, RECEIVE_BUFFER)?;
-        let audio = socket.local_addr()?;
-        self.ports.push(audio.port());
+        let own = socket.local_addr()?;
+        self.ports.push(own.port());
         let caller = &mut self.callers[number];
         caller.socket = Some(socket);
-        let audio_level = self.plan.callers.audio_level;
-        Ok(Offer { audio, codec: caller.codec, audio_level, key: None })
+        caller.key = self.plan.callers.srtp.then(|| Sdes::new_key(&mut self.random));
+        if let Some(relay) = self.relay.as_mut().filter(|_| self.plan.is_impaired(number)) {
+            caller.ends = Some(relay.add(own.ip(), 0, Some(own), &self.plan.network.impairment)?);
+        }
+        let audio = caller.ends.map_or(own, |ends| ends.back);
+        Ok(Offer { audio, codec: caller.codec, audio_level: self.plan.callers.audio_level, key: caller.key.clone() })
     }
 
     fn on_event(&mut self, event: Event) -> Result<(), Failure> {
         match event {
             Event::Registered(_) => self.registered += 1,
-            Event::Answered(caller, agreement) => self.on_answered(caller, &agreement),
+            Event::Answered(caller, agreement) => self.on_answered(caller, &agreement)?,
             Event::Failed(caller, status) => self.lose(caller, &format!("caller {caller} was refused: {status}")),
             Event::Dropped(caller) => {
                 self.order(caller, Order::Remove(caller));
@@ -379,9 +406,18 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn on_answered(&mut self, number: usize, agreement: &Agreement) {
+    fn on_answered(&mut self, number: usize, agreement: &Agreement) -> Result<(), Failure> {
         let caller = &mut self.callers[number];
-        let Some(socket) = caller.socket.take() else { return };
+        let Some(socket) = caller.socket.take() else { return Ok(()) };
+        let mut remote = agreement.remote;
+        if let (Some(relay), Some(ends)) = (&self.relay, caller.ends) {
+            relay.connect(ends.pair, remote);
+            remote = ends.front;
+        }
+        let cipher = match (&caller.key, &agreement.remote_key) {
+            (Some(own), Some(theirs)) => Some(Sdes::boxed(own, theirs)?),
+            _ => None,
+        };
         caller.state = CallerState::In;
         self.last_answer = Some(Instant::now());
         self.joinings.push(Joining {
@@ -392,15 +428,16 @@ impl<'a> Stage<'a> {
             caller: number,
             socket,
             placed_at: caller.placed_at,
-            remote: agreement.remote,
+            remote,
             codec: caller.codec,
             payload_type: agreement.payload_type,
             level_id: agreement.level_id,
             clips: self.clips[&caller.codec].clone(),
             sound: background(self.plan, number),
-            cipher: None,
+            cipher,
         };
         self.order(number, Order::Add(Box::new(setup)));
+        Ok(())
     }
 
     fn lose(&mut self, caller: usize, why: &str) {
@@ -448,6 +485,24 @@ impl<'a> Stage<'a> {
     }
 }
 
+impl Before {
+    /// The share of the machine's processor time that neither we nor the server used since then, in percent.
+    fn others_percent(&self, server: Option<Usage>) -> f64 {
+        let own = Usage::of(std::process::id()).ok();
+        let used = |now: Option<Usage>, before: Option<Usage>| match (now, before) {
+            (Some(now), Some(before)) => now.cpu_seconds - before.cpu_seconds,
+            _ => 0.0,
+        };
+        match (machine_seconds(), self.machine) {
+            (Some(now), Some(before)) if now.1 > before.1 => {
+                let ours = used(own, self.own) + used(server, self.usage);
+                (100.0 * (now.0 - before.0 - ours) / (now.1 - before.1)).max(0.0)
+            }
+            _ => 0.0,
+        }
+    }
+}
+
 impl Caller {
     fn new(plan: &Plan, caller: usize) -> Self {
         Self {
@@ -457,6 +512,8 @@ impl Caller {
             placed_at: 0,
             placed: Instant::now(),
             socket: None,
+            key: None,
+            ends: None,
         }
     }
 }

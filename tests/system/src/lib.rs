@@ -10,6 +10,7 @@
 
 mod agent;
 mod baresip;
+mod device;
 mod linphone;
 pub mod meeting;
 mod ports;
@@ -21,6 +22,7 @@ mod wait;
 
 pub use agent::SippAgent;
 pub use baresip::{Baresip, BaresipOptions};
+pub use device::{Behaviour, Device};
 pub use linphone::{Linphone, LinphoneOptions};
 pub use server::{Certificate, PASSWORD, Server, ServerOptions};
 pub use sipp::{Sipp, SippReport};

@@ -14,6 +14,10 @@ const PASSWORD_MIN: usize = 8;
 
 /// Threads beyond which a number is surely a slip.
 const WORKERS_MAX: usize = 256;
+/// Bit rates of a mix in Opus.
+const OPUS_BITRATES: std::ops::RangeInclusive<u32> = 12_000..=128_000;
+/// The hardest that Opus can be made to try.
+const OPUS_COMPLEXITY_MAX: u8 = 10;
 
 /// Longest drain: a day.
 const DRAIN_SECONDS_MAX: u64 = 86_400;
@@ -137,6 +141,24 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
     if let Some(workers) = media.workers.filter(|workers| !(1..=WORKERS_MAX).contains(workers)) {
         let why = format!("write 1 to {WORKERS_MAX}, or remove the key for one thread per core");
         findings.push(Finding::error("media.workers", Some(workers.to_string()), why));
+    }
+    if !OPUS_BITRATES.contains(&media.opus_bitrate) {
+        let why = format!("write {} to {}", OPUS_BITRATES.start(), OPUS_BITRATES.end());
+        findings.push(Finding::error("media.opus_bitrate", Some(media.opus_bitrate.to_string()), why));
+    }
+    if media.opus_complexity > OPUS_COMPLEXITY_MAX {
+        let why = format!("write 0 to {OPUS_COMPLEXITY_MAX}");
+        findings.push(Finding::error("media.opus_complexity", Some(media.opus_complexity.to_string()), why));
+    }
+    let language = &media.language;
+    if !language.is_empty() && prompts::Language::find(language).is_none() {
+        let known = prompts::Language::ALL.map(prompts::Language::tag).join(", ");
+        let why = format!("there are no prompts in it; write one of {known}, or an empty text for tones");
+        findings.push(Finding::error("media.language", quoted(language), why));
+    }
+    if media.recordings_dir.is_none() && config.conferences.iter().any(|conference| conference.record) {
+        let why = "a [[conference]] is to be recorded; name the directory for it";
+        findings.push(Finding::error("media.recordings_dir", None, why));
     }
     let all_tls = config.sip.listen.iter().all(|listen| listen.transport == Transport::Tls);
     if media.srtp == Srtp::Require && !all_tls && !is_local(config) {

@@ -42,6 +42,8 @@ pub(crate) struct Conference {
     pub(crate) access: AccessType,
     pub(crate) organizer: Option<UserUri>,
     pub(crate) subject: Option<String>,
+    #[serde(default)]
+    pub(crate) record: bool,
 }
 
 fn open() -> AccessType {

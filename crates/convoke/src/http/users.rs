@@ -4,14 +4,14 @@
 use std::net::SocketAddr;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Path, RawQuery, Request, State};
+use axum::extract::{ConnectInfo, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use base::{ConversationEntry, UserUri};
 use routing::{ProfileProblem, UserProfile};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Api, unavailable};
 use crate::profiles::Refused;
@@ -51,27 +51,17 @@ fn is_loopback_name(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Which lines of a history are wanted: `?before=MILLISECONDS&limit=LINES`; what cannot be read does not count.
+#[derive(Deserialize)]
 struct Page {
     /// Lines that ended before this, in milliseconds since 1970.
-    before: i64,
-    limit: u32,
+    before: Option<i64>,
+    limit: Option<u32>,
 }
 
-impl Page {
-    fn parse(query: &str) -> Self {
-        let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-        Self {
-            before: value("before").and_then(|before| before.parse().ok()).unwrap_or(i64::MAX),
-            limit: value("limit").and_then(|limit| limit.parse().ok()).unwrap_or(LINES),
-        }
-    }
-}
-
-async fn calls(State(api): State<Api>, Path(user): Path<String>, RawQuery(query): RawQuery) -> Response {
+async fn calls(State(api): State<Api>, Path(user): Path<String>, Query(page): Query<Page>) -> Response {
     let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
-    let page = Page::parse(query.as_deref().unwrap_or_default());
-    match api.users.store.conversations_of(&user, page.before, page.limit).await {
+    let before = page.before.unwrap_or(i64::MAX);
+    match api.users.store.conversations_of(&user, before, page.limit.unwrap_or(LINES)).await {
         Ok(entries) => Json(entries.iter().map(Call::from).collect::<Vec<_>>()).into_response(),
         Err(error) => refused(&Refused::Store(error)),
     }

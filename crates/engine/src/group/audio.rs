@@ -39,10 +39,10 @@ impl Engine {
     /// Something to be said once.
     pub(super) fn announce(&mut self, call: CallId, announcement: &Announcement, language: Option<String>) {
         let language = language.unwrap_or_else(|| "en".to_owned());
-        self.say(call, Speech { language, parts: parts(announcement) });
+        self.say_to_caller(call, Speech { language, parts: parts(announcement) });
     }
 
-    fn say(&mut self, call: CallId, spoken: Speech) {
+    fn say_to_caller(&mut self, call: CallId, spoken: Speech) {
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
         caller.audio.waiting = Some(spoken);
         if caller.audio.ready {
@@ -54,7 +54,7 @@ impl Engine {
     pub(super) fn say_farewell(&mut self, call: CallId, prompt: String) {
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
         caller.audio.farewell = true;
-        self.say(call, Speech { language: "en".to_owned(), parts: vec![prompt_part(prompt)] });
+        self.say_to_caller(call, Speech { language: "en".to_owned(), parts: vec![prompt_part(prompt)] });
     }
 
     /// His media stands: he is given what waits for him.

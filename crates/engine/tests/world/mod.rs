@@ -80,6 +80,8 @@ fn config() -> EngineConfig {
         unix_start_ms: 1_700_000_000_000,
         focus: focus::FocusConfig::default(),
         call: call::CallConfig { domain: DOMAIN.to_owned(), ..call::CallConfig::default() },
+        keypad: Some(engine::KeyMap::default()),
+        language: "en".to_owned(),
         caller_number: None,
         trusted_peers: vec![std::net::IpAddr::from([127, 0, 0, 9])],
         limits: Limits::default(),
@@ -89,6 +91,11 @@ fn config() -> EngineConfig {
 impl World {
     /// Accounts ann, bob, cleo, dave and mailbox; an open conference 1234 and an anonymous one 2345 with the PIN 4711.
     pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// The same, with something more in the directory.
+    pub(crate) fn with(change: impl FnOnce(&mut Directory)) -> Self {
         let mut router = routing::Router { domains: vec![DOMAIN.to_owned()], ..routing::Router::default() };
         let rules = [routing::Rule { pattern: r"0(\d+)".to_owned(), translation: "+49$1".to_owned() }];
         let profile = routing::LocationProfile::compile("default", &rules).expect("valid");
@@ -110,6 +117,7 @@ impl World {
             id: Directory::permanent_id(&number),
             ..permanent("3456", AccessType::Open, None)
         });
+        change(&mut directory);
         Self {
             engine: Engine::new(config(), directory, [7; 32]),
             now: Timestamp::from_millis(1_000),

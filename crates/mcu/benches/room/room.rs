@@ -151,6 +151,7 @@ fn media(leg: usize, kind: Kind) -> LegMedia {
         telephone_event: Some(101),
         packet_time_ms: 20,
         opus_fec: false,
+        opus_dtx: false,
         opus_stereo: false,
         audio_level_extension: (kind == Kind::LowDelayWithLevel).then_some(LEVEL_EXTENSION),
         direction: Direction::SendRecv,

@@ -75,6 +75,7 @@ pub(crate) fn small_cdr(segment_id: &str, ended: i64) -> Cdr {
         sip_call_id: String::new(),
         direction: CdrDirection::Inbound,
         user: None,
+        claimed: Some(user("caller")),
         requested_by: None,
         dialled: None,
         number: None,
@@ -100,6 +101,7 @@ pub(crate) fn full_cdr() -> Cdr {
         sip_call_id: "abc@127.0.0.1".to_owned(),
         direction: CdrDirection::Outbound,
         user: Some(user("bob")),
+        claimed: None,
         requested_by: Some(user("ann")),
         dialled: Some(Pii::new("0800 123")),
         number: Some(Pii::new("+49800123")),
@@ -120,6 +122,9 @@ pub(crate) fn full_cdr() -> Cdr {
             concealed_frames: 5,
             jitter_us: u32::MAX,
             round_trip_us: 7,
+            mos_hundredths: 441,
+            remote_loss_fraction: 255,
+            one_way: true,
         },
     }
 }
