@@ -382,6 +382,21 @@ fn feature_codes_sign_agents_in_and_out() {
 }
 
 #[test]
+fn b26_an_agent_in_another_conversation_is_not_rung() {
+    let mut world = open(sales(Hunt::Parallel, &["bob"]));
+    let direct = out_of_dialog(Method::Invite, "sip:1234@example.com", "bob", "own").with_body(SDP, sdp_body(36_000));
+    let transaction = world.request(direct.clone(), Some(user("bob")));
+    let admitted = world.take_responses(transaction).pop().expect("he joins a conference");
+    world.ack(in_dialog(Method::Ack, &direct, &admitted, 1));
+    let caller = dial(&mut world, 1);
+    assert!(caller.rung.is_empty(), "he is in a meeting");
+    world.request(in_dialog(Method::Bye, &direct, &admitted, 2), None);
+    world.pass(Duration::from_secs(6));
+    assert_eq!(world.take_requests(&Method::Invite).len(), 1, "now he is free");
+    world.request(caller.bye(), None);
+}
+
+#[test]
 fn every_decision_is_in_the_journal_before_its_effect() {
     let mut world = parallel();
     let caller = dial(&mut world, 1);

@@ -28,6 +28,7 @@ use mcu_api::McuEvent;
 use response_group::{Domain, OfferNo};
 use sip_api::{SipEvent, SipUri};
 
+use crate::leg::{Leg, LegKind};
 use crate::{Effect, Engine};
 
 pub use command::GroupCommand;
@@ -191,6 +192,21 @@ impl Engine {
             let change = response_group::AgentChange::Registered { registered };
             self.tell_groups(response_group::Input::AgentChanged { agent: user.clone(), change });
         }
+    }
+
+    /// A user began or ended a conversation outside the groups: an agent in one is not offered calls.
+    pub(crate) fn note_conversation(&mut self, user: &UserUri) {
+        if !self.is_agent(user) {
+            return;
+        }
+        let talks = |leg: &&Leg| {
+            let audio = matches!(leg.kind, LegKind::Media(_));
+            audio && leg.peer == *user && leg.connected.is_some() && leg.ended.is_none()
+        };
+        let meetings = self.legs.values().filter(talks).count();
+        let count = u32::try_from(meetings + self.bridges.conversations_of(user)).unwrap_or(u32::MAX);
+        let change = response_group::AgentChange::ExternalCalls { count };
+        self.tell_groups(response_group::Input::AgentChanged { agent: user.clone(), change });
     }
 
     fn is_agent(&self, user: &UserUri) -> bool {

@@ -76,7 +76,9 @@ impl Engine {
                 self.share_seat(seat, Purpose::Offer(number));
             }
             None => {
-                let Some(seat) = self.take_seat(call, Purpose::Offer(number)) else { return };
+                let Some(seat) = self.take_seat(call, Purpose::Offer(number)) else {
+                    return self.close_offer(number, Refusal::Unreachable);
+                };
                 self.seat_offer(number, seat);
                 if let Some(caller) = self.groups.callers.get_mut(&call).filter(|_| !alone) {
                     caller.seat = Some(seat);
