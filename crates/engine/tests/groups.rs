@@ -381,6 +381,17 @@ fn feature_codes_sign_agents_in_and_out() {
     check_drained(&mut world);
 }
 
+/// A crash between a caller's 200 and his ACK loses nobody.
+#[test]
+fn a_callers_dialog_is_in_the_journal_before_his_200_is_acknowledged() {
+    let mut world = parallel();
+    let invite = out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c1").with_body(SDP, sdp_body(30_000));
+    let transaction = world.request(invite, Some(user("ann")));
+    assert_eq!(world.take_responses(transaction).pop().expect("he is answered").status, 200);
+    let is_up = |record: &GroupJournal| matches!(record, GroupJournal::Wire(engine::WireRecord::CallerUp { .. }));
+    assert!(world.journal.iter().any(is_up));
+}
+
 #[test]
 fn b26_an_agent_in_another_conversation_is_not_rung() {
     let mut world = open(sales(Hunt::Parallel, &["bob"]));
