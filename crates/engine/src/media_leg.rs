@@ -174,6 +174,9 @@ impl Engine {
         let now = self.now;
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         entry.connected.get_or_insert(now);
+        let peer = entry.peer.clone();
+        self.note_conversation(&peer);
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
         let waits = entry.media().is_some_and(|media| media.in_lobby);
         let conference = entry.conference.clone();
         let has_audio = entry.media().is_some();

@@ -90,7 +90,12 @@ impl Engine {
 
     /// A new seat; whoever it is for goes on when its ports are there.
     pub(super) fn take_seat(&mut self, call: CallId, purpose: Purpose) -> Option<LegId> {
-        let conference = self.groups.callers.get(&call)?.conference.clone();
+        let caller = self.groups.callers.get(&call)?;
+        // Of a caller who is gone, or whose conference is, nothing is left to sit in.
+        if !self.groups.legs.contains_key(&caller.leg) || self.groups.lost.contains(&caller.leg) {
+            return None;
+        }
+        let conference = caller.conference.clone();
         let seat = self.calls.allocate_leg();
         self.groups.legs.insert(seat, Role::Seat(call));
         self.groups.seats.insert(seat, Seat { call, ports: None, waiting: vec![purpose] });
