@@ -39,7 +39,7 @@ impl Engine {
             ringing: Vec::new(),
             alerting: false,
         };
-        let media = MediaLeg::new(MediaOrigin::Outgoing(dial_out));
+        let media = MediaLeg::new(MediaOrigin::Outgoing(Box::new(dial_out)));
         self.legs.insert(leg, Leg::new(conference.clone(), target, LegKind::Media(Box::new(media)), self.now));
         match refused {
             None => self.reserve(leg),
