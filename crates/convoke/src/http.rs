@@ -1,6 +1,6 @@
 //! The HTTP side: health, readiness, metrics, the live conferences, and users' histories and settings.
 
-mod users;
+pub(crate) mod users;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,6 +45,7 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, api: Api) -> std::i
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/api/v1/conferences", get(conferences))
+        .merge(crate::groups_api::routes())
         .merge(users::routes())
         .with_state(api);
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
@@ -60,7 +61,8 @@ async fn readyz(State(api): State<Api>) -> Response {
 
 async fn metrics(State(api): State<Api>) -> Response {
     let Some(load) = ask(&api, Question::Load).await else { return unavailable() };
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.gauges.render(&load)).into_response()
+    let Some(board) = ask(&api, Question::Wallboard).await else { return unavailable() };
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.gauges.render(&load, board.as_ref())).into_response()
 }
 
 async fn conferences(State(api): State<Api>) -> Response {
@@ -75,17 +77,18 @@ async fn overview(State(api): State<Api>) -> Response {
     format!(
         "Convoke\n\nconferences  {conferences}\nlegs         {legs}\nregistered   {registered}\n\n\
          /api/v1/conferences   live conferences\n\
+         /api/v1/response-groups      wallboard of the response groups\n\
          /api/v1/users/USER/calls     a user's call history (from this machine only)\n\
          /api/v1/users/USER/routing   what is done with calls for him\n/metrics              Prometheus metrics\n/healthz /readyz      probes\n"
     )
     .into_response()
 }
 
-fn unavailable() -> Response {
+pub(crate) fn unavailable() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "the engine is busy\n").into_response()
 }
 
-async fn ask<T>(api: &Api, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
+pub(crate) async fn ask<T>(api: &Api, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
     let (sender, receiver) = oneshot::channel();
     api.questions.try_send(question(sender)).ok()?;
     receiver.await.ok()

@@ -1,6 +1,6 @@
 //! The conference: its legs, and the commands that change them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,8 +12,10 @@ use mixer::{CodecFactory, HEARD_MAX, Sounds, SpeakerChoice, Sum};
 use crate::announcement::Announcement;
 use crate::attention::Attention;
 use crate::leg::Leg;
+use crate::leg_map::LegMap;
 use crate::playlist::Playlist;
 use crate::program::{Program, Programs};
+use crate::recorder::Recorder;
 use crate::shared::SharedStreams;
 use crate::sound::SoundPool;
 use crate::stream::StreamPool;
@@ -21,6 +23,9 @@ use crate::whisper::Whispers;
 
 /// Events that wait to be polled; a further one is dropped.
 const EVENTS_MAX: usize = 4_096;
+
+/// Events there is room for from the start, so that the tick seldom allocates.
+const EVENTS_KEPT: usize = 64;
 
 /// Takes the packets that leave a conference. They are protected already.
 pub trait PacketSink {
@@ -51,7 +56,7 @@ pub struct Conference {
     pub(crate) sounds: Arc<Sounds>,
     /// In the order of arrival, but for the gaps that a removal fills with the last one.
     pub(crate) legs: Vec<Leg>,
-    places: HashMap<LegId, usize>,
+    places: LegMap<usize>,
     /// Number of the tick that comes next.
     pub(crate) tick: u64,
     pub(crate) attention: Attention,
@@ -64,6 +69,9 @@ pub struct Conference {
     pub(crate) whispers: Whispers,
     pub(crate) shared: SharedStreams,
     pub(crate) pool: StreamPool,
+    pub(crate) recorder: Option<Box<dyn Recorder>>,
+    /// Voices are levelled by themselves.
+    auto_gain: bool,
     /// Who speaks, as last reported, by number.
     pub(crate) speakers: Vec<LegId>,
     /// The packet being written.
@@ -84,7 +92,7 @@ impl Conference {
             settings,
             sounds,
             legs: Vec::new(),
-            places: HashMap::new(),
+            places: LegMap::default(),
             tick: 0,
             attention: Attention::new(),
             decoders: SoundPool::new(Arc::clone(&codecs)),
@@ -95,9 +103,11 @@ impl Conference {
             whispers: Whispers::default(),
             shared: SharedStreams::new(),
             pool: StreamPool::new(codecs),
+            recorder: None,
+            auto_gain: false,
             speakers: Vec::with_capacity(HEARD_MAX),
             packet: Vec::with_capacity(2_048),
-            events: VecDeque::new(),
+            events: VecDeque::with_capacity(EVENTS_KEPT),
         }
     }
 
@@ -126,6 +136,21 @@ impl Conference {
         self.settings = settings;
     }
 
+    /// Levels by itself the voices of legs added from now on, or leaves them as loud as they are, which is the default.
+    pub fn set_auto_gain(&mut self, on: bool) {
+        self.auto_gain = on;
+    }
+
+    /// Records what everybody together says, from the next tick on, in place of what recorded it before.
+    pub fn start_recording(&mut self, recorder: Box<dyn Recorder>) {
+        self.recorder = Some(recorder);
+    }
+
+    /// Ends the recording.
+    pub fn stop_recording(&mut self) {
+        self.recorder = None;
+    }
+
     /// Adds a leg; false when it is already there. It is silent until [`Conference::connect`].
     pub fn add_leg(&mut self, leg: LegId, identity: LegIdentity) -> bool {
         if self.places.contains_key(&leg) {
@@ -141,7 +166,9 @@ impl Conference {
             cname: identity.cname,
         });
         self.places.insert(leg, self.legs.len());
-        self.legs.push(Leg::new(leg, media));
+        let mut added = Leg::new(leg, media);
+        added.voice.set_auto_gain(self.auto_gain);
+        self.legs.push(added);
         true
     }
 

@@ -20,19 +20,24 @@ use crate::stream::Format;
 /// A mix louder than this is announced as speech to those who agreed on RFC 6464.
 const SPEECH: Level = Level::from_dbov(50);
 
+/// Ticks between two reports of a leg's quality: 5 s.
+const QUALITY_TICKS: u64 = 250;
+
 impl Conference {
     /// Does one tick's work; call it once in every 20 ms. Packets leave through `out`.
     pub fn tick(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
         self.listen(now);
         self.choose_speakers();
-        self.tune();
+        self.tune(now);
         self.mix();
+        self.record(now);
         self.plan();
         self.shared.encode(self.tick, &self.programs);
         self.send(now, out);
         self.shared.retire(self.tick, &mut self.pool);
         self.send_reports(now, out);
         self.report_events();
+        self.report_quality();
         self.tick += 1;
     }
 
@@ -63,7 +68,7 @@ impl Conference {
     }
 
     /// Says to each leg what it is to hear.
-    fn tune(&mut self) {
+    fn tune(&mut self, now: Timestamp) {
         let taking_part = self.legs.iter().filter(|leg| leg.takes_part()).count();
         let company = taking_part > 1 || self.announcement.is_playing();
         let alone = match self.settings.alone {
@@ -72,7 +77,8 @@ impl Conference {
         };
         for leg in &mut self.legs {
             let Some(agreed) = leg.media.media() else { continue };
-            let format = agreed.direction.sends().then(|| Format::of(agreed));
+            let lossy = leg.media.peer_loses(now);
+            let format = agreed.direction.sends().then(|| Format::of(agreed, lossy));
             let program = match (leg.egress, leg.in_mix) {
                 (MediaFilter::Block, _) => Program::Silence,
                 (MediaFilter::Unblock, true) if company => Program::Common,
@@ -101,6 +107,12 @@ impl Conference {
         }
         let is_wanted = |program| self.legs.iter().any(|leg| leg.listener.needs(program));
         self.programs.advance(&total, &self.sounds, is_wanted);
+    }
+
+    fn record(&mut self, now: Timestamp) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(now, self.programs.common());
+        }
     }
 
     fn plan(&mut self) {
@@ -160,6 +172,17 @@ impl Conference {
         self.report_speakers();
     }
 
+    /// Reports how each leg fares, one after another, so that no tick has all the work.
+    fn report_quality(&mut self) {
+        for place in 0..self.legs.len() {
+            let leg = &self.legs[place];
+            if leg.media.is_connected() && (self.tick + leg.id.0).is_multiple_of(QUALITY_TICKS) {
+                let event = McuEvent::LegQuality { leg: leg.id, statistics: leg.media.statistics() };
+                self.report(event);
+            }
+        }
+    }
+
     /// Reports who speaks, loudest first, when they are not the same as before.
     fn report_speakers(&mut self) {
         let mut speaking = [(0.0, base::LegId(0)); HEARD_MAX];
@@ -185,7 +208,7 @@ impl Conference {
 
 /// Nothing is sent to a leg on hold, but its RTP clock goes on.
 fn let_time_pass(media: &mut media::Leg) {
-    if let Some(units) = media.media().map(|agreed: &LegMedia| Format::of(agreed).frame_units()) {
+    if let Some(units) = media.media().map(|agreed: &LegMedia| Format::of(agreed, false).frame_units()) {
         media.skip(units);
     }
 }

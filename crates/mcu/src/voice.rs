@@ -2,7 +2,7 @@
 
 use mcu_api::Codec;
 use media::Pulled;
-use mixer::{Frame, Gauge, Gauged, Level, Speech, fade_in};
+use mixer::{AutoGain, Frame, Gauge, Gauged, Level, Speech, fade_in};
 
 use crate::backlog::Backlog;
 use crate::sound::{Sound, SoundPool};
@@ -22,6 +22,8 @@ pub(crate) struct Voice {
     was_on: bool,
     /// This tick's frame is part of the mix, perhaps fading.
     in_mix: bool,
+    /// `None` leaves the voice as loud as it is.
+    gain: Option<AutoGain>,
 }
 
 impl Voice {
@@ -34,7 +36,13 @@ impl Voice {
             sounding: false,
             was_on: false,
             in_mix: false,
+            gain: None,
         }
+    }
+
+    /// Levels the voice by itself from now on, or leaves it as it is.
+    pub(crate) fn set_auto_gain(&mut self, on: bool) {
+        self.gain = on.then(AutoGain::new);
     }
 
     /// Takes what the jitter buffer has for this tick. Decodes it if the leg is listened to, and is `open` (may be
@@ -91,10 +99,16 @@ impl Voice {
         let on = self.speech.is_heard() && self.sounding;
         self.in_mix = on || self.was_on;
         let sound = self.sound.as_mut()?;
+        if let Some(gain) = self.gain.as_mut().filter(|_| on) {
+            gain.listen(&sound.frame);
+        }
         match (self.was_on, on) {
             (false, true) => fade_in(&mut sound.frame),
             (true, false) => sound.fade_out(self.sounding),
             (true, true) | (false, false) => {}
+        }
+        if let Some(gain) = self.gain.as_mut().filter(|_| self.in_mix) {
+            gain.apply(&mut sound.frame);
         }
         self.was_on = on;
         self.own()
@@ -114,6 +128,9 @@ impl Voice {
     pub(crate) fn farewell(mut self) -> Option<Frame> {
         let sound = self.sound.as_mut().filter(|_| self.was_on)?;
         sound.fade_out(false);
+        if let Some(gain) = &mut self.gain {
+            gain.apply(&mut sound.frame);
+        }
         Some(sound.frame)
     }
 
@@ -148,11 +165,10 @@ impl Voice {
     fn glimpse(&mut self, pulled: Pulled<'_>, codec: Codec, pool: &SoundPool) {
         let frame = match pulled {
             Pulled::Frame(frame) => frame,
-            Pulled::Continued => {
+            Pulled::Continued | Pulled::Lost { .. } => {
                 self.backlog.go_on();
                 return self.speech.pass();
             }
-            Pulled::Lost { .. } => return self.speech.pass(),
             Pulled::Silence => {
                 self.backlog.clear();
                 return self.speech.pass();

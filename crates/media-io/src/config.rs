@@ -26,6 +26,10 @@ pub struct MediaConfig {
     pub language: Option<String>,
     /// The operator's sound files; without it, none is played.
     pub prompts_dir: Option<PathBuf>,
+    /// Where recordings are written; made if need be. Without it, none is.
+    pub recordings_dir: Option<PathBuf>,
+    /// Level the voices by themselves.
+    pub automatic_level: bool,
     /// The instant that all time stamps count from; the same for the whole process.
     pub epoch: Instant,
     /// Bounds; of these, `worker_queue` and `port_drain` are used here.
@@ -44,6 +48,8 @@ impl Default for MediaConfig {
             dscp: Some(46),
             language: None,
             prompts_dir: None,
+            recordings_dir: None,
+            automatic_level: true,
             epoch: Instant::now(),
             limits: Limits::default(),
         }

@@ -16,6 +16,8 @@ mod host;
 mod legs;
 mod library;
 mod ports;
+mod recording;
+mod recording_file;
 mod routes;
 mod server;
 mod sound_files;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use base::ConferenceId;
-use mcu::Playlist;
+use mcu::{Playlist, Recorder};
 use mcu_api::{Background, LegFailure, McuCommand, McuEvent};
 use mixer::CodecFactory;
 
@@ -14,6 +14,7 @@ use crate::config::MediaConfig;
 use crate::counters::{MediaCounters, SharedCounters};
 use crate::library::Library;
 use crate::ports::PortPool;
+use crate::recording::Recordings;
 use crate::routes::{Route, Routes};
 use crate::sys::{self, Bell};
 use crate::worker::{self, Setup};
@@ -54,6 +55,8 @@ pub struct MediaServer {
     events: Arc<Events>,
     workers: Vec<Worker>,
     library: Library,
+    /// Ends after the workers, whose recordings it completes.
+    recordings: Recordings,
 }
 
 /// What only the sender of a command touches.
@@ -66,6 +69,8 @@ pub(crate) struct Order {
     pub(crate) command: McuCommand,
     /// The sounds of what is to be said or played.
     pub(crate) sound: Option<Arc<Playlist>>,
+    /// Where the sound of the conference goes that is recorded.
+    pub(crate) recorder: Option<Box<dyn Recorder>>,
 }
 
 struct Worker {
@@ -104,6 +109,7 @@ impl MediaServer {
         let (library, sounds) =
             Library::start(config.prompts_dir.clone(), config.language.as_deref(), Arc::clone(&codecs))?;
         let sounds = Arc::new(sounds);
+        let recordings = Recordings::start(config.recordings_dir.clone(), Arc::clone(&codecs), Arc::clone(&events))?;
         let mut queues = Vec::with_capacity(count);
         let mut workers = Vec::with_capacity(count);
         for index in 0..count {
@@ -123,7 +129,7 @@ impl MediaServer {
             queues.push(queue);
             workers.push(Worker { shared, thread: Some(thread) });
         }
-        Ok(Self { control: Mutex::new(Control { queues }), events, workers, library })
+        Ok(Self { control: Mutex::new(Control { queues }), events, workers, library, recordings })
     }
 
     /// Gives a command to the worker of its conference. Never blocks for long. A command about something that has
@@ -132,9 +138,15 @@ impl MediaServer {
         // The lock is held until the command is in the queue, so that two senders' commands of one conference keep
         // their order.
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let route = self.events.routes().route(&command);
+        let busy = |worker: usize| self.workers[worker].shared.counters.busy_per_mille_max.get();
+        let route = self.events.routes().route(&command, busy);
         match route {
-            Route::Nowhere => {}
+            Route::Nowhere => {
+                if let McuCommand::StartRecording { conference, name, .. } = &command {
+                    drop(control);
+                    self.recordings.refuse(conference, name, "there is no such conference");
+                }
+            }
             Route::NoConference(leg) => {
                 drop(control);
                 (self.events.sink)(McuEvent::LegFailed { leg, failure: LegFailure::NoConference });
@@ -158,7 +170,11 @@ impl MediaServer {
             McuCommand::SetBackground { background: Background::File(name), .. } => Some(self.library.file(name)),
             _ => None,
         };
-        Order { command, sound }
+        let recorder = match &command {
+            McuCommand::StartRecording { conference, name, format } => self.recordings.begin(conference, name, *format),
+            _ => None,
+        };
+        Order { command, sound, recorder }
     }
 
     /// What was counted since the start, over all workers.
@@ -210,6 +226,11 @@ impl Events {
     /// Reports an event of a worker.
     pub(crate) fn report(&self, worker: usize, event: McuEvent) {
         self.routes().follow(worker, &event);
+        (self.sink)(event);
+    }
+
+    /// Tells something that changes no route.
+    pub(crate) fn tell(&self, event: McuEvent) {
         (self.sink)(event);
     }
 

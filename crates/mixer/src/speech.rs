@@ -101,7 +101,6 @@ impl Speech {
         self.alert_frames = self.alert_frames.saturating_sub(1);
         self.audible_frames = self.audible_frames.saturating_sub(1);
         self.speaking_frames = self.speaking_frames.saturating_sub(1);
-        self.onset_frames = 0;
     }
 
     /// Takes what the next packet tells, though it is not decoded.

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agent;
 mod baresip;
 mod device;
 mod linphone;
@@ -19,6 +20,7 @@ mod sipp;
 mod turn;
 mod wait;
 
+pub use agent::SippAgent;
 pub use baresip::{Baresip, BaresipOptions};
 pub use device::{Behaviour, Device};
 pub use linphone::{Linphone, LinphoneOptions};
