@@ -1,5 +1,6 @@
 //! Settings of the engine, composed of those of its machines.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use base::{Limits, UserUri};
@@ -7,6 +8,8 @@ use call::CallConfig;
 use focus::FocusConfig;
 use mcu_api::{Codec, ConferenceMedia};
 use sdp::SrtpPolicy;
+
+use crate::keypad::KeyMap;
 
 /// Settings of an [`Engine`](crate::Engine).
 #[derive(Clone, Debug)]
@@ -31,8 +34,17 @@ pub struct EngineConfig {
     pub focus: FocusConfig,
     /// Settings of the call machine.
     pub call: CallConfig,
+    /// The server's certificate in base64, for clients that ask for it (c3p.md 2.4); `None` without TLS.
+    pub certificate: Option<String>,
+    /// What keys do inside a conference; `None` = nothing.
+    pub keypad: Option<KeyMap>,
+    /// Language of announcements, a BCP 47 tag.
+    pub language: String,
     /// The telephone number shown to people who are dialled through a trunk, if the operator has one.
     pub caller_number: Option<String>,
+    /// Addresses of trunks that are trusted: they may call users here, and what they say of a caller (RFC 3325) and of a
+    /// call's way (`History-Info`, `Ms-Sensitivity`) is believed.
+    pub trusted_peers: Vec<IpAddr>,
     /// The server's bounds. Used here: `conferences`, `legs`, `c3p_body`, `sdp_body`.
     pub limits: Limits,
 }

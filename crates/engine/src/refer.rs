@@ -109,7 +109,7 @@ impl Engine {
     /// How the dial-out fares, for the referrer.
     pub(crate) fn on_refer_outcome(&mut self, refer: SubscriptionId, outcome: &Outcome) {
         let status = match outcome {
-            Outcome::Pending | Outcome::NeedPin { .. } => 100,
+            Outcome::Pending | Outcome::NeedPin { .. } | Outcome::Waiting { .. } => 100,
             Outcome::Joined { .. } | Outcome::Done | Outcome::Conference(_) => 200,
             Outcome::Failure(failure) if failure.reason == FailureReason::OtherFailure => 486,
             Outcome::Failure(failure) => crate::translate::refusal_status(failure.reason),

@@ -22,6 +22,7 @@ fn media(codec: Codec, srtp: Option<SrtpProfile>) -> LegMedia {
         telephone_event: Some(TELEPHONE_EVENT),
         packet_time_ms: 20,
         opus_fec: true,
+        opus_dtx: true,
         opus_stereo: false,
         audio_level_extension: Some(1),
         direction: Direction::SendRecv,

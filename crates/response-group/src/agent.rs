@@ -1,0 +1,165 @@
+//! An agent: whether he may be offered a call, and who owns him at this moment.
+//!
+//! ```text
+//! Free --offer--> ringing --won--> talking --his leg ended--> wrap-up --> Free
+//!                 ringing --withdrawn--> draining --offer closed--> cool-down or Free
+//! ```
+//!
+//! He belongs to an offer until that offer is closed, never only until it is withdrawn: a phone that was told to stop
+//! may still ring, or be answered (routing.md 3.6, reading a).
+
+use base::{Timestamp, UserUri};
+
+use crate::config::{Method, Participation};
+use crate::explain::Why;
+use crate::group::{Pool, PoolIx};
+use crate::input::{OfferNo, Presence};
+use crate::output::{AgentStatus, Ineligible};
+
+/// Place of an agent in the domain's table; it is his for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AgentIx(pub(crate) u32);
+
+/// His place in one agent group.
+#[derive(Clone, Debug)]
+pub(crate) struct Membership {
+    pub(crate) pool: PoolIx,
+    pub(crate) position: u32,
+    /// Under which key he stands among the ready, while he does.
+    pub(crate) ready: Option<ReadyKey>,
+    /// Whether he counts among those who are there at all.
+    pub(crate) present: bool,
+}
+
+/// Order of the ready agents of a pool: what the method orders by, then the configured order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ReadyKey {
+    /// Since when he is idle, for the longest idle; equal for all in the other methods.
+    pub(crate) idle_since: Timestamp,
+    pub(crate) position: u32,
+    pub(crate) agent: AgentIx,
+}
+
+/// One agent.
+#[derive(Clone, Debug)]
+pub(crate) struct AgentEntry {
+    pub(crate) uri: UserUri,
+    pub(crate) pstn: bool,
+    pub(crate) memberships: Vec<Membership>,
+    pub(crate) registered: bool,
+    /// `None` until he publishes: then his registration speaks for him.
+    pub(crate) presence: Option<Presence>,
+    pub(crate) external_calls: u32,
+    pub(crate) signed_in: bool,
+    pub(crate) opted_in: bool,
+    /// The offer for which his phone rings or is being silenced.
+    pub(crate) ring: Option<OfferNo>,
+    /// Offers that he answered and won, until their legs are gone.
+    pub(crate) talks: Vec<OfferNo>,
+    pub(crate) wrap_up_until: Option<Timestamp>,
+    pub(crate) cool_down_until: Option<Timestamp>,
+    pub(crate) paused_until: Option<Timestamp>,
+    pub(crate) idle_since: Timestamp,
+    /// Alerts in a row that rang out.
+    pub(crate) no_answers: u32,
+    pub(crate) told: Option<AgentStatus>,
+    pub(crate) counters: AgentCounters,
+}
+
+/// What an agent did so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AgentCounters {
+    pub(crate) offered: u64,
+    pub(crate) answered: u64,
+    pub(crate) not_answered: u64,
+    pub(crate) declined: u64,
+    pub(crate) talk_micros: u64,
+}
+
+impl AgentEntry {
+    pub(crate) fn new(uri: UserUri, pstn: bool, now: Timestamp) -> Self {
+        Self {
+            uri,
+            pstn,
+            memberships: Vec::new(),
+            registered: false,
+            presence: None,
+            external_calls: 0,
+            signed_in: false,
+            opted_in: true,
+            ring: None,
+            talks: Vec::new(),
+            wrap_up_until: None,
+            cool_down_until: None,
+            paused_until: None,
+            idle_since: now,
+            no_answers: 0,
+            told: None,
+            counters: AgentCounters::default(),
+        }
+    }
+
+    /// Whether he is there at all, so that waiting for him makes sense.
+    pub(crate) fn absence(&self, pool: &Pool) -> Option<Ineligible> {
+        if !self.registered && !self.pstn {
+            return Some(Ineligible::NotRegistered);
+        }
+        if pool.conf.participation == Participation::Formal && !self.signed_in {
+            return Some(Ineligible::SignedOut);
+        }
+        if !self.opted_in {
+            return Some(Ineligible::OptedOut);
+        }
+        let away = matches!(self.presence, Some(Presence::Offline | Presence::Unknown));
+        (away && pool.conf.method != Method::Attendant).then_some(Ineligible::Presence)
+    }
+
+    /// Why he is kept from every call of a pool at this moment; `None` when he is ready.
+    pub(crate) fn obstacle(&self, pool: &Pool) -> Option<Obstacle> {
+        if let Some(reason) = self.absence(pool).or_else(|| self.unwilling(pool)) {
+            return Some(Obstacle::Ineligible(reason));
+        }
+        if let Some(offer) = self.ring {
+            return Some(Obstacle::Ring(offer));
+        }
+        if self.talks.len() >= pool.conf.max_calls as usize {
+            return Some(Obstacle::Talking);
+        }
+        let pauses = [
+            self.paused_until.map(|until| Why::Paused { until }),
+            self.wrap_up_until.map(|until| Why::WrapUp { until }),
+            self.cool_down_until.map(|until| Why::CoolDown { until }),
+        ];
+        pauses.into_iter().flatten().next().map(Obstacle::Pause)
+    }
+
+    /// Presence and conversations outside, as the pool's method weighs them (routing.md 3.4).
+    fn unwilling(&self, pool: &Pool) -> Option<Ineligible> {
+        let presence = self.presence.unwrap_or(Presence::Available);
+        if pool.conf.method == Method::Attendant {
+            return (presence == Presence::DoNotDisturb).then_some(Ineligible::Presence);
+        }
+        if self.external_calls > 0 {
+            return Some(Ineligible::ExternalCall);
+        }
+        // His own group call makes him busy; that does not count where he may have several.
+        let by_us = !self.talks.is_empty() && matches!(presence, Presence::Busy | Presence::InCall);
+        (presence != Presence::Available && !by_us).then_some(Ineligible::Presence)
+    }
+
+    /// When he was last set free, as the method of a pool orders by it.
+    pub(crate) fn ready_key(&self, agent: AgentIx, pool: &Pool, position: u32) -> ReadyKey {
+        let idle_since = if pool.conf.method == Method::LongestIdle { self.idle_since } else { Timestamp::ZERO };
+        ReadyKey { idle_since, position, agent }
+    }
+}
+
+/// What keeps an agent from every call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    Ineligible(Ineligible),
+    /// This offer owns his phone.
+    Ring(OfferNo),
+    Talking,
+    Pause(Why),
+}

@@ -1,0 +1,224 @@
+//! The story of one call: why each agent was or was not offered it, told from the journal.
+
+use base::{CallId, Timestamp, UserUri};
+use serde::{Deserialize, Serialize};
+
+use crate::Domain;
+use crate::agent::{AgentIx, Obstacle};
+use crate::call::Call;
+use crate::group::Pool;
+use crate::input::Input;
+use crate::journal::{Entry, JournalError, feed};
+use crate::offer::OfferState;
+use crate::output::{Decision, Ineligible, Output};
+
+/// The story of one call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Story {
+    /// The call.
+    pub call: CallId,
+    /// How the outside calls it.
+    pub reference: String,
+    /// What happened, in order.
+    pub lines: Vec<Line>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Number of the input it follows from.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What was told or decided, in a sentence.
+    pub what: String,
+    /// With a decision about agents: each agent of the call's groups, and why he was or was not rung.
+    pub agents: Vec<Candidate>,
+}
+
+/// One agent in one decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The agent.
+    pub agent: UserUri,
+    /// The agent group he is looked at in.
+    pub agent_group: String,
+    /// Why he was or was not rung.
+    pub why: Why,
+}
+
+/// Why an agent is or is not offered a call now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Why {
+    /// He would be; the method decides when.
+    Ready,
+    /// His phone rings for this call.
+    RingsForThis,
+    /// His phone rings for another call.
+    RingsForAnother {
+        /// Which.
+        call: CallId,
+    },
+    /// His phone is being silenced.
+    Draining,
+    /// He talks, with this one or another.
+    Talking,
+    /// He has a pause after a conversation.
+    WrapUp {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// He has a pause after a refused or failed offer.
+    CoolDown {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// He is paused.
+    Paused {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// He was tried in this pass.
+    Tried,
+    /// He declined this call.
+    Declined {
+        /// Until when he is kept from it.
+        until: Timestamp,
+    },
+    /// He gets no calls at all.
+    Ineligible {
+        /// Why.
+        reason: Ineligible,
+    },
+}
+
+/// Tells the story of the call of that reference, or of that number, from a journal; `None` when it is not in it.
+///
+/// The journal is replayed, so that every agent's state at the moment of a decision is the one that was decided upon.
+pub fn explain(entries: &[Entry], reference: &str) -> Result<Option<Story>, JournalError> {
+    let Some(arrival) = entries.iter().find_map(|entry| arrival_of(entry, reference)) else { return Ok(None) };
+    let mut story = Story { call: arrival.0, reference: arrival.1, lines: Vec::new() };
+    feed(entries, |domain, told| {
+        if let Some(what) = told.and_then(|told| told_about(domain, told, story.call)) {
+            story.lines.push(Line { seq: domain.seq, at: domain.now, what, agents: Vec::new() });
+        }
+        while let Some(output) = domain.poll_output() {
+            story.lines.extend(decided_about(domain, &output, story.call));
+        }
+    })?;
+    Ok(Some(story))
+}
+
+fn arrival_of(entry: &Entry, reference: &str) -> Option<(CallId, String)> {
+    let Entry::Told { told: Input::CallerArrived(arrival), .. } = entry else { return None };
+    let wanted = arrival.reference == reference || arrival.call.0.to_string() == reference;
+    wanted.then(|| (arrival.call, arrival.reference.clone()))
+}
+
+fn decided_about(domain: &Domain, output: &Output, call: CallId) -> Option<Line> {
+    let Output::Journal(entry) = output else { return None };
+    let Entry::Decided { seq, at, decided } = &**entry else { return None };
+    if decided.call() != call {
+        return None;
+    }
+    let about_agents = matches!(decided, Decision::Offered { .. } | Decision::Waiting { .. });
+    let agents = if about_agents { domain.candidates(call) } else { Vec::new() };
+    Some(Line { seq: *seq, at: *at, what: decided.to_string(), agents })
+}
+
+impl Domain {
+    /// Every agent of the call's agent groups, and why he is or is not rung for it now; empty when it has ended.
+    pub fn candidates(&self, call: CallId) -> Vec<Candidate> {
+        let Some(call) = self.calls.get(&call) else { return Vec::new() };
+        let pools = call.pools.iter().map(|pool| &self.pools[pool.0 as usize]);
+        let of_pool = |pool: &Pool| -> Vec<Candidate> {
+            let members = pool.members.iter();
+            members.map(|agent| self.candidate(call, pool, *agent)).collect()
+        };
+        pools.flat_map(of_pool).collect()
+    }
+
+    fn candidate(&self, call: &Call, pool: &Pool, agent: AgentIx) -> Candidate {
+        let entry = &self.agents[agent.0 as usize];
+        let why = match entry.obstacle(pool) {
+            Some(Obstacle::Ring(offer)) => match self.offers.get(&offer) {
+                Some(offer) if offer.call == call.id && call.offers.iter().any(|open| entry.ring == Some(*open)) => {
+                    Why::RingsForThis
+                }
+                Some(offer) if !matches!(offer.state, OfferState::Withdrawing(_) | OfferState::Releasing(_)) => {
+                    Why::RingsForAnother { call: offer.call }
+                }
+                _ => Why::Draining,
+            },
+            Some(Obstacle::Talking) => Why::Talking,
+            Some(Obstacle::Pause(why)) => why,
+            Some(Obstacle::Ineligible(reason)) => Why::Ineligible { reason },
+            None => match call.declined.get(&agent).copied().filter(|until| *until > self.now) {
+                Some(until) => Why::Declined { until },
+                None if call.tried.contains(agent) => Why::Tried,
+                None => Why::Ready,
+            },
+        };
+        Candidate { agent: entry.uri.clone(), agent_group: pool.conf.name.clone(), why }
+    }
+}
+
+/// What was told about a call, in a sentence; `None` when the input is about something else.
+fn told_about(domain: &Domain, told: &Input, call: CallId) -> Option<String> {
+    let of = |number: &crate::OfferNo| {
+        let offer = domain.offers.get(number).filter(|offer| offer.call == call)?;
+        Some(domain.agents[offer.agent.0 as usize].uri.to_string())
+    };
+    match told {
+        Input::CallerArrived(arrival) if arrival.call == call => {
+            Some(format!("{} calls {}", base::Pii::new(&arrival.caller), arrival.group))
+        }
+        Input::CallerLeft { call: this } if *this == call => Some("the caller hung up".to_owned()),
+        Input::CallerDigit { call: this, digit } if *this == call => Some(format!("the caller pressed {digit}")),
+        Input::OfferProgressed { offer, ringing: true } => Some(format!("{} rings", of(offer)?)),
+        Input::OfferDiverting { offer } => Some(format!("{} is being diverted", of(offer)?)),
+        Input::OfferAnswered { offer, .. } => Some(format!("{} answered", of(offer)?)),
+        Input::OfferConfirmed { offer, accepted: true } => Some(format!("{} pressed the key", of(offer)?)),
+        Input::Bridged { call: this } if *this == call => Some("caller and agent are connected".to_owned()),
+        Input::BridgeFailed { call: this } if *this == call => Some("the media could not be joined".to_owned()),
+        Input::Restarted if domain.calls.contains_key(&call) => Some("the server was restarted".to_owned()),
+        _ => None,
+    }
+}
+
+impl Decision {
+    /// The call it is about.
+    pub fn call(&self) -> CallId {
+        match self {
+            Self::Offered { call, .. }
+            | Self::Waiting { call, .. }
+            | Self::OfferClosed { call, .. }
+            | Self::Won { call, .. }
+            | Self::Moved { call, .. }
+            | Self::Ended { call, .. } => *call,
+        }
+    }
+}
+
+impl std::fmt::Display for Decision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Offered { agent_group, method, agents, ready, .. } => {
+                let names: Vec<String> = agents.iter().map(|(agent, offer)| format!("{agent} ({})", offer.0)).collect();
+                let names = names.join(", ");
+                write!(f, "{method:?} among {ready} ready of {agent_group:?} rings {names}")
+            }
+            Self::Waiting { ready: 0, .. } => f.write_str("nobody is ready; the caller waits"),
+            Self::Waiting { ready, .. } => {
+                write!(f, "all {ready} who are ready were tried or declined; the caller waits")
+            }
+            Self::OfferClosed { offer, agent, reason, .. } => {
+                write!(f, "offer {} to {agent} closed: {reason:?}", offer.0)
+            }
+            Self::Won { agent, .. } => write!(f, "{agent} has the call; all other phones are silenced"),
+            Self::Moved { group, why, .. } => write!(f, "moved to {group}: {why:?}"),
+            Self::Ended { outcome, .. } => write!(f, "ended: {outcome:?}"),
+        }
+    }
+}

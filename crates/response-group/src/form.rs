@@ -1,0 +1,138 @@
+//! The forms in which groups and agents are written, before they become [`ResponseGroup`] and [`Agent`].
+
+use base::UserUri;
+use serde::Deserialize;
+
+use crate::config::{
+    Agent, AgentGroup, Announcements, AnswerMode, Confirm, Cursor, Disposal, ExitKey, Method, Participation, Question,
+    Queue, ResponseGroup,
+};
+use crate::hours::{Holiday, Hours};
+
+/// A `[[response_group]]` as written: its agents stand in it, or in a list of agent groups.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GroupForm {
+    uri: UserUri,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    answer: AnswerMode,
+    language: Option<String>,
+    welcome: Option<String>,
+    music: Option<String>,
+    time_zone: Option<String>,
+    #[serde(default)]
+    hours: Vec<Hours>,
+    #[serde(default)]
+    closed: Disposal,
+    #[serde(default)]
+    holidays: Vec<Holiday>,
+    #[serde(default)]
+    holiday: Disposal,
+    question: Option<Question>,
+    #[serde(default)]
+    announcements: Announcements,
+    exit_key: Option<ExitKey>,
+    #[serde(default)]
+    anonymous: bool,
+    target_seconds: Option<u32>,
+    #[serde(default)]
+    queue: Queue,
+    #[serde(default)]
+    agent_group: Vec<AgentGroup>,
+    method: Option<Method>,
+    participation: Option<Participation>,
+    agents: Option<Vec<Agent>>,
+    alert_time_seconds: Option<u32>,
+    decline_grace_seconds: Option<u32>,
+    wrap_up_seconds: Option<u32>,
+    max_calls: Option<u32>,
+    max_fork: Option<u32>,
+    confirm: Option<Confirm>,
+    busy_delay_seconds: Option<u32>,
+    decline_delay_seconds: Option<u32>,
+    pause_after_no_answers: Option<u32>,
+    pause_seconds: Option<u32>,
+    round_robin_cursor: Option<Cursor>,
+}
+
+impl GroupForm {
+    /// The agent group of the short form, if one is written.
+    fn short_group(&mut self) -> Option<AgentGroup> {
+        let agents = self.agents.take()?;
+        let usual = AgentGroup::default();
+        Some(AgentGroup {
+            name: usual.name,
+            method: self.method.unwrap_or(usual.method),
+            participation: self.participation.unwrap_or(usual.participation),
+            agents,
+            alert_time_seconds: self.alert_time_seconds.unwrap_or(usual.alert_time_seconds),
+            decline_grace_seconds: self.decline_grace_seconds.unwrap_or(usual.decline_grace_seconds),
+            wrap_up_seconds: self.wrap_up_seconds.unwrap_or(usual.wrap_up_seconds),
+            max_calls: self.max_calls.unwrap_or(usual.max_calls),
+            max_fork: self.max_fork.unwrap_or(usual.max_fork),
+            confirm: self.confirm.unwrap_or(usual.confirm),
+            busy_delay_seconds: self.busy_delay_seconds.unwrap_or(usual.busy_delay_seconds),
+            decline_delay_seconds: self.decline_delay_seconds.unwrap_or(usual.decline_delay_seconds),
+            pause_after_no_answers: self.pause_after_no_answers,
+            pause_seconds: self.pause_seconds.unwrap_or(usual.pause_seconds),
+            round_robin_cursor: self.round_robin_cursor.unwrap_or(usual.round_robin_cursor),
+        })
+    }
+}
+
+impl From<GroupForm> for ResponseGroup {
+    fn from(mut form: GroupForm) -> Self {
+        let mut agent_groups: Vec<AgentGroup> = form.short_group().into_iter().collect();
+        agent_groups.append(&mut form.agent_group);
+        Self {
+            name: form.name.unwrap_or_else(|| form.uri.user_part().to_owned()),
+            uri: form.uri,
+            answer: form.answer,
+            language: form.language,
+            welcome: form.welcome,
+            music: form.music,
+            time_zone: form.time_zone.unwrap_or_else(|| "UTC".to_owned()),
+            hours: form.hours,
+            closed: form.closed,
+            holidays: form.holidays,
+            holiday: form.holiday,
+            question: form.question,
+            announcements: form.announcements,
+            exit_key: form.exit_key,
+            anonymous: form.anonymous,
+            target_seconds: form.target_seconds.unwrap_or(20),
+            queue: form.queue,
+            agent_groups,
+        }
+    }
+}
+
+/// An agent as written: his address, or a table.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum AgentForm {
+    Address(UserUri),
+    Table(AgentTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AgentTable {
+    uri: UserUri,
+    pstn: Option<bool>,
+    active: Option<bool>,
+}
+
+impl From<AgentForm> for Agent {
+    fn from(form: AgentForm) -> Self {
+        match form {
+            AgentForm::Address(uri) => Self::new(uri),
+            AgentForm::Table(table) => {
+                let usual = Self::new(table.uri);
+                Self { pstn: table.pstn.unwrap_or(usual.pstn), active: table.active.unwrap_or(usual.active), ..usual }
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The journal: what was told and what was decided, in order.
+//!
+//! Inputs are written before anything that follows from them is done (write-ahead); decisions are written beside them
+//! so that a reader needs no machine. Replaying the inputs gives the same decisions and outputs, byte for byte.
+
+use base::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::Domain;
+use crate::config::Config;
+use crate::input::Input;
+use crate::output::{Decision, Output};
+
+/// One line of a journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum Entry {
+    /// The journal begins with these groups.
+    Opened {
+        /// When.
+        at: Timestamp,
+        /// The groups.
+        config: Box<Config>,
+    },
+    /// The machine was told something.
+    Told {
+        /// Number of the input, from 1, without gaps.
+        seq: u64,
+        /// When.
+        at: Timestamp,
+        /// What.
+        told: Input,
+    },
+    /// The machine decided something because of input `seq`.
+    Decided {
+        /// Number of the input.
+        seq: u64,
+        /// When.
+        at: Timestamp,
+        /// What.
+        decided: Decision,
+    },
+}
+
+/// A journal that cannot be replayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JournalError {
+    /// It does not begin with [`Entry::Opened`].
+    NotOpened,
+    /// An input is missing before this one.
+    Gap {
+        /// Number of the input found.
+        seq: u64,
+    },
+}
+
+/// Feeds a journal's inputs to a new machine and gives back every output, in order.
+///
+/// What it gives is equal to what the first machine gave, up to the last input of the journal.
+pub fn replay(entries: &[Entry]) -> Result<(Domain, Vec<Output>), JournalError> {
+    let mut outputs = Vec::new();
+    let domain = feed(entries, |domain, _| outputs.extend(std::iter::from_fn(|| domain.poll_output())))?;
+    Ok((domain, outputs))
+}
+
+/// The machine at the end of a journal.
+pub(crate) fn state_of(entries: &[Entry]) -> Result<Domain, JournalError> {
+    feed(entries, |domain, _| domain.outbox.clear())
+}
+
+/// Feeds the inputs one by one; `after` sees the machine after each, and must take its outputs.
+pub(crate) fn feed(
+    entries: &[Entry],
+    mut after: impl FnMut(&mut Domain, Option<&Input>),
+) -> Result<Domain, JournalError> {
+    let Some(Entry::Opened { at, config }) = entries.first() else { return Err(JournalError::NotOpened) };
+    let mut domain = Domain::opened(*at, Config::clone(config), crate::Knobs::default());
+    after(&mut domain, None);
+    for entry in entries {
+        let Entry::Told { seq, at, told } = entry else { continue };
+        if *seq != domain.seq + 1 {
+            return Err(JournalError::Gap { seq: *seq });
+        }
+        domain.handle(*at, told.clone());
+        after(&mut domain, Some(told));
+    }
+    Ok(domain)
+}

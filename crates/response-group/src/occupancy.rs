@@ -1,0 +1,175 @@
+//! Agents' readiness: the one place where an agent enters and leaves the ready lists of his pools.
+
+use base::Timestamp;
+
+use crate::Domain;
+use crate::agent::{AgentIx, Obstacle};
+use crate::explain::Why;
+use crate::group::{GroupIx, PoolIx};
+use crate::input::{AgentChange, Presence};
+use crate::offer::{OfferState, seconds};
+use crate::output::{AgentStatus, Ineligible, Output};
+use crate::timers::{AgentTimer, Timer};
+
+impl Domain {
+    /// Puts an agent into the ready lists he belongs in now, and out of the others.
+    ///
+    /// Called after every change of an agent; nothing else touches the lists, so that reserving and releasing an
+    /// agent are the same transition (B3, B19).
+    pub(crate) fn agent_changed(&mut self, agent: AgentIx) {
+        let mut entry = std::mem::take(&mut self.agents[agent.0 as usize].memberships);
+        let mut lost = Vec::new();
+        for member in &mut entry {
+            let pool = &mut self.pools[member.pool.0 as usize];
+            let this = &self.agents[agent.0 as usize];
+            let wanted = this.obstacle(pool).is_none().then(|| this.ready_key(agent, pool, member.position));
+            if member.ready != wanted {
+                if let Some(key) = member.ready {
+                    pool.ready.remove(&key);
+                }
+                if let Some(key) = wanted {
+                    pool.ready.insert(key);
+                    self.wake.agent(agent);
+                }
+                member.ready = wanted;
+            }
+            let present = this.absence(pool).is_none();
+            if present != member.present {
+                member.present = present;
+                pool.present = if present { pool.present + 1 } else { pool.present - 1 };
+                if pool.present == 0 {
+                    lost.push(pool.group);
+                }
+            }
+        }
+        self.agents[agent.0 as usize].memberships = entry;
+        self.touched.insert(agent);
+        for group in lost {
+            self.nobody_there(group);
+        }
+    }
+
+    fn nobody_there(&mut self, group: GroupIx) {
+        if self.group(group).conf.queue.no_agent_action.is_some() {
+            self.timers.set(Timer::NoAgent(group), self.now);
+        }
+    }
+
+    pub(crate) fn agent_told(&mut self, agent: AgentIx, change: AgentChange) {
+        let now = self.now;
+        let entry = &mut self.agents[agent.0 as usize];
+        match change {
+            AgentChange::Registered { registered } => entry.registered = registered,
+            AgentChange::Presence { presence, lease_seconds } => {
+                entry.presence = Some(presence);
+                let lease = Timer::Agent(agent, AgentTimer::Lease);
+                match lease_seconds {
+                    Some(lease_seconds) => self.timers.set(lease, now + seconds(lease_seconds)),
+                    None => self.timers.clear(lease),
+                }
+            }
+            AgentChange::ExternalCalls { count } => entry.external_calls = count,
+            AgentChange::SignedIn { signed_in } => {
+                if signed_in && !entry.signed_in {
+                    entry.idle_since = now;
+                }
+                entry.signed_in = signed_in;
+            }
+            AgentChange::Opted { opted_in } => {
+                if opted_in && !entry.opted_in {
+                    entry.idle_since = now;
+                }
+                entry.opted_in = opted_in;
+            }
+            AgentChange::Paused { seconds: 0 } => {
+                entry.paused_until = None;
+                self.timers.clear(Timer::Agent(agent, AgentTimer::Pause));
+            }
+            AgentChange::Paused { seconds: length } => {
+                let length = length.min(86_400);
+                return self.pause(agent, now + seconds(length));
+            }
+        }
+        self.agent_changed(agent);
+    }
+
+    pub(crate) fn pause(&mut self, agent: AgentIx, until: Timestamp) {
+        self.agents[agent.0 as usize].paused_until = Some(until);
+        self.timers.set(Timer::Agent(agent, AgentTimer::Pause), until);
+        self.agent_changed(agent);
+    }
+
+    /// Lengthens the agent's pause after an offer that failed; it is never shortened.
+    pub(crate) fn cool_down(&mut self, agent: AgentIx, until: Timestamp) {
+        let entry = &mut self.agents[agent.0 as usize];
+        let until = entry.cool_down_until.map_or(until, |old| old.max(until));
+        if until <= self.now {
+            return;
+        }
+        entry.cool_down_until = Some(until);
+        self.timers.set(Timer::Agent(agent, AgentTimer::CoolDown), until);
+    }
+
+    /// Begins the pause after a conversation. It is the agent's, not a queue's (B13).
+    pub(crate) fn wrap_up(&mut self, agent: AgentIx, pool: PoolIx) {
+        let length = seconds(self.pools[pool.0 as usize].conf.wrap_up_seconds);
+        let entry = &mut self.agents[agent.0 as usize];
+        entry.idle_since = self.now + length;
+        if !length.is_zero() {
+            entry.wrap_up_until = Some(self.now + length);
+            self.timers.set(Timer::Agent(agent, AgentTimer::WrapUp), self.now + length);
+        }
+    }
+
+    pub(crate) fn agent_timer(&mut self, agent: AgentIx, timer: AgentTimer) {
+        let entry = &mut self.agents[agent.0 as usize];
+        match timer {
+            AgentTimer::WrapUp => entry.wrap_up_until = None,
+            AgentTimer::CoolDown => entry.cool_down_until = None,
+            AgentTimer::Pause => entry.paused_until = None,
+            AgentTimer::Lease => entry.presence = Some(Presence::Unknown),
+        }
+        self.agent_changed(agent);
+    }
+
+    /// Tells what the agents touched by this input are now, each at most once.
+    pub(crate) fn tell_agents(&mut self) {
+        while let Some(agent) = self.touched.pop_first() {
+            let status = self.status(agent);
+            let entry = &mut self.agents[agent.0 as usize];
+            if entry.told.as_ref() != Some(&status) {
+                entry.told = Some(status.clone());
+                let agent = entry.uri.clone();
+                self.outbox.push_back(Output::AgentState { agent, state: status });
+            }
+        }
+    }
+
+    pub(crate) fn status(&self, agent: AgentIx) -> AgentStatus {
+        let entry = &self.agents[agent.0 as usize];
+        if let Some(offer) = entry.ring.and_then(|number| self.offers.get(&number)) {
+            return match offer.state {
+                OfferState::Inviting | OfferState::Ringing | OfferState::Confirming => {
+                    AgentStatus::Ringing { call: offer.call }
+                }
+                _ => AgentStatus::Draining,
+            };
+        }
+        if !entry.talks.is_empty() {
+            return AgentStatus::Talking { calls: u32::try_from(entry.talks.len()).unwrap_or(u32::MAX) };
+        }
+        let pools = entry.memberships.iter().map(|member| &self.pools[member.pool.0 as usize]);
+        let mut worst = AgentStatus::NotAvailable { why: Ineligible::NotAMember };
+        for pool in pools {
+            worst = match entry.obstacle(pool) {
+                None => return AgentStatus::Free,
+                Some(Obstacle::Ineligible(why)) => AgentStatus::NotAvailable { why },
+                Some(Obstacle::Pause(Why::Paused { until })) => AgentStatus::Paused { until },
+                Some(Obstacle::Pause(Why::WrapUp { until })) => AgentStatus::WrapUp { until },
+                Some(Obstacle::Pause(Why::CoolDown { until })) => AgentStatus::CoolDown { until },
+                Some(Obstacle::Pause(_) | Obstacle::Ring(_) | Obstacle::Talking) => worst,
+            };
+        }
+        worst
+    }
+}

@@ -1,0 +1,319 @@
+//! Waiting: entering the line, overflow, time-out, nobody there, announcements.
+
+use base::{CallId, Timestamp, UserUri};
+
+use crate::Domain;
+use crate::call::{Disposition, Phase};
+use crate::config::{Action, AnswerMode, Deadline, NoAgentScope, OverflowCandidate};
+use crate::group::{CallKey, GroupIx, PoolIx};
+use crate::input::OfferNo;
+use crate::offer::{OfferState, seconds};
+use crate::output::{
+    Announcement, Decision, Failure, Outcome, Output, QueueResult, SegmentKind, Sound, WallboardEvent, Withdrawal,
+};
+use crate::timers::{CallTimer, Timer};
+
+impl Domain {
+    /// The caller begins to wait at his group, if there is somebody to wait for and room to wait.
+    pub(crate) fn enqueue(&mut self, id: CallId) {
+        self.timers.clear(Timer::Call(id, CallTimer::Step));
+        let group = self.calls[&id].group;
+        let all = self.group(group).pools.clone();
+        let call = self.calls.get_mut(&id).expect("only calls in hand queue");
+        if call.pools.is_empty() {
+            call.pools = all;
+        }
+        if let Some(action) = self.action_without_agents(id) {
+            return self.dispose(id, Disposition::NoAgent, action);
+        }
+        if !self.make_room(id, group) {
+            return;
+        }
+        self.join_line(id, group);
+        self.wake_call(id);
+    }
+
+    /// What the queue says about callers nobody could serve, when nobody could serve this one.
+    fn action_without_agents(&self, id: CallId) -> Option<Action> {
+        let call = &self.calls[&id];
+        let action = self.group(call.group).conf.queue.no_agent_action.clone()?;
+        let nobody = call.pools.iter().all(|pool| self.pools[pool.0 as usize].present == 0);
+        nobody.then_some(action)
+    }
+
+    /// Overflow (routing.md 2.7, 6): whether the newcomer may wait.
+    fn make_room(&mut self, id: CallId, group: GroupIx) -> bool {
+        let entry = self.group(group);
+        let queue = &entry.conf.queue;
+        let (action, candidate) = (queue.overflow_action.clone(), queue.overflow_candidate);
+        if queue.overflow_threshold.is_none_or(|threshold| entry.line.len() < threshold as usize) {
+            return true;
+        }
+        let oldest = match candidate {
+            OverflowCandidate::Newest => None,
+            OverflowCandidate::Oldest => self.oldest_without_ringing(group),
+        };
+        self.dispose(oldest.unwrap_or(id), Disposition::Overflow, action);
+        oldest.is_some()
+    }
+
+    /// Who waits longest without a phone ringing for him.
+    fn oldest_without_ringing(&self, group: GroupIx) -> Option<CallId> {
+        let line = &self.group(group).line;
+        let silent = |key: &&CallKey| {
+            let call = &self.calls[&key.call];
+            call.phase == Phase::Queued && call.offers.is_empty()
+        };
+        let firsts = (0..=9).filter_map(|priority| line.of_priority(priority).find(silent));
+        firsts.min_by_key(|key| (key.queued, key.seq)).map(|key| key.call)
+    }
+
+    fn join_line(&mut self, id: CallId, group: GroupIx) {
+        let (now, seq) = (self.now, self.seq);
+        let conf = &self.groups[group.0 as usize].conf;
+        let uri = conf.uri.clone();
+        let usual = conf.queue.priority;
+        let deadline = conf.queue.timeout_seconds.map(|timeout| now + seconds(timeout));
+        let sound = match conf.answer {
+            AnswerMode::OnAgent => Sound::Ringback,
+            _ => Sound::Music { name: conf.music.clone() },
+        };
+        let call = self.calls.get_mut(&id).expect("the caller found it");
+        call.end_segment(now, SegmentKind::Greeting { group: uri.clone() });
+        let key = CallKey { priority: call.priority.unwrap_or(usual), queued: now, seq, call: id };
+        call.key = Some(key);
+        call.in_line = true;
+        call.phase = Phase::Queued;
+        call.deadline = deadline;
+        call.overtime = false;
+        let entry = &mut self.groups[group.0 as usize];
+        entry.line.insert(key);
+        entry.counters.offered += 1;
+        let waiting = entry.waiting();
+        self.outbox.push_back(Output::Sound { call: id, sound });
+        self.outbox.push_back(Output::Wallboard(WallboardEvent::Queued { group: uri, waiting }));
+        self.arm_waiting(id);
+    }
+
+    /// Sets the times of a call that waits (again).
+    pub(crate) fn arm_waiting(&mut self, id: CallId) {
+        let call = &self.calls[&id];
+        if let Some(deadline) = call.deadline {
+            self.timers.set(Timer::Call(id, CallTimer::Queue), deadline);
+        }
+        let said = &self.group(call.group).conf.announcements;
+        if said.position || said.estimated_wait {
+            let at = self.now + seconds(said.every_seconds);
+            self.timers.set(Timer::Call(id, CallTimer::Announce), at);
+        }
+    }
+
+    /// Takes the caller out of the line, with what became of him.
+    pub(crate) fn leave_line(&mut self, id: CallId, result: QueueResult) {
+        for timer in [CallTimer::Queue, CallTimer::Retry, CallTimer::Announce] {
+            self.timers.clear(Timer::Call(id, timer));
+        }
+        let now = self.now;
+        let call = self.calls.get_mut(&id).expect("only calls in hand wait");
+        let Some(key) = call.key.filter(|_| call.in_line) else { return };
+        call.in_line = false;
+        let hungry = std::mem::take(&mut call.hungry);
+        let waited = now.since(key.queued);
+        let group = &mut self.groups[call.group.0 as usize];
+        group.line.remove(&key);
+        group.count(result);
+        let uri = group.conf.uri.clone();
+        call.end_segment(now, SegmentKind::Queue { group: uri.clone() });
+        let event = WallboardEvent::LeftQueue {
+            group: uri,
+            waiting: group.waiting(),
+            waited_millis: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+            result,
+        };
+        for pool in hungry {
+            self.pools[pool.0 as usize].hungry.remove(&key);
+        }
+        self.outbox.push_back(Output::Wallboard(event));
+    }
+
+    /// The queue's time-out, and the end of the grace after it.
+    pub(crate) fn queue_timer(&mut self, id: CallId) {
+        let call = &self.calls[&id];
+        if call.phase != Phase::Queued {
+            return;
+        }
+        let grace = self.grace_until(id).filter(|_| !call.overtime);
+        match grace {
+            Some(until) => {
+                self.calls.get_mut(&id).expect("just found").overtime = true;
+                self.timers.set(Timer::Call(id, CallTimer::Queue), until);
+                self.place_among_hungry(id);
+            }
+            None => self.time_out(id),
+        }
+    }
+
+    /// Until when phones that ring may still win after the time-out; `None` when none rings.
+    fn grace_until(&self, id: CallId) -> Option<Timestamp> {
+        let call = &self.calls[&id];
+        let rule = self.group(call.group).conf.queue.deadline;
+        let grace = self.now + seconds(self.config.timing.timeout_grace_seconds);
+        let confirm = self.now + seconds(self.config.timing.confirm_seconds);
+        let until = |offer: &OfferNo| {
+            let offer = &self.offers[offer];
+            match (offer.state, rule) {
+                (OfferState::Confirming, _) => Some(confirm),
+                (OfferState::Ringing, Deadline::Strict) => Some(offer.alert_until.min(grace)),
+                (OfferState::Ringing | OfferState::Inviting, Deadline::AfterAlert) => Some(offer.alert_until),
+                _ => None,
+            }
+        };
+        call.offers.iter().filter_map(until).max()
+    }
+
+    pub(crate) fn time_out(&mut self, id: CallId) {
+        let action = self.group(self.calls[&id].group).conf.queue.timeout_action.clone();
+        self.drop_offers(id, Withdrawal::QueueTimeout);
+        self.dispose(id, Disposition::TimeOut, action);
+    }
+
+    /// Sends one caller of a group without agents on; the timer comes again while there are more.
+    pub(crate) fn no_agent_timer(&mut self, group: GroupIx) {
+        let entry = self.group(group);
+        if entry.gone || entry.conf.queue.no_agent_applies_to == NoAgentScope::New {
+            return;
+        }
+        let forlorn = |key: &&CallKey| {
+            let call = &self.calls[&key.call];
+            call.phase == Phase::Queued && call.offers.is_empty() && self.action_without_agents(key.call).is_some()
+        };
+        let Some(id) = entry.line.iter().find(forlorn).map(|key| key.call) else { return };
+        let Some(action) = self.action_without_agents(id) else { return };
+        self.dispose(id, Disposition::NoAgent, action);
+        self.timers.set(Timer::NoAgent(group), self.now);
+    }
+
+    /// Says place and estimated wait, if they are wanted and became better.
+    pub(crate) fn announce_timer(&mut self, id: CallId) {
+        let call = &self.calls[&id];
+        let Some(key) = call.key.filter(|_| call.phase == Phase::Queued) else { return };
+        let group = self.group(call.group);
+        let said = &group.conf.announcements;
+        let every = seconds(said.every_seconds);
+        let place = u32::try_from(group.line.place(&key)).unwrap_or(u32::MAX).saturating_add(1);
+        let better = call.place_told.is_none_or(|told| place < told);
+        if better || !said.only_when_better {
+            let announcement = Announcement::Queue {
+                position: said.position.then_some(place),
+                wait_seconds: said.estimated_wait.then(|| self.estimated_wait(call.group, &call.pools, place)),
+            };
+            let language = group.conf.language.clone();
+            self.outbox.push_back(Output::Announce { call: id, announcement, language });
+            self.calls.get_mut(&id).expect("just found").place_told = Some(place);
+        }
+        self.timers.set(Timer::Call(id, CallTimer::Announce), self.now + every);
+    }
+
+    /// Callers before him, times how long one occupies an agent, shared among the agents who are there.
+    fn estimated_wait(&self, group: GroupIx, pools: &[PoolIx], place: u32) -> u32 {
+        let present: u32 = pools.iter().map(|pool| self.pools[pool.0 as usize].present).sum();
+        let wait = self.group(group).handling * place / present.max(1);
+        u32::try_from(wait.as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Sends the caller elsewhere. Passing from group to group is bounded by the hops.
+    pub(crate) fn dispose(&mut self, id: CallId, why: Disposition, action: Action) {
+        let result = queue_result(why);
+        if !self.calls[&id].in_line {
+            self.count_turned_away(id, result);
+        }
+        match action {
+            Action::Disconnect => {
+                self.leave_line(id, result);
+                self.end_call(id, why.outcome(None), true);
+            }
+            Action::Forward { target } => {
+                self.leave_line(id, result);
+                self.forward(id, target, why, None);
+            }
+            Action::Group { target } => {
+                self.leave_line(id, result);
+                self.move_to_group(id, &target, why);
+            }
+        }
+    }
+
+    /// Who is not let into the line at all counts too.
+    fn count_turned_away(&mut self, id: CallId, result: QueueResult) {
+        if !matches!(result, QueueResult::Overflowed | QueueResult::NoAgent) {
+            return;
+        }
+        let group = &mut self.groups[self.calls[&id].group.0 as usize];
+        group.count(result);
+        let event = WallboardEvent::LeftQueue {
+            group: group.conf.uri.clone(),
+            waiting: group.waiting(),
+            waited_millis: 0,
+            result,
+        };
+        self.outbox.push_back(Output::Wallboard(event));
+    }
+
+    fn move_to_group(&mut self, id: CallId, target: &UserUri, why: Disposition) {
+        let found = self.group_by_uri.get(target).copied().filter(|group| !self.group(*group).gone);
+        let Some(group) = found else { return self.fail_call(id, Failure::GroupRemoved) };
+        let hops_max = self.config.timing.hops_max;
+        let call = self.calls.get_mut(&id).expect("only calls in hand are moved");
+        call.hops += 1;
+        if call.hops > hops_max {
+            return self.fail_call(id, Failure::Loop);
+        }
+        call.group = group;
+        call.pools.clear();
+        call.tried.clear();
+        call.round = None;
+        call.key = None;
+        call.priority = None;
+        call.place_told = None;
+        call.told_waiting = false;
+        let moved = Decision::Moved { call: id, group: target.clone(), why: why.outcome(None) };
+        self.decide(moved);
+        if !self.turn_away_if_closed(id, false) {
+            self.answer_caller(id);
+            self.enqueue(id);
+        }
+    }
+
+    pub(crate) fn forward(&mut self, id: CallId, target: UserUri, why: Disposition, agent: Option<OfferNo>) {
+        let limit = self.now + seconds(self.config.timing.forward_seconds);
+        let call = self.calls.get_mut(&id).expect("only calls in hand are forwarded");
+        let outcome = why.outcome(Some(target.clone()));
+        // Who was queueing or talking when somebody sent him on is served again when that fails.
+        let back = why == Disposition::Transfer && call.key.is_some();
+        call.phase = Phase::Forwarding { target: target.clone(), outcome, agent, back };
+        let hops = call.hops + 1;
+        self.timers.set(Timer::Call(id, CallTimer::Forward), limit);
+        self.outbox.push_back(Output::Forward { call: id, target, hops });
+    }
+
+    /// A call that passes through is ended with its group; one that rings is let finish.
+    pub(crate) fn end_if_group_is_gone(&mut self, id: CallId) {
+        if self.calls[&id].offers.is_empty() {
+            self.leave_line(id, QueueResult::Other);
+            self.fail_call(id, Failure::GroupRemoved);
+        }
+    }
+
+    pub(crate) fn fail_call(&mut self, id: CallId, why: Failure) {
+        self.end_call(id, Outcome::Failed { why }, true);
+    }
+}
+
+fn queue_result(why: Disposition) -> QueueResult {
+    match why {
+        Disposition::Overflow => QueueResult::Overflowed,
+        Disposition::TimeOut => QueueResult::TimedOut,
+        Disposition::NoAgent => QueueResult::NoAgent,
+        Disposition::Closed | Disposition::Exit | Disposition::Transfer => QueueResult::Other,
+    }
+}

@@ -1,0 +1,135 @@
+//! After a restart: what the journal says was under way is ended or attached again (routing.md 3.7).
+//!
+//! A response may have been lost while the process was down, so nothing is waited for without a limit: every offer is
+//! cancelled once, unconditionally, and guarded for 64 times T1; every caller's media must be back within seconds.
+
+use base::CallId;
+
+use crate::Domain;
+use crate::call::{Before, Phase};
+use crate::input::OfferNo;
+use crate::offer::{OfferState, seconds};
+use crate::output::{CancelWhen, Failure, Output, QueueResult, Release, Withdrawal};
+use crate::timers::{CallTimer, OfferTimer, Timer};
+
+impl Domain {
+    pub(crate) fn restarted(&mut self) {
+        for agent in &mut self.agents {
+            // Conversations outside the groups did not survive either.
+            agent.external_calls = 0;
+        }
+        let calls: Vec<CallId> = self.calls.keys().copied().collect();
+        for id in calls {
+            self.call_after_restart(id);
+        }
+        let offers: Vec<OfferNo> = self.offers.keys().copied().collect();
+        for number in offers {
+            self.offer_after_restart(number);
+        }
+        for agent in 0..self.agents.len() {
+            self.agent_changed(crate::agent::AgentIx(u32::try_from(agent).expect("agents are numbered in 32 bits")));
+        }
+    }
+
+    fn call_after_restart(&mut self, id: CallId) {
+        let call = self.calls.get_mut(&id).expect("taken from the table");
+        call.monitors.clear();
+        if let Phase::Connecting(offer) = call.phase {
+            self.outbox.push_back(Output::Unbridge { call: id, offer });
+        }
+        let before = match call.phase.clone() {
+            Phase::Greeting(step) => Before::Greeting(step),
+            Phase::Queued | Phase::Connecting(_) => Before::Waiting,
+            Phase::Connected(offer) => Before::Connected(offer),
+            Phase::Reattaching(before) => before,
+            Phase::Forwarding { outcome, .. } => return self.end_call(id, outcome, true),
+        };
+        let agent = match before {
+            Before::Connected(offer) => self.offers.get(&offer).and_then(|entry| Some((offer, entry.dialog?))),
+            _ => None,
+        };
+        call.phase = Phase::Reattaching(before);
+        call.offers.clear();
+        call.overtime = false;
+        for timer in [CallTimer::Step, CallTimer::Queue, CallTimer::Retry, CallTimer::Announce, CallTimer::Bridge] {
+            self.timers.clear(Timer::Call(id, timer));
+        }
+        self.place_among_hungry(id);
+        let limit = self.now + seconds(self.config.timing.reattach_seconds);
+        self.timers.set(Timer::Call(id, CallTimer::Reattach), limit);
+        self.outbox.push_back(Output::Reattach { call: id, agent });
+    }
+
+    fn offer_after_restart(&mut self, number: OfferNo) {
+        let Some(offer) = self.offers.get_mut(&number) else { return };
+        match offer.state {
+            OfferState::Inviting | OfferState::Ringing | OfferState::Withdrawing(_) => {
+                let reason = Withdrawal::Restart;
+                offer.state = OfferState::Withdrawing(reason);
+                self.timers.clear(Timer::Offer(number, OfferTimer::Alert));
+                self.timers.clear(Timer::Offer(number, OfferTimer::Provisional));
+                let cancel = CancelWhen::Unconditional;
+                self.outbox.push_back(Output::Withdraw { offer: number, reason, cancel });
+                self.guard_after_restart(number);
+            }
+            OfferState::Confirming | OfferState::Connecting => {
+                self.release(number, Release::Restart);
+                self.guard_after_restart(number);
+            }
+            OfferState::Releasing(_) => {
+                for dialog in offer.ending.clone() {
+                    self.ack_bye(number, dialog, Release::Restart);
+                }
+                self.guard_after_restart(number);
+            }
+            OfferState::Talking => {
+                let call = offer.call;
+                if !self.calls.contains_key(&call) {
+                    self.release(number, Release::Restart);
+                }
+            }
+        }
+    }
+
+    fn guard_after_restart(&mut self, number: OfferNo) {
+        if self.knobs.no_restart_guard {
+            self.timers.clear(Timer::Offer(number, OfferTimer::Guard));
+        } else {
+            self.guard(number);
+        }
+    }
+
+    /// The media of a call are here again, or not: the caller keeps his place or his agent, or has a named outcome.
+    pub(crate) fn reattached(&mut self, id: CallId, caller: bool, agent: bool) {
+        let Some(Phase::Reattaching(before)) = self.calls.get(&id).map(|call| call.phase.clone()) else {
+            return self.stale();
+        };
+        self.timers.clear(Timer::Call(id, CallTimer::Reattach));
+        if !caller {
+            self.leave_line(id, QueueResult::Other);
+            return self.fail_call(id, Failure::Restart);
+        }
+        match before {
+            Before::Greeting(step) => self.step_again(id, step),
+            Before::Waiting => self.wait_again(id),
+            Before::Connected(offer) if agent && self.is_talking(offer) => {
+                self.calls.get_mut(&id).expect("just found").phase = Phase::Connected(offer);
+            }
+            Before::Connected(offer) => self.lose_agent(id, offer),
+        }
+    }
+
+    fn is_talking(&self, offer: OfferNo) -> bool {
+        self.offers.get(&offer).is_some_and(|offer| offer.state == OfferState::Talking)
+    }
+
+    /// Only the caller came back: he is served again, at the head of the line.
+    fn lose_agent(&mut self, id: CallId, offer: OfferNo) {
+        self.end_talk(id);
+        self.outbox.push_back(Output::Unbridge { call: id, offer });
+        self.wait_again(id);
+        if self.is_talking(offer) {
+            self.release(offer, Release::Restart);
+        }
+    }
+}

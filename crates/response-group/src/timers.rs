@@ -1,0 +1,112 @@
+//! The times at which something happens by itself: one table for calls, offers and agents.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::{CallId, Timestamp};
+
+use crate::agent::AgentIx;
+use crate::group::GroupIx;
+use crate::input::OfferNo;
+
+/// What a time is for. Setting a timer again moves it; so no old one can fire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Timer {
+    Call(CallId, CallTimer),
+    Offer(OfferNo, OfferTimer),
+    Agent(AgentIx, AgentTimer),
+    /// Callers of a group without agents are sent on, one at each firing.
+    NoAgent(GroupIx),
+}
+
+/// The times of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum CallTimer {
+    /// A prompt was lost, or no digit came.
+    Step,
+    /// The queue's time-out, or the grace after it.
+    Queue,
+    /// The next pass through the agents.
+    Retry,
+    /// The next announcement.
+    Announce,
+    /// The media were not joined.
+    Bridge,
+    /// The forward's target did not answer.
+    Forward,
+    /// The media did not come back after a restart.
+    Reattach,
+}
+
+/// The times of an offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum OfferTimer {
+    /// The alert time.
+    Alert,
+    /// No provisional response.
+    Provisional,
+    /// No key.
+    Confirm,
+    /// A withdrawn or released offer did not close: 64 times T1.
+    Guard,
+    /// The longest conversation.
+    Talk,
+}
+
+/// The times of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum AgentTimer {
+    /// The end of the pause after a conversation.
+    WrapUp,
+    /// The end of the pause after a refused or failed offer.
+    CoolDown,
+    /// The end of a pause.
+    Pause,
+    /// His presence goes stale.
+    Lease,
+}
+
+/// Every timer that is set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timers {
+    in_order: BTreeSet<(Timestamp, Timer)>,
+    at: BTreeMap<Timer, Timestamp>,
+}
+
+impl Timers {
+    pub(crate) fn set(&mut self, timer: Timer, at: Timestamp) {
+        if let Some(old) = self.at.insert(timer, at) {
+            self.in_order.remove(&(old, timer));
+        }
+        self.in_order.insert((at, timer));
+    }
+
+    pub(crate) fn clear(&mut self, timer: Timer) {
+        if let Some(old) = self.at.remove(&timer) {
+            self.in_order.remove(&(old, timer));
+        }
+    }
+
+    pub(crate) fn at(&self, timer: Timer) -> Option<Timestamp> {
+        self.at.get(&timer).copied()
+    }
+
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.in_order.first().map(|(at, _)| *at)
+    }
+
+    /// The first timer that is due, which is then no longer set.
+    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
+        let (at, timer) = *self.in_order.first()?;
+        if at > now {
+            return None;
+        }
+        self.clear(timer);
+        Some(timer)
+    }
+
+    /// Every timer that is set, in the order of the timers.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Timer, Timestamp)> + '_ {
+        self.at.iter().map(|(timer, at)| (*timer, *at))
+    }
+}

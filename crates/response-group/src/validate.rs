@@ -1,0 +1,269 @@
+//! What is wrong with a configuration, with the key and what to write instead.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use base::UserUri;
+
+use crate::config::{Action, AgentGroup, AnswerMode, Config, Question, ResponseGroup};
+use crate::hours::{minute_of_day, overlap, time_zone};
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, such as `response_group[0].queue.overflow_action`.
+    pub key: String,
+    /// What stands there.
+    pub value: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {}: {}", self.key, self.value, self.remedy)
+    }
+}
+
+impl Config {
+    /// Every problem of the configuration; a domain takes only one without any.
+    pub fn validate(&self) -> Result<(), Vec<Problem>> {
+        let mut check = Check { groups: self.groups.iter().map(|group| &group.uri).collect(), problems: Vec::new() };
+        let mut seen = BTreeSet::new();
+        for (place, group) in self.groups.iter().enumerate() {
+            let key = format!("response_group[{place}]");
+            if !seen.insert(&group.uri) {
+                check.report(format!("{key}.uri"), &group.uri, "another group has this address; give each its own");
+            }
+            check.group(&key, group);
+        }
+        check.full_queues_do_not_chase_each_other(&self.groups);
+        if check.problems.is_empty() { Ok(()) } else { Err(check.problems) }
+    }
+}
+
+struct Check<'a> {
+    groups: BTreeSet<&'a UserUri>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Check<'a> {
+    fn report(&mut self, key: String, value: impl fmt::Display, remedy: impl Into<String>) {
+        self.problems.push(Problem { key, value: value.to_string(), remedy: remedy.into() });
+    }
+
+    fn range(&mut self, key: String, value: u32, least: u32, most: u32) {
+        if !(least..=most).contains(&value) {
+            self.report(key, value, format!("write a number from {least} to {most}"));
+        }
+    }
+
+    fn group(&mut self, key: &str, group: &'a ResponseGroup) {
+        self.queue(key, group);
+        self.workflow(key, group);
+        self.times(key, group);
+        let mut names = BTreeSet::new();
+        for (place, agents) in group.agent_groups.iter().enumerate() {
+            let key = format!("{key}.agent_group[{place}]");
+            if !names.insert(&agents.name) {
+                self.report(format!("{key}.name"), &agents.name, "another agent group of this group has this name");
+            }
+            self.agent_group(&key, agents);
+        }
+        let empty = group.agent_groups.iter().all(|agents| agents.agents.iter().all(|agent| !agent.active));
+        if empty && group.queue.no_agent_action.is_none() {
+            let remedy = "list at least one active agent, or say in queue.no_agent_action where callers go";
+            self.report(format!("{key}.agents"), "[]", remedy);
+        }
+    }
+
+    fn queue(&mut self, key: &str, group: &'a ResponseGroup) {
+        let queue = &group.queue;
+        self.range(format!("{key}.queue.priority"), u32::from(queue.priority), 1, 9);
+        self.range(format!("{key}.queue.retry_seconds"), queue.retry_seconds, 1, 300);
+        if let Some(timeout) = queue.timeout_seconds {
+            self.range(format!("{key}.queue.timeout_seconds"), timeout, 10, 65_535);
+        }
+        if let Some(threshold) = queue.overflow_threshold {
+            self.range(format!("{key}.queue.overflow_threshold"), threshold, 0, 1_000);
+        }
+        self.action(format!("{key}.queue.timeout_action"), group, &queue.timeout_action);
+        self.action(format!("{key}.queue.overflow_action"), group, &queue.overflow_action);
+        if let Some(action) = &queue.no_agent_action {
+            self.action(format!("{key}.queue.no_agent_action"), group, action);
+        }
+    }
+
+    fn action(&mut self, key: String, group: &ResponseGroup, action: &Action) {
+        match action {
+            Action::Group { target } if *target == group.uri => {
+                self.report(key, target, "a group cannot send callers to itself; name another group or disconnect");
+            }
+            Action::Group { target } if !self.groups.contains(target) => {
+                self.report(key, target, "no such group; name a [[response_group]] or use kind = \"forward\"");
+            }
+            Action::Forward { target } if self.groups.contains(target) => {
+                self.report(key, target, "this is a response group; use kind = \"group\"");
+            }
+            _ => {}
+        }
+    }
+
+    fn workflow(&mut self, key: &str, group: &'a ResponseGroup) {
+        self.action(format!("{key}.closed.action"), group, &group.closed.action);
+        self.action(format!("{key}.holiday.action"), group, &group.holiday.action);
+        self.range(format!("{key}.announcements.every_seconds"), group.announcements.every_seconds, 15, 3_600);
+        self.range(format!("{key}.target_seconds"), group.target_seconds, 1, 3_600);
+        if let Some(exit) = &group.exit_key {
+            self.digit(format!("{key}.exit_key.digit"), exit.digit);
+            self.action(format!("{key}.exit_key.action"), group, &exit.action);
+        }
+        if let Some(question) = &group.question {
+            if group.answer == AnswerMode::OnAgent {
+                let remedy = "a caller who is not answered hears no question; write answer = \"immediate\"";
+                self.report(format!("{key}.answer"), "on_agent", remedy);
+            }
+            self.question(&format!("{key}.question"), group, question, 1);
+        }
+    }
+
+    fn digit(&mut self, key: String, digit: char) {
+        if !(digit.is_ascii_digit() || digit == '*' || digit == '#') {
+            self.report(key, digit, "write one of 0 to 9, * and #");
+        }
+    }
+
+    fn question(&mut self, key: &str, group: &'a ResponseGroup, question: &Question, level: u32) {
+        if level > 2 {
+            return self.report(
+                key.to_owned(),
+                &question.prompt,
+                "a question may lead to a second one, not to a third",
+            );
+        }
+        self.range(format!("{key}.attempts"), question.attempts, 1, 5);
+        self.range(format!("{key}.wait_seconds"), question.wait_seconds, 1, 60);
+        if question.answers.is_empty() {
+            self.report(format!("{key}.answer"), "[]", "list what the digits mean, or leave the question out");
+        }
+        let mut digits = BTreeSet::new();
+        for (place, answer) in question.answers.iter().enumerate() {
+            let key = format!("{key}.answer[{place}]");
+            self.digit(format!("{key}.digit"), answer.digit);
+            if !digits.insert(answer.digit) {
+                self.report(format!("{key}.digit"), answer.digit, "another answer has this digit");
+            }
+            for name in &answer.agent_groups {
+                if !group.agent_groups.iter().any(|agents| agents.name == *name) {
+                    self.report(format!("{key}.agent_groups"), name, "no agent group of this group has this name");
+                }
+            }
+            if let Some(priority) = answer.priority {
+                self.range(format!("{key}.priority"), u32::from(priority), 1, 9);
+            }
+            if let Some(action) = &answer.action {
+                self.action(format!("{key}.action"), group, action);
+            }
+            if let Some(second) = &answer.question {
+                self.question(&format!("{key}.question"), group, second, level + 1);
+            }
+        }
+    }
+
+    fn times(&mut self, key: &str, group: &'a ResponseGroup) {
+        if time_zone(&group.time_zone).is_none() {
+            let remedy = "write a name of the IANA database, such as \"Europe/Zurich\"";
+            self.report(format!("{key}.time_zone"), &group.time_zone, remedy);
+        }
+        for (place, hours) in group.hours.iter().enumerate() {
+            let key = format!("{key}.hours[{place}]");
+            for (name, text) in [("from", &hours.from), ("to", &hours.to)] {
+                if minute_of_day(text).is_none() {
+                    self.report(format!("{key}.{name}"), text, "write a time of the day as HH:MM, at most 24:00");
+                }
+            }
+            if hours.from == hours.to {
+                self.report(
+                    format!("{key}.to"),
+                    &hours.to,
+                    "it is the beginning; write 00:00 to 24:00 for a whole day",
+                );
+            }
+            if hours.days.is_empty() {
+                self.report(format!("{key}.days"), "[]", "list days, such as [\"mon\", \"tue\"]");
+            }
+            let spans = hours.spans().unwrap_or_default();
+            let earlier = group.hours[..place].iter().filter_map(crate::hours::Hours::spans);
+            if earlier.into_iter().any(|other| overlap(&other, &spans)) {
+                let value = format!("{} to {}", hours.from, hours.to);
+                self.report(key, value, "it overlaps with hours above; join the two or part them");
+            }
+        }
+        for (place, holiday) in group.holidays.iter().enumerate() {
+            let in_order = holiday.days().is_some_and(|(first, last)| first <= last);
+            if !in_order {
+                let remedy = "write days as YYYY-MM-DD, the last not before the first";
+                self.report(format!("{key}.holidays[{place}]"), &holiday.name, remedy);
+            }
+        }
+    }
+
+    fn agent_group(&mut self, key: &str, agents: &'a AgentGroup) {
+        let ranges = [
+            ("alert_time_seconds", agents.alert_time_seconds, 10, 180),
+            ("decline_grace_seconds", agents.decline_grace_seconds, 0, 600),
+            ("wrap_up_seconds", agents.wrap_up_seconds, 0, 3_600),
+            ("max_calls", agents.max_calls, 1, 10),
+            ("max_fork", agents.max_fork, 1, 100),
+            ("busy_delay_seconds", agents.busy_delay_seconds, 0, 600),
+            ("decline_delay_seconds", agents.decline_delay_seconds, 0, 600),
+            ("pause_after_no_answers", agents.pause_after_no_answers.unwrap_or(1), 1, 100),
+            ("pause_seconds", agents.pause_seconds, 1, 86_400),
+        ];
+        for (name, value, least, most) in ranges {
+            self.range(format!("{key}.{name}"), value, least, most);
+        }
+        let mut seen = BTreeSet::new();
+        for (place, agent) in agents.agents.iter().enumerate() {
+            let key = format!("{key}.agents[{place}]");
+            if !seen.insert(&agent.uri) {
+                self.report(key, &agent.uri, "he is listed already; list each agent once");
+            } else if self.groups.contains(&agent.uri) {
+                self.report(key, &agent.uri, "a response group cannot be an agent; use an action of kind \"group\"");
+            }
+        }
+    }
+
+    /// Actions that pass a caller on at once must come to an end: full queues, empty groups, closed groups.
+    fn full_queues_do_not_chase_each_other(&mut self, groups: &'a [ResponseGroup]) {
+        let kinds: [(&str, fn(&ResponseGroup) -> Option<&Action>); 4] = [
+            ("queue.overflow_action", |group| Some(&group.queue.overflow_action)),
+            ("queue.no_agent_action", |group| group.queue.no_agent_action.as_ref()),
+            ("closed.action", |group| Some(&group.closed.action)),
+            ("holiday.action", |group| Some(&group.holiday.action)),
+        ];
+        for (name, action_of) in kinds {
+            let next: BTreeMap<&UserUri, &UserUri> = groups
+                .iter()
+                .filter_map(|group| match action_of(group) {
+                    Some(Action::Group { target }) if *target != group.uri => Some((&group.uri, target)),
+                    _ => None,
+                })
+                .collect();
+            for (place, group) in groups.iter().enumerate() {
+                let mut at = &group.uri;
+                let comes_back = (0..groups.len()).any(|_| match next.get(at) {
+                    Some(target) => {
+                        at = target;
+                        *at == group.uri
+                    }
+                    None => false,
+                });
+                if comes_back {
+                    let remedy = "the groups refer to each other in a circle; end it with disconnect or forward";
+                    self.report(format!("response_group[{place}].{name}"), next[&group.uri], remedy);
+                }
+            }
+        }
+    }
+}
