@@ -9,10 +9,13 @@
 
 #![deny(unsafe_code)]
 
+pub mod capacity;
 pub mod judge;
 pub mod machine;
 pub mod media;
+pub mod peers;
 pub mod plan;
+pub mod relay;
 pub mod results;
 pub mod run;
 pub mod signalling;

@@ -34,7 +34,7 @@ struct Arguments {
     /// How long the steady tone is listened to.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Measure only these (tone, delay, join, burst, signalling, memory, load).
+    /// Measure only these (tone, delay, join, burst, signalling, groups, memory, load).
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// The server's binary; by default the one beside this.

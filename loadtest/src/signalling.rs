@@ -1,14 +1,16 @@
-//! The callers' signalling: one UDP socket for all of them, SIP as text, one call each.
+//! The callers' signalling: one socket for all of them, one call each.
 //!
-//! Nothing happens by itself: whoever runs a plan drives it by [`Exchange::pump`], so that one thread sees everything in
-//! order. Messages are those of the test kit, which knows none of the server's code.
-//! Start reading at [`Exchange`]; [`call`] is one dialog, [`sdp`] what is offered and agreed.
+//! Nothing happens by itself: whoever runs a plan drives it by [`Signalling::pump`], so that one thread sees everything in
+//! order. SIP messages are those of the test kit, which knows none of the server's code.
+//! Start reading at [`Signalling`] and [`Exchange`], which speaks SIP; [`call`] is one dialog, [`sdp`] what is offered and
+//! agreed, [`janus`] the way into a peer.
 
 pub mod call;
+pub mod janus;
 pub mod sdp;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use testkit::{Credentials, SipMessage, digest};
@@ -49,7 +51,25 @@ pub enum Identity {
     User(Credentials),
 }
 
-/// All callers' calls.
+/// How callers come into conferences, whatever the server speaks.
+pub trait Signalling {
+    /// Our address, which is that of the callers' audio too.
+    fn local_ip(&self) -> IpAddr;
+    /// A caller calls the conference of that index and number.
+    fn join(&mut self, caller: usize, conference: usize, number: &str, identity: &Identity, offer: Offer);
+    /// Registers a user here; calls for him are then answered with that offer's address and codec.
+    fn register(&mut self, caller: usize, who: &Credentials, offer: Offer);
+    /// Ends a caller's call.
+    fn hang_up(&mut self, caller: usize);
+    /// What happened next.
+    fn poll_event(&mut self) -> Option<Event>;
+    /// Calls whose end is not confirmed yet.
+    fn leaving(&self) -> usize;
+    /// Works until `deadline`, or until something happened.
+    fn pump(&mut self, deadline: Instant);
+}
+
+/// All callers' SIP calls.
 pub struct Exchange {
     socket: UdpSocket,
     local: SocketAddr,
@@ -88,62 +108,6 @@ impl Exchange {
             swept: Instant::now(),
             buffer: vec![0; 65_536],
         })
-    }
-
-    /// Our address, which is that of the callers' audio too.
-    pub const fn local(&self) -> SocketAddr {
-        self.local
-    }
-
-    /// Calls `number` of the server's domain.
-    pub fn join(&mut self, caller: usize, identity: &Identity, number: &str, offer: Offer) {
-        let to = format!("sip:{number}@{}", self.domain);
-        let body = offer.to_sdp();
-        self.start("INVITE", caller, identity, &to, Some((offer, body)));
-    }
-
-    /// Registers a user here; calls for him are then answered with that offer's address and codec.
-    pub fn register(&mut self, caller: usize, who: &Credentials, offer: Offer) {
-        self.devices.insert(who.user.clone(), (caller, offer));
-        let to = format!("sip:{}", self.domain);
-        self.start("REGISTER", caller, &Identity::User(who.clone()), &to, None);
-    }
-
-    /// Ends a caller's call.
-    pub fn hang_up(&mut self, caller: usize) {
-        let Some(id) = self.present.get(&caller) else { return };
-        let via = self.via();
-        let Some(call) = self.calls.get_mut(id) else { return };
-        if call.state == CallState::Answered {
-            call.leave(&via);
-            let bytes = call.request.to_bytes();
-            self.dispatch(&bytes);
-        }
-    }
-
-    /// What happened next.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
-    }
-
-    /// Calls whose end is not confirmed yet.
-    pub fn leaving(&self) -> usize {
-        self.calls.values().filter(|call| call.state == CallState::Leaving).count()
-    }
-
-    /// Works until `deadline`, or until something happened.
-    pub fn pump(&mut self, deadline: Instant) {
-        while self.events.is_empty() {
-            let now = Instant::now();
-            if now >= self.swept + SWEEP {
-                self.repeat_unanswered(now);
-            }
-            if let Ok((length, source)) = self.socket.recv_from(&mut self.buffer) {
-                self.take(length, source);
-            } else if Instant::now() >= deadline {
-                return;
-            }
-        }
     }
 
     fn take(&mut self, length: usize, source: SocketAddr) {
@@ -329,7 +293,58 @@ impl Exchange {
     }
 }
 
-fn server_family(server: SocketAddr) -> std::net::IpAddr {
+impl Signalling for Exchange {
+    fn local_ip(&self) -> IpAddr {
+        self.local.ip()
+    }
+
+    fn join(&mut self, caller: usize, _conference: usize, number: &str, identity: &Identity, offer: Offer) {
+        let to = format!("sip:{number}@{}", self.domain);
+        let body = offer.to_sdp();
+        self.start("INVITE", caller, identity, &to, Some((offer, body)));
+    }
+
+    fn register(&mut self, caller: usize, who: &Credentials, offer: Offer) {
+        self.devices.insert(who.user.clone(), (caller, offer));
+        let to = format!("sip:{}", self.domain);
+        self.start("REGISTER", caller, &Identity::User(who.clone()), &to, None);
+    }
+
+    fn hang_up(&mut self, caller: usize) {
+        let Some(id) = self.present.get(&caller) else { return };
+        let via = self.via();
+        let Some(call) = self.calls.get_mut(id) else { return };
+        if call.state == CallState::Answered {
+            call.leave(&via);
+            let bytes = call.request.to_bytes();
+            self.dispatch(&bytes);
+        }
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn leaving(&self) -> usize {
+        self.calls.values().filter(|call| call.state == CallState::Leaving).count()
+    }
+
+    fn pump(&mut self, deadline: Instant) {
+        while self.events.is_empty() {
+            let now = Instant::now();
+            if now >= self.swept + SWEEP {
+                self.repeat_unanswered(now);
+            }
+            if let Ok((length, source)) = self.socket.recv_from(&mut self.buffer) {
+                self.take(length, source);
+            } else if Instant::now() >= deadline {
+                return;
+            }
+        }
+    }
+}
+
+fn server_family(server: SocketAddr) -> IpAddr {
     match server {
         SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),

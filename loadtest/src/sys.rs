@@ -5,7 +5,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Datagrams read with one call.
 pub const BATCH: usize = 8;
@@ -44,6 +44,24 @@ fn set_option(socket: &UdpSocket, option: libc::c_int, value: libc::c_int) -> io
     let value = std::ptr::from_ref(&value).cast();
     // SAFETY: the descriptor is open as long as the socket, and `value` points to an integer of that size.
     checked(unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, value, size) }).map(drop)
+}
+
+/// Waits until one of the sockets can be read or the time is over; the places of those that can.
+pub fn wait_readable(sockets: &[&UdpSocket], timeout: Duration) -> Vec<usize> {
+    let watch = |socket: &&UdpSocket| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let mut polls: Vec<libc::pollfd> = sockets.iter().map(watch).collect();
+    let timeout = libc::timespec {
+        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    };
+    // SAFETY: `polls` is writable for its length, its descriptors are open as long as the borrowed sockets, `timeout`
+    // outlives the call, and a null signal mask changes nothing.
+    let ready =
+        unsafe { libc::ppoll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, &raw const timeout, std::ptr::null()) };
+    if ready <= 0 {
+        return Vec::new();
+    }
+    polls.iter().enumerate().filter(|(_, poll)| poll.revents != 0).map(|(place, _)| place).collect()
 }
 
 /// Nanoseconds since 1970 by the clock the kernel stamps with.

@@ -13,6 +13,8 @@ use testkit::Credentials;
 
 use crate::Failure;
 use crate::plan::Plan;
+use crate::signalling::janus::Janus;
+use crate::signalling::{Exchange, Signalling};
 use crate::usage::Usage;
 
 /// The domain of servers started here.
@@ -33,6 +35,8 @@ pub enum Source {
     Binary(PathBuf),
     /// It runs already.
     Running(Running),
+    /// This binary of Janus is started for each run, with its AudioBridge alone.
+    Janus(PathBuf),
 }
 
 /// A server that runs already, and what it must be configured with: conferences with numbers that follow each other, for
@@ -65,7 +69,47 @@ impl Target {
         match source {
             Source::Running(running) => Ok(Self { running: running.clone(), child: None }),
             Source::Binary(binary) => Self::start(binary, plan),
+            Source::Janus(binary) => Self::start_janus(binary),
         }
+    }
+
+    /// The callers' way into it.
+    pub fn signalling(&self, plan: &Plan) -> Result<Box<dyn Signalling>, Failure> {
+        match &self.child {
+            Some((_, folder)) if self.running.http.is_none() => Ok(Box::new(Janus::open(folder.path(), plan)?)),
+            _ => Ok(Box::new(Exchange::open(self.running.sip, &self.running.domain)?)),
+        }
+    }
+
+    fn start_janus(binary: &Path) -> Result<Self, Failure> {
+        let folder = tempfile::Builder::new().prefix("convoke-peer-").tempdir()?;
+        let log = std::fs::File::create(folder.path().join("log"))?;
+        let child = Janus::command(binary, folder.path())?
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .map_err(|error| Failure(format!("{}: {error}", binary.display())))?;
+        let running = Running {
+            sip: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            domain: String::new(),
+            first_number: FIRST_NUMBER,
+            password: String::new(),
+            http: None,
+            pid: Some(child.id()),
+        };
+        let mut target = Self { running, child: Some((child, folder)) };
+        let deadline = Instant::now() + START_LIMIT;
+        while !target.child.as_ref().is_some_and(|(_, folder)| Janus::is_ready(folder.path())) {
+            if let Some(words) = target.last_words() {
+                return Err(Failure(words));
+            }
+            if Instant::now() > deadline {
+                return Err(Failure("Janus did not become ready".to_owned()));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(target)
     }
 
     fn start(binary: &Path, plan: &Plan) -> Result<Self, Failure> {

@@ -4,6 +4,8 @@ use base::{Duration, LegId, OfferId, SubscriptionId, Termination};
 use bytes::Bytes;
 use sip_api::{ClientTransactionId, Flow, Headers, NameAddr, Response, ServerTransactionId, SipEvent, SipUri};
 
+use crate::restore::DialogRecord;
+
 /// A message body: opaque bytes with their media type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
@@ -84,6 +86,13 @@ pub enum Input {
     },
     /// Ring a set of targets; the first answer wins.
     Dial(Box<Dial>),
+    /// Take up a connected dialog of an earlier process; its session wants a new description.
+    Restore {
+        /// A new leg, from [`Calls::allocate_leg`](crate::Calls::allocate_leg).
+        leg: LegId,
+        /// What [`Calls::dialog_record`](crate::Calls::dialog_record) said.
+        record: Box<DialogRecord>,
+    },
     /// Give a whole offer up. Ignored once it is answered: hang the winner up instead.
     Cancel {
         /// The offer.
@@ -225,7 +234,7 @@ pub struct Dial {
     pub legs: Vec<(LegId, Target)>,
     /// All at once, or one after another.
     pub mode: RingMode,
-    /// Who calls; the machine adds the tag.
+    /// Who calls; the machine adds the tag, unless there is one.
     pub from: NameAddr,
     /// Who is called, as `To` shows it.
     pub to: NameAddr,
@@ -258,7 +267,8 @@ pub struct Target {
     /// Preloaded route set.
     pub route: Vec<NameAddr>,
     /// Headers of this INVITE only. A `Contact` or `From` among them replaces the one of the others; the machine adds
-    /// the tag.
+    /// the tag, unless there is one. A `Call-ID` replaces the one the machine would make: with that and the tag an INVITE
+    /// of an earlier process is sent once more.
     pub headers: ExtraHeaders,
     /// An answer that comes sooner than this after the INVITE is a machine's, a carrier's mailbox: it is acknowledged
     /// and ended, and the others go on ringing (routing.md 1.1, the voicemail escape timer).

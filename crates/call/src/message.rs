@@ -35,7 +35,12 @@ pub(crate) fn push_extra(headers: &mut Headers, extra: &ExtraHeaders) {
 
 /// The Contact among headers from above.
 pub(crate) fn contact_among(extra: &ExtraHeaders) -> Option<&str> {
-    extra.iter().find(|(name, _)| name.eq_ignore_ascii_case("Contact")).map(|(_, value)| value.as_str())
+    value_among(extra, "Contact")
+}
+
+/// The first value of a header from above.
+pub(crate) fn value_among<'a>(extra: &'a ExtraHeaders, wanted: &str) -> Option<&'a str> {
+    extra.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str())
 }
 
 /// The From among headers from above, if it can be read.

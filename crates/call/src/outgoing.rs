@@ -11,7 +11,9 @@ use crate::dialogs::DialogId;
 use crate::ending::{ELSEWHERE, refusal, silence};
 use crate::input::{Body, Dial, Target};
 use crate::leg::{Ending, Exchange, LegState};
-use crate::message::{WithBody, allows, contact_among, from_among, push_abilities, push_extra, push_reasons};
+use crate::message::{
+    WithBody, allows, contact_among, from_among, push_abilities, push_extra, push_reasons, value_among,
+};
 use crate::offer_set::Verdict;
 use crate::output::Output;
 use crate::session_timer;
@@ -50,9 +52,12 @@ impl Calls {
             headers.push("Route", route.to_string());
         }
         let from = from_among(&target.headers).unwrap_or_else(|| dial.from.clone());
-        headers.push("From", from.with_tag(&cx.token()).to_string());
+        let from = if from.tag().is_some() { from } else { from.with_tag(&cx.token()) };
+        headers.push("From", from.to_string());
         headers.push("To", untagged(&dial.to).to_string());
-        headers.push("Call-ID", format!("{}{}@{}", cx.token(), cx.token(), self.config.domain));
+        let call_id = value_among(&target.headers, "Call-ID").map(str::to_owned);
+        let call_id = call_id.unwrap_or_else(|| format!("{}{}@{}", cx.token(), cx.token(), self.config.domain));
+        headers.push("Call-ID", call_id);
         headers.push("CSeq", "1 INVITE");
         let contact = contact_among(&target.headers).or_else(|| contact_among(&dial.headers));
         headers.push("Contact", contact.map_or_else(|| self.default_contact(), str::to_owned));

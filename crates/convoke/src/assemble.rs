@@ -127,6 +127,8 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
             limits: limits.clone(),
             ..CallConfig::default()
         },
+        keypad: config.media.keypad.then(engine::KeyMap::default),
+        language: config.media.language.clone(),
         caller_number: config.caller_number.clone(),
         trusted_peers: trusted_peers(config),
         limits,
@@ -210,6 +212,8 @@ fn router(config: &Config) -> Result<Router, String> {
 }
 
 /// The codecs of every media worker.
-pub(crate) fn codecs() -> Arc<dyn mixer::CodecFactory> {
-    Arc::new(codecs::Codecs)
+pub(crate) fn codecs(config: &Config) -> Arc<dyn mixer::CodecFactory> {
+    let media = &config.media;
+    let (bitrate, complexity, speech_mode) = (media.opus_bitrate, media.opus_complexity, media.opus_speech_mode);
+    Arc::new(codecs::TunedCodecs(codecs::OpusMix { bitrate, complexity, speech_mode }))
 }

@@ -39,12 +39,14 @@ pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<tokio::net::Tcp
 
 /// Serves until the process ends.
 pub(crate) async fn serve(listener: tokio::net::TcpListener, api: Api) -> std::io::Result<()> {
+    let local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let router = Router::new()
         .route("/", get(overview))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/api/v1/conferences", get(conferences))
+        .merge(crate::groups_api::routes(local))
         .merge(users::routes())
         .with_state(api);
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
@@ -60,7 +62,8 @@ async fn readyz(State(api): State<Api>) -> Response {
 
 async fn metrics(State(api): State<Api>) -> Response {
     let Some(load) = ask(&api, Question::Load).await else { return unavailable() };
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.gauges.render(&load)).into_response()
+    let Some(board) = ask(&api, Question::Wallboard).await else { return unavailable() };
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.gauges.render(&load, board.as_ref())).into_response()
 }
 
 async fn conferences(State(api): State<Api>) -> Response {
@@ -75,17 +78,18 @@ async fn overview(State(api): State<Api>) -> Response {
     format!(
         "Convoke\n\nconferences  {conferences}\nlegs         {legs}\nregistered   {registered}\n\n\
          /api/v1/conferences   live conferences\n\
+         /api/v1/response-groups      wallboard of the response groups\n\
          /api/v1/users/USER/calls     a user's call history (from this machine only)\n\
          /api/v1/users/USER/routing   what is done with calls for him\n/metrics              Prometheus metrics\n/healthz /readyz      probes\n"
     )
     .into_response()
 }
 
-fn unavailable() -> Response {
+pub(crate) fn unavailable() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "the engine is busy\n").into_response()
 }
 
-async fn ask<T>(api: &Api, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
+pub(crate) async fn ask<T>(api: &Api, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
     let (sender, receiver) = oneshot::channel();
     api.questions.try_send(question(sender)).ok()?;
     receiver.await.ok()

@@ -12,12 +12,15 @@ mod clock;
 mod config;
 mod demo;
 mod evaluation;
+mod groups_api;
 mod http;
+mod journal;
 mod profiles;
 mod pump;
 mod seed;
 mod server;
 mod storage;
+mod story;
 mod watch;
 
 use std::process::ExitCode;

@@ -130,3 +130,51 @@ impl Users {
         self.questions.send(question).await.map_err(|_| Refused::Busy)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn config(settings: &str) -> Config {
+        let text = format!(
+            "[[user]]\nuri = \"sip:bob@localhost\"\npassword = \"12345678\"\n[user.routing]\n{settings}\n\
+             [[user]]\nuri = \"sip:cleo@localhost\"\npassword = \"12345678\"\n"
+        );
+        config::parse(&text).expect("valid")
+    }
+
+    async fn store_in(folder: &tempfile::TempDir) -> Store {
+        Store::open(folder.path().join("convoke.db").to_str().expect("text")).await.expect("opened")
+    }
+
+    #[tokio::test]
+    async fn a_change_lasts_until_the_configuration_changes() {
+        let folder = tempfile::tempdir().expect("folder");
+        let store = store_in(&folder).await;
+        let bob = UserUri::parse("sip:bob@localhost").expect("valid");
+        let changed = UserProfile { ring_seconds: 9, ..UserProfile::default() };
+        let configured = config("ring_seconds = 20").users[0].routing.clone();
+        let row = UserProfileRow { user: bob.clone(), profile: json(&changed), configured: json(&configured) };
+        store.save_user_profile(&row).await.expect("saved");
+        let same = load(&store, &config("ring_seconds = 20")).await.expect("read");
+        assert_eq!(same, [(bob, changed)]);
+        assert_eq!(load(&store, &config("ring_seconds = 21")).await.expect("read"), []);
+        let again = load(&store, &config("ring_seconds = 20")).await.expect("read");
+        assert_eq!(again, [], "what was overruled does not come back");
+    }
+
+    #[tokio::test]
+    async fn a_change_of_somebody_who_is_gone_goes_too() {
+        let folder = tempfile::tempdir().expect("folder");
+        let store = store_in(&folder).await;
+        let row = UserProfileRow {
+            user: UserUri::parse("sip:eve@localhost").expect("valid"),
+            profile: "{}".to_owned(),
+            configured: json(&UserProfile::default()),
+        };
+        store.save_user_profile(&row).await.expect("saved");
+        assert_eq!(load(&store, &config("")).await.expect("read"), []);
+        assert_eq!(store.user_profiles().await.expect("read"), []);
+    }
+}

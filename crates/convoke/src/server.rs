@@ -16,6 +16,7 @@ use crate::calendar::Calendar;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, Api};
+use crate::journal::Journal;
 use crate::profiles::{self, Users};
 use crate::pump::{self, Question, Sinks, Sources};
 use crate::storage::{self, StorageQueue};
@@ -53,7 +54,7 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let (mcu_events, mcu) = mpsc::unbounded_channel();
     // The pump is gone only when the process ends; then nobody wants the event.
     let sink = Box::new(move |event| drop(mcu_events.send(event)));
-    let media = MediaServer::start(assemble::media_config(config, clock), assemble::codecs(), sink)
+    let media = MediaServer::start(assemble::media_config(config, clock), assemble::codecs(config), sink)
         .map_err(|error| error.to_string())?;
     let media = Arc::new(media);
     let (sip_events, sip) = mpsc::channel(base::Limits::default().engine_queue);
@@ -68,11 +69,13 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     for (user, missed) in store.unseen_missed_calls().await.map_err(|error| error.to_string())? {
         engine.restore_missed_calls(user, missed);
     }
+    let journal = open_groups(config, &mut engine, clock)?;
     let (questions, asked) = mpsc::channel(QUESTIONS);
     let gauges = Arc::new(Gauges::new(Arc::clone(&edge), Arc::clone(&media)));
     let sources = Sources { sip, mcu, stored: answers, questions: asked };
     let sinks = Sinks {
         edge: Arc::clone(&edge),
+        journal,
         media: Arc::clone(&media),
         storage: storage.clone(),
         watch: Watch::new(Arc::clone(&gauges)),
@@ -88,6 +91,41 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
         }
     });
     Ok(Server { edge, store, storage, questions, ready, http })
+}
+
+/// Opens the response groups on what their journal says; phones that still ring for callers of an earlier process are
+/// silenced as soon as the engine runs.
+fn open_groups(config: &Config, engine: &mut Engine, clock: Clock) -> Result<Journal, String> {
+    make_directory(&config.data_dir)?;
+    let (mut journal, mut records) = Journal::open(&config.data_dir)?;
+    if !anybody_waits(&records) && Journal::retire_large(&config.data_dir)? {
+        (journal, records) = Journal::open(&config.data_dir)?;
+    }
+    let groups = response_group::Config { groups: config.response_groups.clone(), ..Default::default() };
+    engine.open_groups(clock.now(), groups, &records).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    })?;
+    Ok(journal)
+}
+
+/// Whether a caller of an earlier process may still be on the line.
+fn anybody_waits(records: &[engine::GroupJournal]) -> bool {
+    let mut open = 0_i64;
+    for record in records {
+        open += match record {
+            engine::GroupJournal::Machine(response_group::Entry::Told {
+                told: response_group::Input::CallerArrived(_),
+                ..
+            }) => 1,
+            engine::GroupJournal::Machine(response_group::Entry::Decided {
+                decided: response_group::Decision::Ended { .. },
+                ..
+            }) => -1,
+            _ => 0,
+        };
+    }
+    open > 0
 }
 
 async fn open_store(config: &Config) -> Result<Store, String> {

@@ -1,6 +1,6 @@
 //! The queue in front of the database: one task writes, in order, and answers when it is on the disk.
 
-use base::{ConversationEntry, Termination, Timestamp};
+use base::{ConversationEntry, Termination, TerminationReason, Timestamp};
 use engine::{CallRecord, LegRecord, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Pin};
 use store::{Cdr, CdrDirection, Quality, Store, UnixMillis};
@@ -92,6 +92,13 @@ impl StorageQueue {
         self.record(call_cdr(call, self.calendar));
     }
 
+    /// Stores a group's call: one record for each of its segments.
+    pub(crate) fn record_group_call(&self, call: &response_group::CallRecord) {
+        for (place, segment) in call.segments.iter().enumerate() {
+            self.record(group_cdr(call, segment, place));
+        }
+    }
+
     /// Stores one line of a user's call history.
     pub(crate) fn record_conversation(&self, entry: ConversationEntry) {
         if let Err(error) = self.jobs.try_send(Job::Conversation(Box::new(entry))) {
@@ -152,7 +159,12 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
     Cdr {
         conference: Some(leg.conference.clone()),
         direction: if leg.dialled { CdrDirection::Outbound } else { CdrDirection::Inbound },
-        user: Some(leg.peer.clone()),
+        user: leg.user.clone(),
+        claimed: leg.claimed.clone(),
+        dialled: leg.address.clone().map(base::Pii::new),
+        sip_call_id: leg.call_id.clone().unwrap_or_default(),
+        codec: leg.codec.map(|codec| codec_name(codec).to_owned()),
+        encrypted: leg.encrypted,
         quality: Quality {
             received_packets: statistics.received_packets,
             sent_packets: statistics.sent_packets,
@@ -169,6 +181,15 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
     }
 }
 
+/// The encoding name of RFC 3551 and RFC 7587.
+const fn codec_name(codec: mcu_api::Codec) -> &'static str {
+    match codec {
+        mcu_api::Codec::Opus => "opus",
+        mcu_api::Codec::Pcmu => "PCMU",
+        mcu_api::Codec::Pcma => "PCMA",
+    }
+}
+
 fn call_cdr(call: &CallRecord, calendar: Calendar) -> Cdr {
     Cdr {
         direction: CdrDirection::Outbound,
@@ -176,6 +197,42 @@ fn call_cdr(call: &CallRecord, calendar: Calendar) -> Cdr {
         requested_by: Some(call.caller.clone()),
         ..segment(call.call.0, [call.since, call.connected, call.ended], call.termination, calendar)
     }
+}
+
+/// A segment of a group's call. The machine's times are the calendar's; the id is the same however often a journal is
+/// replayed, so that it is written once.
+fn group_cdr(call: &response_group::CallRecord, segment: &response_group::Segment, place: usize) -> Cdr {
+    use response_group::SegmentKind;
+    let (kind, user, talked) = match &segment.kind {
+        SegmentKind::Greeting { .. } => ("greeting", None, false),
+        SegmentKind::Queue { .. } => ("queue", None, false),
+        SegmentKind::Talk { agent } => ("talk", Some(agent.clone()), true),
+        SegmentKind::Forward { target } => ("forward", Some(target.clone()), false),
+    };
+    let millis = |at: Timestamp| i64::try_from(at.as_micros() / 1_000).unwrap_or(i64::MAX);
+    let completed = talked || matches!(call.outcome, response_group::Outcome::Answered);
+    let termination = if completed {
+        Termination::completed(TerminationReason::Departed)
+    } else {
+        Termination::cancelled(TerminationReason::RequestCancelled)
+    };
+    Cdr {
+        segment_id: format!("group-{}-{}-{place}-{kind}", call.arrived.as_micros(), call.call),
+        call: call.call.0,
+        sip_call_id: call.reference.clone(),
+        user,
+        requested_by: base::UserUri::parse(&call.caller).ok(),
+        dialled: Some(base::Pii::new(call.group.as_str())),
+        started: millis(segment.from),
+        answered: millis(segment.from),
+        ended: millis(segment.to),
+        duration_ms: u64::try_from(segment.to.since(segment.from).as_millis()).unwrap_or(u64::MAX),
+        ..segment_of_nobody(termination)
+    }
+}
+
+fn segment_of_nobody(termination: Termination) -> Cdr {
+    segment(0, [Timestamp::ZERO; 3], termination, Calendar::start_now())
 }
 
 /// What every record has: a segment id that no other start of any server gives, times, and the end.
@@ -188,6 +245,7 @@ fn segment(id: u64, times: [Timestamp; 3], termination: Termination, calendar: C
         sip_call_id: String::new(),
         direction: CdrDirection::Inbound,
         user: None,
+        claimed: None,
         requested_by: None,
         dialled: None,
         number: None,

@@ -291,7 +291,7 @@ fn person_of(uri: &SipUri) -> Option<UserUri> {
 }
 
 /// `Max-Forwards` of the next hop; `None` when there may be none.
-fn hops_left(request: &Request) -> Option<u8> {
+pub(crate) fn hops_left(request: &Request) -> Option<u8> {
     match request.headers.get("Max-Forwards") {
         Some(hops) => hops.parse::<u8>().ok()?.checked_sub(1),
         None => Some(HOPS),

@@ -8,6 +8,8 @@ use focus::FocusConfig;
 use mcu_api::{Codec, ConferenceMedia};
 use sdp::SrtpPolicy;
 
+use crate::keypad::KeyMap;
+
 /// Settings of an [`Engine`](crate::Engine).
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -29,6 +31,10 @@ pub struct EngineConfig {
     pub focus: FocusConfig,
     /// Settings of the call machine.
     pub call: CallConfig,
+    /// What keys do inside a conference; `None` = nothing.
+    pub keypad: Option<KeyMap>,
+    /// Language of announcements, a BCP 47 tag.
+    pub language: String,
     /// The telephone number shown to people who are dialled through a trunk, if the operator has one.
     pub caller_number: Option<String>,
     /// Addresses of trunks that are trusted: they may call users here, and what they say of a caller (RFC 3325) and of a

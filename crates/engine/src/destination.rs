@@ -141,7 +141,12 @@ impl Guide<'_> {
     /// Where a target goes when this user asks for it. Who has no account here asks as anonymous, whatever he is called.
     pub(crate) fn find(&self, requester: Option<&UserUri>, target: &str) -> Found {
         let requester = requester.filter(|requester| self.directory.user(requester).is_some());
-        match self.directory.route(requester, target).verdict {
+        self.found(self.directory.route(requester, target))
+    }
+
+    /// What a verdict means for a call to a person.
+    pub(crate) fn found(&self, routing: routing::Routing) -> Found {
+        match routing.verdict {
             Verdict::LocalUser(user) => Found::Person(Destination::Devices(user)),
             Verdict::Trunk { number, trunks, .. } => Found::Person(Destination::Trunks { number, left: trunks }),
             Verdict::External(user) => Found::Person(Destination::External(user)),

@@ -40,7 +40,10 @@ impl Engine {
             alerting: false,
         };
         let media = MediaLeg::new(MediaOrigin::Outgoing(dial_out));
-        self.legs.insert(leg, Leg::new(conference.clone(), target, LegKind::Media(Box::new(media)), self.now));
+        let mut entry = Leg::new(conference.clone(), target.clone(), LegKind::Media(Box::new(media)), self.now);
+        entry.address = Some(target.to_string());
+        entry.listed = Some(target);
+        self.legs.insert(leg, entry);
         match refused {
             None => self.reserve(leg),
             Some(reason) => self.end_leg(leg, Termination::failed(reason)),
@@ -183,6 +186,7 @@ impl Engine {
         let Some(leg) = self.offers.remove(&offer) else { return };
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         entry.sip = Some(branch);
+        entry.call_id = self.calls.dialog_names(branch).map(|names| names.call_id);
         let over = entry.ended.is_some();
         if let Some(dial_out) = entry.media().and_then(|media| media.dial_out()) {
             dial_out.offer = None;

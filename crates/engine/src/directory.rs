@@ -156,6 +156,11 @@ impl Directory {
         self.router.route(routing::Target { requester, profile, target }, self)
     }
 
+    /// Where a target goes when a response group asks for it: the operator has allowed it by naming it.
+    pub(crate) fn route_for(&self, group: &UserUri, target: &str) -> routing::Routing {
+        self.router.route(routing::Target { requester: Some(group), profile: None, target }, self)
+    }
+
     pub(crate) fn set_bindings(&mut self, user: UserUri, bindings: Vec<Binding>) {
         if bindings.is_empty() {
             self.bindings.remove(&user);

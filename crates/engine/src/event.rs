@@ -2,7 +2,7 @@
 
 use base::{CallId, ConferenceId, ConversationEntry, LegId, Termination, Timestamp, UserUri};
 use focus::{EndReason, FocusEvent};
-use mcu_api::LegStatistics;
+use mcu_api::{Codec, LegStatistics};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -53,6 +53,24 @@ pub enum EngineEvent {
     },
     /// A leg with audio, answered or not, is over on both sides. Exactly once for each.
     LegEnded(Box<LegRecord>),
+    /// A caller of a response group is done with. Exactly once for each.
+    GroupCallEnded(Box<response_group::CallRecord>),
+    /// An agent's state changed.
+    GroupAgent {
+        /// He.
+        agent: UserUri,
+        /// What he is now.
+        state: response_group::AgentStatus,
+    },
+    /// Somebody began or ceased to wait in a response group.
+    Wallboard(response_group::WallboardEvent),
+    /// A supervisor's command could not be carried out.
+    GroupSupervisorRefused {
+        /// The call.
+        call: CallId,
+        /// Why.
+        why: String,
+    },
     /// A call between two people that was answered is over. Exactly once for each.
     CallEnded(Box<CallRecord>),
     /// A call is over for a user: one line of his history. Exactly once for each call and each user who was in it or was
@@ -97,10 +115,22 @@ pub struct LegRecord {
     pub leg: LegId,
     /// The conference.
     pub conference: ConferenceId,
-    /// Who was at the other end.
+    /// Who was at the other end, as he said.
     pub peer: UserUri,
+    /// As whom he stood in the roster: an account, a called address, or a guest; `None` when he never did.
+    pub user: Option<UserUri>,
+    /// Who he said he was, when nobody vouched for it.
+    pub claimed: Option<UserUri>,
     /// Whether the conference called him.
     pub dialled: bool,
+    /// What was called, as it was written: a number, or a URI.
+    pub address: Option<String>,
+    /// The Call-ID of the dialog, once there was one.
+    pub call_id: Option<String>,
+    /// The codec that was agreed on.
+    pub codec: Option<Codec>,
+    /// Whether its media was encrypted.
+    pub encrypted: bool,
     /// When it was announced or asked for.
     pub since: Timestamp,
     /// When it was connected; `None` when it never was.

@@ -54,6 +54,10 @@ impl Engine {
                 let (leg, request) = (*leg, request.clone());
                 self.on_info_outcome(leg, &request, &outcome);
             }
+            Origin::Keys { leg, confirm } => {
+                let (leg, confirm) = (*leg, *confirm);
+                self.on_key_outcome(leg, &outcome, confirm);
+            }
             Origin::Refer { refer } => {
                 let refer = *refer;
                 self.on_refer_outcome(refer, &outcome);
@@ -143,7 +147,13 @@ impl Engine {
             leg,
             conference: entry.conference,
             peer: entry.peer,
+            user: entry.listed,
+            claimed: entry.claimed,
             dialled: matches!(media.origin, MediaOrigin::Outgoing(_)),
+            address: entry.address,
+            call_id: entry.call_id,
+            codec: media.session.as_ref().map(|session| session.media().codec),
+            encrypted: media.session.as_ref().is_some_and(|session| session.media().srtp.is_some()),
             since: entry.since,
             connected: entry.connected,
             ended,

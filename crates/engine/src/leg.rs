@@ -6,6 +6,7 @@ use mcu_api::LegStatistics;
 use sdp::{LocalMedia, PendingOffer, Session};
 
 use crate::destination::Answerer;
+use crate::keypad::Keypad;
 use crate::way::Way;
 
 /// One leg: a Focus dialog, or a call with audio.
@@ -25,6 +26,14 @@ pub(crate) struct Leg {
     pub(crate) ended: Option<(Timestamp, Termination)>,
     /// Who is at the other end.
     pub(crate) peer: UserUri,
+    /// As whom he stands, or last stood, in the roster.
+    pub(crate) listed: Option<UserUri>,
+    /// Who he says he is, when nobody vouches for it.
+    pub(crate) claimed: Option<UserUri>,
+    /// What was called, as it was written.
+    pub(crate) address: Option<String>,
+    /// The Call-ID of his dialog.
+    pub(crate) call_id: Option<String>,
 }
 
 /// What a leg carries.
@@ -59,6 +68,8 @@ pub(crate) struct MediaLeg {
     pub(crate) pin_entry: Option<String>,
     /// He waits until a presenter lets him in.
     pub(crate) in_lobby: bool,
+    /// The keys he presses.
+    pub(crate) keypad: Keypad,
     /// Final figures, once the MCU has given them.
     pub(crate) statistics: LegStatistics,
 }
@@ -111,7 +122,19 @@ impl Branch {
 impl Leg {
     /// A new leg.
     pub(crate) fn new(conference: ConferenceId, peer: UserUri, kind: LegKind, since: Timestamp) -> Self {
-        Self { conference, sip: None, kind, since, connected: None, ended: None, peer }
+        Self {
+            conference,
+            sip: None,
+            kind,
+            since,
+            connected: None,
+            ended: None,
+            peer,
+            listed: None,
+            claimed: None,
+            address: None,
+            call_id: None,
+        }
     }
 
     /// The audio side, if it has one.
@@ -150,6 +173,7 @@ impl MediaLeg {
             source: None,
             pin_entry: None,
             in_lobby: false,
+            keypad: Keypad::default(),
             statistics: LegStatistics::default(),
         }
     }

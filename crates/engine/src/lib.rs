@@ -26,8 +26,11 @@ mod diversion;
 mod event;
 mod factory;
 mod focus_output;
+mod group;
 mod history;
 mod incoming;
+mod keypad;
+mod keys;
 mod leg;
 mod media_leg;
 mod message_summary;
@@ -54,6 +57,8 @@ pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
+pub use group::{GroupCommand, GroupJournal, SentInvite, WireRecord};
+pub use keypad::{KeyCommand, KeyMap};
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
 use bridge::Bridges;
@@ -83,6 +88,8 @@ pub enum Input {
         /// His settings.
         profile: Box<UserProfile>,
     },
+    /// Something about the response groups is to be changed.
+    Group(GroupCommand),
     /// A user has seen his missed calls; his devices put the lamp out.
     MissedCallsSeen {
         /// The user.
@@ -110,6 +117,8 @@ pub enum Effect {
         /// What is to last.
         command: StoreCommand,
     },
+    /// A line of the response groups' journal; to be written, and safe, before any effect after it is carried out.
+    Journal(Box<GroupJournal>),
     /// Something happened; for call detail records, metrics and the log.
     Event(EngineEvent),
 }
@@ -128,6 +137,12 @@ enum Origin {
     MediaJoin { leg: LegId },
     /// A C3P command by INFO in a Focus dialog.
     Info { leg: LegId, request: Box<c3p::Request> },
+    /// Keys pressed on a leg.
+    Keys {
+        leg: LegId,
+        /// Nobody else tells him that it was done.
+        confirm: bool,
+    },
     /// A REFER.
     Refer { refer: SubscriptionId },
     /// Nobody.
@@ -151,6 +166,8 @@ pub struct Engine {
     offers: HashMap<OfferId, LegId>,
     /// Calls between two people; their legs and offers are not among those above.
     bridges: Bridges,
+    /// Response groups; their legs and offers are not among those above either.
+    groups: group::Groups,
     commands: HashMap<CommandId, Origin>,
     subscriptions: HashMap<SubscriptionId, ConferenceId>,
     rendered: Option<subscription::Rendered>,
@@ -182,6 +199,7 @@ impl Engine {
             branches: HashMap::new(),
             offers: HashMap::new(),
             bridges: Bridges::default(),
+            groups: group::Groups::default(),
             commands: HashMap::new(),
             subscriptions: HashMap::new(),
             rendered: None,
@@ -202,11 +220,25 @@ impl Engine {
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.now = now;
         match input {
-            Input::Sip(SipEvent::BindingsChanged { user, bindings }) => self.on_bindings_changed(user, bindings),
-            Input::Sip(event) => self.call(call::Input::Sip(event)),
-            Input::Mcu(event) => self.on_mcu(event),
+            Input::Sip(SipEvent::BindingsChanged { user, bindings }) => {
+                self.on_bindings_changed(user.clone(), bindings);
+                self.note_reachable(&user);
+            }
+            Input::Sip(event) => {
+                self.note_trying(&event);
+                self.call(call::Input::Sip(event));
+            }
+            Input::Mcu(event) => {
+                if let Some(event) = self.on_group_mcu(event) {
+                    self.on_mcu(event);
+                }
+            }
             Input::Stored { ticket, done } => self.on_stored(ticket, done),
-            Input::SetUserProfile { user, profile } => self.directory.set_user_profile(user, *profile),
+            Input::SetUserProfile { user, profile } => {
+                self.directory.set_user_profile(user.clone(), *profile);
+                self.note_reachable(&user);
+            }
+            Input::Group(command) => self.on_group_command(command),
             Input::MissedCallsSeen { user } => self.on_missed_calls_seen(&user),
             Input::TimerFired => self.on_timer(),
             Input::Drain => self.draining = true,
@@ -222,7 +254,8 @@ impl Engine {
 
     /// When [`Input::TimerFired`] is wanted.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.calls.poll_timeout(), self.conferences.poll_timeout()].into_iter().flatten().min()
+        let due = [self.calls.poll_timeout(), self.conferences.poll_timeout(), self.group_timeout()];
+        due.into_iter().flatten().min()
     }
 
     /// Accounts, registrations and scheduled conferences.
@@ -247,6 +280,8 @@ impl Engine {
             stores: self.stores.len(),
             bridges: self.bridges.len(),
             bridge_legs: self.bridges.leg_count(),
+            group_legs: self.groups.leg_count(),
+            groups_idle: self.groups.is_idle(),
             calls: self.calls.load(),
         }
     }
@@ -263,7 +298,7 @@ impl Engine {
                 self.on_call(output);
             } else if let Some((conference, output)) = self.conferences.poll_output(self.now) {
                 self.on_focus(&conference, output);
-            } else {
+            } else if !self.advance_groups() {
                 return;
             }
         }
@@ -275,6 +310,7 @@ impl Engine {
             self.calls.handle_timeout(self.now, &mut || random.next_u64());
         }
         self.conferences.fire_timers(self.now);
+        self.fire_group_timers();
     }
 
     fn stop(&mut self) {
@@ -325,6 +361,7 @@ impl Engine {
     /// Sorts what the call machine says to the translator that understands it.
     fn on_call(&mut self, output: call::Output) {
         use call::Output;
+        let Some(output) = self.on_group_call(output) else { return };
         if let Some(call) = self.bridges.call_of(&output) {
             return self.on_bridged(call, output);
         }
@@ -389,6 +426,10 @@ pub struct Load {
     pub bridges: usize,
     /// Legs of such calls.
     pub bridge_legs: usize,
+    /// Callers, agents' devices and others of response groups.
+    pub group_legs: usize,
+    /// No caller, no offer and no feature call of response groups is left.
+    pub groups_idle: bool,
     /// What the call machine holds.
     pub calls: call::Load,
 }

@@ -2,7 +2,7 @@
 
 use base::{ConferenceId, LegId, Termination, TerminationReason};
 use call::Body;
-use mcu_api::{Announcement, Direction, LegFailure, McuCommand, McuEvent, Phrase, Spoken, SrtpProfile};
+use mcu_api::{Direction, LegFailure, McuCommand, McuEvent, Phrase, Spoken, SrtpProfile};
 use rand::RngCore;
 use sdp::{LocalKey, LocalMedia, Session, SrtpPolicy};
 
@@ -11,7 +11,7 @@ use crate::event::EngineEvent;
 use crate::leg::MediaOrigin;
 
 /// The media type of session descriptions.
-const SDP: &str = "application/sdp";
+pub(crate) const SDP: &str = "application/sdp";
 
 impl Engine {
     /// Asks the MCU for ports; the leg goes on in [`Engine::on_reserved`].
@@ -59,7 +59,7 @@ impl Engine {
         }
     }
 
-    fn local_media(&mut self, rtp: std::net::SocketAddr, rtcp: std::net::SocketAddr) -> LocalMedia {
+    pub(crate) fn local_media(&mut self, rtp: std::net::SocketAddr, rtcp: std::net::SocketAddr) -> LocalMedia {
         let keys = match self.config.srtp {
             SrtpPolicy::Off => Vec::new(),
             SrtpPolicy::Support | SrtpPolicy::Require => {
@@ -173,15 +173,21 @@ impl Engine {
         let now = self.now;
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         entry.connected.get_or_insert(now);
+        let waits = entry.media().is_some_and(|media| media.in_lobby);
         let conference = entry.conference.clone();
         let has_audio = entry.media().is_some();
-        if has_audio && self.directory.is_recorded(&conference) {
-            // Whoever is recorded has to know it (in Germany, paragraph 201 of the penal code).
-            let parts = vec![Spoken::Phrase(Phrase::Recorded)];
-            let announcement = Announcement { language: String::new(), parts };
-            self.mcu(McuCommand::Announce { leg, announcement });
-        }
         self.focus(&conference, focus::Input::LegConnected { leg });
+        let mut parts = Vec::new();
+        if has_audio && self.directory.is_recorded(&conference) {
+            // Whoever is recorded has to know it.
+            parts.push(Spoken::Phrase(Phrase::Recorded));
+        }
+        if waits {
+            parts.push(Spoken::Phrase(Phrase::WaitInLobby));
+        }
+        if !parts.is_empty() {
+            self.say(leg, parts);
+        }
     }
 
     /// The peer offers a new description: hold, resume, another address.
@@ -235,7 +241,9 @@ impl Engine {
     fn on_digit(&mut self, leg: LegId, digit: char) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let conference = entry.conference.clone();
-        let Some(entered) = entry.media().and_then(|media| media.pin_entry.as_mut()) else { return };
+        let Some(entered) = entry.media().and_then(|media| media.pin_entry.as_mut()) else {
+            return self.on_key(leg, digit);
+        };
         if digit != '#' {
             if entered.len() <= focus::Pin::LENGTH_MAX {
                 entered.push(digit);
@@ -277,14 +285,20 @@ impl Engine {
     }
 }
 
-fn answer(body: &Body, local: &LocalMedia, previous: Option<&Session>) -> Result<(Body, Session), sdp::Refusal> {
+/// Answers an offer.
+pub(crate) fn answer(
+    body: &Body,
+    local: &LocalMedia,
+    previous: Option<&Session>,
+) -> Result<(Body, Session), sdp::Refusal> {
     let offer = sdp::select_sdp(&body.content_type, &body.bytes)
         .ok_or(sdp::Refusal { kind: sdp::RefusalKind::Unreadable, text: "the body holds no session description" })?;
     let (answer, session) = sdp::answer(&offer, local, previous)?;
     Ok((Body::new(SDP, answer), session))
 }
 
-fn take_answer(pending: sdp::PendingOffer, body: &Body) -> Option<Session> {
+/// Takes the answer to an offer of ours; `None` when it is no good.
+pub(crate) fn take_answer(pending: sdp::PendingOffer, body: &Body) -> Option<Session> {
     let answer = sdp::select_sdp(&body.content_type, &body.bytes)?;
     sdp::accept_answer(pending, &answer).ok()
 }

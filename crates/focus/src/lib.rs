@@ -235,6 +235,16 @@ impl Focus {
         self.locked
     }
 
+    /// Whether attendees who join are muted, because somebody muted all.
+    pub fn mutes_attendees(&self) -> bool {
+        self.mute_attendees
+    }
+
+    /// What passes from a participant into the mix; `None` when the leg is not in the roster.
+    pub fn ingress(&self, leg: LegId) -> Option<MediaFilter> {
+        self.roster.endpoint(leg).map(|endpoint| endpoint.ingress)
+    }
+
     /// Whether the conference is over.
     pub fn is_ended(&self) -> bool {
         self.phase == Phase::Ended

@@ -44,7 +44,7 @@ impl Backlog {
         self.elapsed = 0;
     }
 
-    /// A further tick of the newest packet.
+    /// A further tick goes by: of the newest packet, or in place of one that is lost.
     pub(crate) fn go_on(&mut self) {
         self.elapsed = self.elapsed.saturating_add(1);
     }

@@ -1,6 +1,6 @@
 //! The conference: its legs, and the commands that change them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use mixer::{CodecFactory, HEARD_MAX, Sounds, SpeakerChoice, Sum};
 use crate::announcement::Announcement;
 use crate::attention::Attention;
 use crate::leg::Leg;
+use crate::leg_map::LegMap;
 use crate::playlist::Playlist;
 use crate::program::{Program, Programs};
 use crate::recorder::Recorder;
@@ -55,7 +56,7 @@ pub struct Conference {
     pub(crate) sounds: Arc<Sounds>,
     /// In the order of arrival, but for the gaps that a removal fills with the last one.
     pub(crate) legs: Vec<Leg>,
-    places: HashMap<LegId, usize>,
+    places: LegMap<usize>,
     /// Number of the tick that comes next.
     pub(crate) tick: u64,
     pub(crate) attention: Attention,
@@ -91,7 +92,7 @@ impl Conference {
             settings,
             sounds,
             legs: Vec::new(),
-            places: HashMap::new(),
+            places: LegMap::default(),
             tick: 0,
             attention: Attention::new(),
             decoders: SoundPool::new(Arc::clone(&codecs)),

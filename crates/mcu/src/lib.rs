@@ -15,6 +15,7 @@ mod attention;
 mod backlog;
 mod conference;
 mod leg;
+mod leg_map;
 mod listener;
 mod playlist;
 mod program;
@@ -27,6 +28,7 @@ mod voice;
 mod whisper;
 
 pub use conference::{Conference, LegIdentity, PacketSink};
+pub use leg_map::{LegHasher, LegMap};
 pub use media::Port;
 pub use playlist::{Playlist, PlaylistItem};
 pub use recorder::Recorder;

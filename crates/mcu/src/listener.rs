@@ -1,6 +1,6 @@
 //! What one leg hears: a shared stream, or one of its own while something is his alone.
 
-use mixer::{Frame, Level, Limiter, SILENCE, Sounds, Sum};
+use mixer::{Frame, Level, SILENCE, Sounds, Sum};
 
 use crate::announcement::Prompts;
 use crate::playlist::{Player, Said};
@@ -22,7 +22,8 @@ pub(crate) struct Listener {
     /// What is to be heard at this tick.
     next: Program,
     route: Route,
-    private: Option<Box<Private>>,
+    /// A stream for this leg alone.
+    private: Option<Box<Stream>>,
     /// The next packet is the first one after a time without.
     begins: bool,
     pub(crate) prompts: Prompts,
@@ -62,12 +63,6 @@ impl Personal<'_> {
     const fn differs(&self) -> bool {
         self.talks || self.own.is_some() || self.hidden.is_some() || self.whispered.is_some()
     }
-}
-
-/// A stream for one leg, with a limiter that began as the program's.
-struct Private {
-    stream: Box<Stream>,
-    limiter: Limiter,
 }
 
 impl Listener {
@@ -143,7 +138,8 @@ impl Listener {
             let Some(mut stream) = pool.take(format) else { return false };
             let track = programs.track(self.program);
             stream.begin(tick, track);
-            self.private = Some(Box::new(Private { stream, limiter: track.limiter_before.clone() }));
+            stream.limiter.clone_from(&track.limiter_before);
+            self.private = Some(stream);
         }
         true
     }
@@ -164,7 +160,7 @@ impl Listener {
         }
         let mut frame = SILENCE;
         private.limiter.process(&sum, &mut frame);
-        private.stream.push(tick, &frame);
+        private.push(tick, &frame);
     }
 
     /// Reads the next 20 ms of what is said to this leg; prompts wait for the end of an announcement. While the leg is not
@@ -209,7 +205,7 @@ impl Listener {
         match self.route {
             Route::None => None,
             Route::Shared(at) => Some(shared.stream(at)),
-            Route::Private => self.private.as_ref().map(|private| &*private.stream),
+            Route::Private => self.private.as_deref(),
         }
     }
 
@@ -221,7 +217,7 @@ impl Listener {
     /// Gives the leg's own stream back.
     pub(crate) fn release(&mut self, pool: &mut StreamPool) {
         if let Some(private) = self.private.take() {
-            pool.give(private.stream);
+            pool.give(private);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcu_api::{Codec, LegMedia};
-use mixer::{CodecFactory, Encoder, EncoderSettings, FRAME_MS, FRAME_SAMPLES, Frame, Level, PACKET_BYTES_MAX};
+use mixer::{CodecFactory, Encoder, EncoderSettings, FRAME_MS, FRAME_SAMPLES, Frame, Level, Limiter, PACKET_BYTES_MAX};
 
 use crate::program::Track;
 
@@ -61,6 +61,8 @@ impl Format {
 /// An encoder with the packet it is filling and the one it made last.
 pub(crate) struct Stream {
     format: Format,
+    /// For a stream of one leg alone: it began as its program's.
+    pub(crate) limiter: Limiter,
     encoder: Box<dyn Encoder>,
     pcm: [i16; PACKET_FRAMES_MAX * FRAME_SAMPLES],
     filled: usize,
@@ -139,6 +141,7 @@ impl StreamPool {
         let encoder = self.codecs.encoder(format.settings).ok()?;
         Some(Box::new(Stream {
             format,
+            limiter: Limiter::new(),
             encoder,
             pcm: [0; PACKET_FRAMES_MAX * FRAME_SAMPLES],
             filled: 0,

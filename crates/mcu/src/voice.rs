@@ -165,11 +165,10 @@ impl Voice {
     fn glimpse(&mut self, pulled: Pulled<'_>, codec: Codec, pool: &SoundPool) {
         let frame = match pulled {
             Pulled::Frame(frame) => frame,
-            Pulled::Continued => {
+            Pulled::Continued | Pulled::Lost { .. } => {
                 self.backlog.go_on();
                 return self.speech.pass();
             }
-            Pulled::Lost { .. } => return self.speech.pass(),
             Pulled::Silence => {
                 self.backlog.clear();
                 return self.speech.pass();

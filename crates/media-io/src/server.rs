@@ -138,7 +138,8 @@ impl MediaServer {
         // The lock is held until the command is in the queue, so that two senders' commands of one conference keep
         // their order.
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let route = self.events.routes().route(&command);
+        let busy = |worker: usize| self.workers[worker].shared.counters.busy_per_mille_max.get();
+        let route = self.events.routes().route(&command, busy);
         match route {
             Route::Nowhere => {
                 if let McuCommand::StartRecording { conference, name, .. } = &command {

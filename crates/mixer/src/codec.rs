@@ -60,16 +60,14 @@ pub trait Encoder: Send {
 pub struct EncoderSettings {
     /// The codec.
     pub codec: Codec,
-    /// Bits per second, 6,000 to 510,000; Opus only.
-    pub bitrate: u32,
     /// Put in-band forward error correction into the packets; Opus only. It forces the costlier speech mode.
     pub fec: bool,
 }
 
 impl EncoderSettings {
-    /// The settings a mix is encoded with: 32 kbit/s where the codec has a choice.
+    /// The settings a mix is encoded with. Bit rate and the like are the factory's business.
     pub const fn for_mix(codec: Codec, fec: bool) -> Self {
-        Self { codec, bitrate: 32_000, fec: fec && matches!(codec, Codec::Opus) }
+        Self { codec, fec: fec && matches!(codec, Codec::Opus) }
     }
 }
 

@@ -1,1 +1,550 @@
+//! An exhaustive check of small cases: every interleaving of callers, phones, lost time and one crash.
+//!
+//! The machine is the one that ships. Around it stand phones that ring, answer, refuse, divert, stay silent or hang up,
+//! and a network that keeps messages and delivers them in any order. Time stands still: any timer that is set may fire
+//! at any moment, which covers every speed of phones and network. On each state the invariants that one state shows are
+//! checked (`checks`), I2 and I14 against the phones, and over all states I8: everything can still come to rest.
 
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use base::{CallId, Timestamp, UserUri};
+
+use crate::checks::state_faults;
+use crate::config::{Agent, AgentGroup, Config, Method, ResponseGroup};
+use crate::input::{AgentChange, Arrival, DialogNo, Input, OfferNo, Refusal};
+use crate::offer::OfferState;
+use crate::output::Output;
+use crate::timers::{AgentTimer, CallTimer, OfferTimer, Timer};
+use crate::{Domain, Knobs};
+
+/// A phone with one offer, and what is on its way between it and the server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Leg {
+    offer: OfferNo,
+    agent: u32,
+    call: u64,
+    phone: Phone,
+    /// A CANCEL is on its way to the phone.
+    cancel: bool,
+    /// A BYE is on its way to the phone.
+    bye: bool,
+    /// On their way to the server, in no order.
+    up: Vec<Up>,
+    /// The server has ended or will end what was answered.
+    released: bool,
+}
+
+/// What a phone does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Phone {
+    /// The INVITE is on its way.
+    Invited,
+    Ringing,
+    /// It answered, and believes in a conversation.
+    Up,
+    /// It is done with the offer.
+    Idle,
+}
+
+/// A message to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Up {
+    Ringing,
+    Answer,
+    Busy,
+    Redirect,
+    Cancelled,
+    /// The dialog ended: the phone's BYE, or its answer to ours.
+    Ended,
+}
+
+impl Up {
+    /// Whether the server keeps waiting for it after a crash: a lost one is what the guard is for.
+    fn input(self, offer: OfferNo) -> Input {
+        let dialog = DialogNo(1);
+        match self {
+            Self::Ringing => Input::OfferProgressed { offer, ringing: true },
+            Self::Answer => Input::OfferAnswered { offer, dialog, diverted: false },
+            Self::Busy => Input::OfferRefused { offer, refusal: Refusal::Busy },
+            Self::Redirect => Input::OfferRefused { offer, refusal: Refusal::Redirected },
+            Self::Cancelled => Input::OfferRefused { offer, refusal: Refusal::Cancelled },
+            Self::Ended => Input::OfferDialogEnded { offer, dialog },
+        }
+    }
+}
+
+#[derive(Clone)]
+struct State {
+    domain: Domain,
+    legs: Vec<Leg>,
+    /// Media joins asked for and not reported.
+    joining: Vec<CallId>,
+    /// Callers whose media are being attached again.
+    attaching: Vec<(CallId, bool)>,
+    crashes: u32,
+    faults: Vec<String>,
+}
+
+/// What is explored.
+struct Case {
+    method: Method,
+    calls: u64,
+    agents: u32,
+    crashes: u32,
+    knobs: Knobs,
+    /// Breaches are passed over, to see what can still come to rest behind them.
+    looks_at_rest_alone: bool,
+}
+
+/// What was found.
+struct Found {
+    states: usize,
+    fault: Option<String>,
+    /// States from which not everything can come to rest.
+    stuck: usize,
+}
+
+const STATES_MAX: usize = 200_000;
+
+fn uri(name: &str, number: u32) -> UserUri {
+    UserUri::parse(&format!("sip:{name}{number}@x")).expect("a name of the model")
+}
+
+impl Case {
+    fn start(&self) -> State {
+        let agents = (0..self.agents).map(|agent| Agent::new(uri("agent", agent))).collect();
+        let pool = AgentGroup { method: self.method, agents, busy_delay_seconds: 0, ..AgentGroup::default() };
+        let mut group = ResponseGroup::new(uri("group", 0), "group", pool);
+        group.queue.timeout_seconds = Some(60);
+        let mut config = Config { groups: vec![group], ..Config::default() };
+        // Pauses only decide when an agent is free; without them the same interleavings take fewer states.
+        config.timing.unreachable_delay_seconds = 0;
+        let domain = Domain::opened(Timestamp::ZERO, config, self.knobs);
+        let (joining, attaching) = (Vec::new(), Vec::new());
+        let mut state =
+            State { domain, legs: Vec::new(), joining, attaching, crashes: self.crashes, faults: Vec::new() };
+        for agent in 0..self.agents {
+            let change = AgentChange::Registered { registered: true };
+            state.tell(Input::AgentChanged { agent: uri("agent", agent), change });
+        }
+        for call in 0..self.calls {
+            state.tell(Input::CallerArrived(Arrival {
+                call: CallId(call),
+                reference: String::new(),
+                group: uri("group", 0),
+                caller: String::new(),
+                unix_seconds: 0,
+                hops: 0,
+            }));
+        }
+        state
+    }
+
+    fn explore(&self) -> Found {
+        let start = self.start();
+        let mut index = HashMap::from([(start.key(), 0_usize)]);
+        let mut queue = VecDeque::from([(0_usize, start)]);
+        let mut before: Vec<Vec<u32>> = vec![Vec::new()];
+        let mut at_rest = Vec::new();
+        let mut fault = None;
+        while let Some((place, state)) = queue.pop_front() {
+            if state.is_at_rest() {
+                at_rest.push(place);
+            }
+            for mut next in state.successors() {
+                if self.looks_at_rest_alone {
+                    next.faults.clear();
+                }
+                if let Some(found) = next.faults.first() {
+                    // The shortest way to a breach is told; what lies behind it is of no interest.
+                    fault.get_or_insert_with(|| found.clone());
+                    continue;
+                }
+                let known = index.len();
+                let to = *index.entry(next.key()).or_insert(known);
+                if to == known {
+                    before.push(Vec::new());
+                    queue.push_back((to, next));
+                }
+                before[to].push(u32::try_from(place).expect("fewer states than that"));
+            }
+            if index.len() > STATES_MAX {
+                panic!("the case is not small: {}", state.canonical());
+            }
+        }
+        let stuck = index.len() - reaching(&before, at_rest);
+        Found { states: index.len(), fault, stuck }
+    }
+}
+
+/// How many states can reach one of those at rest.
+fn reaching(before: &[Vec<u32>], at_rest: Vec<usize>) -> usize {
+    let mut seen = vec![false; before.len()];
+    let mut open = at_rest;
+    let mut count = 0;
+    while let Some(place) = open.pop() {
+        if !std::mem::replace(&mut seen[place], true) {
+            count += 1;
+            open.extend(before[place].iter().map(|place| *place as usize));
+        }
+    }
+    count
+}
+
+impl State {
+    fn tell(&mut self, input: Input) {
+        self.domain.handle(Timestamp::ZERO, input);
+        self.carry_out();
+    }
+
+    fn fire(&mut self, timer: Timer) {
+        self.domain.timers.clear(timer);
+        self.domain.fire(timer);
+        self.domain.settle();
+        self.domain.tell_agents();
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.domain.poll_output() {
+            match output {
+                Output::Offer(order) => self.invite(order.offer, &order.agent, order.call),
+                Output::Withdraw { offer, .. } => self.to_phone(offer, |leg| leg.cancel = true),
+                Output::AckBye { offer, .. } => self.to_phone(offer, |leg| {
+                    leg.bye = true;
+                    leg.released = true;
+                }),
+                Output::Bridge { call, .. } => self.joining.push(call),
+                Output::Unbridge { call, .. } => self.joining.retain(|joining| *joining != call),
+                Output::Reattach { call, agent } => self.attaching.push((call, agent.is_some())),
+                Output::Cdr(record) => {
+                    self.joining.retain(|call| *call != record.call);
+                    self.attaching.retain(|(call, _)| *call != record.call);
+                }
+                _ => {}
+            }
+        }
+        self.faults.extend(state_faults(&self.domain));
+        self.look_at_phones();
+    }
+
+    fn invite(&mut self, offer: OfferNo, agent: &UserUri, call: CallId) {
+        let agent = self.domain.agent_named(agent).expect("an agent of the model").0;
+        self.legs.push(Leg {
+            offer,
+            agent,
+            call: call.0,
+            phone: Phone::Invited,
+            cancel: false,
+            bye: false,
+            up: Vec::new(),
+            released: false,
+        });
+    }
+
+    fn to_phone(&mut self, offer: OfferNo, send: impl Fn(&mut Leg)) {
+        if let Some(leg) = self.legs.iter_mut().find(|leg| leg.offer == offer) {
+            send(leg);
+        }
+    }
+
+    /// I2 on the phones themselves, and I14: an answered phone belongs to an offer or is being told to end.
+    fn look_at_phones(&mut self) {
+        for leg in &mut self.legs {
+            // What cannot matter any more is forgotten: it would only multiply the states.
+            let open = self.domain.offers.contains_key(&leg.offer);
+            leg.up.retain(|message| open || *message == Up::Answer);
+            if leg.phone == Phone::Idle {
+                (leg.cancel, leg.bye, leg.released) = (false, false, false);
+            }
+        }
+        self.legs.retain(|leg| leg.phone != Phone::Idle || !leg.up.is_empty() || leg.cancel || leg.bye);
+        for (place, leg) in self.legs.iter().enumerate() {
+            let owned = self.domain.offers.contains_key(&leg.offer);
+            let alive = |leg: &Leg| matches!(leg.phone, Phone::Invited | Phone::Ringing);
+            let clash = self.legs[..place].iter().any(|other| other.agent == leg.agent && alive(other) && alive(leg));
+            // After the guard the phone is given up; before it, it is owned.
+            if clash && owned {
+                self.faults.push(format!("I2: the phone of agent {} rings for two calls", leg.agent));
+            }
+            let answered = leg.phone == Phone::Up && !leg.up.contains(&Up::Answer) && !leg.up.contains(&Up::Ended);
+            let offer = self.domain.offers.get(&leg.offer);
+            let known = leg.released || leg.bye || offer.is_some_and(|offer| offer.dialog.is_some());
+            if answered && !known {
+                self.faults.push(format!("I14: agent {} answered and nobody told him to end", leg.agent));
+            }
+        }
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let agents_free = self.domain.agents.iter().all(|agent| agent.ring.is_none() && agent.talks.is_empty());
+        self.domain.calls.is_empty() && self.domain.offers.is_empty() && agents_free
+    }
+
+    fn successors(&self) -> Vec<State> {
+        let mut next = Vec::new();
+        let mut add = |act: &dyn Fn(&mut State)| {
+            let mut state = self.clone();
+            act(&mut state);
+            state.look_at_phones();
+            next.push(state);
+        };
+        for place in 0..self.legs.len() {
+            self.leg_successors(place, &mut add);
+        }
+        for call in &self.joining {
+            let joined = |state: &mut State, ok: bool| {
+                state.joining.retain(|joining| joining != call);
+                state.tell(if ok { Input::Bridged { call: *call } } else { Input::BridgeFailed { call: *call } });
+            };
+            add(&|state| joined(state, true));
+            add(&|state| joined(state, false));
+        }
+        for (call, with_agent) in &self.attaching {
+            for (caller, agent) in [(true, *with_agent), (true, false), (false, *with_agent)] {
+                add(&|state| {
+                    state.attaching.retain(|(attaching, _)| attaching != call);
+                    state.tell(Input::Reattached { call: *call, caller, agent });
+                });
+            }
+        }
+        for call in self.domain.calls.keys() {
+            add(&|state| state.tell(Input::CallerLeft { call: *call }));
+        }
+        let timers: Vec<Timer> =
+            self.domain.timers.all().map(|(timer, _)| timer).filter(|timer| self.may_fire(timer)).collect();
+        for timer in timers {
+            add(&|state| state.fire(timer));
+        }
+        if self.crashes > 0 {
+            add(&State::crash);
+        }
+        next
+    }
+
+    /// A timer may fire at any moment, but a guard only when nothing of its offer is on its way any more: 64 times T1
+    /// is longer than any message takes. One pass through the agents is explored; the longest conversation is an ending
+    /// like any other, and the wait for a provisional response withdraws as the alert time does.
+    fn may_fire(&self, timer: &Timer) -> bool {
+        match timer {
+            Timer::Offer(offer, OfferTimer::Guard) => !self.legs.iter().any(|leg| leg.offer == *offer),
+            Timer::Offer(_, OfferTimer::Talk | OfferTimer::Provisional) => false,
+            Timer::Call(_, CallTimer::Retry | CallTimer::Announce) | Timer::Agent(_, AgentTimer::Lease) => false,
+            _ => true,
+        }
+    }
+
+    fn leg_successors(&self, place: usize, add: &mut impl FnMut(&dyn Fn(&mut State))) {
+        let leg = &self.legs[place];
+        let mut phone = |to: Phone, sends: Option<Up>| {
+            add(&|state: &mut State| {
+                let leg = &mut state.legs[place];
+                leg.phone = to;
+                leg.up.extend(sends);
+            });
+        };
+        match leg.phone {
+            Phone::Invited => {
+                phone(Phone::Ringing, Some(Up::Ringing));
+                phone(Phone::Idle, Some(Up::Redirect));
+            }
+            Phone::Ringing => {
+                phone(Phone::Up, Some(Up::Answer));
+                phone(Phone::Idle, Some(Up::Busy));
+            }
+            Phone::Up if !leg.bye => phone(Phone::Idle, Some(Up::Ended)),
+            Phone::Up | Phone::Idle => {}
+        }
+        // CANCEL waits for the INVITE; it ends ringing and nothing else.
+        if leg.cancel && leg.phone != Phone::Invited {
+            add(&|state| {
+                let leg = &mut state.legs[place];
+                leg.cancel = false;
+                if leg.phone == Phone::Ringing {
+                    leg.phone = Phone::Idle;
+                    leg.up.push(Up::Cancelled);
+                }
+            });
+        }
+        if leg.bye {
+            add(&|state| {
+                let leg = &mut state.legs[place];
+                leg.bye = false;
+                if leg.phone == Phone::Up {
+                    leg.phone = Phone::Idle;
+                    leg.up.push(Up::Ended);
+                }
+            });
+        }
+        let mut messages = leg.up.clone();
+        messages.sort_unstable();
+        messages.dedup();
+        for message in messages {
+            // One dialog's BYE cannot overtake its 200: the server knows no such dialog before.
+            if message == Up::Ended && leg.up.contains(&Up::Answer) {
+                continue;
+            }
+            add(&|state| {
+                let leg = &mut state.legs[place];
+                let first = leg.up.iter().position(|other| *other == message).expect("just seen");
+                leg.up.remove(first);
+                let offer = leg.offer;
+                state.tell(message.input(offer));
+            });
+        }
+    }
+
+    /// The process dies: what is on its way to it may be lost with it, and it begins anew on its journal.
+    fn crash(&mut self) {
+        self.crashes -= 1;
+        self.joining.clear();
+        self.attaching.clear();
+        for leg in &mut self.legs {
+            // A 200 is sent again by the phone until it is acknowledged; other messages are lost.
+            leg.up.retain(|message| *message == Up::Answer);
+        }
+        self.tell(Input::Restarted);
+    }
+
+    /// A digest of the canonical form.
+    fn key(&self) -> u128 {
+        let text = self.canonical();
+        let half = |salt: u8| {
+            let mut hasher = DefaultHasher::new();
+            (salt, &text).hash(&mut hasher);
+            u128::from(hasher.finish())
+        };
+        half(1) << 64 | half(2)
+    }
+
+    /// What distinguishes this state from another, with offers numbered anew.
+    fn canonical(&self) -> String {
+        let mut text = String::with_capacity(512);
+        let domain = &self.domain;
+        let mut numbers: Vec<OfferNo> =
+            domain.offers.keys().copied().chain(self.legs.iter().map(|leg| leg.offer)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let number = |offer: OfferNo| numbers.binary_search(&offer).map_or(99, |place| place);
+        for (id, call) in &domain.calls {
+            let phase = match &call.phase {
+                crate::call::Phase::Connecting(offer) => format!("joining{}", number(*offer)),
+                crate::call::Phase::Connected(offer) => format!("talking{}", number(*offer)),
+                crate::call::Phase::Reattaching(crate::call::Before::Connected(offer)) => {
+                    format!("attaching{}", number(*offer))
+                }
+                phase => format!("{phase:?}"),
+            };
+            let offers: Vec<usize> = call.offers.iter().map(|offer| number(*offer)).collect();
+            let _ = write!(text, "C{}{phase}{offers:?}{:?}{:?}", id.0, call.tried, call.round);
+            let _ = write!(text, "{}{}{};", call.overtime, call.in_line, call.hungry.len());
+        }
+        for (id, offer) in &domain.offers {
+            let state = match offer.state {
+                OfferState::Withdrawing(_) => "withdrawing".to_owned(),
+                OfferState::Releasing(_) => format!("releasing{}", offer.won),
+                state => format!("{state:?}"),
+            };
+            let _ = write!(text, "O{}c{}a{}{state}", number(*id), offer.call.0, offer.agent.0);
+            let _ = write!(text, "{:?}{}{};", offer.dialog, offer.ending.len(), offer.provisional);
+        }
+        for agent in &domain.agents {
+            let talks: Vec<usize> = agent.talks.iter().map(|offer| number(*offer)).collect();
+            let _ = write!(text, "A{:?}{talks:?}{:?}", agent.ring.map(number), agent.cool_down_until.is_some());
+        }
+        for (timer, _) in domain.timers.all() {
+            match timer {
+                Timer::Offer(offer, kind) => {
+                    let _ = write!(text, "T{}{kind:?}", number(offer));
+                }
+                Timer::Call(call, kind) => {
+                    let _ = write!(text, "T{}{kind:?}", call.0);
+                }
+                Timer::Agent(agent, kind) => {
+                    let _ = write!(text, "T{}{kind:?}", agent.0);
+                }
+                Timer::NoAgent(_) => text.push('N'),
+            }
+        }
+        for leg in &self.legs {
+            let mut up = leg.up.clone();
+            up.sort_unstable();
+            let _ = write!(
+                text,
+                "L{}a{}{:?}{}{}{}{up:?};",
+                number(leg.offer),
+                leg.agent,
+                leg.phone,
+                leg.cancel,
+                leg.bye,
+                leg.released
+            );
+        }
+        let _ = write!(text, "J{:?}R{:?}X{}F{}", self.joining, self.attaching, self.crashes, self.faults.len().min(1));
+        text
+    }
+}
+
+fn check(method: Method, calls: u64, agents: u32, crashes: u32) {
+    let found = Case { method, calls, agents, crashes, knobs: Knobs::default(), looks_at_rest_alone: false }.explore();
+    println!("{method:?}, {calls} calls, {agents} agents, {crashes} crashes: {} states", found.states);
+    assert_eq!((found.fault, found.stuck), (None, 0), "among {} states", found.states);
+}
+
+#[test]
+fn one_call_two_agents_parallel() {
+    check(Method::Parallel, 1, 2, 0);
+}
+
+#[test]
+fn one_call_two_agents_serial() {
+    check(Method::Serial, 1, 2, 0);
+}
+
+#[test]
+fn two_calls_one_agent() {
+    check(Method::Serial, 2, 1, 0);
+}
+
+#[test]
+fn one_call_two_agents_parallel_with_a_crash_anywhere() {
+    check(Method::Parallel, 1, 2, 1);
+}
+
+#[test]
+fn two_calls_one_agent_with_a_crash_anywhere() {
+    check(Method::Serial, 2, 1, 1);
+}
+
+#[test]
+fn an_agent_freed_at_the_withdrawal_is_found() {
+    let knobs = Knobs { frees_at_withdrawal: true, ..Knobs::default() };
+    let found =
+        Case { method: Method::Serial, calls: 2, agents: 1, crashes: 0, knobs, looks_at_rest_alone: false }.explore();
+    assert!(found.fault.is_some_and(|fault| fault.starts_with("I2") || fault.starts_with("I3")));
+}
+
+#[test]
+fn a_dropped_answer_after_a_cancel_is_found() {
+    let knobs = Knobs { drops_late_answers: true, ..Knobs::default() };
+    let found =
+        Case { method: Method::Parallel, calls: 1, agents: 2, crashes: 0, knobs, looks_at_rest_alone: false }.explore();
+    assert!(found.fault.is_some_and(|fault| fault.starts_with("I14")));
+}
+
+#[test]
+fn a_restart_without_guard_is_found() {
+    let knobs = Knobs { no_restart_guard: true, ..Knobs::default() };
+    let case = |looks_at_rest_alone| Case {
+        method: Method::Serial,
+        calls: 1,
+        agents: 2,
+        crashes: 1,
+        knobs,
+        looks_at_rest_alone,
+    };
+    assert!(case(false).explore().fault.is_some_and(|fault| fault.starts_with("I4") || fault.starts_with("I9")));
+    assert!(case(true).explore().stuck > 0, "every agent becomes free without the guard");
+}

@@ -58,6 +58,8 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
         unix_start_ms: 1_700_000_000_000,
         focus: focus::FocusConfig::default(),
         call: call::CallConfig { domain: DOMAIN.to_owned(), session_expires: session, ..call::CallConfig::default() },
+        keypad: Some(engine::KeyMap::default()),
+        language: "en".to_owned(),
         caller_number: None,
         trusted_peers: Vec::new(),
         limits: Limits::default(),

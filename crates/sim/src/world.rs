@@ -354,6 +354,7 @@ impl World {
                 self.queue.push(self.now + after, Event::Stored(ticket, done));
             }
             Effect::Event(event) => self.note(|_| format!("engine tells {event:?}")),
+            Effect::Journal(entry) => self.note(|_| format!("engine writes {entry:?}")),
         }
     }
 

@@ -76,8 +76,10 @@ pub struct Cdr {
     pub sip_call_id: String,
     /// Which side made it.
     pub direction: CdrDirection,
-    /// Who was on it, when known.
+    /// Who was on it, when known: an account, a called address, or a guest of the conference.
     pub user: Option<UserUri>,
+    /// Who a caller said he was, when nobody vouched for it.
+    pub claimed: Option<UserUri>,
     /// Who asked for it (dial-out).
     pub requested_by: Option<UserUri>,
     /// What was dialled, as dialled.

@@ -9,6 +9,7 @@ use crate::{StoreError, location::Location};
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_conferences_and_cdrs.sql"),
     include_str!("../migrations/0002_call_history_and_user_profiles.sql"),
+    include_str!("../migrations/0003_claimed_identity.sql"),
 ];
 
 /// The newest schema version this build knows.

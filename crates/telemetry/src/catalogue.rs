@@ -59,6 +59,12 @@ pub(crate) struct Catalogue {
     pub(crate) rtp_packets_unsent: IntCounter,
     pub(crate) media_conferences_failed: IntCounter,
     pub(crate) media_commands_refused: IntCounter,
+    pub(crate) group_waiting: IntGaugeVec,
+    pub(crate) group_longest_wait: IntGaugeVec,
+    pub(crate) group_talking: IntGaugeVec,
+    pub(crate) group_ready_agents: IntGaugeVec,
+    pub(crate) group_calls: IntCounterVec,
+    pub(crate) group_agents: IntGaugeVec,
     pub(crate) build: IntGaugeVec,
 }
 
@@ -147,6 +153,24 @@ impl Catalogue {
             ),
             media_commands_refused: made
                 .counter("media_commands_refused_total", "Commands refused because a media worker's queue was full."),
+            group_waiting: made.gauges("group_waiting_callers", "Callers who wait in a response group.", &["group"]),
+            group_longest_wait: made.gauges(
+                "group_longest_wait_seconds",
+                "How long the first caller in line has waited.",
+                &["group"],
+            ),
+            group_talking: made.gauges("group_talking_callers", "Callers who talk with an agent.", &["group"]),
+            group_ready_agents: made.gauges(
+                "group_ready_agents",
+                "Agents who would be offered a call now.",
+                &["group"],
+            ),
+            group_calls: made.counters(
+                "group_calls_total",
+                "Callers of a response group by what became of them; `offered` counts all who waited.",
+                &["group", "result"],
+            ),
+            group_agents: made.gauges("group_agents", "Agents of response groups by state.", &["state"]),
             build: made.gauges("build_info", "Always 1; the version that runs.", &["version"]),
         }
     }

@@ -77,6 +77,39 @@ pub struct LegFigures {
     pub one_way: bool,
 }
 
+/// A response group as of now; counters since the group was configured first.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GroupFigures<'a> {
+    /// The group, as a label: what stands before the `@`.
+    pub group: &'a str,
+    /// Callers who wait.
+    pub waiting: u64,
+    /// How long the first of them has waited.
+    pub longest_wait: Duration,
+    /// Callers who talk.
+    pub talking: u64,
+    /// Agents who would be offered a call.
+    pub ready_agents: u64,
+    /// Callers who began to wait.
+    pub offered: u64,
+    /// Callers connected.
+    pub answered: u64,
+    /// Callers connected within the target.
+    pub answered_in_target: u64,
+    /// Callers who left.
+    pub abandoned: u64,
+    /// Callers sent away by a full queue.
+    pub overflowed: u64,
+    /// Callers sent away by the time-out.
+    pub timed_out: u64,
+    /// Callers sent away because nobody was there.
+    pub no_agent: u64,
+}
+
+/// Every state an agent can be in, as a label.
+const AGENT_STATES: [&str; 8] =
+    ["free", "ringing", "draining", "talking", "wrap-up", "cool-down", "paused", "not-available"];
+
 /// Every metric of the server. Events are counted as they happen; figures that others count are set before
 /// [`Metrics::render`].
 #[derive(Debug)]
@@ -221,6 +254,39 @@ impl Metrics {
         raise(&families.rtp_packets_unsent, figures.packets_unsent);
         raise(&families.media_conferences_failed, figures.conferences_failed);
         raise(&families.media_commands_refused, figures.commands_refused);
+    }
+
+    /// The response groups, and the state of each of their agents; who is in it is nobody's label.
+    pub fn set_groups(&self, groups: &[GroupFigures<'_>], agents: impl IntoIterator<Item = &'static str>) {
+        let _setting = self.lock();
+        let families = &self.families;
+        for figures in groups {
+            let label = &[figures.group];
+            set(&families.group_waiting.with_label_values(label), figures.waiting);
+            set(&families.group_longest_wait.with_label_values(label), figures.longest_wait.as_secs());
+            set(&families.group_talking.with_label_values(label), figures.talking);
+            set(&families.group_ready_agents.with_label_values(label), figures.ready_agents);
+            for (result, count) in [
+                ("offered", figures.offered),
+                ("answered", figures.answered),
+                ("answered-in-target", figures.answered_in_target),
+                ("abandoned", figures.abandoned),
+                ("overflowed", figures.overflowed),
+                ("timed-out", figures.timed_out),
+                ("no-agent", figures.no_agent),
+            ] {
+                raise(&families.group_calls.with_label_values(&[figures.group, result]), count);
+            }
+        }
+        let mut counts = [0_u64; AGENT_STATES.len()];
+        for state in agents {
+            if let Some(place) = AGENT_STATES.iter().position(|known| *known == state) {
+                counts[place] += 1;
+            }
+        }
+        for (state, count) in AGENT_STATES.into_iter().zip(counts) {
+            set(&families.group_agents.with_label_values(&[state]), count);
+        }
     }
 
     /// Every metric in the Prometheus text format, version 0.0.4 (`text/plain; version=0.0.4`).

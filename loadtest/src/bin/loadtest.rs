@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use loadtest::Failure;
 use loadtest::plan::Plan;
-use loadtest::results::table;
 use loadtest::run::outcome::{Outcome, Verdict};
 use loadtest::run::stage::Sample;
 use loadtest::target::{Running, Source};
@@ -27,13 +26,134 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Runs plans, one after another, each against a server of its own unless one is given.
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Lists the plans.
     List {
         /// The folder they are in.
         #[arg(long, value_name = "FOLDER", default_value = "loadtest/plans")]
         plans: PathBuf,
     },
+    /// Sets two reports beside each other; exit code 1 when a figure became worse.
+    Compare {
+        /// The report (--json) of before.
+        baseline: PathBuf,
+        /// The report of now.
+        now: PathBuf,
+        /// How much a figure may change without meaning anything, in percent.
+        #[arg(long, default_value_t = 10.0)]
+        tolerance: f64,
+    },
+    /// Measures what participants, conferences and joins cost on this machine, for plan-capacity.
+    Calibrate {
+        /// The server's binary; by default the one beside this program.
+        #[arg(long, value_name = "FILE")]
+        binary: Option<PathBuf>,
+        /// Where the costs are written.
+        #[arg(long, value_name = "FILE", default_value = "target/loadtest/costs.json")]
+        output: PathBuf,
+    },
+    /// How many nodes, how much bandwidth and memory a company needs, by the costs that calibrate measured.
+    PlanCapacity(CapacityArguments),
+    /// Carries datagrams of one client to a server and back over a bad network, until Ctrl-C.
+    Relay(RelayArguments),
+    /// Runs the same plans against Convoke and Janus AudioBridge in turn.
+    Peers(PeersArguments),
+}
+
+#[derive(clap::Args)]
+struct CapacityArguments {
+    /// People with an account.
+    #[arg(long)]
+    users: f64,
+    /// How many of a hundred are in a conference in the busiest hour.
+    #[arg(long, default_value_t = 5.0)]
+    in_conference: f64,
+    /// People in a conference, on average.
+    #[arg(long, default_value_t = 4.0)]
+    size: f64,
+    /// How many of a hundred participants come by telephone.
+    #[arg(long, default_value_t = 15.0)]
+    by_telephone: f64,
+    /// Minutes a conference lasts.
+    #[arg(long, default_value_t = 30.0)]
+    minutes: f64,
+    /// How many of a hundred of a node's processor time may be used.
+    #[arg(long, default_value_t = 50.0)]
+    load: f64,
+    /// Nodes that may fail at once.
+    #[arg(long, default_value_t = 1.0)]
+    spare: f64,
+    /// Cores of a node; by default as many as the machine that was measured.
+    #[arg(long)]
+    cores: Option<f64>,
+    /// The costs.
+    #[arg(long, value_name = "FILE", default_value = "target/loadtest/costs.json")]
+    costs: PathBuf,
+    /// The recommendation as JSON instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct RelayArguments {
+    /// Where the client sends.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// Where the server receives.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    to: SocketAddr,
+    /// Delay in ms, each way.
+    #[arg(long, default_value_t = 0.0)]
+    delay: f64,
+    /// The delay varies by as much up and down, in ms.
+    #[arg(long, default_value_t = 0.0)]
+    jitter: f64,
+    /// This many of a hundred go ahead of others.
+    #[arg(long, default_value_t = 0.0)]
+    reorder: f64,
+    /// This many of a hundred are lost.
+    #[arg(long, default_value_t = 0.0)]
+    loss: f64,
+    /// Mean length of a run of losses.
+    #[arg(long, default_value_t = 0.0)]
+    burst: f64,
+    /// Kilobits in each second; 0: any number.
+    #[arg(long, default_value_t = 0.0)]
+    rate: f64,
+    /// Seconds from cut to cut; 0: none.
+    #[arg(long, default_value_t = 0.0)]
+    cut_every: f64,
+    /// Seconds a cut lasts.
+    #[arg(long, default_value_t = 0.0)]
+    cut: f64,
+    /// The same seed damages the same datagrams.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(clap::Args)]
+struct PeersArguments {
+    /// Plans in the folder.
+    #[arg(default_values = ["peer-room", "peer-rooms"])]
+    plans: Vec<String>,
+    /// The folder the plans are in.
+    #[arg(long = "plans", value_name = "FOLDER", default_value = "loadtest/plans")]
+    folder: PathBuf,
+    /// Convoke's binary; by default the one beside this program.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Janus's binary.
+    #[arg(long, value_name = "FILE", default_value = "/usr/bin/janus")]
+    janus: PathBuf,
+    /// Runs of each; the median counts.
+    #[arg(long, default_value_t = 1)]
+    runs: usize,
+    /// Also with SRTP, without the level extension, and with G.711.
+    #[arg(long)]
+    variants: bool,
+    /// Where the table (peers.md) and the figures (peers.json) go.
+    #[arg(long, value_name = "FOLDER", default_value = "target/loadtest")]
+    output: PathBuf,
 }
 
 #[derive(clap::Args)]
@@ -67,12 +187,26 @@ struct RunArguments {
     /// How often a plan is tried again when the generator was saturated.
     #[arg(long, default_value_t = 1)]
     retries: usize,
+    /// Everything for machines.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// One case for each threshold, for continuous integration.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Everything for people, with plots, in one file.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run(&arguments),
         Command::List { plans } => list(&plans),
+        Command::Compare { baseline, now, tolerance } => compare_reports(&baseline, &now, tolerance),
+        Command::Calibrate { binary, output } => calibrate(binary.as_deref(), &output),
+        Command::PlanCapacity(arguments) => plan_capacity(&arguments),
+        Command::Relay(arguments) => relay(&arguments),
+        Command::Peers(arguments) => peers(&arguments),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -96,11 +230,142 @@ fn run(arguments: &RunArguments) -> Result<u8, Failure> {
     let source = source(arguments)?;
     let mut outcomes = Vec::new();
     for plan in &plans {
-        let outcome = run_plan(plan, &source, arguments.retries)?;
+        match plan.search {
+            Some(search) => outcomes.extend(search_capacity(plan, search.steps, &source, arguments.retries)?),
+            None => {
+                let outcome = run_plan(plan, &source, arguments.retries)?;
+                say(&table::table(&outcome));
+                outcomes.push(outcome);
+            }
+        }
+    }
+    let code = exit_code(&outcomes);
+    write_reports(arguments, outcomes)?;
+    Ok(code)
+}
+
+/// Raises the load until a threshold breaks. The search succeeds when its first step does: the answer is the last step
+/// that passed, and only steps that passed are in the report, with the one that ended it said in words.
+fn search_capacity(plan: &Plan, steps: usize, source: &Source, retries: usize) -> Result<Vec<Outcome>, Failure> {
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for step in 0..steps {
+        let outcome = run_plan(&plan.at_step(step), source, retries)?;
         say(&table::table(&outcome));
+        if outcome.verdict != Verdict::Pass {
+            let held = outcomes.last().map_or(0, |last| last.plan.callers());
+            let why = if outcome.verdict == Verdict::Invalid { "the generator gave out" } else { "a threshold broke" };
+            say(&format!("{}: {held} callers held; at {} {why}", plan.name, outcome.plan.callers()));
+            if outcomes.is_empty() {
+                outcomes.push(outcome);
+            }
+            return Ok(outcomes);
+        }
         outcomes.push(outcome);
     }
-    Ok(exit_code(&outcomes))
+    let held = outcomes.last().map_or(0, |last| last.plan.callers());
+    say(&format!("{}: {held} callers held, and no threshold broke", plan.name));
+    Ok(outcomes)
+}
+
+fn write_reports(arguments: &RunArguments, outcomes: Vec<Outcome>) -> Result<(), Failure> {
+    if let Some(path) = &arguments.html {
+        write_file(path, &html::page(&outcomes))?;
+    }
+    if let Some(path) = &arguments.junit {
+        write_file(path, &junit::document(&outcomes))?;
+    }
+    match &arguments.json {
+        Some(path) => Report { outcomes }.write(path),
+        None => Ok(()),
+    }
+}
+
+fn compare_reports(baseline: &Path, now: &Path, tolerance: f64) -> Result<u8, Failure> {
+    let comparison = compare::compare(&Report::read(baseline)?, &Report::read(now)?, tolerance);
+    say(&comparison.text);
+    say(&format!("{} figures became worse", comparison.worse));
+    Ok(u8::from(comparison.worse > 0))
+}
+
+fn calibrate(binary: Option<&Path>, output: &Path) -> Result<u8, Failure> {
+    let mut line = ProgressLine::new("calibrate");
+    let costs = capacity::calibrate(&own_server(binary)?, &mut |phase, sample| line.show(phase, sample))?;
+    line.clear();
+    let text = serde_json::to_string_pretty(&costs).map_err(|error| Failure(error.to_string()))?;
+    write_file(output, &format!("{text}\n"))?;
+    say(&format!("{text}\nwritten to {}", output.display()));
+    Ok(0)
+}
+
+fn plan_capacity(arguments: &CapacityArguments) -> Result<u8, Failure> {
+    let path = &arguments.costs;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure(format!("{}: {error}; loadtest calibrate makes it", path.display())))?;
+    let costs: Costs = serde_json::from_str(&text).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
+    let habits = Habits {
+        users: arguments.users,
+        in_conference: arguments.in_conference,
+        size: arguments.size,
+        by_telephone: arguments.by_telephone,
+        minutes: arguments.minutes,
+        load: arguments.load,
+        spare: arguments.spare,
+        cores: arguments.cores,
+    };
+    if [habits.users, habits.size, habits.minutes, habits.load].iter().any(|number| *number <= 0.0) {
+        return Err(Failure("users, size, minutes and load are more than 0".to_owned()));
+    }
+    let need = capacity::plan(&costs, &habits);
+    if arguments.json {
+        say(&serde_json::to_string_pretty(&need).map_err(|error| Failure(error.to_string()))?);
+    } else {
+        say(&capacity::describe(&costs, &habits, &need));
+    }
+    Ok(0)
+}
+
+fn relay(arguments: &RelayArguments) -> Result<u8, Failure> {
+    let impairment = Impairment {
+        delay_ms: arguments.delay,
+        jitter_ms: arguments.jitter,
+        reorder: arguments.reorder,
+        loss: arguments.loss,
+        burst: arguments.burst,
+        rate_kbit: arguments.rate,
+        cut_every_seconds: arguments.cut_every,
+        cut_seconds: arguments.cut,
+    };
+    let mut relay = Relay::start(arguments.seed)?;
+    let ends = relay.add(arguments.listen.ip(), arguments.listen.port(), None, &impairment)?;
+    relay.connect(ends.pair, arguments.to);
+    say(&format!("{} <-> {} by way of {}", ends.front, arguments.to, ends.back));
+    loop {
+        std::thread::park();
+    }
+}
+
+fn peers(arguments: &PeersArguments) -> Result<u8, Failure> {
+    let Source::Binary(convoke) = own_server(arguments.binary.as_deref())? else {
+        return Err(Failure("peers starts its servers itself".to_owned()));
+    };
+    if !arguments.janus.exists() {
+        return Err(Failure(format!("there is no {}; make bench-peers installs it", arguments.janus.display())));
+    }
+    let read = |name: &String| Plan::read(&arguments.folder.join(format!("{name}.toml")));
+    let plans = arguments.plans.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let janus = arguments.janus.clone();
+    let contest = Contest { plans, convoke, janus, runs: arguments.runs.max(1), variants: arguments.variants };
+    let machine = Machine::look();
+    let mut line = ProgressLine::new("peers");
+    let rows = contest.run(&mut |phase, sample| line.show(phase, sample))?;
+    line.clear();
+    let table = peers::markdown(&machine, &rows);
+    say(&table);
+    let json = serde_json::json!({ "machine": machine.to_json(), "rows": rows });
+    write_file(&arguments.output.join("peers.md"), &table)?;
+    write_file(&arguments.output.join("peers.json"), &format!("{json:#}\n"))?;
+    let invalid = rows.iter().any(|row| row.verdict == Verdict::Invalid);
+    Ok(if invalid { 3 } else { 0 })
 }
 
 fn run_plan(plan: &Plan, source: &Source, retries: usize) -> Result<Outcome, Failure> {
@@ -158,8 +423,12 @@ fn source(arguments: &RunArguments) -> Result<Source, Failure> {
             pid: arguments.pid,
         }));
     }
+    own_server(arguments.binary.as_deref())
+}
+
+fn own_server(binary: Option<&Path>) -> Result<Source, Failure> {
     let beside = || Some(std::env::current_exe().ok()?.parent()?.join("convoke"));
-    let binary = arguments.binary.clone().or_else(beside).and_then(|path| path.canonicalize().ok());
+    let binary = binary.map(Path::to_path_buf).or_else(beside).and_then(|path| path.canonicalize().ok());
     let missing = || Failure("there is no server beside this program; build it, or name it with --binary".to_owned());
     Ok(Source::Binary(binary.ok_or_else(missing)?))
 }

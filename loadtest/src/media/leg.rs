@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
+use crate::media::cipher::Cipher;
 use crate::media::clips::{CHIRP_FRAME, CHIRP_PERIOD, Clips, Loop, Sound};
 use crate::media::rtp::{self, Header, Report, Writing};
 use crate::media::sequence::Sequence;
@@ -35,14 +36,6 @@ pub struct LegSetup {
     pub sound: Sound,
     /// Encryption, when it was agreed.
     pub cipher: Option<Box<dyn Cipher>>,
-}
-
-/// Encrypts and decrypts whole packets.
-pub trait Cipher: Send {
-    /// Encrypts an RTP or, with `control`, an RTCP packet in place; false when it cannot.
-    fn protect(&mut self, packet: &mut Vec<u8>, control: bool) -> bool;
-    /// Checks and decrypts; `None` for a forged packet.
-    fn unprotect(&mut self, packet: &[u8], control: bool) -> Option<Vec<u8>>;
 }
 
 /// A recorded packet. Its payload stands in [`LegRecord::payloads`].

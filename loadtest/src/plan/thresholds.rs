@@ -61,7 +61,9 @@ measures! {
     late_ticks_percent "%" false true "Ticks of the mixer that began more than 5 ms late.";
     skipped_ticks "" false true "Ticks of the mixer that were left out.";
     cpu_ms "ms" false true "Processor time of the server for each participant and second.";
+    join_cpu_ms "ms" false true "Processor time of the server for each join.";
     memory_kib "KiB" false true "Memory of the server for each participant.";
+    kbit_each "kbit/s" false false "What each caller receives, with the headers of IP, UDP and RTP.";
 }
 
 impl Measure {

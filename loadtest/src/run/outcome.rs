@@ -40,6 +40,8 @@ pub struct Evidence {
     pub seconds: f64,
     /// How long the joining took.
     pub ramp_seconds: f64,
+    /// Seconds from the first join to the talk; on average half of those of the ramp had everybody in.
+    pub quiet_seconds: f64,
     /// Who was in at the end of the talk.
     pub joined: usize,
     /// Joins that failed, and callers the server hung up on.
@@ -139,7 +141,7 @@ impl Outcome {
         let delay_ms: Vec<f64> = chirps.iter().flatten().copied().collect();
         let join_ms: Vec<f64> = records.iter().filter_map(|record| join_ms(record)).collect();
         let scores = opinions(plan, &records, percentile(&delay_ms, 0.5));
-        let mut values = figures_of_legs(&records, &scores);
+        let mut values = figures_of_legs(&records, &scores, evidence.seconds);
         values.extend(figures_of_server(plan, &evidence));
         values.extend(figures_of_joins(&evidence, &join_ms));
         let lost = chirps.iter().filter(|chirp| chirp.is_none()).count() as f64;
@@ -227,13 +229,18 @@ fn opinions(plan: &Plan, records: &[&LegRecord], delay_ms: f64) -> Vec<f64> {
     heard.map(|record| opinion::score(plan.codec_of(record.caller), loss_of(record), delay_ms)).collect()
 }
 
-fn figures_of_legs(records: &[&LegRecord], scores: &[f64]) -> Vec<(&'static str, f64)> {
+/// Bytes of the headers of IPv4, UDP and RTP.
+const HEADERS: u64 = 20 + 8 + 12;
+
+fn figures_of_legs(records: &[&LegRecord], scores: &[f64], seconds: f64) -> Vec<(&'static str, f64)> {
     let (lost, received) =
         records.iter().fold((0, 0), |(lost, received), record| (lost + record.lost, received + record.received));
     let all = |pick: fn(&LegRecord) -> f64| records.iter().map(|record| pick(record)).collect::<Vec<_>>();
+    let bytes: u64 = records.iter().map(|record| record.bytes + HEADERS * record.received).sum();
     let reported: Vec<f64> = records.iter().filter_map(|record| record.server_loss).collect();
     vec![
         ("loss_percent", 100.0 * lost as f64 / (lost as f64 + received as f64)),
+        ("kbit_each", bytes as f64 * 8.0 / 1_000.0 / (seconds * records.len() as f64)),
         ("gap_p99_ms", percentile(&all(|record| record.gap_ms), 0.99)),
         ("jitter_p99_ms", percentile(&all(|record| record.jitter_ms), 0.99)),
         ("mos_p05", percentile(scores, 0.05)),
@@ -267,6 +274,8 @@ fn figures_of_server(plan: &Plan, evidence: &Evidence) -> Vec<(&'static str, f64
         let callers = plan.callers() as f64;
         let cpu = after.cpu_seconds - before.cpu_seconds;
         figures.push(("cpu_ms", cpu * 1_000.0 / (evidence.seconds * callers)));
+        let joining = before.cpu_seconds - idle.cpu_seconds - evidence.quiet_seconds * cpu / evidence.seconds;
+        figures.push(("join_cpu_ms", (joining * 1_000.0 / callers).max(0.0)));
         figures.push(("memory_kib", (after.resident_kib - idle.resident_kib) / callers));
     }
     figures

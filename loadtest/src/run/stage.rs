@@ -10,15 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::judge::hearing::Turn;
+use crate::media::cipher::Sdes;
 use crate::media::clips::{Clips, Sound};
 use crate::media::leg::LegSetup;
 use crate::media::wheel::{Order, Wheel};
 use crate::plan::{Background, Codec, Plan};
+use crate::relay::{Ends, Relay};
 use crate::run::Onlooker;
 use crate::run::dialler::Dialler;
 use crate::run::outcome::{Evidence, Joining, kernel_drops};
 use crate::signalling::sdp::{Agreement, Offer};
-use crate::signalling::{Event, Exchange, Identity};
+use crate::signalling::{Event, Identity, Signalling};
+use crate::statistics::Random;
 use crate::sys::{self, wall_nanos};
 use crate::target::{Source, Target};
 use crate::usage::Usage;
@@ -77,6 +80,10 @@ struct Caller {
     placed: Instant,
     /// His socket until the media thread has it.
     socket: Option<UdpSocket>,
+    /// His key for SRTP.
+    key: Option<String>,
+    /// The bad network before him.
+    ends: Option<Ends>,
 }
 
 /// Everything a run consists of.
@@ -84,9 +91,11 @@ pub struct Stage<'a> {
     plan: &'a Plan,
     onlooker: Onlooker<'a>,
     target: Target,
-    exchange: Exchange,
+    exchange: Box<dyn Signalling>,
     dialler: Option<Dialler>,
     wheels: Vec<Wheel>,
+    relay: Option<Relay>,
+    random: Random,
     clips: BTreeMap<Codec, Arc<Clips>>,
     callers: Vec<Caller>,
     registered: usize,
@@ -127,7 +136,7 @@ impl<'a> Stage<'a> {
             }
         }
         let target = Target::set_up(source, plan)?;
-        let exchange = Exchange::open(target.sip(), target.domain())?;
+        let exchange = target.signalling(plan)?;
         let threads = plan.generator.threads as u64;
         let wheels = (0..threads).map(|number| Wheel::start(plan.seed * 100 + number)).collect::<Result<_, _>>()?;
         let callers = (0..plan.callers()).map(|caller| Caller::new(plan, caller)).collect();
@@ -140,6 +149,8 @@ impl<'a> Stage<'a> {
             exchange,
             dialler: None,
             wheels,
+            relay: (plan.network.callers > 0.0).then(|| Relay::start(plan.seed)).transpose()?,
+            random: Random::new(plan.seed),
             clips,
             callers,
             registered: 0,
@@ -214,7 +225,7 @@ impl<'a> Stage<'a> {
         } else {
             Identity::Stranger
         };
-        self.exchange.join(number, &identity, &self.target.number(conference), offer);
+        self.exchange.join(number, conference, &self.target.number(conference), &identity, offer);
         Ok(())
     }
 
@@ -312,6 +323,7 @@ impl<'a> Stage<'a> {
             turns,
             seconds,
             ramp_seconds: ramp.as_secs_f64(),
+            quiet_seconds: (before.at - self.started).as_secs_f64() - 0.5 * ramp.as_secs_f64(),
             joined,
             failures: self.failures,
             faults: std::mem::take(&mut self.faults),
@@ -351,21 +363,25 @@ impl<'a> Stage<'a> {
 
     /// A socket of his own, and what he offers there.
     fn offer_of(&mut self, number: usize) -> Result<Offer, Failure> {
-        let socket = UdpSocket::bind((self.exchange.local().ip(), 0))?;
+        let socket = UdpSocket::bind((self.exchange.local_ip(), 0))?;
         sys::stamp_arrivals(&socket)?;
         sys::set_receive_buffer(&socket, RECEIVE_BUFFER)?;
-        let audio = socket.local_addr()?;
-        self.ports.push(audio.port());
+        let own = socket.local_addr()?;
+        self.ports.push(own.port());
         let caller = &mut self.callers[number];
         caller.socket = Some(socket);
-        let audio_level = self.plan.callers.audio_level;
-        Ok(Offer { audio, codec: caller.codec, audio_level, key: None })
+        caller.key = self.plan.callers.srtp.then(|| Sdes::new_key(&mut self.random));
+        if let Some(relay) = self.relay.as_mut().filter(|_| self.plan.is_impaired(number)) {
+            caller.ends = Some(relay.add(own.ip(), 0, Some(own), &self.plan.network.impairment)?);
+        }
+        let audio = caller.ends.map_or(own, |ends| ends.back);
+        Ok(Offer { audio, codec: caller.codec, audio_level: self.plan.callers.audio_level, key: caller.key.clone() })
     }
 
     fn on_event(&mut self, event: Event) -> Result<(), Failure> {
         match event {
             Event::Registered(_) => self.registered += 1,
-            Event::Answered(caller, agreement) => self.on_answered(caller, &agreement),
+            Event::Answered(caller, agreement) => self.on_answered(caller, &agreement)?,
             Event::Failed(caller, status) => self.lose(caller, &format!("caller {caller} was refused: {status}")),
             Event::Dropped(caller) => {
                 self.order(caller, Order::Remove(caller));
@@ -379,9 +395,18 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn on_answered(&mut self, number: usize, agreement: &Agreement) {
+    fn on_answered(&mut self, number: usize, agreement: &Agreement) -> Result<(), Failure> {
         let caller = &mut self.callers[number];
-        let Some(socket) = caller.socket.take() else { return };
+        let Some(socket) = caller.socket.take() else { return Ok(()) };
+        let mut remote = agreement.remote;
+        if let (Some(relay), Some(ends)) = (&self.relay, caller.ends) {
+            relay.connect(ends.pair, remote);
+            remote = ends.front;
+        }
+        let cipher = match (&caller.key, &agreement.remote_key) {
+            (Some(own), Some(theirs)) => Some(Sdes::boxed(own, theirs)?),
+            _ => None,
+        };
         caller.state = CallerState::In;
         self.last_answer = Some(Instant::now());
         self.joinings.push(Joining {
@@ -392,15 +417,16 @@ impl<'a> Stage<'a> {
             caller: number,
             socket,
             placed_at: caller.placed_at,
-            remote: agreement.remote,
+            remote,
             codec: caller.codec,
             payload_type: agreement.payload_type,
             level_id: agreement.level_id,
             clips: self.clips[&caller.codec].clone(),
             sound: background(self.plan, number),
-            cipher: None,
+            cipher,
         };
         self.order(number, Order::Add(Box::new(setup)));
+        Ok(())
     }
 
     fn lose(&mut self, caller: usize, why: &str) {
@@ -457,6 +483,8 @@ impl Caller {
             placed_at: 0,
             placed: Instant::now(),
             socket: None,
+            key: None,
+            ends: None,
         }
     }
 }

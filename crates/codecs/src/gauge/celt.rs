@@ -24,8 +24,11 @@ const ALONG: [f32; 4] = [30_147.0 / 32_768.0, 22_282.0 / 32_768.0, 12_124.0 / 32
 /// The latter in a frame that stands alone.
 const ALONG_ALONE: f32 = 4_915.0 / 32_768.0;
 
-/// Step of 6 dB at which a full-scale square wave lies, by the length of the frame.
-const OVERLOAD: [f32; 4] = [0.0; 4];
+/// Step of 6 dB at which a full-scale square wave lies; found by comparison with what the decoder makes of noise.
+const OVERLOAD: f32 = 15.56;
+
+/// Step of the post-filter's gain (RFC 6716 4.3.7.1).
+const GAIN_STEP: f32 = 0.09375;
 
 /// What is remembered of the frame before, for each channel.
 #[derive(Default)]
@@ -43,13 +46,13 @@ impl Energies {
         if decoder.bit(15) {
             return Level::SILENT;
         }
-        skip_post_filter(&mut decoder);
+        let lift = post_filter_lift(&mut decoder);
         if shape.log_length > 0 && decoder.tell() + 3 <= decoder.bits() {
             let _transient = decoder.bit(3);
         }
         let alone = decoder.tell() + 3 <= decoder.bits() && decoder.bit(3);
         self.read_energies(&mut decoder, shape, alone);
-        self.level(shape)
+        self.level(shape, lift)
     }
 
     fn read_energies(&mut self, decoder: &mut RangeDecoder<'_>, shape: CeltShape, alone: bool) {
@@ -72,25 +75,30 @@ impl Energies {
         }
     }
 
-    fn level(&self, shape: CeltShape) -> Level {
+    fn level(&self, shape: CeltShape, lift: f32) -> Level {
         let power = |energies: &[f32; BANDS]| -> f32 {
             let bands = energies.iter().zip(&OFFSETS).take(shape.bands);
-            bands.map(|(energy, offset)| (2.0 * (energy + offset - OVERLOAD[shape.log_length])).exp2()).sum()
+            bands.map(|(energy, offset)| (2.0 * (energy + offset - OVERLOAD + lift)).exp2()).sum()
         };
         let loudest = self.channels[..shape.channels].iter().map(power).fold(0.0, f32::max);
         Level::of_power(loudest.into())
     }
 }
 
-fn skip_post_filter(decoder: &mut RangeDecoder<'_>) {
-    if decoder.tell() + 16 <= decoder.bits() && decoder.bit(1) {
-        let octave = decoder.uniform(6);
-        decoder.skip_from_end(4 + octave + 3);
-        if decoder.tell() + 2 <= decoder.bits() {
-            // The tap set: 0 half of the time, else 1 or 2. Its shape is that of a small number.
-            decoder.small();
-        }
+/// By how many steps of 6 dB the post-filter lifts the harmonics of a pitch, which the encoder has lowered as much. What
+/// lies between them is gauged too loud by that, and nothing too quiet.
+fn post_filter_lift(decoder: &mut RangeDecoder<'_>) -> f32 {
+    if decoder.tell() + 16 > decoder.bits() || !decoder.bit(1) {
+        return 0.0;
     }
+    let octave = decoder.uniform(6);
+    let _pitch = decoder.from_end(4 + octave);
+    let gain = GAIN_STEP * (decoder.from_end(3) + 1) as f32;
+    if decoder.tell() + 2 <= decoder.bits() {
+        // The tap set: 0 half of the time, else 1 or 2, as a small number is written.
+        decoder.small();
+    }
+    -(1.0 - gain).log2()
 }
 
 /// Frequency of zero (of 256) and decay (of 256) of each band's Laplace distribution: by the length of the frame, and

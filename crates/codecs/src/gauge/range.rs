@@ -64,9 +64,15 @@ impl<'a> RangeDecoder<'a> {
         symbol
     }
 
-    /// Passes over bits at the end of the frame.
-    pub(super) fn skip_from_end(&mut self, bits: u32) {
+    /// The next plain bits, at most 16: they stand at the end of the frame, the lowest first (RFC 6716 4.1.4).
+    pub(super) fn from_end(&mut self, bits: u32) -> u32 {
+        let bit = |at: u32| {
+            let byte = self.frame.len().checked_sub(1 + (at / 8) as usize).map_or(0, |place| self.frame[place]);
+            u32::from(byte >> (at % 8) & 1)
+        };
+        let value = (0..bits).map(|number| bit(self.bits_from_end + number) << number).sum();
         self.bits_from_end += bits;
+        value
     }
 
     /// -1, 0 or 1, with a half for 0: how energies are written when few bits are left.

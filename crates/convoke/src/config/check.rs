@@ -14,6 +14,10 @@ const PASSWORD_MIN: usize = 8;
 
 /// Threads beyond which a number is surely a slip.
 const WORKERS_MAX: usize = 256;
+/// Bit rates of a mix in Opus.
+const OPUS_BITRATES: std::ops::RangeInclusive<u32> = 12_000..=128_000;
+/// The hardest that Opus can be made to try.
+const OPUS_COMPLEXITY_MAX: u8 = 10;
 
 /// Longest drain: a day.
 const DRAIN_SECONDS_MAX: u64 = 86_400;
@@ -29,6 +33,7 @@ pub(crate) fn check(config: &Config) -> Vec<Finding> {
     check_numbers(config, &mut findings);
     check_trunks(config, &mut findings);
     check_profiles(config, &mut findings);
+    super::groups::check(config, &mut findings);
     check_exposure(config, &mut findings);
     if !findings.iter().any(Finding::is_error) {
         check_routing(config, &mut findings);
@@ -146,6 +151,14 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
     if media.recordings_dir.is_none() && config.conferences.iter().any(|conference| conference.record) {
         let why = "a [[conference]] is to be recorded; name the directory for it";
         findings.push(Finding::error("media.recordings_dir", None, why));
+    }
+    if !OPUS_BITRATES.contains(&media.opus_bitrate) {
+        let why = format!("write {} to {}", OPUS_BITRATES.start(), OPUS_BITRATES.end());
+        findings.push(Finding::error("media.opus_bitrate", Some(media.opus_bitrate.to_string()), why));
+    }
+    if media.opus_complexity > OPUS_COMPLEXITY_MAX {
+        let why = format!("write 0 to {OPUS_COMPLEXITY_MAX}");
+        findings.push(Finding::error("media.opus_complexity", Some(media.opus_complexity.to_string()), why));
     }
     let all_tls = config.sip.listen.iter().all(|listen| listen.transport == Transport::Tls);
     if media.srtp == Srtp::Require && !all_tls && !is_local(config) {

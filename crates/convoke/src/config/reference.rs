@@ -108,6 +108,8 @@ mod tests {
         assert_fields::<config::Trunk>("trunk");
         assert_fields::<config::LocationProfile>("location_profile");
         assert_fields::<config::entries::Rule>("location_profile.rule");
+        assert_fields::<response_group::ResponseGroup>("response_group");
+        assert_fields::<response_group::Queue>("response_group.queue");
     }
 
     /// What serde says when it meets a key it does not know names every field there is.

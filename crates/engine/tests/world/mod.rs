@@ -8,7 +8,7 @@ pub(crate) mod c3p_client;
 use std::net::SocketAddr;
 
 use base::{AccessType, ConferenceId, ConferenceNumber, Duration, LegId, Limits, Timestamp, UserUri};
-use engine::{Directory, Effect, Engine, EngineConfig, EngineEvent, Input, UserAccount};
+use engine::{Directory, Effect, Engine, EngineConfig, EngineEvent, GroupJournal, Input, UserAccount};
 use focus::{ConferenceRecord, Pin};
 use mcu_api::{AloneAudio, Codec, ConferenceMedia, LegStatistics, McuCommand, McuEvent};
 use sdp::SrtpPolicy;
@@ -26,6 +26,8 @@ pub(crate) struct World {
     pub(crate) sip: Vec<SipCommand>,
     pub(crate) mcu: Vec<McuCommand>,
     pub(crate) events: Vec<EngineEvent>,
+    /// The response groups' journal.
+    pub(crate) journal: Vec<GroupJournal>,
     /// The MCU does not say yet that a leg is removed.
     pub(crate) mcu_is_slow: bool,
     next_port: u16,
@@ -78,6 +80,8 @@ fn config() -> EngineConfig {
         unix_start_ms: 1_700_000_000_000,
         focus: focus::FocusConfig::default(),
         call: call::CallConfig { domain: DOMAIN.to_owned(), ..call::CallConfig::default() },
+        keypad: Some(engine::KeyMap::default()),
+        language: "en".to_owned(),
         caller_number: None,
         trusted_peers: vec![std::net::IpAddr::from([127, 0, 0, 9])],
         limits: Limits::default(),
@@ -120,6 +124,7 @@ impl World {
             sip: Vec::new(),
             mcu: Vec::new(),
             events: Vec::new(),
+            journal: Vec::new(),
             mcu_is_slow: false,
             next_port: 20_000,
             next_transaction: 1,
@@ -128,9 +133,19 @@ impl World {
 
     /// Hands in one input and lets store and MCU answer until nothing is left to do.
     pub(crate) fn input(&mut self, input: Input) {
-        let mut inputs = vec![input];
-        while let Some(input) = inputs.pop() {
-            self.engine.handle(self.now, input);
+        self.engine.handle(self.now, input);
+        self.carry_out();
+    }
+
+    /// Opens the response groups, on the journal of an earlier process if there is one.
+    pub(crate) fn open_groups(&mut self, config: response_group::Config, journal: &[GroupJournal]) {
+        self.engine.open_groups(self.now, config, journal).expect("the groups are valid");
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        let mut inputs = Vec::new();
+        loop {
             while let Some(effect) = self.engine.poll_effect() {
                 match effect {
                     Effect::Sip(command) => self.sip.push(command),
@@ -139,9 +154,12 @@ impl World {
                         self.mcu.push(command);
                     }
                     Effect::Store { ticket, .. } => inputs.push(Input::Stored { ticket, done: true }),
+                    Effect::Journal(record) => self.journal.push(*record),
                     Effect::Event(event) => self.events.push(event),
                 }
             }
+            let Some(input) = inputs.pop() else { return };
+            self.engine.handle(self.now, input);
         }
     }
 
@@ -156,6 +174,7 @@ impl World {
             McuCommand::RemoveLeg { leg } if !self.mcu_is_slow => {
                 Some(McuEvent::LegRemoved { leg: *leg, statistics: LegStatistics::default() })
             }
+            McuCommand::Announce { leg, .. } => Some(McuEvent::AnnouncementEnded { leg: *leg, completed: true }),
             _ => None,
         }
     }

@@ -46,7 +46,7 @@ impl Checker {
             Effect::Mcu(command) => self.media.commanded(command),
             Effect::Event(EngineEvent::Conference { conference, event }) => self.control.happened(conference, event),
             Effect::Event(EngineEvent::LegEnded(record)) => self.control.recorded(record),
-            Effect::Event(_) | Effect::Store { .. } => Ok(()),
+            Effect::Event(_) | Effect::Store { .. } | Effect::Journal(_) => Ok(()),
         }
     }
 

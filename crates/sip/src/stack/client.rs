@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::counters::DropReason;
 use crate::message::{Via, read_response, request_bytes};
-use crate::secret::random_token;
+use crate::secret::{digest, random_token};
 use crate::transport::next_hop;
 
 /// What is known of one client transaction.
@@ -104,7 +104,7 @@ impl Stack {
 
     /// The bytes of a request on this link, and its Via.
     fn letter(&self, request: &Request, link: &Link) -> (Via, Bytes) {
-        let via = own_via(link);
+        let via = own_via(link, request);
         let mut request = request.clone();
         place_contact(&mut request.headers, link);
         let bytes = request_bytes(&request, &via, &self.server_name);
@@ -318,12 +318,23 @@ fn related(sent: &Sent, method: Method, to: &str, reason: &[String]) -> Request 
     request
 }
 
-fn own_via(link: &Link) -> Via {
+fn own_via(link: &Link, request: &Request) -> Via {
     let contact = link.contact();
     let host = if contact.is_ipv6() { format!("[{}]", contact.ip()) } else { contact.ip().to_string() };
-    let branch = format!("{}{}", crate::message::BRANCH_COOKIE, random_token());
+    let branch = format!("{}{}", crate::message::BRANCH_COOKIE, branch_of(request));
     let params = vec![("rport".to_owned(), None), ("branch".to_owned(), Some(branch))];
     Via { transport: link.flow().transport.as_str().to_ascii_uppercase(), host, port: Some(contact.port()), params }
+}
+
+/// What makes a branch unique. That of an INVITE follows from its Call-ID, tag and number, which no other INVITE of ours
+/// has: a restarted server that sends the INVITE of its predecessor once more sends a retransmission, to which the peer
+/// repeats his last response, and no second call (RFC 3261 17.2.3).
+fn branch_of(request: &Request) -> String {
+    if request.method != Method::Invite {
+        return random_token();
+    }
+    let tag = request.from_tag().unwrap_or_default();
+    digest(&[request.call_id(), &tag, &request.cseq().unwrap_or(0).to_string()])
 }
 
 /// Puts our address in place of the placeholder in Contact.

@@ -1,0 +1,466 @@
+//! Tables of the queue, the methods, the workflow and the supervisor.
+
+mod common;
+
+use base::LegId;
+use common::{World, config, order, sales, uri};
+use response_group::{
+    Action, AgentChange, AgentStatus, Announcement, AnswerMode, Failure, Input, MonitorMode, Outcome, Output, Refusal,
+    Rejection, SupervisorCommand, Withdrawal,
+};
+
+/// Each call is taken at once and ended at once; who was rung for it.
+fn turns(method: &str, agents: &[&str], calls: usize) -> Vec<String> {
+    let mut world = World::new(sales(&format!("method = {method:?}"), agents));
+    for _ in 0..calls {
+        let call = world.call("sales");
+        let agent = world.rung()[0].clone();
+        world.takes(&agent, call).wait_seconds(7).hangs_up(&agent).wait_seconds(1);
+    }
+    world.check();
+    world.all_rung()
+}
+
+#[test]
+fn the_serial_methods_take_turns_as_they_say() {
+    let agents = ["a", "b", "c"];
+    assert_eq!(turns("serial", &agents, 4), ["a", "a", "a", "a"]);
+    assert_eq!(turns("round-robin", &agents, 7), ["a", "b", "c", "a", "b", "c", "a"]);
+    assert_eq!(turns("longest-idle", &agents, 7), ["a", "b", "c", "a", "b", "c", "a"]);
+}
+
+#[test]
+fn longest_idle_goes_by_the_end_of_the_last_conversation() {
+    let mut world = World::new(sales("method = \"longest-idle\"", &["a", "b"]));
+    let (one, two) = (world.call("sales"), world.call("sales"));
+    world.takes("a", one).takes("b", two).wait_seconds(10).hangs_up("b").wait_seconds(1).hangs_up("a");
+    world.call("sales");
+    assert_eq!(world.rung(), ["b"]);
+    world.check();
+}
+
+#[test]
+fn parallel_rings_at_most_max_fork_and_fills_up() {
+    let mut world = World::new(sales("max_fork = 2", &["a", "b", "c"]));
+    world.call("sales");
+    assert_eq!(world.rung(), ["a", "b"]);
+    world.refuses("a", Refusal::Busy);
+    assert_eq!(world.rung(), ["c"]);
+    world.check();
+}
+
+#[test]
+fn an_agent_who_becomes_free_joins_a_parallel_ring() {
+    let mut world = World::bare(sales("", &["a", "b"]));
+    world.agent("a", AgentChange::Registered { registered: true });
+    world.call("sales");
+    world.agent("b", AgentChange::Registered { registered: true });
+    assert_eq!(world.all_rung(), ["a", "b"]);
+    world.check();
+}
+
+#[test]
+fn agent_groups_are_searched_in_order() {
+    let text = "
+        [[response_group]]
+        uri = \"sip:sales@example.com\"
+        [[response_group.agent_group]]
+        name = \"first\"
+        agents = [\"sip:a@example.com\"]
+        [[response_group.agent_group]]
+        name = \"second\"
+        method = \"serial\"
+        agents = [\"sip:b@example.com\", \"sip:c@example.com\"]";
+    let mut world = World::new(config(text));
+    world.call("sales");
+    world.refuses("a", Refusal::Busy).refuses("b", Refusal::Busy);
+    assert_eq!(world.all_rung(), ["a", "b", "c"]);
+    world.call("sales");
+    assert_eq!(world.rung(), Vec::<String>::new());
+    world.check();
+}
+
+#[test]
+fn a_pass_tries_everybody_once_and_the_next_one_begins_after_retry() {
+    let lines = "method = \"serial\"\nalert_time_seconds = 10\n[response_group.queue]\nretry_seconds = 7";
+    let mut world = World::new(sales(lines, &["a", "b"]));
+    world.call("sales");
+    for agent in ["a", "b"] {
+        world.rings(agent).wait_seconds(10).refuses(agent, Refusal::Cancelled);
+    }
+    world.wait_seconds(6);
+    assert_eq!(world.all_rung(), ["a", "b"]);
+    world.wait_seconds(1);
+    assert_eq!(world.all_rung(), ["a", "b", "a"]);
+    world.check();
+}
+
+#[test]
+fn a_smaller_number_is_served_first_across_groups() {
+    let text = "
+        [[response_group]]
+        uri = \"sip:sales@example.com\"
+        agents = [\"sip:bob@example.com\"]
+        [[response_group]]
+        uri = \"sip:vip@example.com\"
+        agents = [\"sip:bob@example.com\"]
+        [response_group.queue]
+        priority = 1";
+    let mut world = World::new(config(text));
+    let talking = world.call("sales");
+    world.takes("bob", talking);
+    world.call("sales");
+    let vip = world.call("vip");
+    world.hangs_up("bob");
+    assert_eq!(world.last.iter().filter_map(order).map(|order| order.call).collect::<Vec<_>>(), [vip]);
+    world.check();
+}
+
+#[test]
+fn a_phone_that_rings_has_five_seconds_after_the_time_out() {
+    let queue = "[response_group.queue]\ntimeout_seconds = 10";
+    let mut world = World::new(sales(&format!("alert_time_seconds = 60\n{queue}"), &["bob"]));
+    let call = world.call("sales");
+    world.rings("bob").wait_seconds(14);
+    assert_eq!(world.outcome(call), None);
+    world.wait_seconds(1);
+    assert_eq!(world.outcome(call), Some(Outcome::TimedOut { target: None }));
+    assert!(world.log.iter().any(|output| matches!(output, Output::Withdraw { reason: Withdrawal::QueueTimeout, .. })));
+
+    let mut world = World::new(sales(&format!("alert_time_seconds = 60\n{queue}"), &["bob"]));
+    let call = world.call("sales");
+    world.rings("bob").wait_seconds(14).answers("bob").bridged(call);
+    assert_eq!(world.outcome(call), None);
+
+    let after_alert = format!("alert_time_seconds = 60\n{queue}\ndeadline = \"after_alert\"");
+    let mut world = World::new(sales(&after_alert, &["bob"]));
+    let call = world.call("sales");
+    world.rings("bob").wait_seconds(59);
+    assert_eq!(world.outcome(call), None);
+    world.wait_seconds(1);
+    assert_eq!(world.outcome(call), Some(Outcome::TimedOut { target: None }));
+    world.check();
+}
+
+#[test]
+fn a_dead_phone_does_not_eat_the_alert_time() {
+    let mut world = World::new(sales("method = \"serial\"", &["dead", "bob"]));
+    world.call("sales");
+    world.wait_seconds(5);
+    assert_eq!(world.all_rung(), ["dead", "bob"]);
+    world.check();
+}
+
+#[test]
+fn the_newest_overflows_by_default_and_zero_lets_nobody_wait() {
+    for (threshold, fit) in [(0, 0), (1, 1), (3, 3)] {
+        let mut world =
+            World::new(sales(&format!("[response_group.queue]\noverflow_threshold = {threshold}"), &["bob"]));
+        let calls: Vec<_> = (0..5).map(|_| world.call("sales")).collect();
+        let waiting = calls.iter().filter(|call| world.outcome(**call).is_none()).count();
+        assert_eq!(waiting, fit, "threshold {threshold}");
+        world.check();
+    }
+}
+
+#[test]
+fn i20_a_group_without_anybody_still_acts() {
+    let lines = "[response_group.queue]\nno_agent_action = { kind = \"disconnect\" }";
+    let mut world = World::new(sales(lines, &[]));
+    let call = world.call("sales");
+    assert_eq!(world.outcome(call), Some(Outcome::NoAgent { target: None }));
+
+    for (scope, outcome) in [("all", Some(Outcome::NoAgent { target: None })), ("new", None)] {
+        let mut world = World::new(sales(&format!("{lines}\nno_agent_applies_to = {scope:?}"), &["bob"]));
+        let talking = world.call("sales");
+        world.takes("bob", talking);
+        let waiting = world.call("sales");
+        world.agent("bob", AgentChange::Opted { opted_in: false }).wait_seconds(1);
+        assert_eq!(world.outcome(waiting), outcome);
+        assert_eq!(world.outcome(talking), None);
+        world.check();
+    }
+}
+
+#[test]
+fn callers_are_passed_from_group_to_group_and_not_for_ever() {
+    let group = |name: &str, next: &str| {
+        format!(
+            "[[response_group]]\nuri = \"sip:{name}@example.com\"\nagents = [\"sip:bob@example.com\"]\n\
+             [response_group.queue]\ntimeout_seconds = 10\n\
+             timeout_action = {{ kind = \"group\", target = \"sip:{next}@example.com\" }}\n"
+        )
+    };
+    let mut world = World::bare(config(&format!("{}{}", group("one", "two"), group("two", "one"))));
+    let call = world.call("one");
+    world.wait_seconds(120);
+    assert_eq!(world.outcome(call), Some(Outcome::Failed { why: Failure::Loop }));
+    world.check();
+}
+
+#[test]
+fn an_unknown_group_is_refused_with_an_outcome() {
+    let mut world = World::new(sales("", &["bob"]));
+    let call = world.call("nobody");
+    assert_eq!(world.outcome(call), Some(Outcome::Rejected { why: Rejection::UnknownGroup }));
+    world.check();
+}
+
+#[test]
+fn welcome_and_two_questions_lead_to_the_chosen_agents() {
+    let text = "
+        [[response_group]]
+        uri = \"sip:sales@example.com\"
+        welcome = \"hello\"
+        [response_group.question]
+        prompt = \"which\"
+        [[response_group.question.answer]]
+        digit = \"1\"
+        label = \"new\"
+        agent_groups = [\"new\"]
+        [[response_group.question.answer]]
+        digit = \"2\"
+        label = \"old\"
+        question = { prompt = \"sure\", answer = [{ digit = \"9\", label = \"sure\", agent_groups = [\"old\"] }] }
+        [[response_group.agent_group]]
+        name = \"new\"
+        agents = [\"sip:a@example.com\"]
+        [[response_group.agent_group]]
+        name = \"old\"
+        agents = [\"sip:b@example.com\"]";
+    let prompt = |name: &str| {
+        let wanted = Announcement::Prompt { name: name.to_owned() };
+        move |output: &Output| matches!(output, Output::Announce { announcement, .. } if *announcement == wanted)
+    };
+    let mut world = World::new(config(text));
+    let call = world.call("sales");
+    assert!(world.did(prompt("hello")));
+    world.tell(Input::AnnouncementEnded { call });
+    assert!(world.did(prompt("which")));
+    world.tell(Input::CallerDigit { call, digit: '2' });
+    assert!(world.did(prompt("sure")));
+    world.tell(Input::AnnouncementEnded { call });
+    world.tell(Input::CallerDigit { call, digit: '9' });
+    assert_eq!(world.rung(), ["b"]);
+    assert_eq!(
+        world.log.iter().filter_map(order).next().map(|order| order.labels.clone()),
+        Some(vec!["old".to_owned(), "sure".to_owned()])
+    );
+
+    // Who presses nothing, or the wrong key, is asked again and then taken by the first answer.
+    let call = world.call("sales");
+    world.tell(Input::AnnouncementEnded { call }).tell(Input::CallerDigit { call, digit: '7' });
+    assert!(world.did(prompt("which")));
+    world.tell(Input::AnnouncementEnded { call }).wait_seconds(5);
+    assert_eq!(world.all_rung(), ["b", "a"]);
+    world.check();
+}
+
+#[test]
+fn a_lost_prompt_holds_nobody() {
+    let mut world = World::new(sales("welcome = \"hello\"", &["bob"]));
+    world.call("sales");
+    world.wait_seconds(119);
+    assert_eq!(world.all_rung(), Vec::<String>::new());
+    world.wait_seconds(1);
+    assert_eq!(world.all_rung(), ["bob"]);
+    world.check();
+}
+
+#[test]
+fn a_closed_group_says_so_and_sends_the_caller_on() {
+    let lines = "
+        hours = [{ days = [\"mon\"], from = \"09:00\", to = \"17:00\" }]
+        closed = { prompt = \"closed\", action = { kind = \"forward\", target = \"sip:frank@example.com\" } }";
+    let mut world = World::new(sales(lines, &["bob"]));
+    // A Sunday.
+    world.unix_seconds = 1_750_000_000;
+    let call = world.call("sales");
+    assert_eq!(world.all_rung(), Vec::<String>::new());
+    world.tell(Input::AnnouncementEnded { call });
+    assert!(world.did(|output| matches!(output, Output::Forward { .. })));
+    world.tell(Input::ForwardEnded { call, connected: false });
+    assert_eq!(world.outcome(call), Some(Outcome::Failed { why: Failure::ForwardFailed }));
+    // Monday, ten o'clock.
+    world.unix_seconds = 1_750_068_000;
+    world.call("sales");
+    assert_eq!(world.rung(), ["bob"]);
+    world.check();
+}
+
+#[test]
+fn place_and_wait_are_said_when_they_became_better() {
+    let lines = "[response_group.announcements]\nposition = true\nestimated_wait = true\nevery_seconds = 15";
+    let mut world = World::new(sales(lines, &["bob"]));
+    let first = world.call("sales");
+    world.takes("bob", first);
+    let second = world.call("sales");
+    let third = world.call("sales");
+    let places = |world: &World| -> Vec<(base::CallId, u32)> {
+        let place = |output: &Output| match output {
+            Output::Announce {
+                call,
+                announcement: Announcement::Queue { position: Some(place), wait_seconds: Some(_) },
+                ..
+            } => Some((*call, *place)),
+            _ => None,
+        };
+        world.log.iter().filter_map(place).collect()
+    };
+    world.wait_seconds(40);
+    assert_eq!(places(&world), [(second, 1), (third, 2)]);
+    world.tell(Input::CallerLeft { call: second }).wait_seconds(15);
+    assert_eq!(places(&world), [(second, 1), (third, 2), (third, 1)]);
+    world.check();
+}
+
+#[test]
+fn the_callers_200_comes_when_the_group_says() {
+    for (mode, first) in [
+        ("immediate", AnswerMode::Immediate),
+        ("early_media", AnswerMode::EarlyMedia),
+        ("on_agent", AnswerMode::OnAgent),
+    ] {
+        let mut world = World::new(sales(&format!("answer = {mode:?}"), &["bob"]));
+        let call = world.call("sales");
+        assert!(world.did(|output| *output == Output::AnswerCaller { call, mode: first }), "{mode}");
+        world.rings("bob").answers("bob");
+        let late = world.did(|output| *output == Output::AnswerCaller { call, mode: AnswerMode::Immediate });
+        assert_eq!(late, first != AnswerMode::Immediate, "{mode}");
+        world.check();
+    }
+}
+
+#[test]
+fn the_exit_key_leaves_the_queue() {
+    let mut world = World::new(sales(
+        "exit_key = { digit = \"0\", action = { kind = \"forward\", target = \"sip:frank@example.com\" } }",
+        &["bob"],
+    ));
+    let call = world.call("sales");
+    world.tell(Input::CallerDigit { call, digit: '5' });
+    assert!(!world.did(|output| matches!(output, Output::Forward { .. })));
+    world.tell(Input::CallerDigit { call, digit: '0' });
+    assert!(world.did(|output| matches!(output, Output::Forward { .. })));
+    assert!(world.did(|output| matches!(output, Output::Withdraw { .. })));
+    world.tell(Input::ForwardEnded { call, connected: true });
+    assert_eq!(world.outcome(call), Some(Outcome::ChoseExit { target: Some(uri("frank")) }));
+    world.check();
+}
+
+#[test]
+fn several_calls_of_one_agent_ring_one_at_a_time() {
+    let mut world = World::new(sales("max_calls = 2", &["bob"]));
+    let one = world.call("sales");
+    world.takes("bob", one);
+    let two = world.call("sales");
+    let three = world.call("sales");
+    world.takes("bob", two);
+    assert_eq!(world.status("bob"), AgentStatus::Talking { calls: 2 });
+    assert_eq!(world.outcome(three), None);
+    assert_eq!(world.all_rung(), ["bob", "bob"]);
+    world.check();
+}
+
+#[test]
+fn a_supervisor_listens_whispers_barges_and_transfers() {
+    let mut world = World::new(sales("anonymous = true", &["bob"]));
+    let call = world.call("sales");
+    let leg = LegId(77);
+    let monitor = |mode| Input::Supervise { call, command: SupervisorCommand::Monitor { leg, mode } };
+    world.tell(monitor(MonitorMode::Listen));
+    assert!(world.did(|output| matches!(output, Output::SupervisorRefused { .. })));
+    world.rings("bob").answers("bob");
+    assert!(world.did(|output| matches!(output, Output::Bridge { anonymous: true, .. })));
+    world.bridged(call);
+    for mode in [MonitorMode::Listen, MonitorMode::Whisper, MonitorMode::Barge] {
+        world.tell(monitor(mode));
+        assert!(world.did(|output| *output == Output::Monitor { call, leg, mode: Some(mode) }));
+    }
+    let target = Action::Forward { target: uri("frank") };
+    world.tell(Input::Supervise { call, command: SupervisorCommand::Transfer { target } });
+    assert!(world.did(|output| *output == Output::Monitor { call, leg, mode: None }));
+    assert!(world.did(|output| matches!(output, Output::Forward { .. })));
+    world.hangs_up("bob");
+    assert_eq!(world.status("bob"), AgentStatus::Free);
+    // The target does not answer: the caller is served again.
+    world.tell(Input::ForwardEnded { call, connected: false });
+    assert_eq!(world.rung(), Vec::<String>::new());
+    world.wait_seconds(5);
+    assert_eq!(world.all_rung(), ["bob", "bob"]);
+    world.check();
+}
+
+#[test]
+fn an_agent_gets_the_caller_back_when_the_transfer_fails() {
+    let mut world = World::new(sales("", &["bob"]));
+    let call = world.call("sales");
+    world.takes("bob", call);
+    let offer = world.offer("bob");
+    world.tell(Input::AgentTransferred { offer, target: Action::Forward { target: uri("frank") } });
+    world.tell(Input::ForwardEnded { call, connected: false });
+    assert!(world.did(|output| matches!(output, Output::Bridge { .. })));
+    world.bridged(call).hangs_up("bob");
+    assert_eq!(world.outcome(call), Some(Outcome::Answered));
+    world.check();
+}
+
+#[test]
+fn i17_after_a_crash_agents_become_free_and_callers_keep_their_place() {
+    let mut world = World::new(sales("method = \"serial\"", &["bob", "carol", "dave"]));
+    let talking = world.call("sales");
+    world.takes("bob", talking);
+    let ringing = world.call("sales");
+    world.rings("carol");
+    let (waiting, lost) = (world.call("sales"), world.call("sales"));
+    world.rings("dave").tell(Input::CallerLeft { call: waiting });
+    world.crash();
+    let reattached: Vec<_> = world
+        .last
+        .iter()
+        .filter_map(|output| match output {
+            Output::Reattach { call, agent } => Some((*call, agent.is_some())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(reattached, [(talking, true), (ringing, false), (lost, false)]);
+    world.tell(Input::Reattached { call: talking, caller: true, agent: true });
+    world.tell(Input::Reattached { call: ringing, caller: true, agent: false });
+    world.wait_seconds(5);
+    assert_eq!(world.outcome(lost), Some(Outcome::Failed { why: Failure::Restart }));
+    assert_eq!(world.domain.snapshot(world.now).groups[0].callers[0].call, ringing);
+    // The answers to our CANCELs were lost; the guard frees the agents all the same.
+    world.wait_seconds(40);
+    assert_eq!(world.log.iter().filter_map(order).last().map(|order| order.call), Some(ringing));
+    assert_eq!(world.status("bob"), AgentStatus::Talking { calls: 1 });
+    world.hangs_up("bob");
+    assert_eq!(world.outcome(talking), Some(Outcome::Answered));
+    assert_eq!(world.watch.faults, Vec::<String>::new());
+}
+
+#[test]
+fn i18_callers_of_a_removed_group_have_an_outcome() {
+    let mut world = World::new(sales("", &["bob"]));
+    let (ringing, waiting) = (world.call("sales"), world.call("sales"));
+    let other = config("[[response_group]]\nuri = \"sip:help@example.com\"\nagents = [\"sip:carol@example.com\"]");
+    world.tell(Input::Configured { config: Box::new(other) });
+    assert_eq!(world.outcome(waiting), Some(Outcome::Failed { why: Failure::GroupRemoved }));
+    world.takes("bob", ringing).hangs_up("bob");
+    assert_eq!(world.outcome(ringing), Some(Outcome::Answered));
+    world.check();
+}
+
+#[test]
+fn the_wallboard_counts() {
+    let mut world = World::new(sales("target_seconds = 20\n[response_group.queue]\noverflow_threshold = 2", &["bob"]));
+    let (one, two) = (world.call("sales"), world.call("sales"));
+    world.call("sales");
+    world.takes("bob", one).tell(Input::CallerLeft { call: two });
+    let three = world.call("sales");
+    world.wait_seconds(30).hangs_up("bob").takes("bob", three);
+    let group = &world.domain.snapshot(world.now).groups[0];
+    let counters = &group.counters;
+    assert_eq!((counters.offered, counters.answered, counters.answered_in_target), (3, 2, 1));
+    assert_eq!((counters.abandoned, counters.overflowed, group.waiting, group.talking), (1, 1, 0, 1));
+    world.check();
+}
