@@ -194,6 +194,8 @@ pub struct Generator {
     pub late_p99_ms: f64,
     /// So does a sending thread that works for more than this share of its time, in percent.
     pub busy_percent: f64,
+    /// And so do other programs of this machine that take more than this share of its processor time, in percent.
+    pub others_percent: f64,
 }
 
 /// How the load rises in a capacity search.
@@ -243,7 +245,7 @@ impl Default for Check {
 
 impl Default for Generator {
     fn default() -> Self {
-        Self { threads: 1, late_p99_ms: 10.0, busy_percent: 90.0 }
+        Self { threads: 1, late_p99_ms: 10.0, busy_percent: 90.0, others_percent: 25.0 }
     }
 }
 

@@ -31,6 +31,19 @@ impl Usage {
     }
 }
 
+/// Processor time of the whole machine since it was started, in seconds: at work, and in all.
+pub fn machine_seconds() -> Option<(f64, f64)> {
+    machine_of(&std::fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// The first line of `/proc/stat`: user, nice, system, idle, waiting for disks, interrupts, soft interrupts, stolen.
+fn machine_of(stat: &str) -> Option<(f64, f64)> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let ticks: Vec<f64> = fields.take(8).map(|field| field.parse().unwrap_or(0.0)).collect();
+    let (all, idle) = (ticks.iter().sum::<f64>(), ticks.get(3)? + ticks.get(4)?);
+    Some(((all - idle) / TICKS_PER_SECOND, all / TICKS_PER_SECOND))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +54,11 @@ mod tests {
         let status = "Name:\ta\nVmRSS:\t    2048 kB\nThreads:\t4\n";
         assert_eq!(Usage::parse(stat, status), Some(Usage { cpu_seconds: 2.0, resident_kib: 2_048.0 }));
         assert_eq!(Usage::parse("42 (a) S", status), None);
+    }
+
+    #[test]
+    fn idle_time_and_waiting_for_disks_are_no_work() {
+        assert_eq!(machine_of("cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 1"), Some((1.5, 10.0)));
+        assert_eq!(machine_of("intr 1"), None);
     }
 }

@@ -1,23 +1,26 @@
-//! The response groups over HTTP: the wallboard for everybody who may read, commands only where HTTP stays on loopback.
+//! The response groups over HTTP: the wallboard for everybody who may read, commands only from this machine.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Router, body::Bytes};
 use engine::GroupCommand;
 use tokio::sync::oneshot;
 
+use crate::http::users::only_from_here;
 use crate::http::{Api, ask, unavailable};
 use crate::pump::Question;
 
-/// The routes. Commands are offered only to `local` listeners: nobody has proven who he is.
-pub(crate) fn routes(local: bool) -> Router<Api> {
-    let router = Router::new()
+/// The routes. Commands are taken from this machine only: nobody has proven who he is.
+pub(crate) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/v1/response-groups/commands", post(command))
+        .route("/api/v1/response-groups-configuration", get(configuration))
+        .layer(from_fn(only_from_here))
         .route("/api/v1/response-groups", get(board))
         .route("/api/v1/response-groups/{group}", get(group))
-        .route("/api/v1/response-groups-configuration", get(configuration));
-    if local { router.route("/api/v1/response-groups/commands", post(command)) } else { router }
 }
 
 async fn board(State(api): State<Api>) -> Response {

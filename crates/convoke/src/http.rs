@@ -1,6 +1,6 @@
 //! The HTTP side: health, readiness, metrics, the live conferences, and users' histories and settings.
 
-mod users;
+pub(crate) mod users;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,14 +39,13 @@ pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<tokio::net::Tcp
 
 /// Serves until the process ends.
 pub(crate) async fn serve(listener: tokio::net::TcpListener, api: Api) -> std::io::Result<()> {
-    let local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let router = Router::new()
         .route("/", get(overview))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/api/v1/conferences", get(conferences))
-        .merge(crate::groups_api::routes(local))
+        .merge(crate::groups_api::routes())
         .merge(users::routes())
         .with_state(api);
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await

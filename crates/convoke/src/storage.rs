@@ -1,23 +1,22 @@
 //! The queue in front of the database: one task writes, in order, and answers when it is on the disk.
 
+mod batch;
+
 use base::{ConversationEntry, Termination, TerminationReason, Timestamp};
-use engine::{CallRecord, LegRecord, StoreCommand, StoreTicket};
-use focus::{ConferenceRecord, Pin};
+use engine::{CallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
+use focus::{ConferenceRecord, Lobby, Pin};
 use store::{Cdr, CdrDirection, Quality, Store, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 
+use self::batch::{Batch, Record};
 use crate::calendar::Calendar;
 
 /// Jobs that may wait for the disk; a further conference is refused, a further call detail record is logged instead.
 const QUEUE: usize = 10_000;
 
-/// Lines of call histories written in one transaction.
-const CONVERSATIONS_AT_ONCE: usize = 64;
-
 enum Job {
     Conference(StoreTicket, StoreCommand),
-    Cdr(Box<Cdr>),
-    Conversation(Box<ConversationEntry>),
+    Record(Record),
     /// Everything before this is on the disk.
     Flush(oneshot::Sender<()>),
 }
@@ -48,11 +47,11 @@ impl StorageQueue {
                         // The engine may be gone already; then nobody waits.
                         let _nobody_waits = done.send((ticket, result.is_ok()));
                     }
-                    Job::Cdr(cdr) => write_cdr(&store, &cdr).await,
-                    Job::Conversation(first) => {
-                        let mut entries = vec![*first];
-                        left = gather(&mut entries, &mut queue);
-                        write_conversations(&store, &entries).await;
+                    Job::Record(first) => {
+                        let mut batch = Batch::default();
+                        batch.add(first);
+                        left = gather(&mut batch, &mut queue);
+                        batch.write(&store).await;
                     }
                     Job::Flush(done) => {
                         let _nobody_waits = done.send(());
@@ -101,14 +100,16 @@ impl StorageQueue {
 
     /// Stores one line of a user's call history.
     pub(crate) fn record_conversation(&self, entry: ConversationEntry) {
-        if let Err(error) = self.jobs.try_send(Job::Conversation(Box::new(entry))) {
-            tracing::error!(%error, "a line of a call history could not be queued");
-        }
+        self.queue(Record::Conversation(Box::new(entry)));
     }
 
     fn record(&self, cdr: Cdr) {
-        if let Err(error) = self.jobs.try_send(Job::Cdr(Box::new(cdr))) {
-            tracing::error!(%error, "a call detail record could not be queued");
+        self.queue(Record::Cdr(Box::new(cdr)));
+    }
+
+    fn queue(&self, record: Record) {
+        if let Err(error) = self.jobs.try_send(Job::Record(record)) {
+            tracing::error!(%error, "what a call leaves could not be queued");
         }
     }
 }
@@ -121,11 +122,11 @@ async fn next_job(left: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Op
     }
 }
 
-/// Takes the lines of histories that wait already, for one transaction; gives back the job that ended the row of them.
-fn gather(entries: &mut Vec<ConversationEntry>, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
-    while entries.len() < CONVERSATIONS_AT_ONCE {
+/// Takes the records that wait already; gives back the job that ended the row of them.
+fn gather(batch: &mut Batch, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    while !batch.is_full() {
         match queue.try_recv() {
-            Ok(Job::Conversation(entry)) => entries.push(*entry),
+            Ok(Job::Record(record)) => batch.add(record),
             Ok(other) => return Some(other),
             Err(_) => return None,
         }
@@ -133,24 +134,10 @@ fn gather(entries: &mut Vec<ConversationEntry>, queue: &mut mpsc::Receiver<Job>)
     None
 }
 
-async fn write_conversations(store: &Store, entries: &[ConversationEntry]) {
-    if let Err(error) = store.append_conversations(entries).await {
-        tracing::error!(%error, lines = entries.len(), "lines of call histories could not be stored");
-    }
-}
-
 async fn write_conference(store: &Store, command: &StoreCommand, calendar: Calendar) -> Result<(), store::StoreError> {
     match command {
-        StoreCommand::SaveConference { record, expiry } => {
-            store.save_conference(&row(record, *expiry, calendar.now())).await
-        }
+        StoreCommand::SaveConference(schedule) => store.save_conference(&row(schedule, calendar.now())).await,
         StoreCommand::DeleteConference(id) => store.delete_conference(id).await.map(drop),
-    }
-}
-
-async fn write_cdr(store: &Store, cdr: &Cdr) {
-    if let Err(error) = store.append_cdrs(std::slice::from_ref(cdr)).await {
-        tracing::error!(%error, segment = %cdr.segment_id, "a call detail record could not be stored");
     }
 }
 
@@ -262,40 +249,56 @@ fn segment(id: u64, times: [Timestamp; 3], termination: Termination, calendar: C
     }
 }
 
-fn row(record: &ConferenceRecord, expiry: Option<UnixMillis>, now: UnixMillis) -> store::ConferenceRecord {
+fn row(schedule: &Schedule, now: UnixMillis) -> store::ConferenceRecord {
+    let record = &schedule.record;
     store::ConferenceRecord {
         id: record.id.clone(),
         organizer: record.organizer.clone(),
         subject: record.subject.clone().unwrap_or_default(),
-        description: String::new(),
+        description: schedule.description.clone().unwrap_or_default(),
         access: record.access,
         pin: record.pin.as_ref().map(|pin| base::Pii::new(pin.expose())),
         number: record.number.clone(),
-        expiry,
-        version: u64::try_from(now).unwrap_or(0),
+        expiry: schedule.expiry,
+        version: schedule.version,
         invited: record.invited.iter().map(|(user, role)| store::Invited { user: user.clone(), role: *role }).collect(),
         locked: record.locked,
         personal: false,
-        lobby: false,
-        organizer_data: String::new(),
-        notification_data: String::new(),
+        lobby: record.lobby != Lobby::Off,
+        phones_pass_lobby: record.lobby == Lobby::PhonesPass,
+        promote_authenticated: record.promote_authenticated,
+        organizer_data: schedule.organizer_data.clone().unwrap_or_default(),
+        notification_data: schedule.notification_data.clone().unwrap_or_default(),
         created: now,
         updated: now,
     }
 }
 
 /// Every stored conference, as the engine knows it. Those whose time is over are deleted (c3p.md 8.1).
-pub(crate) async fn load(store: &Store, calendar: Calendar) -> Result<Vec<ConferenceRecord>, store::StoreError> {
+pub(crate) async fn load(store: &Store, calendar: Calendar) -> Result<Vec<Schedule>, store::StoreError> {
     let now = calendar.now();
     let mut records = Vec::new();
     for row in store.load_all().await? {
         if row.expiry.is_some_and(|expiry| expiry < now) {
             store.delete_conference(&row.id).await?;
         } else {
-            records.push(record(row));
+            records.push(schedule(row));
         }
     }
     Ok(records)
+}
+
+fn schedule(row: store::ConferenceRecord) -> Schedule {
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    Schedule {
+        version: row.version,
+        expiry: row.expiry,
+        updated: Some(row.updated),
+        description: text(&row.description),
+        organizer_data: text(&row.organizer_data),
+        notification_data: text(&row.notification_data),
+        record: record(row),
+    }
 }
 
 fn record(row: store::ConferenceRecord) -> ConferenceRecord {
@@ -310,7 +313,11 @@ fn record(row: store::ConferenceRecord) -> ConferenceRecord {
         invited: row.invited.into_iter().map(|invited| (invited.user, invited.role)).collect(),
         locked: row.locked,
         attendees_may_dial_out: false,
-        lobby: focus::Lobby::Off,
-        promote_authenticated: false,
+        lobby: match (row.lobby, row.phones_pass_lobby) {
+            (false, _) => Lobby::Off,
+            (true, false) => Lobby::On,
+            (true, true) => Lobby::PhonesPass,
+        },
+        promote_authenticated: row.promote_authenticated,
     }
 }

@@ -179,19 +179,6 @@ impl Watch {
     }
 }
 
-fn leg_figures(of: &LegStatistics) -> LegFigures {
-    LegFigures {
-        received_packets: of.received_packets,
-        lost_packets: of.lost_packets,
-        concealed_frames: of.concealed_frames,
-        jitter: Duration::from_micros(of.jitter_us.into()),
-        buffer_delay: Duration::from_micros(of.buffer_delay_us.into()),
-        round_trip: (of.round_trip_us > 0).then(|| Duration::from_micros(of.round_trip_us.into())),
-        mos_hundredths: of.mos_hundredths,
-        one_way: of.one_way,
-    }
-}
-
 /// An agent's state as a label: never who he is.
 fn agent_state(status: &AgentStatus) -> &'static str {
     match status {
@@ -203,6 +190,19 @@ fn agent_state(status: &AgentStatus) -> &'static str {
         AgentStatus::CoolDown { .. } => "cool-down",
         AgentStatus::Paused { .. } => "paused",
         AgentStatus::NotAvailable { .. } => "not-available",
+    }
+}
+
+fn leg_figures(of: &LegStatistics) -> LegFigures {
+    LegFigures {
+        received_packets: of.received_packets,
+        lost_packets: of.lost_packets,
+        concealed_frames: of.concealed_frames,
+        jitter: Duration::from_micros(of.jitter_us.into()),
+        buffer_delay: Duration::from_micros(of.buffer_delay_us.into()),
+        round_trip: (of.round_trip_us > 0).then(|| Duration::from_micros(of.round_trip_us.into())),
+        mos_hundredths: of.mos_hundredths,
+        one_way: of.one_way,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use base::{ConferenceId, LegId, Termination, TerminationReason};
 use call::Body;
-use mcu_api::{Direction, LegFailure, McuCommand, McuEvent, Phrase, Spoken, SrtpProfile};
+use mcu_api::{Announcement, Direction, LegFailure, McuCommand, McuEvent, Phrase, Spoken, SrtpProfile};
 use rand::RngCore;
 use sdp::{LocalKey, LocalMedia, Session, SrtpPolicy};
 
@@ -82,6 +82,7 @@ impl Engine {
             session_id: self.random.next_u64() >> 2,
             codecs: self.config.codecs.clone(),
             telephone_event: true,
+            own_ports: self.config.media_ports.clone(),
         }
     }
 
@@ -173,20 +174,21 @@ impl Engine {
         let now = self.now;
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         entry.connected.get_or_insert(now);
+        let peer = entry.peer.clone();
+        self.note_conversation(&peer);
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
         let waits = entry.media().is_some_and(|media| media.in_lobby);
         let conference = entry.conference.clone();
         let has_audio = entry.media().is_some();
-        self.focus(&conference, focus::Input::LegConnected { leg });
-        let mut parts = Vec::new();
         if has_audio && self.directory.is_recorded(&conference) {
-            // Whoever is recorded has to know it.
-            parts.push(Spoken::Phrase(Phrase::Recorded));
+            // Whoever is recorded has to know it (in Germany, paragraph 201 of the penal code).
+            let parts = vec![Spoken::Phrase(Phrase::Recorded)];
+            let announcement = Announcement { language: String::new(), parts };
+            self.mcu(McuCommand::Announce { leg, announcement });
         }
+        self.focus(&conference, focus::Input::LegConnected { leg });
         if waits {
-            parts.push(Spoken::Phrase(Phrase::WaitInLobby));
-        }
-        if !parts.is_empty() {
-            self.say(leg, parts);
+            self.say(leg, vec![Spoken::Phrase(Phrase::WaitInLobby)]);
         }
     }
 

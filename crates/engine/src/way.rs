@@ -23,7 +23,7 @@ pub(crate) struct Way {
     /// Where it has been.
     pub(crate) diversions: Diversions,
     /// The settings that ring now.
-    settings: Option<Ringing>,
+    settings: Option<Box<Ringing>>,
     /// A redirection led nowhere.
     dead_end: Option<DeadEnd>,
     /// Everybody it was offered to, for their histories.
@@ -138,9 +138,7 @@ impl Way {
         let setback = setback(termination, status);
         let lost = Lost { status: self.status_for_caller(termination, status), termination };
         let Destination::Devices(user) = self.destination.clone() else { return Err(lost) };
-        if matches!(setback, Setback::Declined)
-            && let Some(visit) = self.visits.iter_mut().find(|visit| visit.user == user)
-        {
+        if let (Setback::Declined, Some(visit)) = (&setback, self.own_visit(&user)) {
             visit.declined = true;
         }
         let Some(settings) = self.settings.take() else { return Err(lost) };
@@ -168,7 +166,7 @@ impl Way {
     ) -> bool {
         let Destination::Devices(user) = self.destination.clone() else { return false };
         let payer = by_rights_of.unwrap_or(&user);
-        let places = redirections(guide, status, headers, self.settings.as_ref(), Some(payer));
+        let places = redirections(guide, status, headers, self.settings.as_deref(), Some(payer));
         if places.is_empty() {
             return false;
         }
@@ -267,10 +265,14 @@ impl Way {
     }
 
     fn leave(&mut self, user: &UserUri, reason: DiversionReason, voicemail: bool) {
-        let own = |visit: &&mut Visit| visit.user == *user && visit.on_behalf_of.is_none();
-        if let Some(visit) = self.visits.iter_mut().find(own) {
+        if let Some(visit) = self.own_visit(user) {
             visit.left = Some((reason, voicemail));
         }
+    }
+
+    /// The visit to a user for himself.
+    fn own_visit(&mut self, user: &UserUri) -> Option<&mut Visit> {
+        self.visits.iter_mut().find(|visit| visit.user == *user && visit.on_behalf_of.is_none())
     }
 
     /// What the caller is told of a failure: the callee's own status, unless it is about our side of the call alone.

@@ -80,7 +80,7 @@ pub trait Gauge: Send {
 /// What a packet tells without being decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gauged {
-    /// About so loud, within a few decibels.
+    /// About so loud, within 6 dB or so.
     Level(Level),
     /// Its encoder took it for a voice; how loud cannot be told.
     Voice,

@@ -23,6 +23,9 @@ use crate::input::{DialogNo, OfferNo, Refusal};
 use crate::output::{CancelWhen, CloseReason, Decision, OfferOrder, Output, Release, Withdrawal};
 use crate::timers::{OfferTimer, Timer};
 
+/// Dialogs of one offer whose end is waited for; further ones are ended without.
+const DIALOGS_MAX: usize = 16;
+
 /// One offer.
 #[derive(Clone, Debug)]
 pub(crate) struct Offer {
@@ -324,7 +327,7 @@ impl Domain {
     }
 
     fn end_dialog(&mut self, number: OfferNo, dialog: DialogNo, reason: Release) {
-        if let Some(offer) = self.offers.get_mut(&number) {
+        if let Some(offer) = self.offers.get_mut(&number).filter(|offer| offer.ending.len() < DIALOGS_MAX) {
             offer.ending.push(dialog);
         }
         self.ack_bye(number, dialog, reason);

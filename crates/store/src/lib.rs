@@ -122,26 +122,32 @@ impl Store {
     /// Appends call detail records in one transaction; a segment id that is there already is left as it is. How many
     /// were new. When one is invalid, none is written.
     pub async fn append_cdrs(&self, cdrs: &[Cdr]) -> Result<usize, StoreError> {
+        self.append_records(cdrs, &[]).await
+    }
+
+    /// Appends lines of users' call histories in one transaction. When one is invalid, none is written.
+    pub async fn append_conversations(&self, entries: &[ConversationEntry]) -> Result<(), StoreError> {
+        self.append_records(&[], entries).await.map(drop)
+    }
+
+    /// Appends what calls leave in one transaction, which is one wait for the disk: call detail records as by
+    /// [`Store::append_cdrs`], and lines of call histories. How many records were new. When one is invalid, none of all
+    /// is written.
+    pub async fn append_records(&self, cdrs: &[Cdr], entries: &[ConversationEntry]) -> Result<usize, StoreError> {
         cdrs.iter().try_for_each(bounds::check_cdr)?;
+        entries.iter().try_for_each(bounds::check_conversation)?;
         let mut transaction = self.begin().await?;
         let mut new = 0;
         for cdr in cdrs {
             let is_new = cdrs::append(&mut transaction, cdr).await.map_err(|error| self.location.explain(error))?;
             new += usize::from(is_new);
         }
-        self.commit(transaction).await?;
-        Ok(new)
-    }
-
-    /// Appends lines of users' call histories in one transaction. When one is invalid, none is written.
-    pub async fn append_conversations(&self, entries: &[ConversationEntry]) -> Result<(), StoreError> {
-        entries.iter().try_for_each(bounds::check_conversation)?;
-        let mut transaction = self.begin().await?;
         for entry in entries {
             let appended = conversations::append(&mut transaction, entry).await;
             appended.map_err(|error| self.location.explain(error))?;
         }
-        self.commit(transaction).await
+        self.commit(transaction).await?;
+        Ok(new)
     }
 
     /// The latest lines of a user's call history that ended before a time, latest first, at most `limit`. A limit

@@ -56,27 +56,6 @@ pub struct MediaFigures {
     pub commands_refused: u64,
 }
 
-/// How one leg fares, as it is reported every few seconds; counts since it joined.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LegFigures {
-    /// RTP packets received.
-    pub received_packets: u64,
-    /// RTP packets that never came.
-    pub lost_packets: u64,
-    /// 20 ms frames made up.
-    pub concealed_frames: u64,
-    /// Interarrival jitter.
-    pub jitter: Duration,
-    /// Delay of the jitter buffer.
-    pub buffer_delay: Duration,
-    /// Round trip, when it was measured.
-    pub round_trip: Option<Duration>,
-    /// Estimated MOS in hundredths; 0 = not estimated.
-    pub mos_hundredths: u16,
-    /// Only one direction carries audio.
-    pub one_way: bool,
-}
-
 /// A response group as of now; counters since the group was configured first.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GroupFigures<'a> {
@@ -109,6 +88,27 @@ pub struct GroupFigures<'a> {
 /// Every state an agent can be in, as a label.
 const AGENT_STATES: [&str; 8] =
     ["free", "ringing", "draining", "talking", "wrap-up", "cool-down", "paused", "not-available"];
+
+/// How one leg fares, as it is reported every few seconds; counts since it joined.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LegFigures {
+    /// RTP packets received.
+    pub received_packets: u64,
+    /// RTP packets that never came.
+    pub lost_packets: u64,
+    /// 20 ms frames made up.
+    pub concealed_frames: u64,
+    /// Interarrival jitter.
+    pub jitter: Duration,
+    /// Delay of the jitter buffer.
+    pub buffer_delay: Duration,
+    /// Round trip, when it was measured.
+    pub round_trip: Option<Duration>,
+    /// Estimated MOS in hundredths; 0 = not estimated.
+    pub mos_hundredths: u16,
+    /// Only one direction carries audio.
+    pub one_way: bool,
+}
 
 /// Every metric of the server. Events are counted as they happen; figures that others count are set before
 /// [`Metrics::render`].

@@ -9,7 +9,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use loadtest::Failure;
-use loadtest::plan::Plan;
+use loadtest::capacity::{self, Costs, Habits};
+use loadtest::machine::Machine;
+use loadtest::peers::{self, Contest};
+use loadtest::plan::{Impairment, Plan};
+use loadtest::relay::Relay;
+use loadtest::results::{Report, compare, html, junit, table, write_file};
 use loadtest::run::outcome::{Outcome, Verdict};
 use loadtest::run::stage::Sample;
 use loadtest::target::{Running, Source};
@@ -151,6 +156,9 @@ struct PeersArguments {
     /// Also with SRTP, without the level extension, and with G.711.
     #[arg(long)]
     variants: bool,
+    /// The machine is shared: what other programs take of it does not make a run invalid.
+    #[arg(long)]
+    shared: bool,
     /// Where the table (peers.md) and the figures (peers.json) go.
     #[arg(long, value_name = "FOLDER", default_value = "target/loadtest")]
     output: PathBuf,
@@ -187,6 +195,9 @@ struct RunArguments {
     /// How often a plan is tried again when the generator was saturated.
     #[arg(long, default_value_t = 1)]
     retries: usize,
+    /// The machine is shared: what other programs take of it does not make a run invalid.
+    #[arg(long)]
+    shared: bool,
     /// Everything for machines.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -226,7 +237,10 @@ fn list(folder: &Path) -> Result<u8, Failure> {
 }
 
 fn run(arguments: &RunArguments) -> Result<u8, Failure> {
-    let plans = chosen(arguments)?;
+    let mut plans = chosen(arguments)?;
+    if arguments.shared {
+        plans.iter_mut().for_each(|plan| plan.generator.others_percent = 100.0);
+    }
     let source = source(arguments)?;
     let mut outcomes = Vec::new();
     for plan in &plans {
@@ -352,7 +366,10 @@ fn peers(arguments: &PeersArguments) -> Result<u8, Failure> {
         return Err(Failure(format!("there is no {}; make bench-peers installs it", arguments.janus.display())));
     }
     let read = |name: &String| Plan::read(&arguments.folder.join(format!("{name}.toml")));
-    let plans = arguments.plans.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let mut plans = arguments.plans.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    if arguments.shared {
+        plans.iter_mut().for_each(|plan| plan.generator.others_percent = 100.0);
+    }
     let janus = arguments.janus.clone();
     let contest = Contest { plans, convoke, janus, runs: arguments.runs.max(1), variants: arguments.variants };
     let machine = Machine::look();

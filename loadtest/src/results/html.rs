@@ -182,12 +182,12 @@ fn lateness(histogram: &Histogram) -> String {
     svg::columns("How late the generator sent (log10 of packets)", "ms", 0.0, histogram.width, &heights, None)
 }
 
-/// Rows listen, columns talk.
+/// Rows listen, columns talk; conferences stand together, so that they are blocks along the diagonal.
 fn hearing(outcome: &Outcome) -> String {
     let cells = &outcome.matrix.cells;
     let names = |pick: fn(&crate::judge::hearing::Cell) -> usize| {
         let mut all: Vec<usize> = cells.iter().map(pick).collect();
-        all.sort_unstable();
+        all.sort_unstable_by_key(|caller| (caller % outcome.plan.shape.conferences, *caller));
         all.dedup();
         all.truncate(60);
         all
@@ -196,8 +196,8 @@ fn hearing(outcome: &Outcome) -> String {
     let squares: Vec<Square> = cells
         .iter()
         .filter_map(|cell| {
-            let row = listeners.binary_search(&cell.listener).ok()?;
-            let column = talkers.binary_search(&cell.talker).ok()?;
+            let row = listeners.iter().position(|caller| *caller == cell.listener)?;
+            let column = talkers.iter().position(|caller| *caller == cell.talker)?;
             Some(Square {
                 place: (row, column),
                 heat: (cell.level_db + 70.0) / 60.0,

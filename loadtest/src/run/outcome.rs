@@ -58,6 +58,8 @@ pub struct Evidence {
     pub metrics: [BTreeMap<String, f64>; 2],
     /// Datagrams the kernel dropped at our sockets.
     pub drops: u64,
+    /// The share of the machine's processor time that other programs took during the talk, in percent.
+    pub others_percent: f64,
 }
 
 /// What a figure or a run comes to.
@@ -136,7 +138,9 @@ impl Outcome {
         let records: Vec<&LegRecord> = evidence.harvests.iter().flat_map(|harvest| &harvest.legs).collect();
         // Whoever called again has more than one record; his last one holds the end of the run.
         let by_caller: HashMap<usize, &LegRecord> = records.iter().map(|record| (record.caller, *record)).collect();
-        let matrix = Matrix::judge(&Score::members(plan), &evidence.turns, &by_caller);
+        let mut all_of_caller: HashMap<usize, Vec<&LegRecord>> = HashMap::new();
+        records.iter().for_each(|record| all_of_caller.entry(record.caller).or_default().push(record));
+        let matrix = Matrix::judge(&Score::members(plan), &evidence.turns, &all_of_caller);
         let chirps = chirp_delays(plan, &by_caller);
         let delay_ms: Vec<f64> = chirps.iter().flatten().copied().collect();
         let join_ms: Vec<f64> = records.iter().filter_map(|record| join_ms(record)).collect();
@@ -324,6 +328,10 @@ fn doubts(plan: &Plan, evidence: &Evidence, records: &[&LegRecord]) -> Vec<Strin
     let busy = busy(evidence);
     if busy > plan.generator.busy_percent {
         doubts.push(format!("a media thread worked {busy:.0} % of its time; at most {}", plan.generator.busy_percent));
+    }
+    if evidence.others_percent > plan.generator.others_percent {
+        let (others, most) = (evidence.others_percent, plan.generator.others_percent);
+        doubts.push(format!("other programs took {others:.0} % of the machine; at most {most}"));
     }
     let received: u64 = records.iter().map(|record| record.received).sum();
     if evidence.drops as f64 > DROPS_MAX * received as f64 {

@@ -24,7 +24,7 @@ use crate::signalling::{Event, Identity, Signalling};
 use crate::statistics::Random;
 use crate::sys::{self, wall_nanos};
 use crate::target::{Source, Target};
-use crate::usage::Usage;
+use crate::usage::{Usage, machine_seconds};
 
 /// Time between two samples.
 const SAMPLING: Duration = Duration::from_millis(500);
@@ -90,9 +90,10 @@ struct Caller {
 pub struct Stage<'a> {
     plan: &'a Plan,
     onlooker: Onlooker<'a>,
+    /// Before the server, for it says goodbye to it when it is dropped.
+    dialler: Option<Dialler>,
     target: Target,
     exchange: Box<dyn Signalling>,
-    dialler: Option<Dialler>,
     wheels: Vec<Wheel>,
     relay: Option<Relay>,
     random: Random,
@@ -122,6 +123,8 @@ struct Counted {
 pub struct Before {
     at: Instant,
     usage: Option<Usage>,
+    own: Option<Usage>,
+    machine: Option<(f64, f64)>,
     metrics: BTreeMap<String, f64>,
 }
 
@@ -300,7 +303,13 @@ impl<'a> Stage<'a> {
     /// All figures start anew.
     pub fn begin_measuring(&self) -> Before {
         self.wheels.iter().for_each(|wheel| wheel.order(Order::BeginMeasuring));
-        Before { at: Instant::now(), usage: self.target.usage(), metrics: self.target.metrics() }
+        Before {
+            at: Instant::now(),
+            usage: self.target.usage(),
+            own: Usage::of(std::process::id()).ok(),
+            machine: machine_seconds(),
+            metrics: self.target.metrics(),
+        }
     }
 
     /// Ends the audio and collects what was seen.
@@ -313,6 +322,7 @@ impl<'a> Stage<'a> {
     ) -> Result<Evidence, Failure> {
         let seconds = before.at.elapsed().as_secs_f64();
         let (usage, metrics) = (self.target.usage(), self.target.metrics());
+        let others_percent = before.others_percent(usage);
         let drops = kernel_drops(&self.ports);
         let joined = self.callers.iter().filter(|caller| caller.state == CallerState::In).count();
         let wheels = std::mem::take(&mut self.wheels);
@@ -332,6 +342,7 @@ impl<'a> Stage<'a> {
             usage: [idle, before.usage, usage],
             metrics: [before.metrics, metrics],
             drops,
+            others_percent,
         })
     }
 
@@ -470,6 +481,24 @@ impl<'a> Stage<'a> {
         match self.target.last_words() {
             Some(words) => Err(Failure(words)),
             None => Ok(()),
+        }
+    }
+}
+
+impl Before {
+    /// The share of the machine's processor time that neither we nor the server used since then, in percent.
+    fn others_percent(&self, server: Option<Usage>) -> f64 {
+        let own = Usage::of(std::process::id()).ok();
+        let used = |now: Option<Usage>, before: Option<Usage>| match (now, before) {
+            (Some(now), Some(before)) => now.cpu_seconds - before.cpu_seconds,
+            _ => 0.0,
+        };
+        match (machine_seconds(), self.machine) {
+            (Some(now), Some(before)) if now.1 > before.1 => {
+                let ours = used(own, self.own) + used(server, self.usage);
+                (100.0 * (now.0 - before.0 - ours) / (now.1 - before.1)).max(0.0)
+            }
+            _ => 0.0,
         }
     }
 }

@@ -21,6 +21,8 @@ use crate::signalling::{Event, Identity, Signalling};
 const NAP: Duration = Duration::from_millis(2);
 /// How long a request about a room may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A caller whose answer is missing for so long begins again: a full Unix socket loses datagrams.
+const AGAIN: Duration = Duration::from_secs(2);
 /// The payload type callers speak Opus with; Janus takes any.
 const OPUS: u8 = 111;
 /// The number of the level extension.
@@ -37,6 +39,8 @@ pub struct Janus {
     handles: BTreeMap<usize, u64>,
     offers: BTreeMap<usize, (usize, Offer)>,
     events: VecDeque<Event>,
+    /// Who waits for an answer, and since when.
+    pending: BTreeMap<usize, Instant>,
     leaving: usize,
     buffer: Vec<u8>,
 }
@@ -95,6 +99,7 @@ impl Janus {
             handles: BTreeMap::new(),
             offers: BTreeMap::new(),
             events: VecDeque::new(),
+            pending: BTreeMap::new(),
             leaving: 0,
             buffer: vec![0; 256 << 10],
         };
@@ -117,6 +122,27 @@ impl Janus {
             "janus": "attach", "plugin": "janus.plugin.audiobridge", "session_id": self.session,
             "transaction": transaction,
         })
+    }
+
+    fn attach(&mut self, caller: usize) {
+        self.pending.insert(caller, Instant::now());
+        let request = self.attachment(&format!("attach:{caller}"));
+        self.tell(&request);
+    }
+
+    /// Whoever waits for too long lets go of his handle, if he has one, and begins again.
+    fn repeat_unanswered(&mut self) {
+        let late: Vec<usize> =
+            self.pending.iter().filter(|(_, since)| since.elapsed() > AGAIN).map(|(caller, _)| *caller).collect();
+        for caller in late {
+            if let Some(handle) = self.handles.remove(&caller) {
+                let session = self.session;
+                self.tell(&json!({
+                    "janus": "detach", "session_id": session, "handle_id": handle, "transaction": "given-up",
+                }));
+            }
+            self.attach(caller);
+        }
     }
 
     fn message(&self, handle: u64, transaction: &str, body: &Value) -> Value {
@@ -191,12 +217,15 @@ impl Janus {
     }
 
     fn on_joined(&mut self, caller: usize, data: &Value) {
-        let Some((_, offer)) = self.offers.get(&caller) else { return };
+        // An answer that was given up comes too late; its handle is gone.
+        let Some((_, offer)) = self.offers.get(&caller).filter(|_| self.pending.contains_key(&caller)) else { return };
         let port = data["rtp"]["port"].as_u64().and_then(|port| u16::try_from(port).ok());
         let Some(port) = port.filter(|_| data["audiobridge"] == "joined") else {
+            self.pending.remove(&caller);
             self.events.push_back(Event::Failed(caller, REFUSED));
             return;
         };
+        self.pending.remove(&caller);
         let payload_type = match offer.codec {
             Codec::Opus => data["rtp"]["payload_type"].as_u64().unwrap_or(u64::from(OPUS)) as u8,
             Codec::Pcmu => 0,
@@ -223,8 +252,7 @@ impl Signalling for Janus {
 
     fn join(&mut self, caller: usize, conference: usize, _number: &str, _identity: &Identity, offer: Offer) {
         self.offers.insert(caller, (conference, offer));
-        let request = self.attachment(&format!("attach:{caller}"));
-        self.tell(&request);
+        self.attach(caller);
     }
 
     fn register(&mut self, caller: usize, _who: &Credentials, _offer: Offer) {
@@ -254,8 +282,12 @@ impl Signalling for Janus {
         while self.events.is_empty() {
             match self.read() {
                 Some(message) => self.take(&message),
-                None if Instant::now() >= deadline => return,
-                None => {}
+                None => {
+                    self.repeat_unanswered();
+                    if Instant::now() >= deadline {
+                        return;
+                    }
+                }
             }
         }
     }

@@ -20,7 +20,7 @@ mod sipp;
 mod turn;
 mod wait;
 
-pub use agent::{SippAgent, register_at};
+pub use agent::SippAgent;
 pub use baresip::{Baresip, BaresipOptions};
 pub use device::{Behaviour, Device};
 pub use linphone::{Linphone, LinphoneOptions};

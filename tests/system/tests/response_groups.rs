@@ -79,13 +79,23 @@ async fn hears(call: &Call, tone_hz: u32) {
     tokio::time::timeout(SOON, heard).await.unwrap_or_else(|_| panic!("{tone_hz} Hz is not heard"));
 }
 
+/// A callee may hang up only when his answer was acknowledged; by the time he hears something it was.
+async fn hears_something(call: &Call) {
+    call.audio().restart_recording();
+    let heard = async {
+        while call.audio().recording().seconds() < 0.2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, heard).await.expect("sound arrives");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn parallel_agents_ring_the_first_talks_and_the_loser_is_cancelled_without_a_missed_call() {
     let _turn = alone();
     let server = server("parallel", &["user1", "user2"], "");
     let mut winner = agent(&server, "user1", AnswerMode::AfterRinging(Duration::from_millis(800))).await;
-    let loser = SippAgent::start("agent_rings", 1, &[]);
-    loser.register(&server, "user2").await;
+    let loser = SippAgent::start(&server, "user2", "agent_rings");
     let caller = caller(&server).await;
     let call = caller.call(&sales(&server)).await.expect("the caller is answered at once");
     let talk = winner.next_call(SOON).await.expect("the winner's call");
@@ -106,14 +116,13 @@ async fn parallel_agents_ring_the_first_talks_and_the_loser_is_cancelled_without
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b8_b15_agents_who_refuse_or_divert_are_passed_over() {
-    for status in ["486 Busy Here", "603 Decline", "302 Moved Temporarily"] {
+    for scenario in ["agent_busy", "agent_declines", "agent_diverts"] {
         let _turn = alone();
         let server = server("serial", &["user1", "user2"], "");
-        let first = SippAgent::start("agent_refuses", 1, &[("status", status)]);
-        first.register(&server, "user1").await;
+        let first = SippAgent::start(&server, "user1", scenario);
         let mut second = agent(&server, "user2", AnswerMode::AtOnce).await;
         let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
-        let talk = second.next_call(SOON).await.unwrap_or_else(|error| panic!("{status}: {error}"));
+        let talk = second.next_call(SOON).await.unwrap_or_else(|error| panic!("{scenario}: {error}"));
         first.finish(SOON).assert_passed();
         call.hang_up().await.expect("BYE is answered");
         talk.ended(SOON).await.expect("the agent is hung up");
@@ -124,8 +133,7 @@ async fn b8_b15_agents_who_refuse_or_divert_are_passed_over() {
 async fn r5_a_phone_that_rings_for_ever_is_cancelled_after_the_alert_time_and_the_next_one_rings() {
     let _turn = alone();
     let server = server("serial", &["user1", "user2"], "");
-    let silent = SippAgent::start("agent_rings", 1, &[]);
-    silent.register(&server, "user1").await;
+    let silent = SippAgent::start(&server, "user1", "agent_rings");
     let mut second = agent(&server, "user2", AnswerMode::AtOnce).await;
     let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
     let talk = second.next_call(SOON).await.expect("the second agent's turn comes");
@@ -139,8 +147,7 @@ async fn b24_an_agent_who_answers_after_the_cancel_is_acknowledged_and_ended() {
     let _turn = alone();
     let server = server("parallel", &["user1", "user2"], "");
     let mut winner = agent(&server, "user1", AnswerMode::AfterRinging(Duration::from_millis(500))).await;
-    let late = SippAgent::start("agent_late", 1, &[]);
-    late.register(&server, "user2").await;
+    let late = SippAgent::start(&server, "user2", "agent_late");
     let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
     let talk = winner.next_call(SOON).await.expect("the winner's call");
     late.finish(SOON).assert_passed();
@@ -153,10 +160,7 @@ async fn b24_an_agent_who_answers_after_the_cancel_is_acknowledged_and_ended() {
 async fn b5_a_caller_who_leaves_silences_every_phone() {
     let _turn = alone();
     let server = server("parallel", &["user1", "user2"], "");
-    let phones = ["user1", "user2"].map(|user| (user, SippAgent::start("agent_rings", 1, &[])));
-    for (user, phone) in &phones {
-        phone.register(&server, user).await;
-    }
+    let phones = ["user1", "user2"].map(|user| SippAgent::start(&server, user, "agent_rings"));
     let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
     eventually(
         "ringing phones",
@@ -164,7 +168,7 @@ async fn b5_a_caller_who_leaves_silences_every_phone() {
         || format!("{:?}", states(&server)),
     );
     call.hang_up().await.expect("BYE is answered");
-    for (_, phone) in phones {
+    for phone in phones {
         phone.finish(SOON).assert_passed();
     }
     wait_until_free(&server);
@@ -182,10 +186,13 @@ async fn r3_r4_the_agents_own_forwarding_counts_for_a_direct_call_and_not_for_th
     assert!((200..300).contains(&status), "{status} {told}");
     let caller = caller(&server).await;
     let direct = caller.call(&format!("sip:user1@{}", server.sip())).await.expect("answered");
-    frank.next_call(SOON).await.expect("a direct call is forwarded").hang_up().await.expect("hung up");
-    direct.ended(SOON).await.expect("over");
+    let forwarded = frank.next_call(SOON).await.expect("a direct call is forwarded");
+    direct.hang_up().await.expect("BYE is answered");
+    forwarded.ended(SOON).await.expect("over");
     let call = caller.call(&sales(&server)).await.expect("answered");
-    bob.next_call(SOON).await.expect("the group's call rings his own phone").hang_up().await.expect("hung up");
+    let talk = bob.next_call(SOON).await.expect("the group's call rings his own phone");
+    hears_something(&talk).await;
+    talk.hang_up().await.expect("hung up");
     call.ended(SOON).await.expect("over");
 }
 
@@ -194,8 +201,7 @@ async fn r3_r4_the_agents_own_forwarding_counts_for_a_direct_call_and_not_for_th
 async fn b7_kill_9_leaves_no_agent_stuck_and_the_caller_keeps_his_place() {
     let _turn = alone();
     let mut server = server("serial", &["user1"], "");
-    let ringing = SippAgent::start("agent_rings", 1, &[]);
-    ringing.register(&server, "user1").await;
+    let ringing = SippAgent::start(&server, "user1", "agent_rings");
     let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
     eventually("a ringing phone", || states(&server) == ["ringing"], || format!("{:?}", states(&server)));
     server.crash_and_restart();

@@ -142,6 +142,14 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
         let why = format!("write 1 to {WORKERS_MAX}, or remove the key for one thread per core");
         findings.push(Finding::error("media.workers", Some(workers.to_string()), why));
     }
+    if !OPUS_BITRATES.contains(&media.opus_bitrate) {
+        let why = format!("write {} to {}", OPUS_BITRATES.start(), OPUS_BITRATES.end());
+        findings.push(Finding::error("media.opus_bitrate", Some(media.opus_bitrate.to_string()), why));
+    }
+    if media.opus_complexity > OPUS_COMPLEXITY_MAX {
+        let why = format!("write 0 to {OPUS_COMPLEXITY_MAX}");
+        findings.push(Finding::error("media.opus_complexity", Some(media.opus_complexity.to_string()), why));
+    }
     let language = &media.language;
     if !language.is_empty() && prompts::Language::find(language).is_none() {
         let known = prompts::Language::ALL.map(prompts::Language::tag).join(", ");
@@ -151,14 +159,6 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
     if media.recordings_dir.is_none() && config.conferences.iter().any(|conference| conference.record) {
         let why = "a [[conference]] is to be recorded; name the directory for it";
         findings.push(Finding::error("media.recordings_dir", None, why));
-    }
-    if !OPUS_BITRATES.contains(&media.opus_bitrate) {
-        let why = format!("write {} to {}", OPUS_BITRATES.start(), OPUS_BITRATES.end());
-        findings.push(Finding::error("media.opus_bitrate", Some(media.opus_bitrate.to_string()), why));
-    }
-    if media.opus_complexity > OPUS_COMPLEXITY_MAX {
-        let why = format!("write 0 to {OPUS_COMPLEXITY_MAX}");
-        findings.push(Finding::error("media.opus_complexity", Some(media.opus_complexity.to_string()), why));
     }
     let all_tls = config.sip.listen.iter().all(|listen| listen.transport == Transport::Tls);
     if media.srtp == Srtp::Require && !all_tls && !is_local(config) {

@@ -29,7 +29,11 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 /// Refuses whoever is on another machine, and a page in a browser here that some other site's name was led to.
-async fn only_from_here(ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request, next: Next) -> Response {
+pub(crate) async fn only_from_here(
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if peer.ip().to_canonical().is_loopback() && is_loopback_name(host) {
         return next.run(request).await;

@@ -90,7 +90,12 @@ impl Engine {
 
     /// A new seat; whoever it is for goes on when its ports are there.
     pub(super) fn take_seat(&mut self, call: CallId, purpose: Purpose) -> Option<LegId> {
-        let conference = self.groups.callers.get(&call)?.conference.clone();
+        let caller = self.groups.callers.get(&call)?;
+        // Of a caller who is gone, or whose conference is, nothing is left to sit in.
+        if !self.groups.legs.contains_key(&caller.leg) || self.groups.lost.contains(&caller.leg) {
+            return None;
+        }
+        let conference = caller.conference.clone();
         let seat = self.calls.allocate_leg();
         self.groups.legs.insert(seat, Role::Seat(call));
         self.groups.seats.insert(seat, Seat { call, ports: None, waiting: vec![purpose] });
@@ -123,7 +128,9 @@ impl Engine {
         {
             caller.seat = None;
         }
-        self.mcu(McuCommand::RemoveLeg { leg });
+        if !self.groups.lost.remove(&leg) {
+            self.mcu(McuCommand::RemoveLeg { leg });
+        }
     }
 
     /// The ports of a caller, a seat or a feature call are there.
@@ -151,10 +158,17 @@ impl Engine {
         }
     }
 
+    /// A command about a leg, if the MCU still has it: conferences end and fail while other news is on its way.
+    pub(super) fn to_leg(&mut self, leg: LegId, command: McuCommand) {
+        if self.groups.legs.contains_key(&leg) && !self.groups.lost.contains(&leg) {
+            self.mcu(command);
+        }
+    }
+
     /// Tells the MCU what was agreed about a leg.
     pub(super) fn connect_group_leg(&mut self, leg: LegId, media: Option<LegMedia>) {
         if let Some(media) = media {
-            self.mcu(McuCommand::ConnectLeg { leg, media });
+            self.to_leg(leg, McuCommand::ConnectLeg { leg, media });
         }
     }
 

@@ -17,13 +17,13 @@ pub(crate) fn voice(number: usize, pitch: f64) -> Frame {
 
 /// 20 ms of room noise, about -56 dBov, duller than white.
 pub(crate) fn noise(number: usize, seed: u64) -> Frame {
-    let mut state = (seed << 32 | number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut dull = 0.0;
-    std::array::from_fn(|_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        dull += ((state >> 40) as f64 / f64::from(1 << 24) - 0.5 - dull) * 0.4;
-        (330.0 * dull) as i16
+    let white = |at: usize| {
+        let mut bits = (at as u64 ^ seed << 40).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        bits = (bits ^ bits >> 31).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        (bits >> 40) as f64 / f64::from(1 << 24) - 0.5
+    };
+    std::array::from_fn(|at| {
+        let at = number * FRAME_SAMPLES + at + 8;
+        (360.0 * (0..8).map(|back| white(at - back) / 8.0).sum::<f64>()) as i16
     })
 }

@@ -116,7 +116,7 @@ impl Watch {
             Output::AckBye { offer, dialog, .. } => {
                 self.owed.retain(|owed| *owed != (*offer, *dialog));
                 if let Some(wire) = self.open.get_mut(offer) {
-                    wire.ending = Some(now);
+                    wire.ending.get_or_insert(now);
                 }
             }
             Output::Bridge { call, offer, dialog, .. } => {
@@ -226,5 +226,12 @@ impl Watch {
         if !without.is_empty() {
             self.fault(now, format!("I8: {without:?} have no outcome"));
         }
+    }
+}
+
+impl Watch {
+    /// Whether a dialog of an open offer answered.
+    pub fn answered(&self, offer: OfferNo) -> bool {
+        self.open.get(&offer).is_some_and(|wire| !wire.seen.is_empty())
     }
 }
