@@ -31,6 +31,7 @@ pub struct Watch {
     offered: BTreeSet<(CallId, UserUri)>,
     /// Dialogs that answered in this step and must be won or ended in it.
     owed: Vec<(OfferNo, DialogNo)>,
+    answers: BTreeSet<(OfferNo, DialogNo)>,
     addresses: BTreeSet<UserUri>,
     concurrent: bool,
     crashed: bool,
@@ -48,6 +49,7 @@ impl Watch {
             histories: BTreeSet::new(),
             offered: BTreeSet::new(),
             owed: Vec::new(),
+            answers: BTreeSet::new(),
             addresses: BTreeSet::new(),
             concurrent: false,
             crashed: false,
@@ -80,15 +82,16 @@ impl Watch {
                     wire.progressed = true;
                 }
             }
-            Input::OfferAnswered { offer, dialog, .. } => match self.open.get_mut(offer) {
-                Some(wire) => {
-                    if wire.seen.insert(*dialog) {
-                        wire.up.insert(*dialog);
-                        self.owed.push((*offer, *dialog));
-                    }
+            Input::OfferAnswered { offer, dialog, .. } => {
+                // The same dialog again is a retransmission, which the wire answers by itself.
+                if self.answers.insert((*offer, *dialog)) {
+                    self.owed.push((*offer, *dialog));
                 }
-                None => self.owed.push((*offer, *dialog)),
-            },
+                if let Some(wire) = self.open.get_mut(offer).filter(|wire| !wire.seen.contains(dialog)) {
+                    wire.seen.insert(*dialog);
+                    wire.up.insert(*dialog);
+                }
+            }
             Input::OfferRefused { offer, .. } => {
                 self.open.remove(offer);
             }
