@@ -6,12 +6,14 @@
 CARGO ?= cargo
 # The lock file is the truth; a build that would change it fails.
 LOCKED = --locked
+# Where the load test leaves what it saw.
+LOADTEST_REPORTS = --json target/loadtest/report.json --junit target/loadtest/junit.xml --html target/loadtest/report.html
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench loadtest lint doc ci deps-run deps-test
+.PHONY: help run demo test bench bench-peers loadtest loadtest-broken lint doc ci deps-run deps-test
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
 
 run: deps-run ## Start the server on loopback with a demo conference; Ctrl-C ends it
 	$(CARGO) run $(LOCKED) --package convoke -- serve
@@ -27,9 +29,21 @@ bench: deps-run ## Measure an optimised server: tone, delay, joins, signalling, 
 	$(CARGO) build $(LOCKED) --release --package convoke --package loadtest
 	ulimit -n $$(ulimit -Hn) || true; $${CARGO_TARGET_DIR:-target}/release/bench $(BENCH)
 
-loadtest: deps-test ## Many synthetic callers against an optimised server
-	$(CARGO) build $(LOCKED) --release --package convoke
-	scripts/loadtest
+loadtest: deps-run ## Plans with synthetic callers against an optimised server; PLANS="soak" names others
+	$(CARGO) build $(LOCKED) --release --package convoke --package loadtest
+	$${CARGO_TARGET_DIR:-target}/release/loadtest run $(LOADTEST_REPORTS) $(PLANS)
+
+# Built beside the good server, for a moment under its name; the last command of the recipe's build puts the good one back.
+loadtest-broken: deps-run ## A mixer broken on purpose must fail the smoke plan
+	$(CARGO) build $(LOCKED) --package convoke --package loadtest --features convoke/fault-injection
+	target=$${CARGO_TARGET_DIR:-target}/debug; cp $$target/convoke $$target/convoke-broken
+	$(CARGO) build $(LOCKED) --package convoke
+	target=$${CARGO_TARGET_DIR:-target}/debug; $$target/loadtest run smoke --shared --binary $$target/convoke-broken; \
+		test $$? -eq 1 && echo "the broken mixer was found out"
+
+bench-peers: deps-peers ## Convoke beside Janus AudioBridge: the same plans, the same machine; PEERS="--runs 5 --variants"
+	$(CARGO) build $(LOCKED) --release --package convoke --package loadtest
+	$${CARGO_TARGET_DIR:-target}/release/loadtest peers $(PEERS)
 
 lint: deps-run ## Formatting, clippy without warnings, licences and bans
 	$(CARGO) fmt --all --check
@@ -49,3 +63,6 @@ deps-run:
 
 deps-test:
 	@scripts/install-dependencies test
+
+deps-peers:
+	@scripts/install-dependencies peers

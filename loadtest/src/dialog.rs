@@ -145,13 +145,18 @@ impl Call {
     /// A request inside the dialog that `answer` made.
     pub(crate) fn inside(&self, method: &str, cseq: u32, answer: &SipMessage, via: &str) -> SipMessage {
         let target = answer.header("Contact").map_or(self.invite.uri(), uri_of);
-        SipMessage::request(method, target)
+        let request = SipMessage::request(method, target)
             .with("Via", via)
             .with("Max-Forwards", "70")
             .with("From", self.invite.header("From").unwrap_or_default())
             .with("To", answer.header("To").unwrap_or_default())
             .with("Call-ID", self.invite.call_id())
-            .with("CSeq", format!("{cseq} {method}"))
+            .with("CSeq", format!("{cseq} {method}"));
+        // RFC 3261 12.1.2: a proxy that wants to see the rest of the call.
+        match answer.header("Record-Route") {
+            Some(route) => request.with("Route", route),
+            None => request,
+        }
     }
 
     /// RFC 3261 17.1.1.3: the ACK of a refusal belongs to the INVITE's transaction.

@@ -1,5 +1,6 @@
 //! The measurements, each against a fresh server, so that none inherits another's memory.
 
+mod groups;
 mod joins;
 mod signalling;
 mod sound;
@@ -27,12 +28,13 @@ pub(crate) struct Setting {
 type Measure = fn(&Setting) -> Result<Vec<Figure>, Failure>;
 
 /// Name and function of each, in the order of the report.
-pub(crate) const MEASUREMENTS: [(&str, Measure); 7] = [
+pub(crate) const MEASUREMENTS: [(&str, Measure); 8] = [
     ("tone", sound::tone),
     ("delay", sound::delay),
     ("join", joins::sequential),
     ("burst", joins::burst),
     ("signalling", signalling::measure),
+    ("groups", groups::measure),
     ("memory", weight::memory),
     ("load", weight::load),
 ];

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 /// The machine and the build.
-pub(crate) struct Machine {
+pub struct Machine {
     cpu: String,
     cores: usize,
     kernel: String,
@@ -19,7 +19,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Looks; what cannot be found out is `unknown`.
-    pub(crate) fn look() -> Self {
+    pub fn look() -> Self {
         let unknown = || "unknown".to_owned();
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let model = read("/proc/cpuinfo")
@@ -42,7 +42,7 @@ impl Machine {
     }
 
     /// The same for the report.
-    pub(crate) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         json!({
             "cpu": self.cpu, "cores": self.cores, "kernel": self.kernel, "rustc": self.rustc,
             "commit": self.commit, "date": self.date, "load_before": self.load,

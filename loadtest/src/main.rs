@@ -11,22 +11,20 @@ mod audio;
 mod delay;
 mod dialog;
 mod figures;
-mod machine;
+mod kamailio;
 mod report;
 mod server;
-mod statistics;
 mod steadiness;
 mod switchboard;
-mod usage;
 
-use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use loadtest::machine::Machine;
 
 use crate::figures::{MEASUREMENTS, Setting};
-use crate::machine::Machine;
+
 use crate::report::Figure;
 
 /// Measure an optimised server with synthetic callers. Exit code: 0 when every figure is within its bound, 1 when one is
@@ -36,7 +34,7 @@ struct Arguments {
     /// How long the steady tone is listened to.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Measure only these (tone, delay, join, burst, signalling, memory, load).
+    /// Measure only these (tone, delay, join, burst, signalling, groups, memory, load).
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// The server's binary; by default the one beside this.
@@ -47,21 +45,7 @@ struct Arguments {
     output: PathBuf,
 }
 
-/// Why something could not be measured.
-#[derive(Clone, Debug)]
-pub(crate) struct Failure(pub(crate) String);
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self(error.to_string())
-    }
-}
+pub(crate) use loadtest::Failure;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::Failure;
-use crate::machine::Machine;
-use crate::statistics::percentile;
+use loadtest::machine::Machine;
+use loadtest::statistics::percentile;
 
 /// A generator that sends later than this in one of a hundred cases measures itself, in milliseconds.
 const LATE_MS_MAX: f64 = 5.0;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::Failure;
-use crate::usage::Usage;
+use loadtest::usage::Usage;
 
 /// The domain of the server's own users. Callers come from another one, so that nobody is asked for a password.
 pub(crate) const DOMAIN: &str = "bench.invalid";
@@ -22,6 +22,19 @@ pub(crate) const USERS: [&str; 2] = ["caller", "callee"];
 pub(crate) const FIRST_CONFERENCE: usize = 7_000;
 /// How many conferences there are.
 pub(crate) const CONFERENCES: usize = 50;
+
+/// How many response groups there are, of three agents each.
+pub(crate) const GROUPS: usize = 40;
+
+/// The user part of a group.
+pub(crate) fn group_name(index: usize) -> String {
+    format!("group{index}")
+}
+
+/// The user part of an agent: the first three belong to the first group, and so on.
+pub(crate) fn agent_name(index: usize) -> String {
+    format!("agent{index}")
+}
 
 /// How long the server may take to be ready.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -120,6 +133,19 @@ fn configuration(data: &Path, sip: SocketAddr, http: SocketAddr) -> String {
     }
     for number in FIRST_CONFERENCE..FIRST_CONFERENCE + CONFERENCES {
         _ = write!(text, "\n[[conference]]\nnumber = \"{number}\"\naccess = \"anonymous\"\n");
+    }
+    for index in 0..GROUPS {
+        let agents: Vec<String> =
+            (3 * index..3 * index + 3).map(|agent| format!("\"sip:{}@{DOMAIN}\"", agent_name(agent))).collect();
+        for agent in 3 * index..3 * index + 3 {
+            _ = write!(text, "\n[[user]]\nuri = \"sip:{}@{DOMAIN}\"\npassword = \"{PASSWORD}\"\n", agent_name(agent));
+        }
+        _ = write!(
+            text,
+            "\n[[response_group]]\nuri = \"sip:{}@{DOMAIN}\"\nname = \"G\"\nagents = [{}]\n",
+            group_name(index),
+            agents.join(", ")
+        );
     }
     text
 }

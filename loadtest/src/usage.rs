@@ -7,16 +7,16 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Processor time and memory of a process at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// User and system time of all its threads, in seconds.
-    pub(crate) cpu_seconds: f64,
+    pub cpu_seconds: f64,
     /// Resident memory in KiB.
-    pub(crate) resident_kib: f64,
+    pub resident_kib: f64,
 }
 
 impl Usage {
     /// Reads it for a living process.
-    pub(crate) fn of(pid: u32) -> Result<Self, Failure> {
+    pub fn of(pid: u32) -> Result<Self, Failure> {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
         Self::parse(&read("stat")?, &read("status")?).ok_or_else(|| Failure("/proc cannot be read".to_owned()))
     }
@@ -31,6 +31,19 @@ impl Usage {
     }
 }
 
+/// Processor time of the whole machine since it was started, in seconds: at work, and in all.
+pub fn machine_seconds() -> Option<(f64, f64)> {
+    machine_of(&std::fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// The first line of `/proc/stat`: user, nice, system, idle, waiting for disks, interrupts, soft interrupts, stolen.
+fn machine_of(stat: &str) -> Option<(f64, f64)> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let ticks: Vec<f64> = fields.take(8).map(|field| field.parse().unwrap_or(0.0)).collect();
+    let (all, idle) = (ticks.iter().sum::<f64>(), ticks.get(3)? + ticks.get(4)?);
+    Some(((all - idle) / TICKS_PER_SECOND, all / TICKS_PER_SECOND))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +54,11 @@ mod tests {
         let status = "Name:\ta\nVmRSS:\t    2048 kB\nThreads:\t4\n";
         assert_eq!(Usage::parse(stat, status), Some(Usage { cpu_seconds: 2.0, resident_kib: 2_048.0 }));
         assert_eq!(Usage::parse("42 (a) S", status), None);
+    }
+
+    #[test]
+    fn idle_time_and_waiting_for_disks_are_no_work() {
+        assert_eq!(machine_of("cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 1"), Some((1.5, 10.0)));
+        assert_eq!(machine_of("intr 1"), None);
     }
 }

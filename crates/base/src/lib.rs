@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod conversation;
 mod id;
 mod limits;
 mod pii;
 mod termination;
 mod time;
 
+pub use conversation::{ConversationEntry, ConversationKind};
 pub use id::{
     CallId, CommandId, ConferenceId, ConferenceNumber, EndpointId, InvalidId, LegId, OfferId, SubscriptionId, UserUri,
 };

@@ -28,9 +28,10 @@ mod xml;
 pub use app_invite::{AppInvite, InstantMessaging};
 pub use base::{AccessType, Role};
 pub use command::{
-    AddUser, Command, ConferenceKeys, DeleteConference, DeleteUser, EndorseUser, GetConference, JoiningEndpoint,
-    MediaKeys, MediaRequest, ModifyConference, ModifyConferenceLock, ModifyEndpointMedia, ModifyUserRoles, MuteAll,
-    Participant, UserKeys,
+    AddEndpointMedia, AddUser, Command, ConferenceKeys, DeleteConference, DeleteEndpoint, DeleteEndpointMedia,
+    DeleteUser, EndorseUser, EndpointKeys, GetConference, JoiningEndpoint, MediaKeys, MediaRequest, ModifyConference,
+    ModifyConferenceLock, ModifyEndpoint, ModifyEndpointMedia, ModifyUserRoles, ModifyUsersMediaFilters, MuteAll,
+    Participant, SetLobbyAccess, UserKeys,
 };
 pub use diagnostic::Diagnostic;
 pub use error::{BadElement, ErrorKind, Limit, ParseError};
@@ -41,6 +42,7 @@ pub use response::{
 pub use uri::{ConferenceUri, FocusUri, InvalidUri, factory_uri};
 pub use wire::reason::FailureReason;
 pub use wire::token::{
-    Code, DisconnectionMethod, EndpointStatus, JoiningMethod, McuType, MediaFilter, MediaStatus, MediaType,
-    SessionType, State, Verb, connection_key,
+    Code, DisconnectionMethod, EndpointStatus, JoiningMethod, LobbyAccess, McuType, MediaFilter, MediaStatus,
+    MediaType, SessionType, State, Verb, connection_key,
 };
+pub use xml::OpaqueXml;

@@ -5,8 +5,8 @@ mod common;
 use c3p::conference_info::{ConferenceInfo, Passcode, User, Users};
 use c3p::{
     AccessType, AppInvite, Code, Command, ConferenceKeys, ConferenceUri, DisconnectionMethod, EndpointStatus,
-    ErrorKind, FailureReason, JoiningMethod, Limit, McuType, MediaFilter, MediaStatus, MediaType, MuteAll, Outcome,
-    ResponseBody, Role, SessionType, State, Verb, connection_key,
+    ErrorKind, FailureReason, JoiningMethod, Limit, LobbyAccess, McuType, MediaFilter, MediaStatus, MediaType, MuteAll,
+    Outcome, ResponseBody, Role, SessionType, State, Verb, connection_key,
 };
 use common::{FOCUS, Parsed, documents, golden};
 use quick_xml::NsReader;
@@ -143,6 +143,19 @@ fn a_permanent_schedule_with_later_additions() {
 }
 
 #[test]
+fn opaque_data_are_carried_as_they_stand() {
+    let Command::AddConference(info) = command("request-addConference-data.xml") else { panic!("another command") };
+    let description = info.description.expect("it has a description");
+    let stored = description.organizer_data.expect("it has data").to_stored();
+    let expected = "<data xmlns=\"urn:ietf:params:xml:ns:cccp\" xmlns:app=\"urn:example:app\">\
+                    <app:calendar item=\"17\"><note>weekly &amp; long</note></app:calendar></data>";
+    assert_eq!((stored.as_str(), info.version), (expected, Some(3)));
+    for hostile in ["<a>", "<a><b></a>", "<a>&b;</a>", "<a><p:b/></a>", "<a><!DOCTYPE x></a>", "x"] {
+        assert!(c3p::OpaqueXml::from_stored(hostile).is_err(), "{hostile}");
+    }
+}
+
+#[test]
 fn mute_all() {
     let Command::ModifyConference(command) = command("request-modifyConference-muteAll.xml") else {
         panic!("another command")
@@ -197,6 +210,19 @@ fn control_commands() {
     let Command::ModifyEndpointMedia(mute) = command("request-modifyEndpointMedia.xml") else { panic!() };
     assert_eq!((mute.media.status, mute.media.ingress), (Some(MediaStatus::RecvOnly), Some(MediaFilter::Block)));
     assert_eq!((mute.keys.media.as_str(), mute.mcu_uri.as_deref()), ("1", Some(AUDIO_MCU)));
+}
+
+#[test]
+fn commands_to_many_and_to_one_endpoint() {
+    let Command::SetLobbyAccess(lobby) = command("request-setLobbyAccess.xml") else { panic!() };
+    assert_eq!((lobby.access, lobby.users.len(), lobby.conference.as_str()), (LobbyAccess::Granted, 2, FOCUS));
+    let Command::ModifyUsersMediaFilters(mute) = command("request-modifyUsersMediaFilters.xml") else { panic!() };
+    assert_eq!((mute.ingress, mute.egress, mute.role), (Some(MediaFilter::Block), None, Some(Role::Attendee)));
+    assert_eq!((mute.users.len(), mute.except), (0, vec!["sip:cleo@example.com".to_owned()]));
+    let Command::ModifyEndpoint(modify) = command("request-modifyEndpoint.xml") else { panic!() };
+    assert_eq!(modify.media[0].ingress, Some(MediaFilter::Block));
+    let Command::DeleteEndpoint(delete) = command("request-deleteEndpoint.xml") else { panic!() };
+    assert_eq!((delete.keys.user.as_str(), delete.mcu_uri.as_deref()), ("sip:bob@example.com", Some(AUDIO_MCU)));
 }
 
 #[test]

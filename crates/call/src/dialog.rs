@@ -2,6 +2,8 @@
 
 use sip_api::{Flow, Method, NameAddr, Request, Response, SipUri, Transport};
 
+use crate::{DialogNames, DialogRecord};
+
 /// What a dialog is found by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct DialogKey {
@@ -111,6 +113,44 @@ impl Dialog {
     /// Leaves out numbers that requests in a forgotten early dialog may have used.
     pub(crate) fn skip(&mut self, numbers: u32) {
         self.local_cseq = self.local_cseq.saturating_add(numbers);
+    }
+
+    /// What is written down of it.
+    pub(crate) fn record(&self) -> DialogRecord {
+        DialogRecord {
+            names: DialogNames {
+                call_id: self.key.call_id.clone(),
+                local_tag: self.key.local_tag.clone(),
+                remote_tag: self.key.remote_tag.clone(),
+            },
+            local: self.local.to_string(),
+            remote: self.remote.to_string(),
+            target: self.target.to_string(),
+            routes: self.routes.iter().map(NameAddr::to_string).collect(),
+            local_cseq: self.local_cseq,
+            contact: self.contact.clone(),
+            flow: self.flow.map(|flow| (flow.transport.as_str().to_owned(), flow.local, flow.remote)),
+        }
+    }
+
+    /// The dialog of a record, some numbers later; `None` when the record cannot be read.
+    pub(crate) fn restore(record: &DialogRecord, skipped: u32) -> Option<Self> {
+        let routes: Result<Vec<_>, _> = record.routes.iter().map(|route| NameAddr::parse(route)).collect();
+        Some(Self {
+            key: DialogKey {
+                call_id: record.names.call_id.clone(),
+                local_tag: record.names.local_tag.clone(),
+                remote_tag: record.names.remote_tag.clone(),
+            },
+            local: NameAddr::parse(&record.local).ok()?,
+            remote: NameAddr::parse(&record.remote).ok()?,
+            target: SipUri::parse(&record.target).ok()?,
+            routes: routes.ok()?,
+            local_cseq: record.local_cseq.saturating_add(skipped),
+            remote_cseq: None,
+            flow: record.sip_flow(),
+            contact: record.contact.clone(),
+        })
     }
 
     /// What it is found by.

@@ -4,6 +4,8 @@ use base::{Duration, LegId, OfferId, SubscriptionId, Termination};
 use bytes::Bytes;
 use sip_api::{ClientTransactionId, Flow, Headers, NameAddr, Response, ServerTransactionId, SipEvent, SipUri};
 
+use crate::restore::DialogRecord;
+
 /// A message body: opaque bytes with their media type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
@@ -84,6 +86,13 @@ pub enum Input {
     },
     /// Ring a set of targets; the first answer wins.
     Dial(Box<Dial>),
+    /// Take up a connected dialog of an earlier process; its session wants a new description.
+    Restore {
+        /// A new leg, from [`Calls::allocate_leg`](crate::Calls::allocate_leg).
+        leg: LegId,
+        /// What [`Calls::dialog_record`](crate::Calls::dialog_record) said.
+        record: Box<DialogRecord>,
+    },
     /// Give a whole offer up. Ignored once it is answered: hang the winner up instead.
     Cancel {
         /// The offer.
@@ -225,7 +234,7 @@ pub struct Dial {
     pub legs: Vec<(LegId, Target)>,
     /// All at once, or one after another.
     pub mode: RingMode,
-    /// Who calls; the machine adds the tag.
+    /// Who calls; the machine adds the tag, unless there is one.
     pub from: NameAddr,
     /// Who is called, as `To` shows it.
     pub to: NameAddr,
@@ -257,14 +266,19 @@ pub struct Target {
     pub flow: Option<Flow>,
     /// Preloaded route set.
     pub route: Vec<NameAddr>,
-    /// Headers of this INVITE only.
+    /// Headers of this INVITE only. A `Contact` or `From` among them replaces the one of the others; the machine adds
+    /// the tag, unless there is one. A `Call-ID` replaces the one the machine would make: with that and the tag an INVITE
+    /// of an earlier process is sent once more.
     pub headers: ExtraHeaders,
+    /// An answer that comes sooner than this after the INVITE is a machine's, a carrier's mailbox: it is acknowledged
+    /// and ended, and the others go on ringing (routing.md 1.1, the voicemail escape timer).
+    pub machine_within: Option<Duration>,
 }
 
 impl Target {
     /// A target the edge finds by its URI.
     pub fn new(uri: SipUri) -> Self {
-        Self { uri, flow: None, route: Vec::new(), headers: Vec::new() }
+        Self { uri, flow: None, route: Vec::new(), headers: Vec::new(), machine_within: None }
     }
 }
 
@@ -277,5 +291,12 @@ pub enum RingMode {
     Serial {
         /// How long each may ring before the next one's turn.
         each: Duration,
+    },
+    /// Some at once, and the others together with them after a while, or as soon as nobody rings.
+    Staged {
+        /// How many of the targets ring at once; at least one does.
+        first: usize,
+        /// When the others join in.
+        after: Duration,
     },
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use base::{LegId, OfferId, Termination};
+use base::{LegId, OfferId, Termination, Timestamp};
 use sip_api::{ClientTransactionId, ServerTransactionId};
 
 use crate::dialogs::DialogId;
@@ -105,8 +105,12 @@ pub(crate) struct Outgoing {
     pub(crate) heard: bool,
     pub(crate) early: Vec<Early>,
     pub(crate) redirects_left: u8,
+    /// Until when an answer is taken for a machine's.
+    pub(crate) machine_until: Option<Timestamp>,
     /// PRACKs without a response, bounded against a callee who counts RSeq up for ever.
     pub(crate) pracks: usize,
+    /// Tags of callees whose BYE has come before their 200.
+    pub(crate) departed: Vec<String>,
 }
 
 /// An early dialog of a dialled leg.

@@ -33,6 +33,7 @@ mod refresh;
 mod reliable;
 mod reoffer;
 mod request;
+mod restore;
 mod session_timer;
 mod subscription;
 mod timer;
@@ -54,6 +55,7 @@ use crate::transaction::ClientTransaction;
 pub use config::CallConfig;
 pub use input::{Body, Dial, ExtraHeaders, Input, NotifyState, RingMode, Target};
 pub use output::{Invitation, Output};
+pub use restore::DialogRecord;
 
 /// Randomness as an argument: each call returns 64 fresh, unpredictable bits. Tags and Call-IDs are made of it.
 pub type Random<'a> = &'a mut dyn FnMut() -> u64;
@@ -131,6 +133,7 @@ impl Calls {
             Input::Reject { leg, status, headers, body } => self.reject(leg, status, &headers, body.as_ref()),
             Input::Challenge { leg } => self.challenge(leg),
             Input::Dial(dial) => self.dial(cx, *dial),
+            Input::Restore { leg, record } => self.restore(leg, &record),
             Input::Cancel { offer, reason } => self.cancel_offer(cx, offer, reason),
             Input::HangUp { leg, reason, termination } => self.hang_up(cx, leg, reason, termination),
             Input::Reoffer { leg, body } => self.reoffer(leg, body),
@@ -271,7 +274,7 @@ impl Calls {
 }
 
 /// What identifies a dialog on the wire (RFC 3261 12).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct DialogNames {
     /// The Call-ID.
     pub call_id: String,

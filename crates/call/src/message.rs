@@ -1,6 +1,6 @@
 //! What every message of ours has in common: the methods and extensions we know, and the guard on headers from above.
 
-use sip_api::{Headers, Method, Request};
+use sip_api::{Headers, Method, NameAddr, Request};
 
 use crate::input::{Body, ExtraHeaders};
 
@@ -35,7 +35,18 @@ pub(crate) fn push_extra(headers: &mut Headers, extra: &ExtraHeaders) {
 
 /// The Contact among headers from above.
 pub(crate) fn contact_among(extra: &ExtraHeaders) -> Option<&str> {
-    extra.iter().find(|(name, _)| name.eq_ignore_ascii_case("Contact")).map(|(_, value)| value.as_str())
+    value_among(extra, "Contact")
+}
+
+/// The first value of a header from above.
+pub(crate) fn value_among<'a>(extra: &'a ExtraHeaders, wanted: &str) -> Option<&'a str> {
+    extra.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str())
+}
+
+/// The From among headers from above, if it can be read.
+pub(crate) fn from_among(extra: &ExtraHeaders) -> Option<NameAddr> {
+    let (_, value) = extra.iter().find(|(name, _)| name.eq_ignore_ascii_case("From"))?;
+    NameAddr::parse(value).ok()
 }
 
 /// Adds Allow and Supported, as an INVITE and its 2xx carry them.

@@ -25,6 +25,8 @@ pub(crate) struct OfferSet {
     open: BTreeSet<LegId>,
     /// The best failure so far.
     best: Option<Verdict>,
+    /// Whether anybody has been rung.
+    begun: bool,
     /// Whether `Answered` or `OfferFailed` has been said.
     decided: bool,
 }
@@ -86,6 +88,7 @@ impl Calls {
             active: Vec::new(),
             open: BTreeSet::new(),
             best: None,
+            begun: false,
             decided: false,
         };
         let beyond = Verdict { termination: Termination::failed(TerminationReason::LimitReached), status: None };
@@ -116,7 +119,13 @@ impl Calls {
                 self.timers.set(Timer::NextTarget(offer), cx.now + each);
                 1
             }
+            RingMode::Staged { first, after } if !set.begun => {
+                self.timers.set(Timer::NextTarget(offer), cx.now + after);
+                first.max(1)
+            }
+            RingMode::Staged { .. } => set.waiting.len(),
         };
+        set.begun = true;
         let next: Vec<LegId> = set.waiting.drain(..turn.min(set.waiting.len())).collect();
         if next.is_empty() {
             let nobody = Verdict { termination: Termination::failed(TerminationReason::InvalidTarget), status: None };
@@ -162,23 +171,25 @@ impl Calls {
     /// The offer has rung long enough.
     pub(crate) fn on_ring_limit(&mut self, cx: &mut Cx<'_>, offer: OfferId) {
         let Some(set) = self.offers.get(&offer).filter(|set| !set.decided) else { return };
-        let ending = self.no_answer(set);
+        let ending = no_answer(set.dial.cancel_reason.clone());
         let verdict = Verdict { termination: ending.termination, status: None }.better(set.best);
         self.fail_offer(offer, verdict);
         self.settle(cx, offer, &ending, Termination::cancelled(TerminationReason::RequestCancelled));
     }
 
-    /// The target of a serial offer has rung long enough.
+    /// The target of a serial offer has rung long enough, or those who wait in a staged one join in.
     pub(crate) fn on_next_target(&mut self, cx: &mut Cx<'_>, offer: OfferId) {
-        let Some(set) = self.offers.get(&offer).filter(|set| !set.decided) else { return };
-        let (ending, active) = (self.no_answer(set), set.active.clone());
+        let Some(set) = self.offers.get_mut(&offer).filter(|set| !set.decided) else { return };
+        if matches!(set.dial.mode, RingMode::Staged { .. }) {
+            let joining = std::mem::take(&mut set.waiting);
+            set.active.extend(&joining);
+            return joining.into_iter().for_each(|leg| self.start_leg(cx, leg, offer));
+        }
+        let (reason, active) = (set.dial.cancel_reason.clone(), set.active.clone());
+        let ending = no_answer(reason);
         for leg in active {
             self.give_up(cx, leg, ending.clone());
         }
-    }
-
-    fn no_answer(&self, set: &OfferSet) -> Ending {
-        Ending { termination: Termination::failed(TerminationReason::NoAnswer), reason: set.dial.cancel_reason.clone() }
     }
 
     fn fail_offer(&mut self, offer: OfferId, verdict: Verdict) {
@@ -224,6 +235,10 @@ impl Calls {
     }
 }
 
+fn no_answer(reason: Vec<String>) -> Ending {
+    Ending { termination: Termination::failed(TerminationReason::NoAnswer), reason }
+}
+
 fn new_leg(dial: &Dial, target: crate::input::Target) -> Leg {
     let outgoing = Outgoing {
         offer: dial.offer,
@@ -234,6 +249,8 @@ fn new_leg(dial: &Dial, target: crate::input::Target) -> Leg {
         early: Vec::new(),
         redirects_left: dial.follow_redirects,
         pracks: 0,
+        machine_until: None,
+        departed: Vec::new(),
     };
     let mut leg = Leg::new(LegState::Queued, Invite::Outgoing(Box::new(outgoing)));
     leg.session.answer_challenges = dial.answer_challenges;

@@ -11,13 +11,18 @@ use crate::dialogs::DialogId;
 use crate::ending::{ELSEWHERE, refusal, silence};
 use crate::input::{Body, Dial, Target};
 use crate::leg::{Ending, Exchange, LegState};
-use crate::message::{WithBody, allows, contact_among, push_abilities, push_extra, push_reasons};
+use crate::message::{
+    WithBody, allows, contact_among, from_among, push_abilities, push_extra, push_reasons, value_among,
+};
 use crate::offer_set::Verdict;
 use crate::output::Output;
 use crate::session_timer;
 use crate::timer::{LATE, T1_64, Timer};
 use crate::transaction::{ClientTransaction, Failure, Purpose};
 use crate::{Calls, Cx};
+
+/// What a callee who hung up before we heard his answer counts as: Temporarily Unavailable.
+const GONE: u16 = 480;
 
 impl Calls {
     /// Sends the INVITE of a leg whose turn has come.
@@ -39,6 +44,7 @@ impl Calls {
         if let Some(outgoing) = leg.outgoing() {
             outgoing.transaction = Some(transaction);
             outgoing.call_id = Some(call_id);
+            outgoing.machine_until = target.machine_within.map(|within| cx.now + within);
         }
     }
 
@@ -48,9 +54,13 @@ impl Calls {
         for route in &target.route {
             headers.push("Route", route.to_string());
         }
-        headers.push("From", dial.from.clone().with_tag(&cx.token()).to_string());
+        let from = from_among(&target.headers).unwrap_or_else(|| dial.from.clone());
+        let from = if from.tag().is_some() { from } else { from.with_tag(&cx.token()) };
+        headers.push("From", from.to_string());
         headers.push("To", untagged(&dial.to).to_string());
-        headers.push("Call-ID", format!("{}{}@{}", cx.token(), cx.token(), self.config.domain));
+        let call_id = value_among(&target.headers, "Call-ID").map(str::to_owned);
+        let call_id = call_id.unwrap_or_else(|| format!("{}{}@{}", cx.token(), cx.token(), self.config.domain));
+        headers.push("Call-ID", call_id);
         headers.push("CSeq", "1 INVITE");
         let contact = contact_among(&target.headers).or_else(|| contact_among(&dial.headers));
         headers.push("Contact", contact.map_or_else(|| self.default_contact(), str::to_owned));
@@ -85,7 +95,11 @@ impl Calls {
             return;
         }
         if self.can_still_win(id) {
-            return self.win(cx, transaction, id, response, flow);
+            return match (self.has_departed(id, &tag), self.is_machine(id, cx.now)) {
+                (true, _) => self.refuse_departed(cx, transaction, id, response, flow),
+                (false, true) => self.refuse_machine(cx, transaction, id, response, flow),
+                (false, false) => self.win(cx, transaction, id, response, flow),
+            };
         }
         self.refuse_late_answer(cx, transaction, id, response, flow);
         let cancelling = self.legs.get(&id).filter(|leg| leg.state == LegState::Cancelling);
@@ -116,6 +130,27 @@ impl Calls {
         self.advance(id);
     }
 
+    fn has_departed(&mut self, id: LegId, tag: &str) -> bool {
+        let outgoing = self.legs.get_mut(&id).and_then(|leg| leg.outgoing());
+        outgoing.is_some_and(|outgoing| outgoing.departed.iter().any(|departed| departed == tag))
+    }
+
+    /// ACK, and no more: the callee has hung up already, his BYE was faster than his 200.
+    fn refuse_departed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        transaction: ClientTransactionId,
+        id: LegId,
+        response: &Response,
+        flow: Flow,
+    ) {
+        let Some(sent) = self.clients.get(&transaction) else { return };
+        let dialog = Dialog::from_response(&sent.request, response, flow, sent.flow);
+        let (ack, over) = (dialog.ack(&sent.request), dialog.flow());
+        self.acknowledge(cx, transaction, &response.to_tag().unwrap_or_default(), ack, over);
+        self.fail_leg(cx, id, refusal(GONE), Some(GONE), response.headers.clone());
+    }
+
     /// Keeps the answered dialog of a leg and drops its other early ones. Returns the answer a reliable provisional
     /// response may have carried.
     fn confirm_dialog(&mut self, id: LegId, dialog: Dialog, tag: &str) -> (DialogId, Option<Body>) {
@@ -134,6 +169,26 @@ impl Calls {
             entry.dialog.confirm(dialog);
         }
         (known, answer)
+    }
+
+    /// Whether an answer comes too soon to be a person's.
+    fn is_machine(&mut self, id: LegId, now: base::Timestamp) -> bool {
+        let outgoing = self.legs.get_mut(&id).and_then(|leg| leg.outgoing());
+        outgoing.and_then(|outgoing| outgoing.machine_until).is_some_and(|until| now < until)
+    }
+
+    /// A mailbox took the call: it is ended, and does not win.
+    fn refuse_machine(
+        &mut self,
+        cx: &mut Cx<'_>,
+        transaction: ClientTransactionId,
+        id: LegId,
+        response: &Response,
+        flow: Flow,
+    ) {
+        self.timers.clear(Timer::Silence(id));
+        self.refuse_late_answer(cx, transaction, id, response, flow);
+        self.fail_leg(cx, id, Termination::failed(TerminationReason::NoAnswer), None, Headers::new());
     }
 
     /// ACK, then BYE: nobody wants this answer any more, but the callee must not be left alone with it.

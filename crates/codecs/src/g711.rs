@@ -18,6 +18,11 @@ impl Law {
         }
     }
 
+    /// The square of the sample a byte stands for.
+    pub(crate) const fn energy(self, byte: u8) -> u32 {
+        (self.decode(byte) as i32).pow(2) as u32
+    }
+
     /// The byte that stands for a sample.
     pub(crate) const fn encode(self, sample: i16) -> u8 {
         match self {

@@ -63,11 +63,28 @@ impl Decoder for G711Decoder {
 pub(crate) struct G711Encoder {
     law: Law,
     downsampler: Downsampler,
+    noise: Noise,
+}
+
+/// What is sent instead of digital silence: a faint noise, so that nobody takes the line for dead.
+///
+/// RFC 3389 would send its description instead; but a peer has to agree on that, and few do.
+struct Noise(u32);
+
+impl Noise {
+    /// Peak in samples: -69 dBov of white noise.
+    const PEAK: u32 = 20;
+
+    /// A sample; the quality of the generator does not matter.
+    fn next(&mut self) -> i16 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((self.0 >> 16) % (2 * Self::PEAK + 1)) as i16 - Self::PEAK as i16
+    }
 }
 
 impl G711Encoder {
     pub(crate) const fn new(law: Law) -> Self {
-        Self { law, downsampler: Downsampler::new() }
+        Self { law, downsampler: Downsampler::new(), noise: Noise(1) }
     }
 }
 
@@ -81,6 +98,9 @@ impl Encoder for G711Encoder {
             let mut narrow = [0; NARROW_FRAME_SAMPLES];
             let narrow = &mut narrow[..pcm.len() / RATE_RATIO];
             self.downsampler.process(pcm, narrow);
+            if narrow.iter().all(|&sample| sample == 0) {
+                narrow.fill_with(|| self.noise.next());
+            }
             for (byte, &sample) in out.iter_mut().zip(&*narrow) {
                 *byte = self.law.encode(sample);
             }

@@ -3,8 +3,24 @@
 use mixer::{CodecError, Decoder, Encoder, EncoderSettings, FRAME_SAMPLES, PACKET_BYTES_MAX, SAMPLE_RATE};
 use opus::{Application, Bitrate, Channels};
 
-/// Complexity 5 of 10: beyond it the cost rises faster than the quality (dependencies.md 4.1).
-const COMPLEXITY: i32 = 5;
+/// How Opus encodes a mix. The defaults were chosen by score; the table is in this crate's README.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpusMix {
+    /// Bits per second, 6,000 to 510,000.
+    pub bitrate: u32,
+    /// How hard the encoder tries, 0 to 10.
+    pub complexity: u8,
+    /// Use the speech mode, which costs three times as much; it is used in any case for those who asked for forward error
+    /// correction, which the low-delay mode has not.
+    pub speech_mode: bool,
+}
+
+impl Default for OpusMix {
+    /// 48 kbit/s, complexity 0, low delay.
+    fn default() -> Self {
+        Self { bitrate: 48_000, complexity: 0, speech_mode: false }
+    }
+}
 
 /// The loss, in percent, for which forward error correction is dimensioned.
 const EXPECTED_LOSS: i32 = 10;
@@ -46,13 +62,14 @@ pub(crate) struct OpusEncoder {
 }
 
 impl OpusEncoder {
-    pub(crate) fn new(settings: EncoderSettings) -> Result<Self, CodecError> {
+    pub(crate) fn new(settings: EncoderSettings, mix: OpusMix) -> Result<Self, CodecError> {
         // Low delay is CELT alone: a third of the cost of the speech mode. Only the speech mode has error correction.
-        let application = if settings.fec { Application::Voip } else { Application::LowDelay };
+        let speech_mode = settings.fec || mix.speech_mode;
+        let application = if speech_mode { Application::Voip } else { Application::LowDelay };
         let mut opus = opus::Encoder::new(SAMPLE_RATE, Channels::Mono, application).map_err(setup)?;
-        let bitrate = i32::try_from(settings.bitrate).map_err(|_| CodecError::Setup("bit rate"))?;
+        let bitrate = i32::try_from(mix.bitrate).map_err(|_| CodecError::Setup("bit rate"))?;
         opus.set_bitrate(Bitrate::Bits(bitrate)).map_err(setup)?;
-        opus.set_complexity(COMPLEXITY).map_err(setup)?;
+        opus.set_complexity(mix.complexity.into()).map_err(setup)?;
         if settings.fec {
             opus.set_inband_fec(true).map_err(setup)?;
             opus.set_packet_loss_perc(EXPECTED_LOSS).map_err(setup)?;

@@ -147,3 +147,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_silent_telephone_line_is_not_dead() {
+    for codec in [Codec::Pcmu, Codec::Pcma] {
+        let mut encoder = Codecs.encoder(EncoderSettings::for_mix(codec, false)).expect("an encoder");
+        let mut decoder = Codecs.decoder(codec).expect("a decoder");
+        let heard: Vec<i16> = (0..50).flat_map(|_| decode(&mut *decoder, &encode(&mut *encoder, &[0; 960]))).collect();
+        let level = mixer::Level::measure(&heard[9_600..]).dbov();
+        assert!((64..=76).contains(&level), "{codec:?}: -{level} dBov");
+    }
+}

@@ -1,11 +1,12 @@
 //! The configuration, handed to each part in the part's own words. Passwords become hashes here.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base::{Limits, UserUri};
 use call::CallConfig;
-use engine::{Directory, EngineConfig, UserAccount};
+use engine::{Directory, EngineConfig, Schedule, UserAccount};
 use focus::{ConferenceRecord, FocusConfig, Pin};
 use mcu_api::{AloneAudio, ConferenceMedia};
 use media_io::MediaConfig;
@@ -87,9 +88,13 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
     MediaConfig {
         address: config.media.address,
         advertised: config.media.advertised.unwrap_or(config.media.address),
-        ports: config.media.ports(),
+        ports: config.media.leg_ports(),
         workers: config.media.workers.unwrap_or(defaults.workers),
         dscp: config.media.dscp,
+        language: Some(config.media.language.clone()).filter(|language| !language.is_empty()),
+        prompts_dir: config.media.prompts_dir.clone(),
+        recordings_dir: config.media.recordings_dir.clone(),
+        automatic_level: config.media.automatic_level,
         epoch: clock.epoch(),
         ..defaults
     }
@@ -109,6 +114,7 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
             config::Srtp::Require => SrtpPolicy::Require,
         },
         codecs: sdp::LocalMedia::DEFAULT_CODECS.to_vec(),
+        media_ports: Some(config.media.ports()),
         media: ConferenceMedia {
             alone: if config.media.music_when_alone { AloneAudio::Music } else { AloneAudio::Silence },
             entry_exit_tones: config.media.entry_exit_tones,
@@ -122,13 +128,31 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
             limits: limits.clone(),
             ..CallConfig::default()
         },
+        certificate: config.sip.tls.as_ref().and_then(|tls| certificate(&tls.certificate)),
+        keypad: config.media.keypad.then(engine::KeyMap::default),
+        language: config.media.language.clone(),
         caller_number: config.caller_number.clone(),
+        trusted_peers: trusted_peers(config),
         limits,
     }
 }
 
-/// Accounts, permanent and stored conferences, and the dial plan.
-pub(crate) fn directory(config: &Config, stored: Vec<ConferenceRecord>) -> Result<Directory, String> {
+/// The first certificate of a PEM file, in base64 without line breaks.
+fn certificate(path: &std::path::Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let (_, rest) = text.split_once("-----BEGIN CERTIFICATE-----")?;
+    let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
+    Some(body.split_whitespace().collect())
+}
+
+/// Where the trunks are that are believed.
+fn trusted_peers(config: &Config) -> Vec<IpAddr> {
+    let trusted = config.trunks.iter().filter(|trunk| trunk.trusted);
+    trusted.filter_map(|trunk| TrunkTarget::parse(&trunk.target).ok()?.address()).collect()
+}
+
+/// Accounts with their settings, permanent and stored conferences, and the dial plan.
+pub(crate) fn directory(config: &Config, stored: Vec<Schedule>) -> Result<Directory, String> {
     let mut directory = Directory::new(router(config)?);
     for user in &config.users {
         directory.add_user(UserAccount {
@@ -138,11 +162,18 @@ pub(crate) fn directory(config: &Config, stored: Vec<ConferenceRecord>) -> Resul
             number: user.number.clone(),
         });
     }
-    for record in stored {
-        directory.add_conference(record);
+    for user in &config.users {
+        directory.set_user_profile(user.uri.clone(), user.routing.clone());
+    }
+    for schedule in stored {
+        directory.add_schedule(schedule);
     }
     for conference in &config.conferences {
-        directory.add_permanent_conference(permanent(conference, &config.domain));
+        let record = permanent(conference, &config.domain);
+        if conference.record {
+            directory.record_conference(record.id.clone());
+        }
+        directory.add_permanent_conference(record);
     }
     Ok(directory)
 }
@@ -161,6 +192,8 @@ fn permanent(conference: &config::Conference, domain: &str) -> ConferenceRecord 
         invited: Vec::new(),
         locked: false,
         attendees_may_dial_out: false,
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }
 
@@ -189,6 +222,8 @@ fn router(config: &Config) -> Result<Router, String> {
 }
 
 /// The codecs of every media worker.
-pub(crate) fn codecs() -> Arc<dyn mixer::CodecFactory> {
-    Arc::new(codecs::Codecs)
+pub(crate) fn codecs(config: &Config) -> Arc<dyn mixer::CodecFactory> {
+    let media = &config.media;
+    let (bitrate, complexity, speech_mode) = (media.opus_bitrate, media.opus_complexity, media.opus_speech_mode);
+    Arc::new(codecs::TunedCodecs(codecs::OpusMix { bitrate, complexity, speech_mode }))
 }

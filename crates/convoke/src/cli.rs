@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
-use crate::{demo, evaluation, server, watch};
+use crate::{demo, evaluation, journal, server, story, watch};
 
 /// Exit codes of every command.
 const FAILED: u8 = 1;
@@ -40,10 +40,35 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Tell why things went as they did, from the journal of the response groups.
+    Explain {
+        #[command(subcommand)]
+        what: ExplainCommand,
+    },
+    /// Replay a journal of the response groups: print its decisions, and fail if they are not byte for byte the same.
+    Replay {
+        /// The journal: response-groups.journal in `data_dir`.
+        file: PathBuf,
+    },
     /// Work with configurations.
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ExplainCommand {
+    /// The story of one call to a response group: who was and was not offered it, and why.
+    Call {
+        /// The Call-ID of the caller's leg, or the call's number.
+        call: String,
+        /// Configuration file, for its `data_dir`.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The journal, if it is not the one in `data_dir`.
+        #[arg(long, value_name = "FILE")]
+        journal: Option<PathBuf>,
     },
 }
 
@@ -61,6 +86,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve { config } => serve(config),
         Command::Demo { output } => run_demo(&output),
         Command::Check { config } => check(config),
+        Command::Explain { what: ExplainCommand::Call { call, config, journal } } => explain(&call, config, journal),
+        Command::Replay { file } => tell(story::replay(&file)),
         Command::Config { command: ConfigCommand::PrintDefault } => {
             say(&config::print_default());
             ExitCode::SUCCESS
@@ -127,6 +154,27 @@ fn check(path: Option<PathBuf>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn explain(call: &str, config: Option<PathBuf>, journal: Option<PathBuf>) -> ExitCode {
+    let path = match journal {
+        Some(path) => path,
+        None => match config::load(config.as_deref()) {
+            Ok(config) => journal::path_in(&config.data_dir),
+            Err(error) => return fail(USAGE, &error.to_string()),
+        },
+    };
+    tell(story::explain(&path, call))
+}
+
+fn tell(told: Result<String, String>) -> ExitCode {
+    match told {
+        Ok(text) => {
+            say(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(FAILED, &error),
+    }
+}
+
 fn with_runtime(work: impl Future<Output = Result<(), String>>) -> ExitCode {
     // One thread for SIP, engine and HTTP: with more, a message's way from socket to engine and back wakes a thread at
     // each step. `make bench BENCH="--only signalling"` gave 1.07 CPU-seconds per 1,000 calls with a thread per core
@@ -169,6 +217,9 @@ fn banner(config: &Config, server: &server::Server) -> String {
             "  conference sip:{}@{} ({:?}{pin})\n",
             conference.number, config.domain, conference.access
         ));
+    }
+    for group in &config.response_groups {
+        text.push_str(&format!("  group      {} ({})\n", group.uri, group.name));
     }
     text
 }

@@ -1,4 +1,6 @@
-//! The HTTP side: health, readiness, metrics, and the live conferences.
+//! The HTTP side: health, readiness, metrics, the live conferences, and users' histories and settings.
+
+pub(crate) mod users;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,10 +11,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use engine::{ConferenceView, EndpointView, ParticipantView};
+use engine::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::profiles::Users;
 use crate::pump::{Load, Question};
 use crate::watch::Gauges;
 
@@ -25,6 +28,8 @@ pub(crate) struct Api {
     pub(crate) ready: Arc<AtomicBool>,
     /// The metrics.
     pub(crate) gauges: Arc<Gauges>,
+    /// Users' histories and settings.
+    pub(crate) users: Users,
 }
 
 /// Opens the listener.
@@ -40,8 +45,10 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, api: Api) -> std::i
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/api/v1/conferences", get(conferences))
+        .merge(crate::groups_api::routes())
+        .merge(users::routes())
         .with_state(api);
-    axum::serve(listener, router).await
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
 async fn readyz(State(api): State<Api>) -> Response {
@@ -54,7 +61,8 @@ async fn readyz(State(api): State<Api>) -> Response {
 
 async fn metrics(State(api): State<Api>) -> Response {
     let Some(load) = ask(&api, Question::Load).await else { return unavailable() };
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.gauges.render(&load)).into_response()
+    let Some(board) = ask(&api, Question::Wallboard).await else { return unavailable() };
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.gauges.render(&load, board.as_ref())).into_response()
 }
 
 async fn conferences(State(api): State<Api>) -> Response {
@@ -68,16 +76,19 @@ async fn overview(State(api): State<Api>) -> Response {
     };
     format!(
         "Convoke\n\nconferences  {conferences}\nlegs         {legs}\nregistered   {registered}\n\n\
-         /api/v1/conferences   live conferences\n/metrics              Prometheus metrics\n/healthz /readyz      probes\n"
+         /api/v1/conferences   live conferences\n\
+         /api/v1/response-groups      wallboard of the response groups\n\
+         /api/v1/users/USER/calls     a user's call history (from this machine only)\n\
+         /api/v1/users/USER/routing   what is done with calls for him\n/metrics              Prometheus metrics\n/healthz /readyz      probes\n"
     )
     .into_response()
 }
 
-fn unavailable() -> Response {
+pub(crate) fn unavailable() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "the engine is busy\n").into_response()
 }
 
-async fn ask<T>(api: &Api, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
+pub(crate) async fn ask<T>(api: &Api, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
     let (sender, receiver) = oneshot::channel();
     api.questions.try_send(question(sender)).ok()?;
     receiver.await.ok()
@@ -108,6 +119,40 @@ struct Endpoint {
     status: &'static str,
     muted: bool,
     speaking: bool,
+    quality: Option<Quality>,
+}
+
+/// How the audio of a device fares, in the units of a person.
+#[derive(Serialize)]
+struct Quality {
+    mos: Option<f32>,
+    received_packets: u64,
+    lost_packets: u64,
+    late_packets: u64,
+    concealed_frames: u64,
+    jitter_ms: f32,
+    buffer_delay_ms: f32,
+    round_trip_ms: Option<f32>,
+    remote_loss_percent: u8,
+    one_way: bool,
+}
+
+impl From<&EndpointQuality> for Quality {
+    fn from(view: &EndpointQuality) -> Self {
+        let milliseconds = |micros: u32| micros as f32 / 1_000.0;
+        Self {
+            mos: (view.mos_hundredths > 0).then(|| f32::from(view.mos_hundredths) / 100.0),
+            received_packets: view.received_packets,
+            lost_packets: view.lost_packets,
+            late_packets: view.late_packets,
+            concealed_frames: view.concealed_frames,
+            jitter_ms: milliseconds(view.jitter_us),
+            buffer_delay_ms: milliseconds(view.buffer_delay_us),
+            round_trip_ms: (view.round_trip_us > 0).then(|| milliseconds(view.round_trip_us)),
+            remote_loss_percent: view.remote_loss_percent,
+            one_way: view.one_way,
+        }
+    }
 }
 
 impl From<&ConferenceView> for Conference {
@@ -142,6 +187,7 @@ impl From<&EndpointView> for Endpoint {
             status: view.status_text(),
             muted: view.muted,
             speaking: view.speaking,
+            quality: view.quality.as_ref().map(Quality::from),
         }
     }
 }

@@ -12,11 +12,16 @@ mod clock;
 mod config;
 mod demo;
 mod evaluation;
+mod groups_api;
+mod guard;
 mod http;
+mod journal;
+mod profiles;
 mod pump;
 mod seed;
 mod server;
 mod storage;
+mod story;
 mod watch;
 
 use std::process::ExitCode;

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use engine::{ConferenceView, Effect, Engine, Input, StoreTicket};
+use base::UserUri;
+use engine::{ConferenceView, Effect, Engine, GroupCommand, Input, StoreTicket};
 use mcu_api::McuEvent;
 use media_io::MediaServer;
+use routing::{ProfileProblem, UserProfile};
 use sip::Edge;
 use sip_api::SipEvent;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::journal::Journal;
 use crate::storage::StorageQueue;
 use crate::watch::Watch;
 
@@ -19,6 +22,20 @@ pub(crate) enum Question {
     Conferences(oneshot::Sender<Vec<ConferenceView>>),
     /// How many conferences and legs there are.
     Load(oneshot::Sender<Load>),
+    /// What the response groups' wallboard shows; nothing without groups.
+    Wallboard(oneshot::Sender<Option<response_group::Snapshot>>),
+    /// The groups that hold now.
+    Groups(oneshot::Sender<Option<response_group::Config>>),
+    /// A change of the response groups; answered with what there is against it.
+    Group(Box<GroupCommand>, oneshot::Sender<Option<String>>),
+    /// A user's call-routing settings; `None` when there is no such user.
+    Profile(UserUri, oneshot::Sender<Option<UserProfile>>),
+    /// What is wrong with call-routing settings for a user.
+    CheckProfile(UserUri, Box<UserProfile>, oneshot::Sender<Vec<ProfileProblem>>),
+    /// From now on a user has these settings, which are stored already.
+    SetProfile(UserUri, Box<UserProfile>),
+    /// A user has seen his missed calls.
+    MissedCallsSeen(UserUri),
     /// Begin nothing new.
     Drain,
     /// End every conference.
@@ -54,6 +71,8 @@ pub(crate) struct Sources {
 pub(crate) struct Sinks {
     /// The SIP edge.
     pub(crate) edge: Arc<Edge>,
+    /// The response groups' journal.
+    pub(crate) journal: Journal,
     /// The media side.
     pub(crate) media: Arc<MediaServer>,
     /// The store.
@@ -63,7 +82,9 @@ pub(crate) struct Sinks {
 }
 
 /// Runs the engine until every source is closed.
-pub(crate) async fn run(mut engine: Engine, clock: Clock, mut sources: Sources, sinks: Sinks) {
+pub(crate) async fn run(mut engine: Engine, clock: Clock, mut sources: Sources, mut sinks: Sinks) {
+    // What opening the response groups asked for.
+    sinks.carry_out_all(&mut engine);
     loop {
         let timer = engine.poll_timeout().map(|at| tokio::time::Instant::from_std(clock.instant(at)));
         let input = tokio::select! {
@@ -80,9 +101,7 @@ pub(crate) async fn run(mut engine: Engine, clock: Clock, mut sources: Sources, 
             sinks.watch.request(request.method.as_str());
         }
         engine.handle(clock.now(), input);
-        while let Some(effect) = engine.poll_effect() {
-            sinks.carry_out(effect);
-        }
+        sinks.carry_out_all(&mut engine);
     }
 }
 
@@ -99,10 +118,28 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
         Question::Conferences(reply) => drop(reply.send(engine.conferences())),
         Question::Load(reply) => drop(reply.send(Load {
             conferences: engine.conference_count(),
-            legs: engine.leg_count() + 2 * engine.call_count(),
+            legs: engine.leg_count() + 2 * engine.call_count() + engine.load().group_legs,
             registered: engine.directory().registered(),
             byes: engine.load().calls.byes,
         })),
+        Question::Wallboard(reply) => drop(reply.send(engine.wallboard())),
+        Question::Groups(reply) => drop(reply.send(engine.group_config().cloned())),
+        Question::Group(command, reply) => {
+            let objection = engine.group_objection(&command);
+            let accepted = objection.is_none();
+            drop(reply.send(objection));
+            return accepted.then(|| Input::Group(*command));
+        }
+        Question::Profile(user, reply) => {
+            let directory = engine.directory();
+            let profile = directory.user(&user).map(|_| directory.user_profile(&user).clone());
+            drop(reply.send(profile));
+        }
+        Question::CheckProfile(user, profile, reply) => {
+            drop(reply.send(engine.directory().profile_problems(&user, &profile)));
+        }
+        Question::SetProfile(user, profile) => return Some(Input::SetUserProfile { user, profile }),
+        Question::MissedCallsSeen(user) => return Some(Input::MissedCallsSeen { user }),
         Question::Drain => return Some(Input::Drain),
         Question::Stop => return Some(Input::Stop),
     }
@@ -110,8 +147,24 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
 }
 
 impl Sinks {
+    /// Carries out what the engine wants, in order. What is for the journal is written before anything that follows it.
+    fn carry_out_all(&mut self, engine: &mut Engine) {
+        while let Some(effect) = engine.poll_effect() {
+            match effect {
+                Effect::Journal(record) => self.journal.append(&record),
+                effect => {
+                    self.journal.flush();
+                    self.carry_out(effect);
+                }
+            }
+        }
+        self.journal.flush();
+    }
+
     fn carry_out(&self, effect: Effect) {
         match effect {
+            // Written by the caller, in order.
+            Effect::Journal(_) => {}
             Effect::Sip(command) => self.edge.handle(command),
             Effect::Mcu(command) => self.media.send(command),
             Effect::Store { ticket, command } => self.storage.store(ticket, command),

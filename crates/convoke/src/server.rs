@@ -1,7 +1,6 @@
 //! A running server: the adapters, the engine, and the order in which they start and stop.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,7 +14,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::calendar::Calendar;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::guard::Guards;
 use crate::http::{self, Api};
+use crate::journal::Journal;
+use crate::profiles::{self, Users};
 use crate::pump::{self, Question, Sinks, Sources};
 use crate::storage::{self, StorageQueue};
 use crate::watch::{Gauges, Watch};
@@ -35,10 +37,13 @@ pub(crate) struct Server {
     questions: mpsc::Sender<Question>,
     ready: Arc<AtomicBool>,
     http: SocketAddr,
+    /// Given back last, when everything they guard is closed.
+    _guards: Guards,
 }
 
 /// Starts everything; on return the server takes calls. The error names what could not be had and what to do.
 pub(crate) async fn start(config: &Config) -> Result<Server, String> {
+    let guards = Guards::take(config)?;
     let clock = Clock::start();
     let calendar = Calendar::start_now();
     let listener = http::bind(config.http.listen).await.map_err(|error| {
@@ -52,7 +57,7 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let (mcu_events, mcu) = mpsc::unbounded_channel();
     // The pump is gone only when the process ends; then nobody wants the event.
     let sink = Box::new(move |event| drop(mcu_events.send(event)));
-    let media = MediaServer::start(assemble::media_config(config, clock), assemble::codecs(), sink)
+    let media = MediaServer::start(assemble::media_config(config, clock), assemble::codecs(config), sink)
         .map_err(|error| error.to_string())?;
     let media = Arc::new(media);
     let (sip_events, sip) = mpsc::channel(base::Limits::default().engine_queue);
@@ -60,13 +65,20 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let edge = sip::start(assemble::sip_config(config), credentials, sip_events).await;
     let edge = Arc::new(edge.map_err(|error| error.to_string())?);
 
-    let directory = assemble::directory(config, stored)?;
-    let engine = Engine::new(assemble::engine_config(config, calendar), directory, seed::fresh()?);
+    let mut directory = assemble::directory(config, stored)?;
+    let changed = profiles::load(&store, config).await.map_err(|error| error.to_string())?;
+    profiles::apply(changed, &mut directory);
+    let mut engine = Engine::new(assemble::engine_config(config, calendar), directory, seed::fresh()?);
+    for (user, missed) in store.unseen_missed_calls().await.map_err(|error| error.to_string())? {
+        engine.restore_missed_calls(user, missed);
+    }
+    let journal = open_groups(config, &mut engine, clock)?;
     let (questions, asked) = mpsc::channel(QUESTIONS);
     let gauges = Arc::new(Gauges::new(Arc::clone(&edge), Arc::clone(&media)));
     let sources = Sources { sip, mcu, stored: answers, questions: asked };
     let sinks = Sinks {
         edge: Arc::clone(&edge),
+        journal,
         media: Arc::clone(&media),
         storage: storage.clone(),
         watch: Watch::new(Arc::clone(&gauges)),
@@ -74,29 +86,56 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     tokio::spawn(pump::run(engine, clock, sources, sinks));
 
     let ready = Arc::new(AtomicBool::new(true));
-    let api = Api { questions: questions.clone(), ready: Arc::clone(&ready), gauges };
+    let users = Users::new(store.clone(), questions.clone(), config);
+    let api = Api { questions: questions.clone(), ready: Arc::clone(&ready), gauges, users };
     tokio::spawn(async move {
         if let Err(error) = http::serve(listener, api).await {
             tracing::error!(%error, "the HTTP side ended");
         }
     });
-    Ok(Server { edge, store, storage, questions, ready, http })
+    Ok(Server { edge, store, storage, questions, ready, http, _guards: guards })
+}
+
+/// Opens the response groups on what their journal says; phones that still ring for callers of an earlier process are
+/// silenced as soon as the engine runs.
+fn open_groups(config: &Config, engine: &mut Engine, clock: Clock) -> Result<Journal, String> {
+    let (mut journal, mut records) = Journal::open(&config.data_dir)?;
+    if !anybody_waits(&records) && Journal::retire_large(&config.data_dir)? {
+        (journal, records) = Journal::open(&config.data_dir)?;
+    }
+    let groups = response_group::Config { groups: config.response_groups.clone(), ..Default::default() };
+    engine.open_groups(clock.now(), groups, &records).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    })?;
+    Ok(journal)
+}
+
+/// Whether a caller of an earlier process may still be on the line.
+fn anybody_waits(records: &[engine::GroupJournal]) -> bool {
+    let mut open = 0_i64;
+    for record in records {
+        open += match record {
+            engine::GroupJournal::Machine(response_group::Entry::Told {
+                told: response_group::Input::CallerArrived(_),
+                ..
+            }) => 1,
+            engine::GroupJournal::Machine(response_group::Entry::Decided {
+                decided: response_group::Decision::Ended { .. },
+                ..
+            }) => -1,
+            _ => 0,
+        };
+    }
+    open > 0
 }
 
 async fn open_store(config: &Config) -> Result<Store, String> {
     let url = match &config.database.url {
         Some(url) => url.clone(),
-        None => {
-            make_directory(&config.data_dir)?;
-            format!("sqlite:{}", config.data_dir.join("convoke.db").display())
-        }
+        None => format!("sqlite:{}", config.data_dir.join("convoke.db").display()),
     };
     Store::open(&url).await.map_err(|error| error.to_string())
-}
-
-fn make_directory(path: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(path)
-        .map_err(|error| format!("data_dir = {path:?}: {error}; choose a directory this user may write to"))
 }
 
 impl Server {

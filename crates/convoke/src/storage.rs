@@ -1,11 +1,14 @@
 //! The queue in front of the database: one task writes, in order, and answers when it is on the disk.
 
-use base::{Termination, Timestamp};
-use engine::{CallRecord, LegRecord, StoreCommand, StoreTicket};
-use focus::{ConferenceRecord, Pin};
+mod batch;
+
+use base::{ConversationEntry, Termination, TerminationReason, Timestamp};
+use engine::{CallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
+use focus::{ConferenceRecord, Lobby, Pin};
 use store::{Cdr, CdrDirection, Quality, Store, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 
+use self::batch::{Batch, Record};
 use crate::calendar::Calendar;
 
 /// Jobs that may wait for the disk; a further conference is refused, a further call detail record is logged instead.
@@ -13,7 +16,7 @@ const QUEUE: usize = 10_000;
 
 enum Job {
     Conference(StoreTicket, StoreCommand),
-    Cdr(Box<Cdr>),
+    Record(Record),
     /// Everything before this is on the disk.
     Flush(oneshot::Sender<()>),
 }
@@ -33,7 +36,8 @@ impl StorageQueue {
         let (answers, receiver) = mpsc::unbounded_channel();
         let done = answers.clone();
         tokio::spawn(async move {
-            while let Some(job) = queue.recv().await {
+            let mut left = None;
+            while let Some(job) = next_job(&mut left, &mut queue).await {
                 match job {
                     Job::Conference(ticket, command) => {
                         let result = write_conference(&store, &command, calendar).await;
@@ -43,7 +47,12 @@ impl StorageQueue {
                         // The engine may be gone already; then nobody waits.
                         let _nobody_waits = done.send((ticket, result.is_ok()));
                     }
-                    Job::Cdr(cdr) => write_cdr(&store, &cdr).await,
+                    Job::Record(first) => {
+                        let mut batch = Batch::default();
+                        batch.add(first);
+                        left = gather(&mut batch, &mut queue);
+                        batch.write(&store).await;
+                    }
                     Job::Flush(done) => {
                         let _nobody_waits = done.send(());
                     }
@@ -82,25 +91,53 @@ impl StorageQueue {
         self.record(call_cdr(call, self.calendar));
     }
 
-    fn record(&self, cdr: Cdr) {
-        if let Err(error) = self.jobs.try_send(Job::Cdr(Box::new(cdr))) {
-            tracing::error!(%error, "a call detail record could not be queued");
+    /// Stores a group's call: one record for each of its segments.
+    pub(crate) fn record_group_call(&self, call: &response_group::CallRecord) {
+        for (place, segment) in call.segments.iter().enumerate() {
+            self.record(group_cdr(call, segment, place));
         }
     }
+
+    /// Stores one line of a user's call history.
+    pub(crate) fn record_conversation(&self, entry: ConversationEntry) {
+        self.queue(Record::Conversation(Box::new(entry)));
+    }
+
+    fn record(&self, cdr: Cdr) {
+        self.queue(Record::Cdr(Box::new(cdr)));
+    }
+
+    fn queue(&self, record: Record) {
+        if let Err(error) = self.jobs.try_send(Job::Record(record)) {
+            tracing::error!(%error, "what a call leaves could not be queued");
+        }
+    }
+}
+
+/// The job that was taken out too early, else the next one.
+async fn next_job(left: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    match left.take() {
+        Some(job) => Some(job),
+        None => queue.recv().await,
+    }
+}
+
+/// Takes the records that wait already; gives back the job that ended the row of them.
+fn gather(batch: &mut Batch, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    while !batch.is_full() {
+        match queue.try_recv() {
+            Ok(Job::Record(record)) => batch.add(record),
+            Ok(other) => return Some(other),
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 async fn write_conference(store: &Store, command: &StoreCommand, calendar: Calendar) -> Result<(), store::StoreError> {
     match command {
-        StoreCommand::SaveConference { record, expiry } => {
-            store.save_conference(&row(record, *expiry, calendar.now())).await
-        }
+        StoreCommand::SaveConference(schedule) => store.save_conference(&row(schedule, calendar.now())).await,
         StoreCommand::DeleteConference(id) => store.delete_conference(id).await.map(drop),
-    }
-}
-
-async fn write_cdr(store: &Store, cdr: &Cdr) {
-    if let Err(error) = store.append_cdrs(std::slice::from_ref(cdr)).await {
-        tracing::error!(%error, segment = %cdr.segment_id, "a call detail record could not be stored");
     }
 }
 
@@ -109,7 +146,12 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
     Cdr {
         conference: Some(leg.conference.clone()),
         direction: if leg.dialled { CdrDirection::Outbound } else { CdrDirection::Inbound },
-        user: Some(leg.peer.clone()),
+        user: leg.user.clone(),
+        claimed: leg.claimed.clone(),
+        dialled: leg.address.clone().map(base::Pii::new),
+        sip_call_id: leg.call_id.clone().unwrap_or_default(),
+        codec: leg.codec.map(|codec| codec_name(codec).to_owned()),
+        encrypted: leg.encrypted,
         quality: Quality {
             received_packets: statistics.received_packets,
             sent_packets: statistics.sent_packets,
@@ -118,8 +160,20 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
             concealed_frames: statistics.concealed_frames,
             jitter_us: statistics.jitter_us,
             round_trip_us: statistics.round_trip_us,
+            mos_hundredths: statistics.mos_hundredths,
+            remote_loss_fraction: statistics.remote_loss_fraction,
+            one_way: statistics.one_way,
         },
         ..segment(leg.leg.0, [leg.since, connected, leg.ended], leg.termination, calendar)
+    }
+}
+
+/// The encoding name of RFC 3551 and RFC 7587.
+const fn codec_name(codec: mcu_api::Codec) -> &'static str {
+    match codec {
+        mcu_api::Codec::Opus => "opus",
+        mcu_api::Codec::Pcmu => "PCMU",
+        mcu_api::Codec::Pcma => "PCMA",
     }
 }
 
@@ -132,6 +186,42 @@ fn call_cdr(call: &CallRecord, calendar: Calendar) -> Cdr {
     }
 }
 
+/// A segment of a group's call. The machine's times are the calendar's; the id is the same however often a journal is
+/// replayed, so that it is written once.
+fn group_cdr(call: &response_group::CallRecord, segment: &response_group::Segment, place: usize) -> Cdr {
+    use response_group::SegmentKind;
+    let (kind, user, talked) = match &segment.kind {
+        SegmentKind::Greeting { .. } => ("greeting", None, false),
+        SegmentKind::Queue { .. } => ("queue", None, false),
+        SegmentKind::Talk { agent } => ("talk", Some(agent.clone()), true),
+        SegmentKind::Forward { target } => ("forward", Some(target.clone()), false),
+    };
+    let millis = |at: Timestamp| i64::try_from(at.as_micros() / 1_000).unwrap_or(i64::MAX);
+    let completed = talked || matches!(call.outcome, response_group::Outcome::Answered);
+    let termination = if completed {
+        Termination::completed(TerminationReason::Departed)
+    } else {
+        Termination::cancelled(TerminationReason::RequestCancelled)
+    };
+    Cdr {
+        segment_id: format!("group-{}-{}-{place}-{kind}", call.arrived.as_micros(), call.call),
+        call: call.call.0,
+        sip_call_id: call.reference.clone(),
+        user,
+        requested_by: base::UserUri::parse(&call.caller).ok(),
+        dialled: Some(base::Pii::new(call.group.as_str())),
+        started: millis(segment.from),
+        answered: millis(segment.from),
+        ended: millis(segment.to),
+        duration_ms: u64::try_from(segment.to.since(segment.from).as_millis()).unwrap_or(u64::MAX),
+        ..segment_of_nobody(termination)
+    }
+}
+
+fn segment_of_nobody(termination: Termination) -> Cdr {
+    segment(0, [Timestamp::ZERO; 3], termination, Calendar::start_now())
+}
+
 /// What every record has: a segment id that no other start of any server gives, times, and the end.
 fn segment(id: u64, times: [Timestamp; 3], termination: Termination, calendar: Calendar) -> Cdr {
     let [since, connected, ended] = times;
@@ -142,6 +232,7 @@ fn segment(id: u64, times: [Timestamp; 3], termination: Termination, calendar: C
         sip_call_id: String::new(),
         direction: CdrDirection::Inbound,
         user: None,
+        claimed: None,
         requested_by: None,
         dialled: None,
         number: None,
@@ -158,40 +249,56 @@ fn segment(id: u64, times: [Timestamp; 3], termination: Termination, calendar: C
     }
 }
 
-fn row(record: &ConferenceRecord, expiry: Option<UnixMillis>, now: UnixMillis) -> store::ConferenceRecord {
+fn row(schedule: &Schedule, now: UnixMillis) -> store::ConferenceRecord {
+    let record = &schedule.record;
     store::ConferenceRecord {
         id: record.id.clone(),
         organizer: record.organizer.clone(),
         subject: record.subject.clone().unwrap_or_default(),
-        description: String::new(),
+        description: schedule.description.clone().unwrap_or_default(),
         access: record.access,
         pin: record.pin.as_ref().map(|pin| base::Pii::new(pin.expose())),
         number: record.number.clone(),
-        expiry,
-        version: u64::try_from(now).unwrap_or(0),
+        expiry: schedule.expiry,
+        version: schedule.version,
         invited: record.invited.iter().map(|(user, role)| store::Invited { user: user.clone(), role: *role }).collect(),
         locked: record.locked,
         personal: false,
-        lobby: false,
-        organizer_data: String::new(),
-        notification_data: String::new(),
+        lobby: record.lobby != Lobby::Off,
+        phones_pass_lobby: record.lobby == Lobby::PhonesPass,
+        promote_authenticated: record.promote_authenticated,
+        organizer_data: schedule.organizer_data.clone().unwrap_or_default(),
+        notification_data: schedule.notification_data.clone().unwrap_or_default(),
         created: now,
         updated: now,
     }
 }
 
 /// Every stored conference, as the engine knows it. Those whose time is over are deleted (c3p.md 8.1).
-pub(crate) async fn load(store: &Store, calendar: Calendar) -> Result<Vec<ConferenceRecord>, store::StoreError> {
+pub(crate) async fn load(store: &Store, calendar: Calendar) -> Result<Vec<Schedule>, store::StoreError> {
     let now = calendar.now();
     let mut records = Vec::new();
     for row in store.load_all().await? {
         if row.expiry.is_some_and(|expiry| expiry < now) {
             store.delete_conference(&row.id).await?;
         } else {
-            records.push(record(row));
+            records.push(schedule(row));
         }
     }
     Ok(records)
+}
+
+fn schedule(row: store::ConferenceRecord) -> Schedule {
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    Schedule {
+        version: row.version,
+        expiry: row.expiry,
+        updated: Some(row.updated),
+        description: text(&row.description),
+        organizer_data: text(&row.organizer_data),
+        notification_data: text(&row.notification_data),
+        record: record(row),
+    }
 }
 
 fn record(row: store::ConferenceRecord) -> ConferenceRecord {
@@ -206,5 +313,11 @@ fn record(row: store::ConferenceRecord) -> ConferenceRecord {
         invited: row.invited.into_iter().map(|invited| (invited.user, invited.role)).collect(),
         locked: row.locked,
         attendees_may_dial_out: false,
+        lobby: match (row.lobby, row.phones_pass_lobby) {
+            (false, _) => Lobby::Off,
+            (true, false) => Lobby::On,
+            (true, true) => Lobby::PhonesPass,
+        },
+        promote_authenticated: row.promote_authenticated,
     }
 }

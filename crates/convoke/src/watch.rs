@@ -1,12 +1,16 @@
 //! What is seen from outside: metrics, log lines, and call detail records out of the engine's events.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use base::Duration;
 use engine::EngineEvent;
 use focus::FocusEvent;
+use mcu_api::LegStatistics;
 use media_io::MediaServer;
+use response_group::AgentStatus;
 use sip::Edge;
-use telemetry::{MediaFigures, Metrics, SipFigures};
+use telemetry::{GroupFigures, LegFigures, MediaFigures, Metrics, SipFigures};
 
 use crate::pump::Load;
 use crate::storage::StorageQueue;
@@ -16,25 +20,52 @@ pub(crate) struct Gauges {
     metrics: Metrics,
     edge: Arc<Edge>,
     media: Arc<MediaServer>,
+    /// Packets that legs received and refused: from elsewhere, replayed, wrongly keyed, malformed.
+    rejected: AtomicU64,
 }
 
 impl Gauges {
     /// Metrics of a server that has just started.
     pub(crate) fn new(edge: Arc<Edge>, media: Arc<MediaServer>) -> Self {
-        Self { metrics: Metrics::new(), edge, media }
+        Self { metrics: Metrics::new(), edge, media, rejected: AtomicU64::new(0) }
     }
 
     /// All metrics at this moment, in the text format of Prometheus.
-    pub(crate) fn render(&self, load: &Load) -> String {
+    pub(crate) fn render(&self, load: &Load, board: Option<&response_group::Snapshot>) -> String {
         self.metrics.set_load(load.conferences, load.legs, load.registered);
         self.take_sip();
         self.take_media();
+        if let Some(board) = board {
+            self.take_groups(board);
+        }
         self.metrics.render()
     }
 
     /// A request reached the engine.
     pub(crate) fn request(&self, method: &str) {
         self.metrics.sip_request(method);
+    }
+
+    fn take_groups(&self, board: &response_group::Snapshot) {
+        let groups: Vec<GroupFigures<'_>> = board
+            .groups
+            .iter()
+            .map(|group| GroupFigures {
+                group: group.uri.user_part(),
+                waiting: u64::from(group.waiting),
+                longest_wait: Duration::from_secs(group.longest_wait_seconds),
+                talking: u64::from(group.talking),
+                ready_agents: u64::from(group.ready_agents),
+                offered: group.counters.offered,
+                answered: group.counters.answered,
+                answered_in_target: group.counters.answered_in_target,
+                abandoned: group.counters.abandoned,
+                overflowed: group.counters.overflowed,
+                timed_out: group.counters.timed_out,
+                no_agent: group.counters.no_agent,
+            })
+            .collect();
+        self.metrics.set_groups(&groups, board.agents.iter().map(|agent| agent_state(&agent.status)));
     }
 
     fn take_sip(&self) {
@@ -59,11 +90,11 @@ impl Gauges {
             ticks: counters.ticks,
             ticks_late: counters.ticks_late,
             ticks_skipped: counters.ticks_skipped,
-            tick_time: base::Duration::from_micros(counters.tick_us),
-            tick_longest: base::Duration::from_micros(counters.tick_us_max),
+            tick_time: Duration::from_micros(counters.tick_us),
+            tick_longest: Duration::from_micros(counters.tick_us_max),
             packets_received: counters.packets_received,
             packets_sent: counters.packets_sent,
-            packets_dropped: counters.packets_dropped,
+            packets_dropped: counters.packets_dropped + self.rejected.load(Ordering::Relaxed),
             packets_unsent: counters.packets_unsent,
             conferences_failed: counters.conferences_failed,
             commands_refused: counters.commands_refused,
@@ -109,17 +140,69 @@ impl Watch {
                 metrics.command(command, success);
                 tracing::debug!(command, success, "C3P command answered");
             }
+            EngineEvent::LegQuality(statistics) => metrics.leg_quality(&leg_figures(&statistics)),
+            EngineEvent::RecordingEnded { conference, file, length_ms, error } => {
+                metrics.recording_ended(error.is_none());
+                match error {
+                    None => tracing::info!(%conference, file, length_ms, "recording complete"),
+                    Some(error) => tracing::error!(%conference, file, length_ms, error, "recording failed"),
+                }
+            }
             EngineEvent::LegEnded(leg) => {
                 metrics.leg_ended(leg.termination.reason, leg.connected.map(|at| leg.ended.since(at)));
                 tracing::info!(leg = %leg.leg, conference = %leg.conference, reason = leg.termination.reason.as_str(), "leg ended");
+                self.gauges.rejected.fetch_add(leg.statistics.rejected_packets, Ordering::Relaxed);
                 storage.record_leg(&leg);
             }
+            EngineEvent::GroupCallEnded(record) => {
+                tracing::info!(call = %record.call, group = %record.group, outcome = ?record.outcome, "group call ended");
+                storage.record_group_call(&record);
+            }
+            EngineEvent::GroupAgent { agent, state } => tracing::debug!(%agent, ?state, "agent"),
+            EngineEvent::Wallboard(event) => tracing::debug!(?event, "wallboard"),
+            EngineEvent::GroupSupervisorRefused { call, why } => tracing::info!(%call, why, "supervisor refused"),
             EngineEvent::CallEnded(call) => {
                 metrics.leg_ended(call.termination.reason, Some(call.ended.since(call.connected)));
                 tracing::info!(call = %call.call, reason = call.termination.reason.as_str(), "call ended");
                 storage.record_call(&call);
             }
+            EngineEvent::Conversation(entry) => {
+                metrics.conversation(entry.kind);
+                tracing::info!(call = %entry.call, kind = entry.kind.as_str(), "call history written");
+                storage.record_conversation(*entry);
+            }
+            EngineEvent::MissedCallNotice { user, devices } => {
+                metrics.missed_call_notice();
+                tracing::info!(%user, devices, "missed call told");
+            }
         }
+    }
+}
+
+/// An agent's state as a label: never who he is.
+fn agent_state(status: &AgentStatus) -> &'static str {
+    match status {
+        AgentStatus::Free => "free",
+        AgentStatus::Ringing { .. } => "ringing",
+        AgentStatus::Draining => "draining",
+        AgentStatus::Talking { .. } => "talking",
+        AgentStatus::WrapUp { .. } => "wrap-up",
+        AgentStatus::CoolDown { .. } => "cool-down",
+        AgentStatus::Paused { .. } => "paused",
+        AgentStatus::NotAvailable { .. } => "not-available",
+    }
+}
+
+fn leg_figures(of: &LegStatistics) -> LegFigures {
+    LegFigures {
+        received_packets: of.received_packets,
+        lost_packets: of.lost_packets,
+        concealed_frames: of.concealed_frames,
+        jitter: Duration::from_micros(of.jitter_us.into()),
+        buffer_delay: Duration::from_micros(of.buffer_delay_us.into()),
+        round_trip: (of.round_trip_us > 0).then(|| Duration::from_micros(of.round_trip_us.into())),
+        mos_hundredths: of.mos_hundredths,
+        one_way: of.one_way,
     }
 }
 
@@ -129,6 +212,8 @@ fn log_conference(conference: &base::ConferenceId, event: &FocusEvent) {
         FocusEvent::Activated => "activated",
         FocusEvent::EndpointJoined { .. } => "endpoint joined",
         FocusEvent::EndpointLeft { .. } => "endpoint left",
+        FocusEvent::EnteredLobby { .. } => "waits in the lobby",
+        FocusEvent::AdmissionChanged { .. } => "admission changed",
         FocusEvent::JoinRefused { .. } => "join refused",
         FocusEvent::DialOutRequested { .. } => "dial-out requested",
         FocusEvent::RoleChanged { .. } => "role changed",

@@ -6,26 +6,30 @@ use base::{CallId, LegId, OfferId, Timestamp, UserUri};
 use call::{Body, ExtraHeaders, Output};
 use sip_api::{NameAddr, ServerTransactionId};
 
-use crate::destination::Destination;
-use crate::diversion::Diversions;
+use crate::destination::Answerer;
+use crate::way::Way;
 
 /// One call between two people.
 #[derive(Debug)]
 pub(crate) struct Bridge {
     /// Who calls.
     pub(crate) caller: Party,
-    /// Where the call goes.
-    pub(crate) destination: Destination,
-    /// Where it has been.
-    pub(crate) diversions: Diversions,
+    /// Where the call is, has been and may go.
+    pub(crate) way: Way,
+    /// Whom it was for at first: a user, or a number as `tel:`.
+    pub(crate) dialled: Option<UserUri>,
     /// The ringing under way.
     pub(crate) ringing: Option<Ringing>,
     /// What the caller was last told before the answer.
     pub(crate) told: Option<(u16, Option<Body>)>,
+    /// Of how many diversions the caller was told.
+    pub(crate) diversions_told: usize,
     /// The leg whose early media the caller was given; he would take another's for a mistake (RFC 3261 13.2.1).
     pub(crate) previewed: Option<LegId>,
-    /// Who answered, and when.
+    /// The leg that answered, and when.
     pub(crate) answered: Option<(LegId, Timestamp)>,
+    /// Who that is: a user, or a number as `tel:`.
+    pub(crate) callee: Option<UserUri>,
     /// When the INVITE came.
     pub(crate) since: Timestamp,
     /// Where the re-negotiation stands.
@@ -59,9 +63,23 @@ pub(crate) struct Party {
 #[derive(Debug)]
 pub(crate) struct Ringing {
     pub(crate) offer: OfferId,
-    pub(crate) legs: Vec<LegId>,
+    pub(crate) legs: Vec<Rung>,
     /// Somebody rang; another trunk is forbidden.
     pub(crate) rang: bool,
+}
+
+/// A leg that is rung.
+#[derive(Debug)]
+pub(crate) struct Rung {
+    pub(crate) leg: LegId,
+    pub(crate) who: Answerer,
+}
+
+impl Ringing {
+    /// Who answers on a leg, if it is one of these.
+    pub(crate) fn who(&self, leg: LegId) -> Option<&Answerer> {
+        self.legs.iter().find(|rung| rung.leg == leg).map(|rung| &rung.who)
+    }
 }
 
 /// One end of a call.
@@ -180,7 +198,7 @@ impl Bridges {
     /// Files the legs that are rung for a call; a ringing before it is forgotten.
     pub(crate) fn ring(&mut self, call: CallId, ringing: Ringing) {
         self.stop_ringing(call);
-        self.legs.extend(ringing.legs.iter().map(|leg| (*leg, call)));
+        self.legs.extend(ringing.legs.iter().map(|rung| (rung.leg, call)));
         self.offers.insert(ringing.offer, call);
         if let Some(bridge) = self.calls.get_mut(&call) {
             bridge.ringing = Some(ringing);
@@ -204,6 +222,12 @@ impl Bridges {
         let mut ids: Vec<CallId> = self.calls.keys().copied().collect();
         ids.sort_unstable();
         ids
+    }
+
+    /// In how many calls that were answered a user is.
+    pub(crate) fn conversations_of(&self, user: &UserUri) -> usize {
+        let is_in = |bridge: &&Bridge| bridge.caller.user == *user || bridge.callee.as_ref() == Some(user);
+        self.calls.values().filter(|bridge| bridge.answered.is_some()).filter(is_in).count()
     }
 
     /// How many calls are not over.

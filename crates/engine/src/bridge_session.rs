@@ -1,11 +1,10 @@
 //! A call between two people once it is answered: what one side sends goes to the other, until one of them hangs up.
 
-use base::{CallId, LegId, Termination, TerminationReason, UserUri};
+use base::{CallId, LegId, Termination, TerminationReason};
 use call::{Body, Output};
 use sip_api::{Headers, ServerTransactionId};
 
 use crate::bridge::{Bridge, Exchange, Side};
-use crate::destination::Destination;
 use crate::event::{CallRecord, EngineEvent};
 use crate::{Engine, translate};
 
@@ -19,7 +18,7 @@ impl Engine {
             Output::Answered { leg, body, .. } => self.on_bridge_answered(call, leg, body),
             Output::OfferFailed { termination, status, .. } => self.on_bridge_offer_failed(call, termination, status),
             Output::Ended { leg, termination, status, headers } => {
-                self.divert_bridge(call, leg, status, &headers);
+                self.on_bridge_leg_refused(call, leg, termination, status, &headers);
                 self.on_bridge_leg_ended(call, leg, termination, &headers);
             }
             Output::Offered { leg, body } => self.on_bridge_offered(call, leg, body),
@@ -176,17 +175,16 @@ impl Engine {
             (_, Some(ringing)) => self.call(call::Input::Cancel { offer: ringing.offer, reason }),
             _ => {}
         }
+        self.write_histories(call, &bridge, termination);
         self.record_call(call, bridge, termination);
     }
 
     /// Writes the record of a call that was answered.
     fn record_call(&mut self, call: CallId, bridge: Bridge, termination: Termination) {
         let Some((callee_leg, connected)) = bridge.answered else { return };
-        let callee = match bridge.destination {
-            Destination::Devices(user) | Destination::External(user) => Some(user),
-            Destination::Trunks { number, .. } => UserUri::parse(&format!("tel:{}", number.expose())).ok(),
-        };
-        let Some(callee) = callee else { return };
+        let Some(callee) = bridge.callee else { return };
+        self.note_conversation(&bridge.caller.user);
+        self.note_conversation(&callee);
         self.event(EngineEvent::CallEnded(Box::new(CallRecord {
             call,
             caller_leg: bridge.caller.leg,

@@ -1,15 +1,15 @@
 //! From one person's INVITE to another's devices: ringing, the first answer, and every way it comes to nothing.
 
-use base::{CallId, LegId, Termination, TerminationReason};
-use call::{Body, Dial, Invitation, RingMode};
-use routing::RefusedTarget;
+use base::{CallId, LegId, Termination, TerminationReason, UserUri};
+use call::{Body, Dial, Invitation};
+use routing::{CallKind, RefusedTarget};
 use sip_api::{Headers, NameAddr, Request, SipUri};
 
 use crate::Engine;
-use crate::bridge::{Bridge, Exchange, Party, Ringing, Side};
-use crate::destination::{Destination, Found, Ring};
+use crate::bridge::{Bridge, Exchange, Party, Ringing, Rung, Side};
+use crate::destination::{Answerer, Destination, Found, Guide, Ring, RingTarget};
 use crate::dial_out::COMPLETED_ELSEWHERE;
-use crate::diversion::Diversions;
+use crate::way::{Lost, Way};
 
 /// How long a person's devices may ring; less than the caller's own INVITE may stay unanswered (Timer C).
 const RING_LIMIT: base::Duration = base::Duration::from_secs(120);
@@ -22,18 +22,18 @@ const HOPS: u8 = 70;
 const PASSED_ON: [&str; 3] = ["Subject", "Priority", "Privacy"];
 
 impl Engine {
-    /// An INVITE that is for no conference: a call to a person, by a user who has proven who he is.
+    /// An INVITE that is for no conference: a call to a person, by a user who has proven who he is or by a trusted trunk.
     pub(crate) fn call_person(&mut self, leg: LegId, call: Box<Invitation>) {
-        if call.user.is_none() {
+        let Some(caller) = self.caller_of(&call) else {
             let claims_to_be_ours = self.config.is_own_host(&call.from.uri.host);
             return if claims_to_be_ours { self.challenge(leg) } else { self.reject(leg, 403) };
-        }
+        };
         if self.draining {
             return self.refuse_for_want_of_room(leg);
         }
         let Some(hops) = hops_left(&call.request) else { return self.reject(leg, 483) };
         match self.find(call.user.as_ref(), &self.dialled(&call.request.uri)) {
-            Found::Person(destination) => self.bridge(leg, *call, hops, destination),
+            Found::Person(destination) => self.bridge(leg, *call, caller, hops, destination),
             Found::Conference(number) => match self.directory.conference_of_number(&number).cloned() {
                 Some(conference) => self.join_media(leg, conference, call),
                 None => self.reject(leg, 404),
@@ -44,28 +44,33 @@ impl Engine {
         }
     }
 
-    fn bridge(&mut self, leg: LegId, call: Invitation, hops: u8, destination: Destination) {
-        let Invitation { request, from, to, body, user, .. } = call;
-        let Some(user) = user else { return };
+    fn bridge(&mut self, leg: LegId, call: Invitation, caller: Caller, hops: u8, destination: Destination) {
+        let Invitation { request, from, to, body, .. } = call;
         let Some(callers_media) = body else {
             // The offer would have to be the callee's, and his 200 be acknowledged before the caller has answered it.
             let warning = format!("399 {} \"An offer is needed\"", self.config.domain);
             let headers = vec![("Warning".to_owned(), warning)];
             return self.call(call::Input::Reject { leg, status: 488, headers, body: None });
         };
-        let account = self.directory.user(&user).and_then(|account| account.display_name.clone());
-        let mut headers = vec![("Max-Forwards".to_owned(), hops.to_string())];
-        for name in PASSED_ON {
-            headers.extend(request.headers.get(name).map(|value| (name.to_owned(), value.to_owned())));
+        let account = self.directory.user(&caller.user).and_then(|account| account.display_name.clone());
+        let passed_on = |name: &str| request.headers.get(name).map(|value| (name.to_owned(), value.to_owned()));
+        let headers = PASSED_ON.iter().filter_map(|name| passed_on(name)).collect();
+        let dialled = destination.person();
+        let mut way = Way::new(CallKind::Direct, Some(caller.user.clone()), destination, hops);
+        if caller.is_trusted {
+            way.trust(&request.headers, &self.guide());
         }
+        let display_name = from.display_name.or(account);
         let call = self.bridges.insert(Bridge {
-            caller: Party { leg, user, display_name: from.display_name.or(account), to, headers },
-            diversions: Diversions::starting_at(Some(&destination)),
-            destination,
+            caller: Party { leg, user: caller.user, display_name, to, headers },
+            way,
+            dialled,
             ringing: None,
             told: None,
+            diversions_told: 0,
             previewed: None,
             answered: None,
+            callee: None,
             since: self.now,
             exchange: Exchange::Idle,
             callers_media,
@@ -76,34 +81,54 @@ impl Engine {
         self.ring_person(call);
     }
 
-    /// Rings every device, or the next trunk.
+    /// Rings whoever the call comes to first.
     fn ring_person(&mut self, call: CallId) {
+        let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(bridge) = self.bridges.get_mut(call) else { return };
-        match bridge.destination.next_ring(&self.directory) {
-            Some(ring) => self.ring_targets(call, ring),
-            None => self.refuse_caller(call, 480),
+        let step = bridge.way.next(&guide);
+        self.take_step(call, step);
+    }
+
+    fn take_step(&mut self, call: CallId, step: Result<Ring, Lost>) {
+        match step {
+            Ok(ring) => self.ring_targets(call, ring),
+            Err(lost) => self.refuse_caller(call, lost),
         }
     }
 
     fn ring_targets(&mut self, call: CallId, ring: Ring) {
-        let (offer, silence_limit, by_trunk) = (self.calls.allocate_offer(), ring.silence_limit(), ring.by_trunk);
-        let legs: Vec<_> = ring.targets.into_iter().map(|target| (self.calls.allocate_leg(), target)).collect();
-        let Some(bridge) = self.bridges.get_mut(call) else { return };
-        let to = bridge.caller.to.clone();
-        let headers = bridge.caller.headers.clone();
-        let body = bridge.callers_media.clone();
+        self.tell_of_diversion(call);
+        let (offer, silence_limit) = (self.calls.allocate_offer(), ring.silence_limit());
+        let Some(bridge) = self.bridges.get(call) else { return };
         let (user, display_name) = (bridge.caller.user.clone(), bridge.caller.display_name.clone());
-        let rung = legs.iter().map(|(leg, _)| *leg).collect();
+        let from = |by_trunk| {
+            let uri = self.caller_uri(&user, by_trunk);
+            NameAddr { display_name: display_name.clone(), uri, params: Vec::new() }
+        };
+        let (here, by_trunk) = (from(false), from(true));
+        let mut headers = bridge.way.diversions.headers(&self.config);
+        headers.extend(bridge.caller.headers.iter().cloned());
+        let (to, body) = (bridge.caller.to.clone(), bridge.callers_media.clone());
+        let mut legs = Vec::new();
+        let mut rung = Vec::new();
+        for RingTarget { mut target, who, by_trunk: is_by_trunk } in ring.targets {
+            if is_by_trunk {
+                target.headers.push(("From".to_owned(), by_trunk.to_string()));
+            }
+            let leg = self.calls.allocate_leg();
+            rung.push(Rung { leg, who });
+            legs.push((leg, target));
+        }
         self.bridges.ring(call, Ringing { offer, legs: rung, rang: false });
         self.call(call::Input::Dial(Box::new(Dial {
             offer,
             legs,
-            mode: RingMode::Parallel,
-            from: NameAddr { display_name, uri: self.caller_uri(&user, by_trunk), params: Vec::new() },
+            mode: ring.mode,
+            from: here,
             to,
             headers,
             body,
-            ring_limit: RING_LIMIT,
+            ring_limit: ring.limit.unwrap_or(RING_LIMIT),
             silence_limit,
             cancel_reason: Vec::new(),
             follow_redirects: 0,
@@ -112,8 +137,20 @@ impl Engine {
         })));
     }
 
+    /// The caller is told that his call goes elsewhere, once for each time it does.
+    fn tell_of_diversion(&mut self, call: CallId) {
+        let Some(bridge) = self.bridges.get_mut(call) else { return };
+        let count = bridge.way.diversions.count();
+        if count > bridge.diversions_told {
+            bridge.diversions_told = count;
+            bridge.told = None;
+            let leg = bridge.caller.leg;
+            self.call(call::Input::Progress { leg, status: 181, body: None, reliable: false });
+        }
+    }
+
     /// The caller's address; towards the telephone network his number, or the operator's if he has none.
-    fn caller_uri(&self, user: &base::UserUri, by_trunk: bool) -> SipUri {
+    fn caller_uri(&self, user: &UserUri, by_trunk: bool) -> SipUri {
         let own = self.directory.user(user).and_then(|account| account.number.as_ref());
         let number = own.or(self.config.caller_number.as_ref()).filter(|_| by_trunk);
         let user_part = number.map_or(user.user_part(), String::as_str);
@@ -151,69 +188,117 @@ impl Engine {
 
     /// The first answer is the caller's.
     pub(crate) fn on_bridge_answered(&mut self, call: CallId, leg: LegId, body: Option<Body>) {
-        self.bridges.stop_ringing(call);
+        let ringing = self.bridges.stop_ringing(call);
         let now = self.now;
         let Some(bridge) = self.bridges.get_mut(call) else { return };
         let caller = bridge.caller.leg;
         let Some(body) = body else {
-            self.hang_up_sip(leg, Termination::failed(TerminationReason::ProtocolError));
-            return self.refuse_caller(call, 500);
+            let termination = Termination::failed(TerminationReason::ProtocolError);
+            self.hang_up_sip(leg, termination);
+            return self.refuse_caller(call, Lost { status: 500, termination });
+        };
+        bridge.callee = match ringing.as_ref().and_then(|ringing| ringing.who(leg)) {
+            Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
+            Some(Answerer::Callee) | None => bridge.way.destination.person(),
         };
         bridge.answered = Some((leg, now));
         bridge.set_media(Side::Callee, body.clone());
         self.call(call::Input::Accept { leg: caller, body: Some(body), headers: Vec::new() });
+        let talking = self.bridges.get(call).map(|bridge| (bridge.caller.user.clone(), bridge.callee.clone()));
+        if let Some((caller, callee)) = talking {
+            self.note_conversation(&caller);
+            callee.iter().for_each(|callee| self.note_conversation(callee));
+        }
+        self.tell_the_others(call);
     }
 
-    /// Nobody answered: the next trunk if the failure allows it, else the caller is told why.
+    /// Nobody answered: the next trunk, or wherever the callee's settings send the call; else the caller is told why.
     pub(crate) fn on_bridge_offer_failed(&mut self, call: CallId, termination: Termination, status: Option<u16>) {
         let Some(ringing) = self.bridges.stop_ringing(call) else { return };
+        let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(bridge) = self.bridges.get_mut(call) else { return };
-        if bridge.destination.has_another_way(termination, status, ringing.rang) {
-            return self.ring_person(call);
-        }
-        self.refuse_caller(call, status_for_caller(termination, status));
+        let step = bridge.way.after(&guide, termination, status, ringing.rang);
+        self.take_step(call, step);
     }
 
-    /// A device refused. If its user sends the call elsewhere, it goes on there at his expense and by his rights.
-    pub(crate) fn divert_bridge(&mut self, call: CallId, leg: LegId, status: Option<u16>, headers: &Headers) {
-        let Some(bridge) = self.bridges.get(call) else { return };
-        let Some(ringing) = bridge.ringing.as_ref().filter(|ringing| ringing.legs.contains(&leg)) else { return };
-        let offer = ringing.offer;
-        let Destination::Devices(user) = &bridge.destination else { return };
-        let places = self.redirections(status, headers, &bridge.destination, Some(user));
+    /// A device of the callee refused. If it sends the call elsewhere, the call goes on there at its user's expense and
+    /// by his rights; if he declined, it is declined for everybody who rings for him.
+    pub(crate) fn on_bridge_leg_refused(
+        &mut self,
+        call: CallId,
+        leg: LegId,
+        termination: Termination,
+        status: Option<u16>,
+        headers: &Headers,
+    ) {
+        let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(bridge) = self.bridges.get_mut(call) else { return };
-        let Some(next) = bridge.diversions.choose(places) else { return };
-        bridge.destination = next;
+        let Some(ringing) = &bridge.ringing else { return };
+        if ringing.who(leg) != Some(&Answerer::Callee) {
+            return;
+        }
+        let (offer, rang) = (ringing.offer, ringing.rang);
+        let step = if bridge.way.deflect(&guide, status, headers, None) {
+            bridge.way.next(&guide)
+        } else if matches!(status, Some(603 | 607 | 608)) {
+            bridge.way.after(&guide, termination, status, rang)
+        } else {
+            return;
+        };
         self.bridges.stop_ringing(call);
         self.call(call::Input::Cancel { offer, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
-        self.ring_person(call);
+        self.take_step(call, step);
     }
 
     /// The caller's INVITE is refused, and the call with it.
-    fn refuse_caller(&mut self, call: CallId, status: u16) {
-        if let Some(bridge) = self.bridges.remove(call) {
-            self.reject(bridge.caller.leg, status);
+    fn refuse_caller(&mut self, call: CallId, lost: Lost) {
+        let Some(bridge) = self.bridges.remove(call) else { return };
+        let leg = bridge.caller.leg;
+        self.write_histories(call, &bridge, lost.termination);
+        let headers = match lost.status {
+            482 | 483 => {
+                let warning = format!("399 {} \"The call was forwarded in a circle\"", self.config.domain);
+                vec![("Warning".to_owned(), warning)]
+            }
+            _ => Vec::new(),
+        };
+        self.call(call::Input::Reject { leg, status: lost.status, headers, body: None });
+    }
+
+    /// Who calls, as far as it is proven: a user of ours, or whoever a trusted trunk says (RFC 3325).
+    fn caller_of(&self, call: &Invitation) -> Option<Caller> {
+        if let Some(user) = &call.user {
+            return Some(Caller { user: user.clone(), is_trusted: false });
         }
+        let address = call.flow.remote.ip();
+        if !self.config.trusted_peers.contains(&address) {
+            return None;
+        }
+        let asserted = call.request.headers.name_addrs("P-Asserted-Identity").unwrap_or_default();
+        let uri = asserted.first().map_or(&call.from.uri, |asserted| &asserted.uri);
+        Some(Caller { user: person_of(uri)?, is_trusted: true })
+    }
+}
+
+/// Who calls.
+struct Caller {
+    user: UserUri,
+    /// What his INVITE says of the call's way is believed.
+    is_trusted: bool,
+}
+
+/// A caller as histories and records name him: a telephone number as `tel:`.
+fn person_of(uri: &SipUri) -> Option<UserUri> {
+    match uri.user.as_deref().filter(|user| user.starts_with('+')) {
+        Some(number) => UserUri::parse(&format!("tel:{number}")).ok(),
+        None => UserUri::parse(&uri.to_string()).ok().map(|user| user.address_of_record()),
     }
 }
 
 /// `Max-Forwards` of the next hop; `None` when there may be none.
-fn hops_left(request: &Request) -> Option<u8> {
+pub(crate) fn hops_left(request: &Request) -> Option<u8> {
     match request.headers.get("Max-Forwards") {
         Some(hops) => hops.parse::<u8>().ok()?.checked_sub(1),
         None => Some(HOPS),
-    }
-}
-
-/// What the caller is told of a failure: the callee's own status, unless it is about our side of the call alone.
-fn status_for_caller(termination: Termination, status: Option<u16>) -> u16 {
-    match status {
-        None if termination.reason == TerminationReason::LimitReached => 503,
-        // Nobody answered, or the device is not there any more; nor is anybody where a redirection cannot be followed,
-        // or where somebody else stopped the ringing.
-        None | Some(300..=399 | 408 | 487) => 480,
-        // It is we who lack credentials. A 503 would say that this server is overloaded (RFC 3261 16.7).
-        Some(401 | 407 | 503) => 500,
-        Some(status) => status,
     }
 }

@@ -2,10 +2,10 @@
 
 use base::{ConferenceId, EndpointId, UserUri};
 use c3p::{
-    AddUser, AddedUser, Command, ConferenceKeys, ConferenceUri, Diagnostic, FailureReason, McuType, Request,
+    AddUser, AddedUser, Command, ConferenceKeys, ConferenceUri, Diagnostic, FailureReason, FocusUri, McuType, Request,
     ResponseBody, connection_key,
 };
-use focus::{ControlRequest, DialOut};
+use focus::{AdmissionChange, ControlRequest, DialOut, Lobby, LobbyAccess, UsersMediaFilters};
 
 use crate::Engine;
 use crate::roster_document::MEDIA_ID;
@@ -40,16 +40,21 @@ impl Engine {
             return Err(refused(FailureReason::Forbidden, Diagnostic::FromInvalid));
         }
         match ConferenceUri::parse(&request.envelope.to).ok().as_ref().and_then(ConferenceUri::conference) {
-            Some(to) if to.conference_id == *conference => Ok(()),
+            Some(to) if self.names(to, conference) => Ok(()),
             _ => Err(refused(FailureReason::RequestMalformed, Diagnostic::ToInvalid)),
         }
     }
 
     pub(crate) fn check_conference_key(&self, conference: &ConferenceId, key: &str) -> Result<(), Refused> {
         match ConferenceUri::parse(key) {
-            Ok(ConferenceUri::Focus(focus)) if focus.conference_id == *conference => Ok(()),
+            Ok(ConferenceUri::Focus(focus)) if self.names(&focus, conference) => Ok(()),
             _ => Err(refused(FailureReason::ConferenceDoesNotExist, Diagnostic::ConfEntityInvalid)),
         }
+    }
+
+    /// Whether a URI is this conference's: its id alone is not enough, it is unique for its organizer only (c3p.md 1.2).
+    fn names(&self, uri: &FocusUri, conference: &ConferenceId) -> bool {
+        uri.conference_id == *conference && self.is_conference_of(uri)
     }
 
     fn check_conference_keys(&self, conference: &ConferenceId, keys: &ConferenceKeys) -> Result<(), Refused> {
@@ -65,7 +70,7 @@ impl Engine {
     /// A command of the wire as a request to the Focus.
     pub(crate) fn control_request(&mut self, conference: &ConferenceId, command: &Command) -> Result<Control, Refused> {
         if let Some(mcu_uri) = command.mcu_uri() {
-            check_mcu(conference, mcu_uri)?;
+            self.check_mcu(conference, mcu_uri)?;
         }
         let control = match command {
             Command::AddUser(add_user) => {
@@ -82,15 +87,15 @@ impl Engine {
             }
             Command::ModifyConferenceLock(lock) => {
                 self.check_conference_key(conference, &lock.conference)?;
-                ControlRequest::ModifyConferenceLock { locked: lock.locked }
+                modify_lock(lock)
             }
             Command::ModifyEndpointMedia(modify) => {
                 self.check_conference_key(conference, &modify.keys.conference)?;
-                modify_endpoint_media(modify)?
+                endpoint_media(&modify.keys.user, &modify.keys.endpoint, &modify.media)?
             }
             Command::ModifyConference(modify) => match modify.mute_all() {
                 Some(mute_all) => {
-                    check_mcu(conference, mute_all.mcu_uri)?;
+                    self.check_mcu(conference, mute_all.mcu_uri)?;
                     let muted = mute_all.ingress == c3p::MediaFilter::Block;
                     ControlRequest::MuteAll { muted, except_presenters: true }
                 }
@@ -103,6 +108,31 @@ impl Engine {
             Command::GetConference(get) => {
                 self.check_conference_keys(conference, &get.keys)?;
                 ControlRequest::GetConference
+            }
+            Command::SetLobbyAccess(lobby) => {
+                self.check_conference_key(conference, &lobby.conference)?;
+                set_lobby_access(lobby)?
+            }
+            Command::ModifyUsersMediaFilters(filters) => {
+                self.check_conference_key(conference, &filters.conference)?;
+                users_media_filters(filters)?
+            }
+            Command::ModifyEndpoint(modify) => {
+                self.check_conference_key(conference, &modify.keys.conference)?;
+                modify_endpoint(modify)?
+            }
+            Command::DeleteEndpoint(delete) => {
+                self.check_conference_key(conference, &delete.keys.conference)?;
+                delete_endpoint(&delete.keys.user, &delete.keys.endpoint)?
+            }
+            Command::AddEndpointMedia(add) => {
+                self.check_conference_key(conference, &add.keys.conference)?;
+                return Err(refused(no_further_media(add), Diagnostic::AuthorizationFailed));
+            }
+            Command::DeleteEndpointMedia(delete) => {
+                self.check_conference_key(conference, &delete.keys.conference)?;
+                check_media(&delete.keys.media)?;
+                delete_endpoint(&delete.keys.user, &delete.keys.endpoint)?
             }
             Command::GetConferencingCapabilities
             | Command::AddConference(_)
@@ -142,6 +172,14 @@ impl Engine {
         })))
     }
 
+    /// There is an audio MCU and no other.
+    fn check_mcu(&self, conference: &ConferenceId, mcu_uri: &str) -> Result<(), Refused> {
+        match ConferenceUri::parse(mcu_uri) {
+            Ok(ConferenceUri::Mcu(focus, McuType::AudioVideo)) if self.names(&focus, conference) => Ok(()),
+            _ => Err(refused(FailureReason::McuTypeNotAvailable, Diagnostic::McuUriInvalid)),
+        }
+    }
+
     /// Dial-in: where the client may send its media INVITE (c3p.md 2.7).
     fn connection_info(&self, conference: &ConferenceId, add_user: &AddUser) -> Result<Control, Refused> {
         let Some(record) = self.directory.conference(conference) else { return Err(not_supported()) };
@@ -155,33 +193,84 @@ impl Engine {
     }
 }
 
-/// Mute is a filter, or, with clients that send no filter, the status alone (c3p.md 2.8).
-fn modify_endpoint_media(modify: &c3p::ModifyEndpointMedia) -> Result<ControlRequest, Refused> {
-    if modify.keys.media != MEDIA_ID {
-        return Err(refused(FailureReason::MediaDoesNotExist, Diagnostic::AuthorizationFailed));
+/// A client that says whether callers pass the lobby knows that there is one, so from then on there is.
+fn modify_lock(lock: &c3p::ModifyConferenceLock) -> ControlRequest {
+    let admission = AdmissionChange { access: lock.admission_policy, lobby: lock.pstn_lobby_bypass.map(lobby) };
+    ControlRequest::ModifyConferenceLock { locked: lock.locked, admission }
+}
+
+/// The lobby a client asks for when it says whether telephone callers pass it.
+pub(crate) const fn lobby(phones_pass: bool) -> Lobby {
+    if phones_pass { Lobby::PhonesPass } else { Lobby::On }
+}
+
+fn set_lobby_access(lobby: &c3p::SetLobbyAccess) -> Result<ControlRequest, Refused> {
+    let access = match lobby.access {
+        c3p::LobbyAccess::Granted => LobbyAccess::Granted,
+        c3p::LobbyAccess::Denied => LobbyAccess::Denied,
+    };
+    Ok(ControlRequest::SetLobbyAccess { users: parse_users(&lobby.users)?, access })
+}
+
+fn users_media_filters(filters: &c3p::ModifyUsersMediaFilters) -> Result<ControlRequest, Refused> {
+    Ok(ControlRequest::ModifyUsersMediaFilters(UsersMediaFilters {
+        users: parse_users(&filters.users)?,
+        role: filters.role,
+        except: parse_users(&filters.except)?,
+        ingress: filters.ingress.map(media_filter),
+        egress: filters.egress.map(media_filter),
+    }))
+}
+
+/// What can be changed of an endpoint is its one stream.
+fn modify_endpoint(modify: &c3p::ModifyEndpoint) -> Result<ControlRequest, Refused> {
+    let [media] = modify.media.as_slice() else { return Err(not_supported()) };
+    endpoint_media(&modify.keys.user, &modify.keys.endpoint, media)
+}
+
+fn delete_endpoint(user: &str, endpoint: &str) -> Result<ControlRequest, Refused> {
+    Ok(ControlRequest::DeleteEndpoint { user: parse_user(user)?, endpoint: parse_endpoint(endpoint)? })
+}
+
+/// An audio endpoint has its one stream from the start, and there is no other kind.
+fn no_further_media(add: &c3p::AddEndpointMedia) -> FailureReason {
+    match &add.media.media_type {
+        Some(c3p::MediaType::Other(_)) => FailureReason::MediaNotSupported,
+        Some(c3p::MediaType::Audio) | None => FailureReason::MediaExists,
     }
-    let filter = |filter: c3p::MediaFilter| match filter {
+}
+
+const fn media_filter(filter: c3p::MediaFilter) -> focus::MediaFilter {
+    match filter {
         c3p::MediaFilter::Block => focus::MediaFilter::Block,
         c3p::MediaFilter::Unblock => focus::MediaFilter::Unblock,
-    };
-    let by_status = modify.media.status.map(|status| match status {
+    }
+}
+
+fn check_media(id: &str) -> Result<(), Refused> {
+    match id == MEDIA_ID {
+        true => Ok(()),
+        false => Err(refused(FailureReason::MediaDoesNotExist, Diagnostic::AuthorizationFailed)),
+    }
+}
+
+fn parse_users(users: &[String]) -> Result<Vec<UserUri>, Refused> {
+    users.iter().map(|user| parse_user(user)).collect()
+}
+
+/// Mute is a filter, or, with clients that send no filter, the status alone (c3p.md 2.8).
+fn endpoint_media(user: &str, endpoint: &str, media: &c3p::conference_info::Media) -> Result<ControlRequest, Refused> {
+    check_media(&media.id)?;
+    let by_status = media.status.map(|status| match status {
         c3p::MediaStatus::RecvOnly | c3p::MediaStatus::Inactive => focus::MediaFilter::Block,
         c3p::MediaStatus::SendRecv | c3p::MediaStatus::SendOnly => focus::MediaFilter::Unblock,
     });
     Ok(ControlRequest::ModifyEndpointMedia {
-        user: parse_user(&modify.keys.user)?,
-        endpoint: parse_endpoint(&modify.keys.endpoint)?,
-        ingress: modify.media.ingress.map(filter).or(by_status),
-        egress: modify.media.egress.map(filter),
+        user: parse_user(user)?,
+        endpoint: parse_endpoint(endpoint)?,
+        ingress: media.ingress.map(media_filter).or(by_status),
+        egress: media.egress.map(media_filter),
     })
-}
-
-/// There is an audio MCU and no other.
-fn check_mcu(conference: &ConferenceId, mcu_uri: &str) -> Result<(), Refused> {
-    match ConferenceUri::parse(mcu_uri) {
-        Ok(ConferenceUri::Mcu(focus, McuType::AudioVideo)) if focus.conference_id == *conference => Ok(()),
-        _ => Err(refused(FailureReason::McuTypeNotAvailable, Diagnostic::McuUriInvalid)),
-    }
 }
 
 pub(crate) fn parse_user(text: &str) -> Result<UserUri, Refused> {

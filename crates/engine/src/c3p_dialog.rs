@@ -15,6 +15,15 @@ use crate::{Engine, Origin};
 /// The media type of C3P.
 pub(crate) const C3P: &str = "application/cccp+xml";
 
+/// A device that joins the Focus.
+struct Joining {
+    user: UserUri,
+    endpoint: EndpointId,
+    display_name: Option<String>,
+    /// It understands that it may have to wait.
+    lobby_capable: bool,
+}
+
 impl Engine {
     /// An INVITE with `addUser`: a device joins the Focus.
     pub(crate) fn join_focus(&mut self, leg: LegId, conference: &ConferenceId, call: &Invitation) {
@@ -32,19 +41,19 @@ impl Engine {
             }
         };
         let join = match self.focus_join(conference, &requester, &request) {
-            Ok((user, endpoint, display_name)) => (user, endpoint, display_name),
+            Ok(join) => join,
             Err(refused) => return self.refuse_focus_join(leg, &request, &refused),
         };
         if !self.activate(conference) {
             return self.refuse_for_want_of_room(leg);
         }
-        let (user, endpoint, display_name) = join;
+        let Joining { user, endpoint, display_name, lobby_capable } = join;
         let mut entry = Leg::new(conference.clone(), user.clone(), LegKind::FocusDialog, self.now);
         entry.sip = Some(leg);
         self.legs.insert(leg, entry);
         let pin = c3p::uri::conference_key(&call.request.uri.to_string()).map(focus::Pin::entered);
-        let command = self.command_of(Origin::FocusJoin { leg, request: Box::new(request) });
-        let join = JoinFocus { command, leg, requester, user, endpoint, display_name, pin };
+        let command = self.command_of(Origin::FocusJoin { leg, request: Box::new(request), waits: false });
+        let join = JoinFocus { command, leg, requester, user, endpoint, display_name, pin, lobby_capable };
         self.focus(conference, focus::Input::JoinFocus(join));
     }
 
@@ -53,34 +62,49 @@ impl Engine {
         conference: &ConferenceId,
         requester: &Requester,
         request: &Request,
-    ) -> Result<(UserUri, EndpointId, Option<String>), Refused> {
+    ) -> Result<Joining, Refused> {
         let (Requester::Authenticated(who) | Requester::Unauthenticated(who)) = requester else {
             return Err(refused(FailureReason::Forbidden, Diagnostic::AuthorizationFailed));
         };
         self.check_envelope(conference, who, request)?;
-        let Command::AddUser(add_user) = &request.command else {
-            return Err(refused(FailureReason::NotSupported, Diagnostic::AddUserInvalid));
+        let add_user = match &request.command {
+            Command::AddUser(add_user) => add_user,
+            // Nobody here is trusted to vouch for another (c3p.md 2.5).
+            Command::EndorseUser(_) => {
+                return Err(refused(FailureReason::OtherFailure, Diagnostic::AuthorizationFailed));
+            }
+            _ => return Err(refused(FailureReason::NotSupported, Diagnostic::AddUserInvalid)),
         };
         self.check_conference_key(conference, &add_user.conference)?;
         let user = parse_user(&add_user.user.entity)?;
         let Some(endpoint) = &add_user.user.endpoint else {
             return Err(refused(FailureReason::RequestMalformed, Diagnostic::EndpointEntityInvalid));
         };
-        let endpoint = parse_endpoint(&endpoint.entity)?;
-        Ok((user.address_of_record(), endpoint, add_user.user.display_text.clone()))
+        Ok(Joining {
+            user: user.address_of_record(),
+            endpoint: parse_endpoint(&endpoint.entity)?,
+            display_name: add_user.user.display_text.clone(),
+            lobby_capable: endpoint.lobby_capable == Some(true),
+        })
     }
 
     /// What the Focus said to a device that joins.
-    pub(crate) fn on_focus_join_outcome(&mut self, leg: LegId, request: &Request, outcome: &Outcome) {
+    ///
+    /// In the lobby the INVITE is answered with `pending`, which a client that knows the lobby understands; what a
+    /// presenter decides follows by INFO, like every other verdict.
+    pub(crate) fn on_focus_join_outcome(&mut self, leg: LegId, request: &Request, outcome: &Outcome, waits: bool) {
         let Command::AddUser(add_user) = &request.command else { return };
         match outcome {
+            _ if waits => self.on_info_outcome(leg, request, outcome),
             Outcome::Joined { role, .. } => {
-                let contact = self.legs.get(&leg).map(|entry| self.conference_contact(&entry.conference));
                 let user = Participant { role: Some(*role), ..add_user.user.clone() };
                 let response = success(request, added(add_user, user));
-                let headers = contact.into_iter().map(|contact| ("Contact".to_owned(), contact)).collect();
                 self.note_command(request, true);
-                self.call(call::Input::Accept { leg, body: Some(Body::new(C3P, response)), headers });
+                self.accept_focus_join(leg, response);
+            }
+            Outcome::Waiting { .. } => {
+                let pending = c3p::Outcome::Pending(request.command.verb());
+                self.accept_focus_join(leg, Response::to(&request.envelope, pending).to_xml());
             }
             Outcome::Failure(failure) => {
                 let refused = refused(
@@ -92,6 +116,12 @@ impl Engine {
             }
             Outcome::Pending | Outcome::NeedPin { .. } | Outcome::Done | Outcome::Conference(_) => {}
         }
+    }
+
+    fn accept_focus_join(&mut self, leg: LegId, response: String) {
+        let contact = self.legs.get(&leg).map(|entry| self.conference_contact(&entry.conference));
+        let headers = contact.into_iter().map(|contact| ("Contact".to_owned(), contact)).collect();
+        self.call(call::Input::Accept { leg, body: Some(Body::new(C3P, response)), headers });
     }
 
     fn refuse_focus_join(&mut self, leg: LegId, request: &Request, refused: &Refused) {
@@ -174,7 +204,7 @@ impl Engine {
     /// The Focus's verdict on a command, for who sent it.
     pub(crate) fn on_info_outcome(&mut self, leg: LegId, request: &Request, outcome: &Outcome) {
         let response = match outcome {
-            Outcome::Pending | Outcome::NeedPin { .. } => {
+            Outcome::Pending | Outcome::NeedPin { .. } | Outcome::Waiting { .. } => {
                 let pending = c3p::Outcome::Pending(request.command.verb());
                 return self.send_c3p(leg, Response::to(&request.envelope, pending).to_xml());
             }
@@ -208,6 +238,11 @@ impl Engine {
             (Command::ModifyUserRoles(_), _) => ResponseBody::ModifyUserRoles,
             (Command::ModifyConferenceLock(_), _) => ResponseBody::ModifyConferenceLock,
             (Command::ModifyEndpointMedia(_), _) => ResponseBody::ModifyEndpointMedia,
+            (Command::SetLobbyAccess(_), _) => ResponseBody::SetLobbyAccess,
+            (Command::ModifyUsersMediaFilters(_), _) => ResponseBody::ModifyUsersMediaFilters,
+            (Command::ModifyEndpoint(_), _) => ResponseBody::ModifyEndpoint,
+            (Command::DeleteEndpoint(_), _) => ResponseBody::DeleteEndpoint,
+            (Command::DeleteEndpointMedia(_), _) => ResponseBody::DeleteEndpointMedia,
             (Command::ModifyConference(_), _) => ResponseBody::ModifyConference(None),
             (Command::DeleteConference(_), _) => {
                 let info = c3p::conference_info::ConferenceInfo::new(focus.to_string(), c3p::State::Deleted);
@@ -265,6 +300,7 @@ fn failure_reason(reason: focus::FailureReason) -> FailureReason {
     match reason {
         focus::FailureReason::Forbidden | focus::FailureReason::ConferenceLocked => FailureReason::Forbidden,
         focus::FailureReason::AnonymousUsersNotAllowed => FailureReason::AnonymousUsersNotAllowed,
+        focus::FailureReason::AlreadyAdmitted => FailureReason::AlreadyAdmitted,
         focus::FailureReason::InvalidPasscode => FailureReason::InvalidPasscode,
         focus::FailureReason::InvalidRole => FailureReason::InvalidRole,
         focus::FailureReason::InvalidUserEntity => FailureReason::InvalidUserEntity,

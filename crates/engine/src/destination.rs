@@ -1,17 +1,17 @@
 //! Where a call goes: the verdict of the dial plan as targets to ring.
 
-use base::{Pii, Termination, TerminationReason, UserUri};
-use call::Target;
+use base::{Duration, Pii, Termination, TerminationReason, UserUri};
+use call::{RingMode, Target};
 use routing::{AttemptOutcome, Failover, RefusedTarget, TrunkChoice, TrunkTransport, Verdict};
 use sip_api::{NameAddr, SipUri};
 
-use crate::{Directory, Engine};
+use crate::{Directory, Engine, EngineConfig};
 
 /// How long a trunk may say nothing at all before the next one is tried (routing.md 5.3).
-const TRUNK_SILENCE_LIMIT: base::Duration = base::Duration::from_secs(5);
+const TRUNK_SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Where a call goes.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
     /// Every device of a user of this server.
     Devices(UserUri),
@@ -41,21 +41,50 @@ pub(crate) enum Found {
 #[derive(Debug)]
 pub(crate) struct Ring {
     /// The targets; at least one.
-    pub(crate) targets: Vec<Target>,
+    pub(crate) targets: Vec<RingTarget>,
+    /// In which order.
+    pub(crate) mode: RingMode,
+    /// How long, if the callee's settings say so.
+    pub(crate) limit: Option<Duration>,
+}
+
+/// One place to ring.
+#[derive(Debug)]
+pub(crate) struct RingTarget {
+    /// Where.
+    pub(crate) target: Target,
+    /// Who answers there.
+    pub(crate) who: Answerer,
     /// It goes out by a trunk.
     pub(crate) by_trunk: bool,
 }
 
+/// Who it is that answers at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answerer {
+    /// Whom the call goes to.
+    Callee,
+    /// He himself at the place of his simultaneous ring: a number as `tel:`, or a user of another server.
+    Elsewhere(UserUri),
+    /// Another user, who rings for him.
+    Helper(UserUri),
+}
+
 impl Ring {
-    /// How long each target may send nothing at all.
-    pub(crate) fn silence_limit(&self) -> Option<base::Duration> {
-        self.by_trunk.then_some(TRUNK_SILENCE_LIMIT)
+    /// All targets at once.
+    pub(crate) fn at_once(targets: Vec<RingTarget>) -> Option<Self> {
+        (!targets.is_empty()).then_some(Self { targets, mode: RingMode::Parallel, limit: None })
+    }
+
+    /// How long each target may send nothing at all: a trunk that is down must make room for the next one.
+    pub(crate) fn silence_limit(&self) -> Option<Duration> {
+        self.targets.iter().all(|target| target.by_trunk).then_some(TRUNK_SILENCE_LIMIT)
     }
 
     /// Who is called, as `To` shows him.
     pub(crate) fn to(&self, display_name: Option<String>) -> NameAddr {
-        let uri = self.targets.first().map_or_else(|| SipUri::sip(None, "invalid", None), |first| first.uri.clone());
-        NameAddr { display_name, uri, params: Vec::new() }
+        let uri = self.targets.first().map(|first| first.target.uri.clone());
+        NameAddr { display_name, uri: uri.unwrap_or_else(|| SipUri::sip(None, "invalid", None)), params: Vec::new() }
     }
 }
 
@@ -68,7 +97,15 @@ impl Destination {
         }
     }
 
-    /// Whom to ring next; `None` when no device is registered or no trunk is left.
+    /// Who is there: a user, or a number as `tel:`.
+    pub(crate) fn person(&self) -> Option<UserUri> {
+        match self {
+            Self::Devices(user) | Self::External(user) => Some(user.clone()),
+            Self::Trunks { number, .. } => UserUri::parse(&format!("tel:{}", number.expose())).ok(),
+        }
+    }
+
+    /// Whom to ring next, whatever the user's settings are; `None` when no device is registered or no trunk is left.
     pub(crate) fn next_ring(&mut self, directory: &Directory) -> Option<Ring> {
         let (targets, by_trunk) = match self {
             Self::Devices(user) => (devices(directory, user), false),
@@ -76,7 +113,9 @@ impl Destination {
             Self::Trunks { left, .. } if left.is_empty() => return None,
             Self::Trunks { number, left } => (vec![Target::new(trunk_uri(number, &left.remove(0)))], true),
         };
-        (!targets.is_empty()).then_some(Ring { targets, by_trunk })
+        Ring::at_once(
+            targets.into_iter().map(|target| RingTarget { target, who: Answerer::Callee, by_trunk }).collect(),
+        )
     }
 
     /// Whether an attempt failed in a way that lets the next trunk try. `rang` forbids it: the far end was reached.
@@ -91,11 +130,23 @@ impl Destination {
     }
 }
 
-impl Engine {
+/// Who exists, and by which names this server goes: what it takes to find the way of a call.
+#[derive(Clone, Copy)]
+pub(crate) struct Guide<'a> {
+    pub(crate) directory: &'a Directory,
+    pub(crate) config: &'a EngineConfig,
+}
+
+impl Guide<'_> {
     /// Where a target goes when this user asks for it. Who has no account here asks as anonymous, whatever he is called.
     pub(crate) fn find(&self, requester: Option<&UserUri>, target: &str) -> Found {
         let requester = requester.filter(|requester| self.directory.user(requester).is_some());
-        match self.directory.route(requester, target).verdict {
+        self.found(self.directory.route(requester, target))
+    }
+
+    /// What a verdict means for a call to a person.
+    pub(crate) fn found(&self, routing: routing::Routing) -> Found {
+        match routing.verdict {
             Verdict::LocalUser(user) => Found::Person(Destination::Devices(user)),
             Verdict::Trunk { number, trunks, .. } => Found::Person(Destination::Trunks { number, left: trunks }),
             Verdict::External(user) => Found::Person(Destination::External(user)),
@@ -113,14 +164,39 @@ impl Engine {
         }
         uri.to_string()
     }
+
+    /// A place of a user's settings, by his rights.
+    pub(crate) fn find_place(&self, user: &UserUri, place: &Pii) -> Option<Destination> {
+        let text = SipUri::parse(place.expose()).map_or_else(|_| place.expose().to_owned(), |uri| self.dialled(&uri));
+        match self.find(Some(user), &text) {
+            Found::Person(destination) => Some(destination),
+            Found::Conference(_) | Found::Nobody(_) => None,
+        }
+    }
 }
 
-fn devices(directory: &Directory, user: &UserUri) -> Vec<Target> {
+impl Engine {
+    pub(crate) fn guide(&self) -> Guide<'_> {
+        Guide { directory: &self.directory, config: &self.config }
+    }
+
+    /// Where a target goes when this user asks for it; see [`Guide::find`].
+    pub(crate) fn find(&self, requester: Option<&UserUri>, target: &str) -> Found {
+        self.guide().find(requester, target)
+    }
+
+    /// A URI as the dial plan wants it; see [`Guide::dialled`].
+    pub(crate) fn dialled(&self, uri: &SipUri) -> String {
+        self.guide().dialled(uri)
+    }
+}
+
+/// The registered devices of a user as targets, best first.
+pub(crate) fn devices(directory: &Directory, user: &UserUri) -> Vec<Target> {
     let device = |binding: &sip_api::Binding| Target {
-        uri: binding.contact.clone(),
         flow: Some(binding.flow),
         route: binding.path.clone(),
-        headers: Vec::new(),
+        ..Target::new(binding.contact.clone())
     };
     directory.bindings(user).iter().map(device).collect()
 }

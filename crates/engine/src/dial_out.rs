@@ -1,14 +1,18 @@
 //! From Focus to INVITE: the conference calls somebody.
 
 use base::{LegId, OfferId, Termination, TerminationReason, UserUri};
-use call::{Body, Dial, RingMode};
+use call::{Body, Dial, Target};
 use mcu_api::Direction;
+use routing::CallKind;
 use sip_api::{Headers, NameAddr, SipUri};
 
 use crate::Engine;
-use crate::destination::{Destination, Found, Ring};
-use crate::diversion::Diversions;
-use crate::leg::{DialOut, Leg, LegKind, MediaLeg, MediaOrigin};
+use crate::destination::{Answerer, Destination, Found, Guide, Ring, RingTarget};
+use crate::leg::{Branch, DialOut, Leg, LegKind, MediaLeg, MediaOrigin};
+use crate::way::{Lost, Way};
+
+/// Hops a conference's call may go.
+const HOPS: u8 = 70;
 
 /// What a losing or given-up device is told, so that it counts no missed call (routing.md 2.4).
 pub(crate) const COMPLETED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
@@ -25,19 +29,21 @@ impl Engine {
     ) {
         let found = self.dial_out_destination(conference, &target, requested_by.as_ref());
         let refused = found.as_ref().err().copied();
-        let destination = found.ok();
-        let diversions = Diversions::starting_at(destination.as_ref());
+        let way = found.ok().map(|destination| Way::new(CallKind::ConferenceDialOut, None, destination, HOPS));
         let dial_out = DialOut {
             display_name,
             requested_by,
-            destination,
-            diversions,
+            way,
             offer: None,
+            answered_by: None,
             ringing: Vec::new(),
             alerting: false,
         };
-        let media = MediaLeg::new(MediaOrigin::Outgoing(dial_out));
-        self.legs.insert(leg, Leg::new(conference.clone(), target, LegKind::Media(Box::new(media)), self.now));
+        let media = MediaLeg::new(MediaOrigin::Outgoing(Box::new(dial_out)));
+        let mut entry = Leg::new(conference.clone(), target.clone(), LegKind::Media(Box::new(media)), self.now);
+        entry.address = Some(target.to_string());
+        entry.listed = Some(target);
+        self.legs.insert(leg, entry);
         match refused {
             None => self.reserve(leg),
             Some(reason) => self.end_leg(leg, Termination::failed(reason)),
@@ -66,10 +72,17 @@ impl Engine {
 
     /// Ports are there: send the INVITEs.
     pub(crate) fn dial(&mut self, leg: LegId) {
+        let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(dial_out) = self.legs.get_mut(&leg).and_then(Leg::dial_out) else { return };
-        match dial_out.destination.as_mut().and_then(|destination| destination.next_ring(&self.directory)) {
-            Some(ring) => self.ring_dial_out(leg, ring),
-            None => self.end_leg(leg, Termination::failed(TerminationReason::NoAnswer)),
+        let lost = Lost { status: 480, termination: Termination::failed(TerminationReason::NoAnswer) };
+        let step = dial_out.way.as_mut().map_or(Err(lost), |way| way.next(&guide));
+        self.take_dial_out_step(leg, step);
+    }
+
+    fn take_dial_out_step(&mut self, leg: LegId, step: Result<Ring, Lost>) {
+        match step {
+            Ok(ring) => self.ring_dial_out(leg, ring),
+            Err(lost) => self.end_leg(leg, lost.termination),
         }
     }
 
@@ -83,28 +96,52 @@ impl Engine {
         media.pending = Some(pending);
         let Some(dial_out) = media.dial_out() else { return };
         let requested_by = dial_out.requested_by.clone();
-        let to = ring.to(dial_out.display_name.clone());
-        let (by_trunk, silence_limit) = (ring.by_trunk, ring.silence_limit());
-        let legs: Vec<_> = ring.targets.into_iter().map(|target| (self.calls.allocate_leg(), target)).collect();
-        dial_out.offer = Some(offer);
-        dial_out.ringing = legs.iter().map(|(branch, _)| *branch).collect();
-        self.branches.extend(legs.iter().map(|(branch, _)| (*branch, leg)));
+        let (to, silence_limit) = (ring.to(dial_out.display_name.clone()), ring.silence_limit());
+        let (mode, limit) = (ring.mode, ring.limit);
+        let mut headers = dial_out.way.as_ref().map(|way| way.diversions.headers(&self.config)).unwrap_or_default();
+        let (legs, branches) = self.branches_of(&conference, ring.targets);
+        self.branches.extend(branches.iter().map(|branch| (branch.leg, leg)));
         self.offers.insert(offer, leg);
+        if let Some(dial_out) = self.legs.get_mut(&leg).and_then(Leg::dial_out) {
+            dial_out.offer = Some(offer);
+            dial_out.ringing = branches;
+        }
+        headers.extend(self.dial_out_headers(&conference, requested_by.as_ref()));
         self.call(call::Input::Dial(Box::new(Dial {
             offer,
             legs,
-            mode: RingMode::Parallel,
-            from: self.caller_id(&conference, by_trunk),
+            mode,
+            from: self.caller_id(&conference, false),
             to,
-            headers: self.dial_out_headers(&conference, requested_by.as_ref()),
+            headers,
             body: Body::new("application/sdp", description),
-            ring_limit: self.config.limits.dial_out_ring,
+            ring_limit: limit.unwrap_or(self.config.limits.dial_out_ring),
             silence_limit,
             cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
             follow_redirects: 0,
             refuse_forwarding: false,
             answer_challenges: false,
         })));
+    }
+
+    /// A SIP leg for each target. A trunk is shown a telephone number as the caller.
+    fn branches_of(
+        &mut self,
+        conference: &base::ConferenceId,
+        targets: Vec<RingTarget>,
+    ) -> (Vec<(LegId, Target)>, Vec<Branch>) {
+        let by_trunk = self.caller_id(conference, true).to_string();
+        let mut legs = Vec::new();
+        let mut branches = Vec::new();
+        for RingTarget { mut target, who, by_trunk: is_by_trunk } in targets {
+            if is_by_trunk {
+                target.headers.push(("From".to_owned(), by_trunk.clone()));
+            }
+            let leg = self.calls.allocate_leg();
+            branches.push(Branch { leg, who });
+            legs.push((leg, target));
+        }
+        (legs, branches)
     }
 
     /// Caller id is the conference's: its number towards people here, the operator's number towards the telephone
@@ -149,9 +186,12 @@ impl Engine {
         let Some(leg) = self.offers.remove(&offer) else { return };
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         entry.sip = Some(branch);
+        entry.call_id = self.calls.dialog_names(branch).map(|names| names.call_id);
         let over = entry.ended.is_some();
         if let Some(dial_out) = entry.media().and_then(|media| media.dial_out()) {
             dial_out.offer = None;
+            dial_out.answered_by =
+                dial_out.ringing.iter().find(|rung| rung.leg == branch).and_then(Branch::answered_by);
         }
         if over {
             // The Focus gave him up while his answer was on the way.
@@ -163,19 +203,20 @@ impl Engine {
         }
     }
 
-    /// Nobody answered: try the next trunk if the failure allows it, else tell the Focus.
+    /// Nobody answered: try the next trunk, or wherever the callee's settings send the call; else tell the Focus.
     pub(crate) fn on_offer_failed(&mut self, offer: OfferId, termination: Termination, status: Option<u16>) {
         let Some(leg) = self.offers.remove(&offer) else { return };
+        let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let over = entry.ended.is_some();
         let Some(dial_out) = entry.media().and_then(|media| media.dial_out()) else { return };
         dial_out.offer = None;
-        let destination = dial_out.destination.as_ref();
-        let rang = dial_out.alerting;
-        if !over && destination.is_some_and(|there| there.has_another_way(termination, status, rang)) {
-            return self.dial(leg);
+        let rang = std::mem::take(&mut dial_out.alerting);
+        let step = dial_out.way.as_mut().filter(|_| !over).map(|way| way.after(&guide, termination, status, rang));
+        match step {
+            Some(Ok(ring)) => self.ring_dial_out(leg, ring),
+            Some(Err(_)) | None => self.leg_over(leg, termination),
         }
-        self.leg_over(leg, termination);
     }
 
     /// A device refused. If it sends the call elsewhere, whoever else rings is left alone and the call goes on there,
@@ -185,15 +226,18 @@ impl Engine {
         let Some(entry) = self.legs.get(&leg) else { return };
         let LegKind::Media(media) = &entry.kind else { return };
         let MediaOrigin::Outgoing(dial_out) = &media.origin else { return };
-        let (Some(from), Some(offer)) = (&dial_out.destination, dial_out.offer) else { return };
-        if !dial_out.ringing.contains(&branch) {
+        let Some(offer) = dial_out.offer else { return };
+        let is_callees = |rung: &Branch| rung.leg == branch && rung.who == Answerer::Callee;
+        if !dial_out.ringing.iter().any(is_callees) {
             return;
         }
-        let payer = self.payer(&entry.conference, dial_out.requested_by.as_ref());
-        let places = self.redirections(status, headers, from, payer);
+        let payer = self.payer(&entry.conference, dial_out.requested_by.as_ref()).cloned();
+        let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(dial_out) = self.legs.get_mut(&leg).and_then(Leg::dial_out) else { return };
-        let Some(next) = dial_out.diversions.choose(places) else { return };
-        dial_out.destination = Some(next);
+        let Some(way) = &mut dial_out.way else { return };
+        if !way.deflect(&guide, status, headers, payer.as_ref()) {
+            return;
+        }
         dial_out.alerting = false;
         self.offers.remove(&offer);
         self.call(call::Input::Cancel { offer, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base::{ConferenceId, ConferenceNumber, UserUri};
 use focus::ConferenceRecord;
-use routing::Router;
+use routing::{ProfileProblem, Router, UserProfile, World};
 use sip_api::Binding;
+
+use crate::schedule::Schedule;
 
 /// What the ids of permanent conferences begin with.
 const PERMANENT: &str = "PERMANENT";
@@ -28,11 +30,18 @@ pub struct UserAccount {
 pub struct Directory {
     users: HashMap<UserUri, UserAccount>,
     user_numbers: HashMap<String, UserUri>,
+    /// Call-routing settings of the users who have any.
+    profiles: HashMap<UserUri, UserProfile>,
+    no_profile: UserProfile,
     bindings: HashMap<UserUri, Vec<Binding>>,
-    conferences: BTreeMap<ConferenceId, ConferenceRecord>,
+    conferences: BTreeMap<ConferenceId, Schedule>,
+    /// When which conference may be deleted.
+    expiries: BTreeSet<(i64, ConferenceId)>,
     conference_numbers: HashMap<ConferenceNumber, ConferenceId>,
     /// Conferences of the configuration, which no command changes.
     permanent: BTreeSet<ConferenceId>,
+    /// Conferences that are recorded whenever they are held.
+    recorded: BTreeSet<ConferenceId>,
     router: Router,
 }
 
@@ -52,17 +61,53 @@ impl Directory {
 
     /// Adds or replaces a scheduled conference.
     pub fn add_conference(&mut self, record: ConferenceRecord) {
-        self.remove_conference(&record.id.clone());
-        if let Some(number) = &record.number {
-            self.conference_numbers.insert(number.clone(), record.id.clone());
+        self.add_schedule(record.into());
+    }
+
+    /// Adds or replaces a scheduled conference with what its Factory keeps of it.
+    pub fn add_schedule(&mut self, schedule: Schedule) {
+        let id = schedule.record.id.clone();
+        self.remove_conference(&id);
+        if let Some(number) = &schedule.record.number {
+            self.conference_numbers.insert(number.clone(), id.clone());
         }
-        self.conferences.insert(record.id.clone(), record);
+        if let Some(expiry) = schedule.expiry {
+            self.expiries.insert((expiry, id.clone()));
+        }
+        self.conferences.insert(id, schedule);
+    }
+
+    /// A scheduled conference with what its Factory keeps of it.
+    pub(crate) fn schedule(&self, id: &ConferenceId) -> Option<&Schedule> {
+        self.conferences.get(id)
+    }
+
+    /// The conference that may be deleted first, and when, in milliseconds since 1970.
+    pub(crate) fn next_expiry(&self) -> Option<&(i64, ConferenceId)> {
+        self.expiries.first()
+    }
+
+    /// Nothing is to happen to a conference any more when its time comes.
+    pub(crate) fn forget_expiry(&mut self, id: &ConferenceId) {
+        if let Some(expiry) = self.conferences.get_mut(id).and_then(|schedule| schedule.expiry.take()) {
+            self.expiries.remove(&(expiry, id.clone()));
+        }
     }
 
     /// Adds a conference of the configuration: it is always there, and no command changes or deletes it.
     pub fn add_permanent_conference(&mut self, record: ConferenceRecord) {
         self.permanent.insert(record.id.clone());
         self.add_conference(record);
+    }
+
+    /// Lets a conference be recorded whenever it is held. Whoever joins is told so.
+    pub fn record_conference(&mut self, id: ConferenceId) {
+        self.recorded.insert(id);
+    }
+
+    /// Whether a conference is recorded.
+    pub(crate) fn is_recorded(&self, id: &ConferenceId) -> bool {
+        self.recorded.contains(id)
     }
 
     /// The id of a permanent conference, made of its number: the same at every start. Nobody else can have it.
@@ -84,7 +129,9 @@ impl Directory {
 
     /// Forgets a scheduled conference.
     pub fn remove_conference(&mut self, id: &ConferenceId) {
-        if let Some(ConferenceRecord { number: Some(number), .. }) = self.conferences.remove(id) {
+        self.forget_expiry(id);
+        let removed = self.conferences.remove(id);
+        if let Some(number) = removed.and_then(|schedule| schedule.record.number) {
             self.conference_numbers.remove(&number);
         }
     }
@@ -92,6 +139,22 @@ impl Directory {
     /// An account.
     pub fn user(&self, uri: &UserUri) -> Option<&UserAccount> {
         self.users.get(uri)
+    }
+
+    /// The call-routing settings of a user; those of somebody who has none let his own devices ring.
+    pub fn user_profile(&self, user: &UserUri) -> &UserProfile {
+        self.profiles.get(user).unwrap_or(&self.no_profile)
+    }
+
+    /// What is wrong with call-routing settings for a user, if he gave himself these.
+    pub fn profile_problems(&self, user: &UserUri, profile: &UserProfile) -> Vec<ProfileProblem> {
+        let location = self.users.get(user).and_then(|account| account.location_profile.as_deref());
+        profile.problems(user, location, World { router: &self.router, directory: self })
+    }
+
+    /// Replaces the call-routing settings of a user.
+    pub fn set_user_profile(&mut self, user: UserUri, profile: UserProfile) {
+        self.profiles.insert(user, profile);
     }
 
     /// The registered devices of a user, best first.
@@ -106,7 +169,7 @@ impl Directory {
 
     /// A scheduled conference.
     pub fn conference(&self, id: &ConferenceId) -> Option<&ConferenceRecord> {
-        self.conferences.get(id)
+        self.conferences.get(id).map(|schedule| &schedule.record)
     }
 
     /// The conference of a number.
@@ -116,13 +179,18 @@ impl Directory {
 
     /// Every scheduled conference.
     pub fn conferences(&self) -> impl Iterator<Item = &ConferenceRecord> {
-        self.conferences.values()
+        self.conferences.values().map(|schedule| &schedule.record)
     }
 
     /// Where a target goes when this user asks for it.
     pub(crate) fn route(&self, requester: Option<&UserUri>, target: &str) -> routing::Routing {
         let profile = requester.and_then(|user| self.users.get(user)).and_then(|user| user.location_profile.as_deref());
         self.router.route(routing::Target { requester, profile, target }, self)
+    }
+
+    /// Where a target goes when a response group asks for it: the operator has allowed it by naming it.
+    pub(crate) fn route_for(&self, group: &UserUri, target: &str) -> routing::Routing {
+        self.router.route(routing::Target { requester: Some(group), profile: None, target }, self)
     }
 
     pub(crate) fn set_bindings(&mut self, user: UserUri, bindings: Vec<Binding>) {
@@ -145,5 +213,9 @@ impl routing::Directory for Directory {
 
     fn is_conference(&self, number: &ConferenceNumber) -> bool {
         self.conference_numbers.contains_key(number)
+    }
+
+    fn user_profile(&self, user: &UserUri) -> Option<&UserProfile> {
+        self.profiles.get(user)
     }
 }

@@ -1,8 +1,8 @@
 //! What the engine tells about what happened, for call detail records, metrics and the log.
 
-use base::{CallId, ConferenceId, LegId, Termination, Timestamp, UserUri};
+use base::{CallId, ConferenceId, ConversationEntry, LegId, Termination, Timestamp, UserUri};
 use focus::{EndReason, FocusEvent};
-use mcu_api::LegStatistics;
+use mcu_api::{Codec, LegStatistics};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -38,10 +38,51 @@ pub enum EngineEvent {
         /// Whether it succeeded.
         success: bool,
     },
+    /// How a connected leg fares; every few seconds for each.
+    LegQuality(Box<LegStatistics>),
+    /// A recording is over.
+    RecordingEnded {
+        /// The conference.
+        conference: ConferenceId,
+        /// Its file.
+        file: String,
+        /// Its length in milliseconds.
+        length_ms: u64,
+        /// What went wrong, if something did.
+        error: Option<String>,
+    },
     /// A leg with audio, answered or not, is over on both sides. Exactly once for each.
     LegEnded(Box<LegRecord>),
+    /// A caller of a response group is done with. Exactly once for each.
+    GroupCallEnded(Box<response_group::CallRecord>),
+    /// An agent's state changed.
+    GroupAgent {
+        /// He.
+        agent: UserUri,
+        /// What he is now.
+        state: response_group::AgentStatus,
+    },
+    /// Somebody began or ceased to wait in a response group.
+    Wallboard(response_group::WallboardEvent),
+    /// A supervisor's command could not be carried out.
+    GroupSupervisorRefused {
+        /// The call.
+        call: CallId,
+        /// Why.
+        why: String,
+    },
     /// A call between two people that was answered is over. Exactly once for each.
     CallEnded(Box<CallRecord>),
+    /// A call is over for a user: one line of his history. Exactly once for each call and each user who was in it or was
+    /// offered it.
+    Conversation(Box<ConversationEntry>),
+    /// A user's devices were told that he missed a call.
+    MissedCallNotice {
+        /// The user.
+        user: UserUri,
+        /// How many devices were told; none when none is registered. They are told when they come back.
+        devices: usize,
+    },
 }
 
 /// What the call detail record of a call between two people is made of.
@@ -74,10 +115,22 @@ pub struct LegRecord {
     pub leg: LegId,
     /// The conference.
     pub conference: ConferenceId,
-    /// Who was at the other end.
+    /// Who was at the other end, as he said.
     pub peer: UserUri,
+    /// As whom he stood in the roster: an account, a called address, or a guest; `None` when he never did.
+    pub user: Option<UserUri>,
+    /// Who he said he was, when nobody vouched for it.
+    pub claimed: Option<UserUri>,
     /// Whether the conference called him.
     pub dialled: bool,
+    /// What was called, as it was written: a number, or a URI.
+    pub address: Option<String>,
+    /// The Call-ID of the dialog, once there was one.
+    pub call_id: Option<String>,
+    /// The codec that was agreed on.
+    pub codec: Option<Codec>,
+    /// Whether its media was encrypted.
+    pub encrypted: bool,
     /// When it was announced or asked for.
     pub since: Timestamp,
     /// When it was connected; `None` when it never was.

@@ -5,7 +5,7 @@ use focus::{Outcome, Output};
 use mcu_api::McuCommand;
 
 use crate::event::{EngineEvent, LegRecord};
-use crate::leg::LegKind;
+use crate::leg::{LegKind, MediaOrigin};
 use crate::translate;
 use crate::{Engine, Origin};
 
@@ -39,11 +39,12 @@ impl Engine {
     }
 
     pub(crate) fn on_outcome(&mut self, command: CommandId, outcome: Outcome) {
-        let Some(origin) = self.commands.get(&command) else { return };
+        let Some(origin) = self.commands.get_mut(&command) else { return };
         match origin {
-            Origin::FocusJoin { leg, request } => {
+            Origin::FocusJoin { leg, request, waits } => {
                 let (leg, request) = (*leg, request.clone());
-                self.on_focus_join_outcome(leg, &request, &outcome);
+                let waited = std::mem::replace(waits, matches!(outcome, Outcome::Waiting { .. }));
+                self.on_focus_join_outcome(leg, &request, &outcome, waited);
             }
             Origin::MediaJoin { leg } => {
                 let leg = *leg;
@@ -52,6 +53,10 @@ impl Engine {
             Origin::Info { leg, request } => {
                 let (leg, request) = (*leg, request.clone());
                 self.on_info_outcome(leg, &request, &outcome);
+            }
+            Origin::Keys { leg, confirm } => {
+                let (leg, confirm) = (*leg, *confirm);
+                self.on_key_outcome(leg, &outcome, confirm);
             }
             Origin::Refer { refer } => {
                 let refer = *refer;
@@ -110,7 +115,8 @@ impl Engine {
     pub(crate) fn leg_over(&mut self, leg: LegId, termination: Termination) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         entry.ended.get_or_insert((self.now, termination));
-        let conference = entry.conference.clone();
+        let (conference, peer) = (entry.conference.clone(), entry.peer.clone());
+        self.note_conversation(&peer);
         self.release_media(leg);
         self.focus(&conference, focus::Input::LegEnded { leg, termination });
         self.finish_leg(leg);
@@ -138,16 +144,27 @@ impl Engine {
         let (Some((ended, termination)), false) = (entry.ended, waits_for_mcu) else { return };
         let Some(entry) = self.legs.remove(&leg) else { return };
         let LegKind::Media(media) = entry.kind else { return };
-        self.event(EngineEvent::LegEnded(Box::new(LegRecord {
+        let record = LegRecord {
             leg,
             conference: entry.conference,
             peer: entry.peer,
-            dialled: matches!(media.origin, crate::leg::MediaOrigin::Outgoing(_)),
+            user: entry.listed,
+            claimed: entry.claimed,
+            dialled: matches!(media.origin, MediaOrigin::Outgoing(_)),
+            address: entry.address,
+            call_id: entry.call_id,
+            codec: media.session.as_ref().map(|session| session.media().codec),
+            encrypted: media.session.as_ref().is_some_and(|session| session.media().srtp.is_some()),
             since: entry.since,
             connected: entry.connected,
             ended,
             termination,
             statistics: media.statistics,
-        })));
+        };
+        match &media.origin {
+            MediaOrigin::Incoming(_) => self.write_join(&record),
+            MediaOrigin::Outgoing(dial_out) => self.write_dial_out(&record, dial_out),
+        }
+        self.event(EngineEvent::LegEnded(Box::new(record)));
     }
 }

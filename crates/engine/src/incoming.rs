@@ -3,6 +3,7 @@
 use base::{ConferenceId, EndpointId, LegId, Termination, TerminationReason, UserUri};
 use call::Invitation;
 use focus::{FailureReason, JoinMedia, Outcome, Requester};
+use mcu_api::{Phrase, Spoken};
 
 use crate::event::EngineEvent;
 use crate::leg::{Leg, LegKind, MediaLeg, MediaOrigin};
@@ -15,6 +16,12 @@ const RETRY_AFTER_SECONDS: &str = "10";
 impl Engine {
     /// A new INVITE: find out what it is for.
     pub(crate) fn on_incoming(&mut self, leg: LegId, call: Box<Invitation>) {
+        if let Some(group) = self.group_of(&call.request.uri) {
+            return self.call_group(leg, group, call);
+        }
+        if let Some(signed_in) = self.feature_code(&call.request.uri) {
+            return self.run_errand(leg, call, signed_in);
+        }
         let is_c3p = call.body.as_ref().is_some_and(|body| body.content_type.starts_with(crate::c3p_dialog::C3P));
         match self.target(&call.request.uri) {
             Target::Focus(conference) if is_c3p => self.join_focus(leg, &conference, &call),
@@ -37,10 +44,15 @@ impl Engine {
             Requester::Authenticated(user) | Requester::Unauthenticated(user) => user.clone(),
             Requester::Participant(_) | Requester::Operator => return self.reject(leg, 403),
         };
+        let claimed = matches!(requester, Requester::Unauthenticated(_)).then(|| peer.clone());
+        let (address, call_id) = (call.request.uri.user.clone(), call.request.call_id().to_owned());
         let source = Some(call.flow.remote.ip());
         let media = MediaLeg { source, ..MediaLeg::new(MediaOrigin::Incoming(Some(call))) };
         let mut entry = Leg::new(conference.clone(), peer, LegKind::Media(Box::new(media)), self.now);
         entry.sip = Some(leg);
+        entry.claimed = claimed;
+        entry.address = address;
+        entry.call_id = Some(call_id);
         self.legs.insert(leg, entry);
         let command = self.command_of(Origin::MediaJoin { leg });
         let endpoint: Option<EndpointId> = None;
@@ -73,17 +85,40 @@ impl Engine {
     /// What the Focus said to somebody who calls.
     pub(crate) fn on_media_join_outcome(&mut self, leg: LegId, outcome: Outcome) {
         match outcome {
-            Outcome::Joined { .. } => self.admit(leg),
+            Outcome::Joined { user, .. } => {
+                if let Some(entry) = self.legs.get_mut(&leg) {
+                    entry.listed = Some(user);
+                }
+                self.admit(leg);
+            }
             Outcome::NeedPin { .. } => self.ask_for_pin(leg),
+            Outcome::Waiting { .. } => self.wait_in_lobby(leg),
             Outcome::Failure(failure) => self.refuse_join(leg, failure.reason),
             Outcome::Pending | Outcome::Done | Outcome::Conference(_) => {}
         }
     }
 
     fn admit(&mut self, leg: LegId) {
-        let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
-        if media.pin_entry.take().is_some() {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let is_up = entry.connected.is_some();
+        let Some(media) = entry.media() else { return };
+        let was_kept_out = media.pin_entry.take().is_some() | std::mem::take(&mut media.in_lobby);
+        if was_kept_out && is_up {
             self.mcu(mcu_api::McuCommand::SetInMix { leg, in_mix: true });
+        } else if !media.in_mcu {
+            self.reserve(leg);
+        }
+    }
+
+    /// He is answered, but neither hears nor is heard until a presenter lets him in.
+    fn wait_in_lobby(&mut self, leg: LegId) {
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let is_up = entry.connected.is_some();
+        let Some(media) = entry.media() else { return };
+        media.pin_entry = None;
+        media.in_lobby = true;
+        if is_up {
+            self.say(leg, vec![Spoken::Phrase(Phrase::WaitInLobby)]);
         } else if !media.in_mcu {
             self.reserve(leg);
         }

@@ -5,8 +5,9 @@ use call::Invitation;
 use mcu_api::LegStatistics;
 use sdp::{LocalMedia, PendingOffer, Session};
 
-use crate::destination::Destination;
-use crate::diversion::Diversions;
+use crate::destination::Answerer;
+use crate::keypad::Keypad;
+use crate::way::Way;
 
 /// One leg: a Focus dialog, or a call with audio.
 #[derive(Debug)]
@@ -25,6 +26,14 @@ pub(crate) struct Leg {
     pub(crate) ended: Option<(Timestamp, Termination)>,
     /// Who is at the other end.
     pub(crate) peer: UserUri,
+    /// As whom he stands, or last stood, in the roster.
+    pub(crate) listed: Option<UserUri>,
+    /// Who he says he is, when nobody vouches for it.
+    pub(crate) claimed: Option<UserUri>,
+    /// What was called, as it was written.
+    pub(crate) address: Option<String>,
+    /// The Call-ID of his dialog.
+    pub(crate) call_id: Option<String>,
 }
 
 /// What a leg carries.
@@ -57,6 +66,10 @@ pub(crate) struct MediaLeg {
     pub(crate) source: Option<std::net::IpAddr>,
     /// Digits of a PIN so far, while the Focus waits for one.
     pub(crate) pin_entry: Option<String>,
+    /// He waits until a presenter lets him in.
+    pub(crate) in_lobby: bool,
+    /// The keys he presses.
+    pub(crate) keypad: Keypad,
     /// Final figures, once the MCU has given them.
     pub(crate) statistics: LegStatistics,
 }
@@ -67,7 +80,7 @@ pub(crate) enum MediaOrigin {
     /// Somebody called; the invitation is kept until it is answered.
     Incoming(Option<Box<Invitation>>),
     /// The conference calls somebody.
-    Outgoing(DialOut),
+    Outgoing(Box<DialOut>),
 }
 
 /// A dial-out on its way.
@@ -77,28 +90,65 @@ pub(crate) struct DialOut {
     pub(crate) display_name: Option<String>,
     /// Who asked.
     pub(crate) requested_by: Option<UserUri>,
-    /// Where the call goes; `None` when it could go nowhere from the start.
-    pub(crate) destination: Option<Destination>,
-    /// Where it has been.
-    pub(crate) diversions: Diversions,
+    /// Where the call is, has been and may go; `None` when it could go nowhere from the start.
+    pub(crate) way: Option<Way>,
     /// The offer under way.
     pub(crate) offer: Option<OfferId>,
+    /// Who answered, if it was not the callee at a device of his: a user, or a number as `tel:`.
+    pub(crate) answered_by: Option<UserUri>,
     /// The SIP legs of that offer.
-    pub(crate) ringing: Vec<LegId>,
+    pub(crate) ringing: Vec<Branch>,
     /// It rings; early media or a ringing phone forbids another trunk.
     pub(crate) alerting: bool,
+}
+
+/// A SIP leg that is rung for a dial-out.
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pub(crate) leg: LegId,
+    pub(crate) who: Answerer,
+}
+
+impl Branch {
+    /// Who answers on it, if it is not the callee at a device of his.
+    pub(crate) fn answered_by(&self) -> Option<UserUri> {
+        match &self.who {
+            Answerer::Callee => None,
+            Answerer::Elsewhere(person) | Answerer::Helper(person) => Some(person.clone()),
+        }
+    }
 }
 
 impl Leg {
     /// A new leg.
     pub(crate) fn new(conference: ConferenceId, peer: UserUri, kind: LegKind, since: Timestamp) -> Self {
-        Self { conference, sip: None, kind, since, connected: None, ended: None, peer }
+        Self {
+            conference,
+            sip: None,
+            kind,
+            since,
+            connected: None,
+            ended: None,
+            peer,
+            listed: None,
+            claimed: None,
+            address: None,
+            call_id: None,
+        }
     }
 
     /// The audio side, if it has one.
     pub(crate) fn media(&mut self) -> Option<&mut MediaLeg> {
         match &mut self.kind {
             LegKind::Media(media) => Some(media),
+            LegKind::FocusDialog => None,
+        }
+    }
+
+    /// What was counted of its audio so far.
+    pub(crate) fn statistics(&self) -> Option<&LegStatistics> {
+        match &self.kind {
+            LegKind::Media(media) => Some(&media.statistics),
             LegKind::FocusDialog => None,
         }
     }
@@ -122,6 +172,8 @@ impl MediaLeg {
             held: false,
             source: None,
             pin_entry: None,
+            in_lobby: false,
+            keypad: Keypad::default(),
             statistics: LegStatistics::default(),
         }
     }

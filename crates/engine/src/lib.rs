@@ -7,7 +7,7 @@
 //!
 //! Start reading at [`Engine::handle`], then the translators: `incoming` (INVITE to Focus), `dial_out` (Focus to
 //! INVITE), `media_leg` (SDP and MCU), `c3p_dialog`, `c3p_command` and `factory` (C3P), `subscription` (notifications);
-//! and for calls between two people `bridge`.
+//! and for calls between two people `bridge`, `way` (users' settings), `history` and `message_summary` (missed calls).
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -26,31 +26,42 @@ mod diversion;
 mod event;
 mod factory;
 mod focus_output;
+mod group;
+mod history;
 mod incoming;
+mod keypad;
+mod keys;
 mod leg;
 mod media_leg;
+mod message_summary;
 mod pin_guard;
 mod refer;
 mod roster_document;
+mod schedule;
 mod subscription;
 mod target;
 mod translate;
 mod view;
+mod way;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use base::{CommandId, ConferenceId, LegId, OfferId, SubscriptionId, Timestamp};
+use base::{CommandId, ConferenceId, LegId, OfferId, SubscriptionId, Timestamp, UserUri};
 use call::Calls;
 use mcu_api::{McuCommand, McuEvent};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
+use routing::UserProfile;
 use sip_api::{SipCommand, SipEvent};
 
 pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
-pub use view::{ConferenceView, EndpointView, ParticipantView};
+pub use group::{GroupCommand, GroupJournal, SentInvite, WireRecord};
+pub use keypad::{KeyCommand, KeyMap};
+pub use schedule::Schedule;
+pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
 use bridge::Bridges;
 use conferences::Conferences;
@@ -70,6 +81,21 @@ pub enum Input {
         ticket: StoreTicket,
         /// Whether it lasts now.
         done: bool,
+    },
+    /// Replaces a user's call-routing settings, which the store has and [`Directory::profile_problems`] has found good. Calls
+    /// under way keep those they began with.
+    SetUserProfile {
+        /// The user.
+        user: UserUri,
+        /// His settings.
+        profile: Box<UserProfile>,
+    },
+    /// Something about the response groups is to be changed.
+    Group(GroupCommand),
+    /// A user has seen his missed calls; his devices put the lamp out.
+    MissedCallsSeen {
+        /// The user.
+        user: UserUri,
     },
     /// The time of [`Engine::poll_timeout`] has come.
     TimerFired,
@@ -93,6 +119,8 @@ pub enum Effect {
         /// What is to last.
         command: StoreCommand,
     },
+    /// A line of the response groups' journal; to be written, and safe, before any effect after it is carried out.
+    Journal(Box<GroupJournal>),
     /// Something happened; for call detail records, metrics and the log.
     Event(EngineEvent),
 }
@@ -101,11 +129,22 @@ pub enum Effect {
 #[derive(Debug)]
 enum Origin {
     /// An INVITE with C3P `addUser`.
-    FocusJoin { leg: LegId, request: Box<c3p::Request> },
+    FocusJoin {
+        leg: LegId,
+        request: Box<c3p::Request>,
+        /// The dialog is up, and the device waits in the lobby.
+        waits: bool,
+    },
     /// An INVITE that brings audio.
     MediaJoin { leg: LegId },
     /// A C3P command by INFO in a Focus dialog.
     Info { leg: LegId, request: Box<c3p::Request> },
+    /// Keys pressed on a leg.
+    Keys {
+        leg: LegId,
+        /// Nobody else tells him that it was done.
+        confirm: bool,
+    },
     /// A REFER.
     Refer { refer: SubscriptionId },
     /// Nobody.
@@ -129,8 +168,12 @@ pub struct Engine {
     offers: HashMap<OfferId, LegId>,
     /// Calls between two people; their legs and offers are not among those above.
     bridges: Bridges,
+    /// Response groups; their legs and offers are not among those above either.
+    groups: group::Groups,
     commands: HashMap<CommandId, Origin>,
     subscriptions: HashMap<SubscriptionId, ConferenceId>,
+    /// The REFER the Focus is being asked about, and what it has said.
+    refer_verdict: Option<(SubscriptionId, Option<u16>)>,
     rendered: Option<subscription::Rendered>,
     /// Conferences that nobody scheduled; their record goes when they end.
     ad_hoc: HashSet<ConferenceId>,
@@ -138,6 +181,7 @@ pub struct Engine {
     retired: HashSet<ConferenceId>,
     stores: HashMap<StoreTicket, PendingStore>,
     pins: pin_guard::PinGuard,
+    lamps: message_summary::Lamps,
     /// No new conference and no new call between people is begun.
     draining: bool,
     next_command: u64,
@@ -159,13 +203,16 @@ impl Engine {
             branches: HashMap::new(),
             offers: HashMap::new(),
             bridges: Bridges::default(),
+            groups: group::Groups::default(),
             commands: HashMap::new(),
             subscriptions: HashMap::new(),
+            refer_verdict: None,
             rendered: None,
             ad_hoc: HashSet::new(),
             retired: HashSet::new(),
             stores: HashMap::new(),
             pins: pin_guard::PinGuard::default(),
+            lamps: message_summary::Lamps::default(),
             draining: false,
             next_command: 1,
             next_ticket: 1,
@@ -178,10 +225,26 @@ impl Engine {
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.now = now;
         match input {
-            Input::Sip(SipEvent::BindingsChanged { user, bindings }) => self.directory.set_bindings(user, bindings),
-            Input::Sip(event) => self.call(call::Input::Sip(event)),
-            Input::Mcu(event) => self.on_mcu(event),
+            Input::Sip(SipEvent::BindingsChanged { user, bindings }) => {
+                self.on_bindings_changed(user.clone(), bindings);
+                self.note_reachable(&user);
+            }
+            Input::Sip(event) => {
+                self.note_trying(&event);
+                self.call(call::Input::Sip(event));
+            }
+            Input::Mcu(event) => {
+                if let Some(event) = self.on_group_mcu(event) {
+                    self.on_mcu(event);
+                }
+            }
             Input::Stored { ticket, done } => self.on_stored(ticket, done),
+            Input::SetUserProfile { user, profile } => {
+                self.directory.set_user_profile(user.clone(), *profile);
+                self.note_reachable(&user);
+            }
+            Input::Group(command) => self.on_group_command(command),
+            Input::MissedCallsSeen { user } => self.on_missed_calls_seen(&user),
             Input::TimerFired => self.on_timer(),
             Input::Drain => self.draining = true,
             Input::Stop => self.stop(),
@@ -196,7 +259,9 @@ impl Engine {
 
     /// When [`Input::TimerFired`] is wanted.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.calls.poll_timeout(), self.conferences.poll_timeout()].into_iter().flatten().min()
+        let due =
+            [self.next_expiry(), self.calls.poll_timeout(), self.conferences.poll_timeout(), self.group_timeout()];
+        due.into_iter().flatten().min()
     }
 
     /// Accounts, registrations and scheduled conferences.
@@ -221,6 +286,8 @@ impl Engine {
             stores: self.stores.len(),
             bridges: self.bridges.len(),
             bridge_legs: self.bridges.leg_count(),
+            group_legs: self.groups.leg_count(),
+            group_calls: self.groups.len(),
             calls: self.calls.load(),
         }
     }
@@ -237,18 +304,20 @@ impl Engine {
                 self.on_call(output);
             } else if let Some((conference, output)) = self.conferences.poll_output(self.now) {
                 self.on_focus(&conference, output);
-            } else {
+            } else if !self.advance_groups() {
                 return;
             }
         }
     }
 
     fn on_timer(&mut self) {
+        self.expire_conferences();
         if self.calls.poll_timeout().is_some_and(|due| due <= self.now) {
             let random = &mut self.random;
             self.calls.handle_timeout(self.now, &mut || random.next_u64());
         }
         self.conferences.fire_timers(self.now);
+        self.fire_group_timers();
     }
 
     fn stop(&mut self) {
@@ -299,6 +368,7 @@ impl Engine {
     /// Sorts what the call machine says to the translator that understands it.
     fn on_call(&mut self, output: call::Output) {
         use call::Output;
+        let Some(output) = self.on_group_call(output) else { return };
         if let Some(call) = self.bridges.call_of(&output) {
             return self.on_bridged(call, output);
         }
@@ -322,9 +392,16 @@ impl Engine {
             Output::ReferredFromOutside { refer, refer_to, request, user } => {
                 self.on_referred_from_outside(refer, &refer_to, &request.uri, user);
             }
+            Output::Subscribed { subscription, leg: None, event, request, user, expires }
+                if event.eq_ignore_ascii_case(message_summary::EVENT) =>
+            {
+                self.on_summary_subscribed(subscription, &request, user, expires);
+            }
             Output::Subscribed { subscription, leg, event, request, user, expires } => {
                 self.on_subscribed(subscription, leg, &event, &request, user, expires);
             }
+            Output::SubscriptionRefreshed { subscription } if self.is_summary_refreshed(subscription) => {}
+            Output::SubscriptionEnded { subscription } if self.is_summary_ended(subscription) => {}
             Output::SubscriptionRefreshed { subscription } => self.on_subscription_refreshed(subscription),
             Output::SubscriptionEnded { subscription } => self.on_subscription_ended(subscription),
             Output::Ended { leg, termination, status, headers } => {
@@ -356,6 +433,10 @@ pub struct Load {
     pub bridges: usize,
     /// Legs of such calls.
     pub bridge_legs: usize,
+    /// Callers, agents' devices and others of response groups.
+    pub group_legs: usize,
+    /// Callers, offers and feature calls of response groups.
+    pub group_calls: usize,
     /// What the call machine holds.
     pub calls: call::Load,
 }

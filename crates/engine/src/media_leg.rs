@@ -2,15 +2,16 @@
 
 use base::{ConferenceId, LegId, Termination, TerminationReason};
 use call::Body;
-use mcu_api::{Direction, LegFailure, McuCommand, McuEvent, SrtpProfile};
+use mcu_api::{Announcement, Direction, LegFailure, McuCommand, McuEvent, Phrase, Spoken, SrtpProfile};
 use rand::RngCore;
 use sdp::{LocalKey, LocalMedia, Session, SrtpPolicy};
 
 use crate::Engine;
+use crate::event::EngineEvent;
 use crate::leg::MediaOrigin;
 
 /// The media type of session descriptions.
-const SDP: &str = "application/sdp";
+pub(crate) const SDP: &str = "application/sdp";
 
 impl Engine {
     /// Asks the MCU for ports; the leg goes on in [`Engine::on_reserved`].
@@ -45,10 +46,20 @@ impl Engine {
                 self.finish_leg(leg);
             }
             McuEvent::ConferenceFailed { conference, legs } => self.on_conference_failed(&conference, &legs),
+            McuEvent::LegQuality { leg, statistics } => {
+                if let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) {
+                    media.statistics = statistics;
+                }
+                self.event(EngineEvent::LegQuality(Box::new(statistics)));
+            }
+            McuEvent::AnnouncementEnded { .. } => {}
+            McuEvent::RecordingEnded { conference, file, length_ms, error } => {
+                self.event(EngineEvent::RecordingEnded { conference, file, length_ms, error });
+            }
         }
     }
 
-    fn local_media(&mut self, rtp: std::net::SocketAddr, rtcp: std::net::SocketAddr) -> LocalMedia {
+    pub(crate) fn local_media(&mut self, rtp: std::net::SocketAddr, rtcp: std::net::SocketAddr) -> LocalMedia {
         let keys = match self.config.srtp {
             SrtpPolicy::Off => Vec::new(),
             SrtpPolicy::Support | SrtpPolicy::Require => {
@@ -71,6 +82,7 @@ impl Engine {
             session_id: self.random.next_u64() >> 2,
             codecs: self.config.codecs.clone(),
             telephone_event: true,
+            own_ports: self.config.media_ports.clone(),
         }
     }
 
@@ -150,8 +162,8 @@ impl Engine {
     fn connect_media(&mut self, leg: LegId) {
         let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
         let Some(agreed) = media.session.as_ref().map(|session| session.media().clone()) else { return };
-        let waits_for_pin = media.pin_entry.is_some();
-        if waits_for_pin {
+        let is_kept_out = media.pin_entry.is_some() || media.in_lobby;
+        if is_kept_out {
             self.mcu(McuCommand::SetInMix { leg, in_mix: false });
         }
         self.mcu(McuCommand::ConnectLeg { leg, media: agreed });
@@ -162,8 +174,22 @@ impl Engine {
         let now = self.now;
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         entry.connected.get_or_insert(now);
+        let peer = entry.peer.clone();
+        self.note_conversation(&peer);
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
+        let waits = entry.media().is_some_and(|media| media.in_lobby);
         let conference = entry.conference.clone();
+        let has_audio = entry.media().is_some();
+        if has_audio && self.directory.is_recorded(&conference) {
+            // Whoever is recorded has to know it (in Germany, paragraph 201 of the penal code).
+            let parts = vec![Spoken::Phrase(Phrase::Recorded)];
+            let announcement = Announcement { language: String::new(), parts };
+            self.mcu(McuCommand::Announce { leg, announcement });
+        }
         self.focus(&conference, focus::Input::LegConnected { leg });
+        if waits {
+            self.say(leg, vec![Spoken::Phrase(Phrase::WaitInLobby)]);
+        }
     }
 
     /// The peer offers a new description: hold, resume, another address.
@@ -217,7 +243,9 @@ impl Engine {
     fn on_digit(&mut self, leg: LegId, digit: char) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let conference = entry.conference.clone();
-        let Some(entered) = entry.media().and_then(|media| media.pin_entry.as_mut()) else { return };
+        let Some(entered) = entry.media().and_then(|media| media.pin_entry.as_mut()) else {
+            return self.on_key(leg, digit);
+        };
         if digit != '#' {
             if entered.len() <= focus::Pin::LENGTH_MAX {
                 entered.push(digit);
@@ -259,14 +287,20 @@ impl Engine {
     }
 }
 
-fn answer(body: &Body, local: &LocalMedia, previous: Option<&Session>) -> Result<(Body, Session), sdp::Refusal> {
+/// Answers an offer.
+pub(crate) fn answer(
+    body: &Body,
+    local: &LocalMedia,
+    previous: Option<&Session>,
+) -> Result<(Body, Session), sdp::Refusal> {
     let offer = sdp::select_sdp(&body.content_type, &body.bytes)
         .ok_or(sdp::Refusal { kind: sdp::RefusalKind::Unreadable, text: "the body holds no session description" })?;
     let (answer, session) = sdp::answer(&offer, local, previous)?;
     Ok((Body::new(SDP, answer), session))
 }
 
-fn take_answer(pending: sdp::PendingOffer, body: &Body) -> Option<Session> {
+/// Takes the answer to an offer of ours; `None` when it is no good.
+pub(crate) fn take_answer(pending: sdp::PendingOffer, body: &Body) -> Option<Session> {
     let answer = sdp::select_sdp(&body.content_type, &body.bytes)?;
     sdp::accept_answer(pending, &answer).ok()
 }

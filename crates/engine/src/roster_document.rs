@@ -110,12 +110,18 @@ fn audio(element: &EndpointElement) -> Media {
     media.label = Some(MAIN_AUDIO.to_owned());
     media.src_id = Some(source_id(element.leg).to_string());
     media.status = Some(match (element.status, element.ingress, element.egress) {
-        (EndpointStatus::OnHold, ..) | (_, MediaFilter::Block, MediaFilter::Block) => MediaStatus::Inactive,
+        (EndpointStatus::OnHold | EndpointStatus::Waiting, ..) | (_, MediaFilter::Block, MediaFilter::Block) => {
+            MediaStatus::Inactive
+        }
         (_, MediaFilter::Block, MediaFilter::Unblock) => MediaStatus::RecvOnly,
         (_, MediaFilter::Unblock, MediaFilter::Block) => MediaStatus::SendOnly,
         (_, MediaFilter::Unblock, MediaFilter::Unblock) => MediaStatus::SendRecv,
     });
-    media.media_state = Some(status(element.status));
+    // Tells somebody in the lobby from somebody who put us on hold.
+    media.media_state = Some(match element.status {
+        EndpointStatus::Waiting => c3p::EndpointStatus::Pending,
+        other => status(other),
+    });
     media.ingress = Some(filter(element.ingress));
     media.egress = Some(filter(element.egress));
     media
@@ -142,7 +148,8 @@ pub(crate) const fn status(status: EndpointStatus) -> c3p::EndpointStatus {
         EndpointStatus::Alerting => c3p::EndpointStatus::Alerting,
         EndpointStatus::DialingIn => c3p::EndpointStatus::DialingIn,
         EndpointStatus::Connected => c3p::EndpointStatus::Connected,
-        EndpointStatus::OnHold => c3p::EndpointStatus::OnHold,
+        // c3p.md 3.3: this is how clients know that somebody waits in the lobby.
+        EndpointStatus::OnHold | EndpointStatus::Waiting => c3p::EndpointStatus::OnHold,
         EndpointStatus::Disconnected => c3p::EndpointStatus::Disconnected,
     }
 }

@@ -3,7 +3,7 @@
 use base::{ConferenceId, ConferenceNumber};
 use c3p::{ConferenceUri, FocusUri, McuType};
 use focus::{ConferenceRecord, EndReason, Focus};
-use mcu_api::McuCommand;
+use mcu_api::{McuCommand, RecordingFormat};
 use sip_api::{CONTACT_PLACEHOLDER, SipUri};
 
 use crate::Engine;
@@ -58,7 +58,7 @@ impl Engine {
     }
 
     /// A Focus URI names the organizer and the id; both must be right.
-    fn is_conference_of(&self, uri: &FocusUri) -> bool {
+    pub(crate) fn is_conference_of(&self, uri: &FocusUri) -> bool {
         self.directory.conference(&uri.conference_id).is_some_and(|record| record.organizer == uri.organizer)
     }
 
@@ -72,6 +72,13 @@ impl Engine {
             return false;
         }
         self.mcu(McuCommand::CreateConference { conference: conference.clone(), media: self.config.media });
+        if self.directory.is_recorded(conference) {
+            self.mcu(McuCommand::StartRecording {
+                conference: conference.clone(),
+                name: recording_name(conference, self.unix_ms(self.now)),
+                format: RecordingFormat::Opus,
+            });
+        }
         let focus = Focus::new(self.now, record, self.config.focus.clone());
         self.conferences.insert(conference.clone(), focus);
         self.event(EngineEvent::ConferenceStarted { conference: conference.clone() });
@@ -106,4 +113,10 @@ impl Engine {
     pub(crate) fn focus_uri(record: &ConferenceRecord) -> FocusUri {
         FocusUri::new(&record.organizer, record.id.clone())
     }
+}
+
+/// The name of a recording's file: the conference, and the second in which it began.
+fn recording_name(conference: &ConferenceId, unix_ms: i64) -> String {
+    let id: String = conference.to_string().chars().filter(|letter| letter.is_ascii_alphanumeric()).collect();
+    format!("{id}-{}", unix_ms.div_euclid(1_000))
 }

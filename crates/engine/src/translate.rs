@@ -29,6 +29,7 @@ pub(crate) const fn refusal_status(reason: FailureReason) -> u16 {
         | FailureReason::AnonymousUsersNotAllowed
         | FailureReason::InvalidPasscode
         | FailureReason::ConferenceLocked
+        | FailureReason::AlreadyAdmitted
         | FailureReason::InvalidRole => 403,
         FailureReason::InvalidUserEntity
         | FailureReason::UserDoesNotExist

@@ -2,8 +2,10 @@
 
 use base::{ConferenceId, Role};
 use focus::{EndpointStatus, MediaFilter};
+use mcu_api::LegStatistics;
 
 use crate::Engine;
+use crate::leg::Leg;
 
 /// One live conference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,50 @@ pub struct EndpointView {
     pub muted: bool,
     /// It speaks at this moment.
     pub speaking: bool,
+    /// How its audio fares, as reported last; `None` without audio.
+    pub quality: Option<EndpointQuality>,
+}
+
+/// How the audio of a device fares: counts since it joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointQuality {
+    /// Estimated listening quality of what it sends, MOS in hundredths; 0 = not estimated.
+    pub mos_hundredths: u16,
+    /// RTP packets received.
+    pub received_packets: u64,
+    /// Packets that never arrived.
+    pub lost_packets: u64,
+    /// Packets that arrived too late.
+    pub late_packets: u64,
+    /// 20 ms frames made up.
+    pub concealed_frames: u64,
+    /// Interarrival jitter, microseconds.
+    pub jitter_us: u32,
+    /// Delay of the jitter buffer, microseconds.
+    pub buffer_delay_us: u32,
+    /// Round trip, microseconds; 0 = not measured.
+    pub round_trip_us: u32,
+    /// Loss of what is sent to it, as it reported last, in percent.
+    pub remote_loss_percent: u8,
+    /// Only one direction carries audio.
+    pub one_way: bool,
+}
+
+impl From<&LegStatistics> for EndpointQuality {
+    fn from(of: &LegStatistics) -> Self {
+        Self {
+            mos_hundredths: of.mos_hundredths,
+            received_packets: of.received_packets,
+            lost_packets: of.lost_packets,
+            late_packets: of.late_packets,
+            concealed_frames: of.concealed_frames,
+            jitter_us: of.jitter_us,
+            buffer_delay_us: of.buffer_delay_us,
+            round_trip_us: of.round_trip_us,
+            remote_loss_percent: (u32::from(of.remote_loss_fraction) * 100 / 256) as u8,
+            one_way: of.one_way,
+        }
+    }
 }
 
 impl EndpointView {
@@ -87,6 +133,7 @@ impl Engine {
                     status: endpoint.status,
                     muted: endpoint.ingress == MediaFilter::Block,
                     speaking: speakers.iter().any(|(who, which)| *who == user.entity && *which == endpoint.entity),
+                    quality: self.legs.get(&endpoint.leg).and_then(Leg::statistics).map(EndpointQuality::from),
                 })
                 .collect(),
         });

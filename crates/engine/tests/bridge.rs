@@ -476,7 +476,7 @@ fn two_users_who_divert_to_each_other_end_it() {
     assert_eq!(request.uri.port, Some(42_000));
     world.respond(transaction, moved(&request, "bob"));
     assert!(world.take_requests(&Method::Invite).is_empty(), "bob has been rung already");
-    assert_eq!(status(&mut world, call.transaction), 480);
+    assert_eq!(status(&mut world, call.transaction), 482);
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 mod world;
 
-use base::Duration;
+use std::collections::BTreeSet;
+
+use base::{ConversationKind, Duration, Pii};
 use engine::{EngineEvent, Input};
 use proptest::prelude::*;
+use routing::UserProfile;
 use sip_api::{ClientFailure, ClientTransactionId, Method, Request, Response, SipCommand, SipEvent};
 use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
@@ -44,11 +47,38 @@ struct Scene {
     answers: usize,
 }
 
+/// Settings of every sort, most of which lead elsewhere.
+fn settings() -> impl Strategy<Value = UserProfile> {
+    let places = vec![None, Some("sip:cleo@example.com"), Some("sip:bob@example.com"), Some("sip:dave@example.com")];
+    let place = || prop::sample::select(places.clone()).prop_map(|place| place.map(Pii::new));
+    let helpers = || prop::sample::subsequence(vec![user("ann"), user("cleo"), user("dave")], 0..3);
+    let (diverting, helping) = ((place(), place(), place(), place(), place()), (helpers(), helpers()));
+    (diverting, helping, any::<bool>(), 0..20_u16).prop_map(
+        |((ring, always, no_answer, busy, voicemail), (team, delegates), delegates_only, delay)| UserProfile {
+            simultaneous_ring: ring,
+            // Not always, or nothing else would ever be seen.
+            forward_always: always.filter(|_| delay == 0),
+            forward_no_answer: no_answer,
+            forward_busy: busy,
+            team,
+            team_delay_seconds: delay,
+            delegates,
+            delegates_only,
+            voicemail,
+            ..UserProfile::default()
+        },
+    )
+}
+
 impl Scene {
-    fn new() -> Self {
+    fn new(settings: [UserProfile; 2]) -> Self {
         let mut world = World::new();
         world.register("bob", &[41_000, 41_002]);
         world.register("cleo", &[42_000]);
+        world.register("dave", &[43_000]);
+        for (name, profile) in ["bob", "cleo"].into_iter().zip(settings) {
+            world.input(Input::SetUserProfile { user: user(name), profile: Box::new(profile) });
+        }
         let invite = out_of_dialog(Method::Invite, "sip:bob@example.com", "ann", "c1")
             .with_body("application/sdp", sdp_body(30_000));
         world.request(invite.clone(), Some(user("ann")));
@@ -164,8 +194,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_call_ends_and_leaves_one_record_if_it_was_answered(happenings in prop::collection::vec(happening(), 0..40)) {
-        let mut scene = Scene::new();
+    fn every_call_ends_and_leaves_one_record_if_it_was_answered(
+        happenings in prop::collection::vec(happening(), 0..40),
+        settings in [settings(), settings()],
+    ) {
+        let mut scene = Scene::new(settings);
         for happening in happenings {
             scene.step(happening);
         }
@@ -175,5 +208,14 @@ proptest! {
         let records = scene.world.events.iter().filter(|event| matches!(event, EngineEvent::CallEnded(_))).count();
         prop_assert!(scene.answers <= 1);
         prop_assert_eq!(records, scene.answers);
+        let lines: Vec<_> = scene.world.events.iter().filter_map(|event| match event {
+            EngineEvent::Conversation(line) => Some((line.user.clone(), line.kind)),
+            _ => None,
+        }).collect();
+        let users: BTreeSet<_> = lines.iter().map(|(user, _)| user).collect();
+        prop_assert_eq!(users.len(), lines.len(), "one line for each user: {:?}", lines);
+        prop_assert!(lines.contains(&(user("ann"), ConversationKind::Outgoing)), "{:?}", lines);
+        let incoming = lines.iter().filter(|(_, kind)| *kind == ConversationKind::Incoming).count();
+        prop_assert_eq!(incoming, scene.answers, "{:?}", lines);
     }
 }

@@ -230,3 +230,42 @@ fn while_draining_a_live_conference_goes_on_and_no_other_begins() {
     let refused = world.take_responses(transaction).pop().expect("a final response");
     assert_eq!((refused.status, refused.headers.get("Retry-After")), (503, Some("10")));
 }
+
+#[test]
+fn a_conference_that_is_to_be_recorded_is_and_everybody_is_told() {
+    let mut world = World::with(|directory| {
+        let number = base::ConferenceNumber::parse("3456").expect("valid");
+        directory.record_conference(engine::Directory::permanent_id(&number));
+    });
+    for (name, call) in [("ann", "c1"), ("bob", "c2")] {
+        connect(&mut world, &invite("sip:3456@example.com", name, call), Some(name));
+    }
+    connect(&mut world, &invite("sip:1234@example.com", "cleo", "c3"), Some("cleo"));
+    let started = |command: &&McuCommand| matches!(command, McuCommand::StartRecording { .. });
+    let told = |command: &McuCommand| match command {
+        McuCommand::Announce { leg, announcement } => {
+            assert_eq!(announcement.parts, [mcu_api::Spoken::Phrase(mcu_api::Phrase::Recorded)]);
+            Some(*leg)
+        }
+        _ => None,
+    };
+    assert_eq!(world.mcu.iter().filter(started).count(), 1);
+    let told: Vec<LegId> = world.mcu.iter().filter_map(told).collect();
+    assert_eq!(told, reserved_legs(&world)[..2], "those of this conference and nobody else");
+}
+
+#[test]
+fn the_quality_of_a_leg_is_shown_beside_it() {
+    let mut world = World::new();
+    connect(&mut world, &invite("sip:1234@example.com", "bob", "c1"), Some("bob"));
+    let statistics = mcu_api::LegStatistics {
+        mos_hundredths: 412,
+        remote_loss_fraction: 128,
+        one_way: true,
+        ..mcu_api::LegStatistics::default()
+    };
+    world.input(engine::Input::Mcu(McuEvent::LegQuality { leg: reserved_legs(&world)[0], statistics }));
+    let conferences = world.engine.conferences();
+    let quality = conferences[0].participants[0].endpoints[0].quality.expect("it has audio");
+    assert_eq!((quality.mos_hundredths, quality.remote_loss_percent, quality.one_way), (412, 50, true));
+}

@@ -162,13 +162,13 @@ fn a_diversion_that_leads_nowhere_is_a_failure() {
 }
 
 #[test]
-fn a_call_is_diverted_twice_at_most() {
+fn a_call_is_diverted_four_times_at_most() {
     let (mut world, ..) = meeting();
-    for (name, port) in [("cleo", 41_000), ("bob", 42_000), ("ann", 43_000)] {
+    for (name, port) in [("cleo", 41_000), ("bob", 42_000), ("ann", 43_000), ("dave", 44_000), ("mailbox", 45_000)] {
         world.register(name, &[port]);
     }
     let mut rung = add(&mut world, "<sip:cleo@example.com>");
-    for next in ["sip:bob@example.com", "sip:ann@example.com"] {
+    for next in ["sip:bob@example.com", "sip:ann@example.com", "sip:dave@example.com", "sip:mailbox@example.com"] {
         world.respond(rung[0].0, moved(&rung[0].1, 301, &format!("<{next}>")));
         rung = world.take_requests(&Method::Invite);
         assert_eq!(rung.len(), 1, "{next}");

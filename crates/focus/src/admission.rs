@@ -7,7 +7,7 @@ use crate::command::{Diagnostic, Failure, FailureReason, JoinFocus, JoinMedia, O
 use crate::control::Rights;
 use crate::document::{EndpointStatus, SessionType};
 use crate::output::{FocusEvent, Output, Prompt};
-use crate::record::Pin;
+use crate::record::{Lobby, Pin};
 use crate::roster::Endpoint;
 use crate::timers::Timer;
 
@@ -39,10 +39,14 @@ struct Entry {
     display_name: Option<String>,
     session: SessionType,
     status: EndpointStatus,
+    /// He can be made to wait.
+    lobby_capable: bool,
 }
 
 enum Admission {
     Admit,
+    /// In the lobby.
+    Wait,
     AskPin,
     Refuse(Failure),
 }
@@ -50,13 +54,14 @@ enum Admission {
 impl Focus {
     /// A device joins the Focus. Its dialog is up with the answer, so the endpoint is connected at once.
     pub(crate) fn join_focus(&mut self, now: Timestamp, join: JoinFocus) {
-        let JoinFocus { command, leg, requester, user, endpoint, display_name, pin } = join;
+        let JoinFocus { command, leg, requester, user, endpoint, display_name, pin, lobby_capable } = join;
         let (session, status) = (SessionType::Focus, EndpointStatus::Connected);
-        let entry = Entry { command, leg, endpoint, display_name, session, status };
+        let entry = Entry { command, leg, endpoint, display_name, session, status, lobby_capable };
         match self.joiner(&requester, Some(&user), leg) {
             Err(failure) => self.refuse(command, &requester, failure),
             Ok(joiner) => match self.admit(&joiner, &entry, pin.as_ref()) {
                 Admission::Admit => self.enter(now, joiner, entry),
+                Admission::Wait => self.enter_lobby(now, joiner, entry),
                 // A Focus dialog carries no audio to ask by; the client sends the PIN with its next try.
                 Admission::AskPin => self.refuse(command, &requester, FailureReason::InvalidPasscode.into()),
                 Admission::Refuse(failure) => self.refuse(command, &requester, failure),
@@ -69,6 +74,7 @@ impl Focus {
         let tries = self.config.pin_tries.max(1);
         match self.admit_media(&join, join.pin.as_ref(), EndpointStatus::DialingIn) {
             Ok((joiner, entry, Admission::Admit)) => self.enter(now, joiner, entry),
+            Ok((joiner, entry, Admission::Wait)) => self.enter_lobby(now, joiner, entry),
             Err(failure) | Ok((_, _, Admission::Refuse(failure))) => {
                 self.refuse(join.command, &join.requester, failure);
             }
@@ -89,6 +95,10 @@ impl Focus {
             Ok((joiner, arrival, Admission::Admit)) => {
                 self.timers.cancel(Timer::Pin(leg));
                 self.enter(now, joiner, arrival);
+            }
+            Ok((joiner, arrival, Admission::Wait)) => {
+                self.timers.cancel(Timer::Pin(leg));
+                self.enter_lobby(now, joiner, arrival);
             }
             Err(failure) | Ok((_, _, Admission::Refuse(failure))) => self.turn_away(&entry, failure),
             Ok((_, _, Admission::AskPin)) if entry.tries_left <= 1 => {
@@ -159,6 +169,7 @@ impl Focus {
             display_name: join.display_name.clone(),
             session: SessionType::AudioVideo,
             status,
+            lobby_capable: true,
         };
         let admission = self.admit(&joiner, &entry, pin);
         Ok((joiner, entry, admission))
@@ -200,13 +211,37 @@ impl Focus {
         if self.roster.user_of(entry.leg).is_some() || self.pin_entries.contains_key(&entry.leg) {
             return Admission::Refuse(FailureReason::ServerInternalError.into());
         }
-        let access = self.admit_by_access(joiner, pin);
+        let access = self.admit_by_lobby(joiner, entry, pin);
         if matches!(access, Admission::Refuse(_)) {
             return access;
         }
-        match self.admit_by_limits(joiner, entry) {
+        let waits = matches!(access, Admission::Wait);
+        match self.admit_by_limits(joiner, entry, waits) {
             Ok(()) => access,
             Err(failure) => Admission::Refuse(failure),
+        }
+    }
+
+    /// Who would be refused, and who is admitted without an account, waits where there is a lobby. The PIN is asked for
+    /// first: a stranger without it does not even wait.
+    fn admit_by_lobby(&self, joiner: &Joiner, entry: &Entry, pin: Option<&Pin>) -> Admission {
+        let access = self.admit_by_access(joiner, pin);
+        let passes = self.lobby == Lobby::PhonesPass && entry.session == SessionType::AudioVideo;
+        let leads = joiner.authenticated && self.record.listed_role(&joiner.user) >= Some(Role::Presenter);
+        let refusal = match access {
+            _ if self.lobby == Lobby::Off => return access,
+            // Somebody must be able to let the others in.
+            Admission::Refuse(_) if leads => return Admission::Admit,
+            Admission::Admit if joiner.authenticated || joiner.proven || passes => return access,
+            Admission::Admit => FailureReason::AnonymousUsersNotAllowed.into(),
+            Admission::Refuse(failure) => failure,
+            Admission::AskPin | Admission::Wait => return access,
+        };
+        let wanted = self.record.pin.as_ref().filter(|_| self.access != AccessType::Closed && !joiner.authenticated);
+        match wanted {
+            Some(wanted) if pin != Some(wanted) => Admission::AskPin,
+            _ if entry.lobby_capable => Admission::Wait,
+            _ => Admission::Refuse(refusal),
         }
     }
 
@@ -224,7 +259,7 @@ impl Focus {
     ///
     /// The PIN opens no closed conference, because whoever has it cannot be on the list.
     fn admit_by_access(&self, joiner: &Joiner, pin: Option<&Pin>) -> Admission {
-        if joiner.proven && self.roster.user(&joiner.user).is_some() {
+        if joiner.proven && self.roster.user(&joiner.user).is_some_and(|user| !user.is_waiting()) {
             return Admission::Admit;
         }
         if self.locked && !(joiner.authenticated && joiner.user == self.record.organizer) {
@@ -232,7 +267,7 @@ impl Focus {
         }
         let listed = joiner.authenticated && self.record.listed_role(&joiner.user).is_some();
         let forbidden = |reason| Admission::Refuse(Failure::diagnosed(reason, Diagnostic::AUTHORISATION_FAILED));
-        match (self.record.access, joiner.authenticated, &self.record.pin) {
+        match (self.access, joiner.authenticated, &self.record.pin) {
             (AccessType::Closed, true, _) if !listed => forbidden(FailureReason::Forbidden),
             (_, true, _) | (AccessType::Anonymous, false, None) => Admission::Admit,
             (AccessType::Closed, false, _) | (AccessType::Open, false, None) => {
@@ -244,11 +279,14 @@ impl Focus {
     }
 
     /// Size, and what an endpoint may replace. Callers who are entering the PIN count: they hold a leg.
-    fn admit_by_limits(&self, joiner: &Joiner, entry: &Entry) -> Result<(), Failure> {
+    fn admit_by_limits(&self, joiner: &Joiner, entry: &Entry, waits: bool) -> Result<(), Failure> {
         match self.roster.find(&joiner.user, &entry.endpoint) {
             // One name for a Focus dialog and for audio would make one of the two unreachable for every command.
             Some(old) if old.session != entry.session => return Err(FailureReason::OtherFailure.into()),
             Some(_) => return Ok(()),
+            None if waits && self.roster.waiting() >= self.config.lobby_places => {
+                return Err(FailureReason::MaximumMeetingSizeExceeded.into());
+            }
             None => {}
         }
         self.room_for(&joiner.user)
@@ -266,9 +304,31 @@ impl Focus {
 
     /// Puts the joiner into the roster. The same endpoint of the same user gives way (c3p.md 8.2).
     fn enter(&mut self, now: Timestamp, joiner: Joiner, entry: Entry) {
+        let (command, leg, status, id) = (entry.command, entry.leg, entry.status, entry.endpoint.clone());
+        // The door may have opened since his other devices came.
+        self.admit_waiting(now, &joiner.user);
+        let (user, role) = self.list(joiner, entry, EndpointStatus::DialingIn);
+        if status == EndpointStatus::DialingIn {
+            self.timers.set(Timer::SetUp(leg), now + self.config.answer_wait);
+        } else {
+            self.leg_is_in(now, leg);
+        }
+        self.answer(command, Outcome::Joined { user, endpoint: id, role });
+    }
+
+    /// Puts the joiner into the lobby.
+    fn enter_lobby(&mut self, now: Timestamp, joiner: Joiner, entry: Entry) {
+        let (command, leg, status, endpoint) = (entry.command, entry.leg, entry.status, entry.endpoint.clone());
+        let (user, _) = self.list(joiner, entry, EndpointStatus::Waiting);
+        self.wait_in_lobby(now, command, leg, status.is_in());
+        self.outbox.event(FocusEvent::EnteredLobby { user: user.clone(), endpoint: endpoint.clone(), leg });
+        self.answer(command, Outcome::Waiting { user, endpoint });
+    }
+
+    fn list(&mut self, joiner: Joiner, entry: Entry, status: EndpointStatus) -> (UserUri, Role) {
         let role = self.role_on_joining(&joiner);
         let before = self.roster.user(&joiner.user).map(|user| user.role);
-        let mut endpoint = Endpoint::new(entry.endpoint.clone(), entry.leg, entry.session, EndpointStatus::DialingIn);
+        let mut endpoint = Endpoint::new(entry.endpoint, entry.leg, entry.session, status);
         endpoint.authenticated = joiner.authenticated;
         let shown =
             entry.display_name.or_else(|| joiner.claimed.as_ref().map(|claimed| claimed.user_part().to_owned()));
@@ -281,12 +341,7 @@ impl Focus {
             self.outbox.event(FocusEvent::RoleChanged { user: joiner.user.clone(), role, by: None });
         }
         self.activated();
-        if entry.status == EndpointStatus::DialingIn {
-            self.timers.set(Timer::SetUp(entry.leg), now + self.config.answer_wait);
-        } else {
-            self.leg_is_in(now, entry.leg);
-        }
-        self.answer(entry.command, Outcome::Joined { user: joiner.user, endpoint: entry.endpoint, role });
+        (joiner.user, role)
     }
 
     /// The organizer regains his role with every join; others keep the one they have, or start with the list's.
@@ -294,7 +349,8 @@ impl Focus {
         if joiner.authenticated && joiner.user == self.record.organizer {
             return Role::Organizer;
         }
-        let listed = if joiner.authenticated { self.record.listed_role(&joiner.user) } else { None };
+        let promoted = self.record.promote_authenticated.then_some(Role::Presenter);
+        let listed = if joiner.authenticated { self.record.listed_role(&joiner.user).max(promoted) } else { None };
         self.roster.user(&joiner.user).map(|user| user.role).or(listed).unwrap_or(Role::Attendee)
     }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use base::{CommandId, EndpointId, LegId, Role, Termination, UserUri};
+use base::{AccessType, CommandId, EndpointId, LegId, Role, Termination, UserUri};
 
 use crate::document::{MediaFilter, RosterDocument};
-use crate::record::Pin;
+use crate::record::{Lobby, Pin};
 
 /// Who asks, as the edge has proven it. User URIs are compared as they are, so the edge hands in addresses of record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct JoinFocus {
     pub display_name: Option<String>,
     /// What a user without an account enters; he is not asked for it here.
     pub pin: Option<Pin>,
+    /// The client understands that it may have to wait ([`Outcome::Waiting`]); another is refused where it would wait.
+    pub lobby_capable: bool,
 }
 
 /// A media INVITE: a phone that dials the conference, or a client that calls the MCU URI (c3p.md 4.5).
@@ -103,10 +105,19 @@ pub enum ControlRequest {
         /// His new role.
         role: Role,
     },
-    /// Lock or unlock.
+    /// Lock or unlock; later clients change with it who may enter.
     ModifyConferenceLock {
         /// Whether newcomers are kept out.
         locked: bool,
+        /// What else is to hold from now on.
+        admission: AdmissionChange,
+    },
+    /// Let people who wait in the lobby in, or send them away.
+    SetLobbyAccess {
+        /// Whom; nobody named means everybody who waits.
+        users: Vec<UserUri>,
+        /// In or away.
+        access: LobbyAccess,
     },
     /// Mute or unmute one endpoint; `None` leaves a filter as it is.
     ModifyEndpointMedia {
@@ -126,13 +137,49 @@ pub enum ControlRequest {
         /// Presenters and the organizer are left alone.
         except_presenters: bool,
     },
+    /// Set the filters of many at once. Who asks is never muted by it.
+    ModifyUsersMediaFilters(UsersMediaFilters),
     /// End the meeting.
     DeleteConference,
     /// Read the whole roster.
     GetConference,
 }
 
-/// The answer to a command: [`Outcome::Pending`] and [`Outcome::NeedPin`] any number of times, then exactly one other.
+/// What a [`ControlRequest::ModifyConferenceLock`] changes besides the lock, until the conference is deactivated. `None`
+/// leaves it as it is. Who is in stays in, and who waits goes on waiting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AdmissionChange {
+    /// Who may enter.
+    pub access: Option<AccessType>,
+    /// Who waits.
+    pub lobby: Option<Lobby>,
+}
+
+/// What becomes of people who wait (c3p.md 2.8, `setLobbyAccess`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LobbyAccess {
+    /// They come in.
+    Granted,
+    /// They are sent away.
+    Denied,
+}
+
+/// Filters for a set of users (c3p.md 2.8, `modifyUsersMediaFilters`): mute all, mute all but some, mute some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsersMediaFilters {
+    /// These users; nobody named means everybody.
+    pub users: Vec<UserUri>,
+    /// Of them those with this role alone.
+    pub role: Option<Role>,
+    /// But not these.
+    pub except: Vec<UserUri>,
+    /// From the participants into the mix; `None` leaves it as it is.
+    pub ingress: Option<MediaFilter>,
+    /// From the mix to the participants.
+    pub egress: Option<MediaFilter>,
+}
+
+/// The answer to a command: [`Outcome::Pending`], [`Outcome::Waiting`] and [`Outcome::NeedPin`] any number of times, then exactly one other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Under way; the client's watchdog starts again.
@@ -142,6 +189,14 @@ pub enum Outcome {
     NeedPin {
         /// Entries that are left.
         tries_left: u8,
+    },
+    /// The joiner is in the lobby until a presenter decides: answer the call or the dialog. The leg belongs to the Focus
+    /// now; it must not be in the mix before [`Outcome::Joined`].
+    Waiting {
+        /// The user as he stands in the roster.
+        user: UserUri,
+        /// The endpoint as it stands in the roster.
+        endpoint: EndpointId,
     },
     /// A join was admitted, or a dial-out is connected.
     Joined {
@@ -156,14 +211,15 @@ pub enum Outcome {
     Done,
     /// The whole roster, for `GetConference`.
     Conference(Arc<RosterDocument>),
-    /// Refused or failed. A join that is refused before [`Outcome::NeedPin`] never becomes the Focus's leg.
+    /// Refused or failed. A join that is refused before [`Outcome::NeedPin`] or [`Outcome::Waiting`] never becomes the
+    /// Focus's leg.
     Failure(Failure),
 }
 
 impl Outcome {
     /// Whether no other outcome follows.
     pub const fn is_final(&self) -> bool {
-        !matches!(self, Self::Pending | Self::NeedPin { .. })
+        !matches!(self, Self::Pending | Self::NeedPin { .. } | Self::Waiting { .. })
     }
 }
 
@@ -202,6 +258,8 @@ pub enum FailureReason {
     InvalidPasscode,
     /// The conference is locked.
     ConferenceLocked,
+    /// None of those to be let in waits any more.
+    AlreadyAdmitted,
     /// Nobody can have this role.
     InvalidRole,
     /// The user is not who asks, or nobody is at that address.

@@ -3,9 +3,8 @@
 use base::{CommandId, EndpointId, LegId, Role, TerminationReason, Timestamp, UserUri};
 
 use crate::Focus;
-use crate::command::{ControlRequest, Diagnostic, Failure, FailureReason, Outcome, Requester};
-use crate::document::{MediaFilter, SessionType};
-use crate::output::{EndReason, FocusEvent, Output, Prompt};
+use crate::command::{AdmissionChange, ControlRequest, Diagnostic, Failure, FailureReason, Outcome, Requester};
+use crate::output::{EndReason, FocusEvent};
 
 /// Who a requester is here, and what he may do.
 #[derive(Debug)]
@@ -30,12 +29,12 @@ impl Rights {
     }
 
     /// Attendees control themselves alone.
-    fn may_control(&self, user: &UserUri) -> bool {
+    pub(crate) fn may_control(&self, user: &UserUri) -> bool {
         self.leads() || (self.role.is_some() && self.is(user))
     }
 }
 
-const FORBIDDEN: Failure = Failure::diagnosed(FailureReason::Forbidden, Diagnostic::AUTHORISATION_FAILED);
+pub(crate) const FORBIDDEN: Failure = Failure::diagnosed(FailureReason::Forbidden, Diagnostic::AUTHORISATION_FAILED);
 
 impl Focus {
     /// Answers a command. Everything but a dial-out is settled at once.
@@ -52,11 +51,13 @@ impl Focus {
             ControlRequest::DeleteUser { user } => self.delete_user(now, &rights, &user),
             ControlRequest::DeleteEndpoint { user, endpoint } => self.delete_endpoint(now, &rights, &user, &endpoint),
             ControlRequest::ModifyUserRoles { user, role } => self.modify_user_roles(&rights, &user, role),
-            ControlRequest::ModifyConferenceLock { locked } => self.modify_lock(&rights, locked),
+            ControlRequest::ModifyConferenceLock { locked, admission } => self.modify_lock(&rights, locked, admission),
+            ControlRequest::SetLobbyAccess { users, access } => self.set_lobby_access(now, &rights, &users, access),
             ControlRequest::ModifyEndpointMedia { user, endpoint, ingress, egress } => {
                 self.modify_endpoint_media(&rights, &user, &endpoint, ingress, egress)
             }
             ControlRequest::MuteAll { muted, except_presenters } => self.mute_all(&rights, muted, except_presenters),
+            ControlRequest::ModifyUsersMediaFilters(filters) => self.modify_users_media_filters(&rights, &filters),
             ControlRequest::DeleteConference => self.delete_conference(now, command, &rights),
             ControlRequest::GetConference => self.get_conference(&rights),
         };
@@ -139,55 +140,19 @@ impl Focus {
         Ok(Outcome::Done)
     }
 
-    /// Keeps newcomers out, or lets them in again.
-    fn modify_lock(&mut self, rights: &Rights, locked: bool) -> Result<Outcome, Failure> {
+    /// Keeps newcomers out, or lets them in again; changes who may enter and who waits.
+    fn modify_lock(&mut self, rights: &Rights, locked: bool, admission: AdmissionChange) -> Result<Outcome, Failure> {
         if !rights.leads() {
             return Err(FORBIDDEN);
         }
         if std::mem::replace(&mut self.locked, locked) != locked {
             self.outbox.event(FocusEvent::LockChanged { locked, by: rights.user.clone() });
         }
-        Ok(Outcome::Done)
-    }
-
-    /// Mutes or unmutes one audio endpoint. An attendee may unmute himself again, whoever muted him.
-    fn modify_endpoint_media(
-        &mut self,
-        rights: &Rights,
-        user: &UserUri,
-        endpoint: &EndpointId,
-        ingress: Option<MediaFilter>,
-        egress: Option<MediaFilter>,
-    ) -> Result<Outcome, Failure> {
-        if !rights.may_control(user) {
-            return Err(FORBIDDEN);
-        }
-        let leg = self.find_endpoint(user, endpoint)?;
-        if self.roster.endpoint(leg).is_some_and(|endpoint| endpoint.session != SessionType::AudioVideo) {
-            return Err(FailureReason::MediaDoesNotExist.into());
-        }
-        self.set_filters(rights, leg, ingress, egress);
-        Ok(Outcome::Done)
-    }
-
-    /// Mutes or unmutes everybody; attendees who come later are muted too until it is taken back. Who asks is never
-    /// muted by it, and who muted himself is not opened to the room by somebody else's "unmute all".
-    fn mute_all(&mut self, rights: &Rights, muted: bool, except_presenters: bool) -> Result<Outcome, Failure> {
-        if !rights.leads() {
-            return Err(FORBIDDEN);
-        }
-        self.mute_attendees = muted;
-        let spared =
-            |user: &UserUri, role| muted && (rights.is(user) || (except_presenters && role >= Role::Presenter));
-        let affected = self.roster.users().filter(|(entity, user)| !spared(entity, user.role));
-        let legs: Vec<LegId> = affected
-            .flat_map(|(_, user)| user.endpoints())
-            .filter(|endpoint| endpoint.session == SessionType::AudioVideo && (muted || !endpoint.self_muted))
-            .map(|endpoint| endpoint.leg)
-            .collect();
-        let ingress = if muted { MediaFilter::Block } else { MediaFilter::Unblock };
-        for leg in legs {
-            self.set_filters(rights, leg, Some(ingress), None);
+        let (access, lobby) = (admission.access.unwrap_or(self.access), admission.lobby.unwrap_or(self.lobby));
+        if (access, lobby) != (self.access, self.lobby) {
+            (self.access, self.lobby) = (access, lobby);
+            self.subscriptions.redescribe = true;
+            self.outbox.event(FocusEvent::AdmissionChanged { access, lobby, by: rights.user.clone() });
         }
         Ok(Outcome::Done)
     }
@@ -210,37 +175,7 @@ impl Focus {
         Ok(Outcome::Conference(self.roster_document()))
     }
 
-    /// Sets the filters of an audio endpoint. A leg that is not up yet gets them when it is.
-    fn set_filters(&mut self, rights: &Rights, leg: LegId, ingress: Option<MediaFilter>, egress: Option<MediaFilter>) {
-        let (Some(user), Some(endpoint)) = (self.roster.user_of(leg), self.roster.endpoint(leg).cloned()) else {
-            return;
-        };
-        let user = user.clone();
-        let self_muted = match ingress {
-            None => endpoint.self_muted,
-            Some(MediaFilter::Block) => endpoint.self_muted || rights.is(&user),
-            Some(MediaFilter::Unblock) => false,
-        };
-        let ingress = ingress.unwrap_or(endpoint.ingress);
-        let egress = egress.unwrap_or(endpoint.egress);
-        self.roster.update(leg, |endpoint| {
-            (endpoint.ingress, endpoint.egress, endpoint.self_muted) = (ingress, egress, self_muted);
-        });
-        if (endpoint.ingress, endpoint.egress) == (ingress, egress) {
-            return;
-        }
-        if endpoint.status.is_in() {
-            self.outbox.push(Output::SetFilters { leg, ingress, egress });
-        }
-        if endpoint.status.is_in() && endpoint.ingress != ingress {
-            let prompt = if ingress == MediaFilter::Block { Prompt::Muted } else { Prompt::Unmuted };
-            self.outbox.push(Output::Prompt { leg, prompt });
-        }
-        let (endpoint, by) = (endpoint.id, rights.user.clone());
-        self.outbox.event(FocusEvent::FiltersChanged { user, endpoint, leg, ingress, egress, by });
-    }
-
-    fn find_endpoint(&self, user: &UserUri, endpoint: &EndpointId) -> Result<LegId, Failure> {
+    pub(crate) fn find_endpoint(&self, user: &UserUri, endpoint: &EndpointId) -> Result<LegId, Failure> {
         if self.roster.user(user).is_none() {
             return Err(FailureReason::UserDoesNotExist.into());
         }

@@ -9,7 +9,7 @@ use crate::command::{Diagnostic, DialOut, Failure, FailureReason, Outcome};
 use crate::control::Rights;
 use crate::document::{EndpointStatus, JoiningMethod, SessionType};
 use crate::output::{FocusEvent, Output};
-use crate::roster::Endpoint;
+use crate::roster::{Endpoint, User};
 use crate::timers::Timer;
 
 /// The dial-outs under way: who waits for their outcome, and which of them wait for their leader.
@@ -114,6 +114,7 @@ impl Focus {
         if request.role == Some(Role::Organizer) && !is_organizer {
             return Err(Failure::diagnosed(FailureReason::InvalidRole, Diagnostic::ROLE_INVALID));
         }
+        let waits = self.roster.user(&request.user).is_some_and(User::is_waiting);
         let present = self.roster.user(&request.user).map(|user| user.role);
         let entitled = present.max(self.record.listed_role(&request.user)).unwrap_or(Role::Attendee);
         let granted = if is_organizer { Role::Organizer } else { request.role.unwrap_or(entitled) };
@@ -121,6 +122,8 @@ impl Focus {
             None => forbidden(Diagnostic::AUTHORISATION_FAILED),
             Some(Role::Presenter | Role::Organizer) => Ok(granted),
             Some(Role::Attendee) if !rights.authenticated => forbidden(Diagnostic::ANONYMOUS_DESTINATION),
+            // He would come in past the presenters, who have not decided yet.
+            Some(Role::Attendee) if waits => forbidden(Diagnostic::ATTENDEE_DIAL_OUT),
             Some(Role::Attendee) if rights.is(&request.user) => Ok(entitled),
             Some(Role::Attendee) if !self.record.attendees_may_dial_out => forbidden(Diagnostic::ATTENDEE_DIAL_OUT),
             Some(Role::Attendee) if granted > entitled => forbidden(Diagnostic::ATTENDEE_DIAL_OUT_TO_PRESENTER),
@@ -136,7 +139,9 @@ impl Focus {
         if known.session == SessionType::Focus {
             return self.fail(command, FailureReason::OtherFailure.into());
         }
-        if known.status.is_in() {
+        self.admit_waiting(now, user);
+        let status = self.roster.endpoint(known.leg).map_or(known.status, |endpoint| endpoint.status);
+        if status.is_in() {
             let role = self.roster.user(user).map_or(Role::Attendee, |user| user.role);
             return self.answer(command, Outcome::Joined { user: user.clone(), endpoint: known.id.clone(), role });
         }
@@ -184,6 +189,8 @@ impl Focus {
         endpoint.by.clone_from(&rights.user);
         endpoint.authenticated = request.target_is_account || (rights.authenticated && rights.is(&user));
         endpoint.ingress = self.ingress_on_joining(SessionType::AudioVideo, role);
+        // A presenter who calls somebody wants him in, whatever he waits with.
+        self.admit_waiting(now, &user);
         self.roster.insert(&user, display_name, role, endpoint);
         self.activated();
         self.dial_outs.under_way.insert(leg);

@@ -120,6 +120,8 @@ pub enum SessionType {
 pub enum EndpointStatus {
     /// Not in yet, and not called yet: the dial-out waits for the leader's own leg (C10).
     Pending,
+    /// In the lobby: it waits until a presenter lets it in.
+    Waiting,
     /// Being called.
     DialingOut,
     /// It rings.

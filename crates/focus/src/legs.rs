@@ -29,6 +29,7 @@ impl Focus {
     /// A leg is answered and its media is up.
     pub(crate) fn leg_connected(&mut self, now: Timestamp, leg: LegId) {
         self.pin_entry_answered(now, leg);
+        self.waiting_leg_answered(leg);
         let under_way = |status| {
             matches!(status, EndpointStatus::DialingOut | EndpointStatus::Alerting | EndpointStatus::DialingIn)
         };
@@ -57,7 +58,7 @@ impl Focus {
     /// A leg took too long to be set up.
     pub(crate) fn leg_set_up_timed_out(&mut self, now: Timestamp, leg: LegId) {
         let reason = match self.roster.endpoint(leg).map(|endpoint| endpoint.status) {
-            Some(EndpointStatus::DialingIn) => TerminationReason::NoAck,
+            Some(EndpointStatus::DialingIn | EndpointStatus::Waiting) => TerminationReason::NoAck,
             _ => TerminationReason::NoAnswer,
         };
         self.end_leg(now, leg, Termination::failed(reason), None, EndedBy::Focus);
@@ -147,7 +148,8 @@ impl Focus {
     fn leg_left(&mut self, user: &UserUri, endpoint: &Endpoint, termination: Termination, by: Option<&UserUri>) {
         self.cancel_leg_timers(endpoint.leg);
         self.dial_outs.forget(endpoint.leg);
-        for command in self.dial_outs.take_waiters(endpoint.leg) {
+        let waited = self.leave_lobby(endpoint.leg);
+        for command in self.dial_outs.take_waiters(endpoint.leg).into_iter().chain(waited) {
             self.fail(command, failure_of(termination));
         }
         self.outbox.event(FocusEvent::EndpointLeft {

@@ -16,7 +16,8 @@
 //! ended subscriptions, hang-ups, the end of the conference. So an outcome is never ahead of the roster it speaks of
 //! (c3p.md 8.4), and a participant who is sent away still gets his answer.
 //!
-//! A leg is the Focus's from [`Outcome::Joined`], [`Outcome::NeedPin`] or [`Output::Dial`] on. It ends once: by
+//! A leg is the Focus's from [`Outcome::Joined`], [`Outcome::NeedPin`], [`Outcome::Waiting`] or
+//! [`Output::Dial`] on. It ends once: by
 //! [`Input::LegEnded`] or by [`Output::HangUp`], whichever is first; whatever is reported of it later is ignored.
 
 #![forbid(unsafe_code)]
@@ -29,6 +30,8 @@ mod dial_out;
 mod document;
 mod legs;
 mod lifecycle;
+mod lobby;
+mod media_filters;
 mod output;
 mod record;
 mod roster;
@@ -38,17 +41,18 @@ mod timers;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base::{CommandId, EndpointId, LegId, Role, SubscriptionId, Termination, Timestamp, UserUri};
+use base::{AccessType, CommandId, EndpointId, LegId, Role, SubscriptionId, Termination, Timestamp, UserUri};
 
 pub use command::{
-    ControlRequest, Diagnostic, DialOut, Failure, FailureReason, JoinFocus, JoinMedia, Outcome, Requester,
+    AdmissionChange, ControlRequest, Diagnostic, DialOut, Failure, FailureReason, JoinFocus, JoinMedia, LobbyAccess,
+    Outcome, Requester, UsersMediaFilters,
 };
 pub use document::{
     ConferenceDescription, ConferenceState, Disconnection, DisconnectionMethod, ElementState, EndpointElement,
     EndpointStatus, JoiningMethod, MediaFilter, RosterDocument, SessionType, UserElement,
 };
 pub use output::{EndReason, FocusEvent, Output, Prompt, SubscriptionEnd};
-pub use record::{ConferenceRecord, FocusConfig, Pin};
+pub use record::{ConferenceRecord, FocusConfig, Lobby, Pin};
 
 use admission::PinEntry;
 use dial_out::DialOuts;
@@ -150,10 +154,15 @@ pub struct Focus {
     config: FocusConfig,
     phase: Phase,
     locked: bool,
+    /// Who may enter now, and who waits.
+    access: AccessType,
+    lobby: Lobby,
     /// "Mute all" holds: attendees who join are muted.
     mute_attendees: bool,
     roster: Roster,
     pin_entries: BTreeMap<LegId, PinEntry>,
+    /// The commands that brought those who wait in the lobby.
+    waiting: BTreeMap<LegId, CommandId>,
     dial_outs: DialOuts,
     subscriptions: Subscriptions,
     speakers: Vec<(UserUri, EndpointId)>,
@@ -166,15 +175,18 @@ impl Focus {
     pub fn new(now: Timestamp, record: ConferenceRecord, config: FocusConfig) -> Self {
         let mut timers = Timers::default();
         timers.set(Timer::Empty, now + config.first_join_wait);
-        let locked = record.locked;
+        let (locked, access, lobby) = (record.locked, record.access, record.lobby);
         Self {
             record,
             config,
             phase: Phase::Idle,
             locked,
+            access,
+            lobby,
             mute_attendees: false,
             roster: Roster::default(),
             pin_entries: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             dial_outs: DialOuts::default(),
             subscriptions: Subscriptions::new(locked),
             speakers: Vec::new(),
@@ -223,14 +235,26 @@ impl Focus {
         self.locked
     }
 
+    /// Whether attendees who join are muted, because somebody muted all.
+    pub fn mutes_attendees(&self) -> bool {
+        self.mute_attendees
+    }
+
+    /// What passes from a participant into the mix; `None` when the leg is not in the roster.
+    pub fn ingress(&self, leg: LegId) -> Option<MediaFilter> {
+        self.roster.endpoint(leg).map(|endpoint| endpoint.ingress)
+    }
+
     /// Whether the conference is over.
     pub fn is_ended(&self) -> bool {
         self.phase == Phase::Ended
     }
 
-    /// What a user is: his role in the roster while he is in, else the one the record gives him.
+    /// What a user is: his role in the roster while he is in or being called, else the one the record gives him. Who
+    /// waits in the lobby has no role yet.
     pub fn role_of(&self, user: &UserUri) -> Option<Role> {
-        self.roster.user(user).map(|user| user.role).or_else(|| self.record.listed_role(user))
+        let admitted = self.roster.user(user).filter(|user| !user.is_waiting());
+        admitted.map(|user| user.role).or_else(|| self.record.listed_role(user))
     }
 
     /// Whether a leg is this Focus's: in the roster (also before it is dialled), or entering the PIN.
@@ -247,10 +271,15 @@ impl Focus {
     pub fn roster_document(&self) -> Arc<RosterDocument> {
         Arc::new(RosterDocument {
             state: ElementState::Full,
-            description: Some(Arc::new(self.record.description())),
+            description: Some(Arc::new(self.description())),
             conference: self.roster.state(self.locked),
             users: self.roster.published(),
         })
+    }
+
+    /// What documents say of the conference, with who may enter now.
+    fn description(&self) -> ConferenceDescription {
+        ConferenceDescription { access: self.access, ..self.record.description() }
     }
 
     fn dispatch(&mut self, now: Timestamp, input: Input) {

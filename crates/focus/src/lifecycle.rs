@@ -36,6 +36,7 @@ impl Focus {
                 Timer::SetUp(leg) => self.leg_set_up_timed_out(now, leg),
                 Timer::Pending(leg) => self.dial_out_pending(now, leg),
                 Timer::Pin(leg) => self.pin_entry_timed_out(leg),
+                Timer::Lobby(leg) => self.lobby_wait_over(now, leg),
             }
         }
     }

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use base::{CommandId, EndpointId, LegId, Role, SubscriptionId, Termination, UserUri};
+use base::{AccessType, CommandId, EndpointId, LegId, Role, SubscriptionId, Termination, UserUri};
 
 use crate::command::{FailureReason, Outcome};
 use crate::document::{JoiningMethod, MediaFilter, RosterDocument, SessionType};
+use crate::record::Lobby;
 
 /// What a Focus wants of its surroundings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +162,15 @@ pub enum FocusEvent {
         /// Who did it.
         by: Option<UserUri>,
     },
+    /// Somebody waits in the lobby.
+    EnteredLobby {
+        /// The user.
+        user: UserUri,
+        /// The endpoint.
+        endpoint: EndpointId,
+        /// Its leg.
+        leg: LegId,
+    },
     /// Somebody was not admitted.
     JoinRefused {
         /// Who he said he is.
@@ -194,6 +204,15 @@ pub enum FocusEvent {
     LockChanged {
         /// Whether it is locked now.
         locked: bool,
+        /// Who did it.
+        by: Option<UserUri>,
+    },
+    /// Other people may enter, or wait, from now on.
+    AdmissionChanged {
+        /// Who may enter.
+        access: AccessType,
+        /// Who waits.
+        lobby: Lobby,
         /// Who did it.
         by: Option<UserUri>,
     },

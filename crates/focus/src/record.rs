@@ -31,6 +31,22 @@ pub struct ConferenceRecord {
     pub locked: bool,
     /// Attendees may dial out to third parties (c3p.md 4.4).
     pub attendees_may_dial_out: bool,
+    /// Who waits until a presenter lets him in.
+    pub lobby: Lobby,
+    /// Authenticated users come in as presenters (c3p.md 2.4, `autopromote`). Nobody else ever does.
+    pub promote_authenticated: bool,
+}
+
+/// Whether a conference has a lobby (c3p.md 2.8, 3.3; the releases after R2 have one, R2 has none).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Lobby {
+    /// It has none: who is not admitted is refused.
+    #[default]
+    Off,
+    /// Who has no account, who is not on the list of a closed conference, and who comes while it is locked waits.
+    On,
+    /// The same, but a telephone caller whom the access type admits comes in at once (`pstn-lobby-bypass`).
+    PhonesPass,
 }
 
 impl ConferenceRecord {
@@ -75,6 +91,10 @@ pub struct FocusConfig {
     pub pin_wait: Duration,
     /// Entries of the PIN before the caller is refused; at least 1 (c3p.md 7.2).
     pub pin_tries: u8,
+    /// How long somebody may wait in the lobby until a presenter lets him in.
+    pub lobby_wait: Duration,
+    /// Endpoints that may wait in the lobby at once; a further one is refused with `MaximumMeetingSizeExceeded`.
+    pub lobby_places: usize,
     /// How often `pending` is repeated while a dial-out is under way (c3p.md 8.3: the client's watchdog takes 30 s).
     pub pending_interval: Duration,
     /// How long an admitted media leg may take until it is connected.
@@ -97,6 +117,8 @@ impl Default for FocusConfig {
             first_join_wait: Duration::from_secs(60),
             pin_wait: Duration::from_secs(30),
             pin_tries: 3,
+            lobby_wait: Duration::from_secs(15 * 60),
+            lobby_places: 100,
             pending_interval: Duration::from_secs(20),
             answer_wait: Duration::from_secs(60),
             endpoints_per_user: 16,

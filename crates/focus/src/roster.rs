@@ -27,6 +27,8 @@ pub(crate) struct Endpoint {
     pub(crate) by: Option<UserUri>,
     /// The server knows who is at this endpoint.
     pub(crate) authenticated: bool,
+    /// It waits in the lobby, and its call or dialog is answered.
+    pub(crate) answered: bool,
     /// The participant muted it himself.
     pub(crate) self_muted: bool,
     pub(crate) ingress: MediaFilter,
@@ -45,6 +47,7 @@ impl Endpoint {
             uri: None,
             by: None,
             authenticated: false,
+            answered: false,
             self_muted: false,
             ingress: MediaFilter::Unblock,
             egress: MediaFilter::Unblock,
@@ -90,11 +93,18 @@ impl User {
         &self.endpoints
     }
 
-    /// Whether he is in the conference, and how many of his endpoints there belong to an authenticated user.
-    fn presence(&self) -> (usize, usize) {
+    /// Whether he waits in the lobby. He does so with all his devices or with none.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.status == EndpointStatus::Waiting)
+    }
+
+    fn presence(&self) -> Presence {
         let is_in = |endpoint: &&Endpoint| endpoint.status.is_in();
-        let count = self.endpoints.iter().filter(is_in).count();
-        (count.min(1), self.endpoints.iter().filter(is_in).filter(|endpoint| endpoint.authenticated).count())
+        Presence {
+            users_in: self.endpoints.iter().filter(is_in).count().min(1),
+            authenticated_in: self.endpoints.iter().filter(is_in).filter(|endpoint| endpoint.authenticated).count(),
+            waiting: self.endpoints.iter().filter(|endpoint| endpoint.status == EndpointStatus::Waiting).count(),
+        }
     }
 
     fn element(&self, entity: &UserUri) -> UserElement {
@@ -104,6 +114,28 @@ impl User {
             display_name: self.display_name.clone(),
             role: self.role,
             endpoints: self.endpoints.iter().map(Endpoint::element).collect(),
+        }
+    }
+}
+
+/// What one user, or everybody together, adds up to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Presence {
+    /// Users who are in the conference.
+    users_in: usize,
+    /// Endpoints in the conference that belong to authenticated users.
+    authenticated_in: usize,
+    /// Endpoints in the lobby.
+    waiting: usize,
+}
+
+impl Presence {
+    /// The total after one of its parts changed.
+    fn with(self, before: Self, after: Self) -> Self {
+        Self {
+            users_in: self.users_in + after.users_in - before.users_in,
+            authenticated_in: self.authenticated_in + after.authenticated_in - before.authenticated_in,
+            waiting: self.waiting + after.waiting - before.waiting,
         }
     }
 }
@@ -129,8 +161,7 @@ pub(crate) struct Roster {
     users: BTreeMap<UserUri, User>,
     legs: BTreeMap<LegId, UserUri>,
     changes: BTreeMap<UserUri, Change>,
-    users_in: usize,
-    authenticated_in: usize,
+    totals: Presence,
 }
 
 impl Roster {
@@ -151,7 +182,12 @@ impl Roster {
 
     /// How many endpoints of authenticated users are in the conference.
     pub(crate) fn authenticated_in(&self) -> usize {
-        self.authenticated_in
+        self.totals.authenticated_in
+    }
+
+    /// How many endpoints wait in the lobby.
+    pub(crate) fn waiting(&self) -> usize {
+        self.totals.waiting
     }
 
     /// A user.
@@ -248,7 +284,7 @@ impl Roster {
 
     /// The conference as a whole.
     pub(crate) fn state(&self, locked: bool) -> ConferenceState {
-        ConferenceState { user_count: self.users_in, active: !self.users.is_empty(), locked }
+        ConferenceState { user_count: self.totals.users_in, active: !self.users.is_empty(), locked }
     }
 
     /// All users as the last document showed them.
@@ -287,9 +323,7 @@ impl Roster {
         let user = self.users.get_mut(entity)?;
         let before = user.presence();
         let result = change(user);
-        let after = user.presence();
-        self.users_in = self.users_in + after.0 - before.0;
-        self.authenticated_in = self.authenticated_in + after.1 - before.1;
+        self.totals = self.totals.with(before, user.presence());
         self.changes.entry(entity.clone()).or_default();
         result
     }

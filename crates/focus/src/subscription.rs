@@ -26,6 +26,8 @@ pub(crate) struct Subscriptions {
     of_user: BTreeMap<UserUri, BTreeSet<SubscriptionId>>,
     /// Users who left since the last document. They still get the one that says so.
     left: Vec<UserUri>,
+    /// The description is another since the last document.
+    pub(crate) redescribe: bool,
     /// What the last document said of the conference as a whole.
     last_state: ConferenceState,
 }
@@ -34,7 +36,7 @@ impl Subscriptions {
     /// None yet, of a conference nobody is in.
     pub(crate) fn new(locked: bool) -> Self {
         let last_state = ConferenceState { user_count: 0, active: false, locked };
-        Self { all: BTreeMap::new(), of_user: BTreeMap::new(), left: Vec::new(), last_state }
+        Self { all: BTreeMap::new(), of_user: BTreeMap::new(), left: Vec::new(), redescribe: false, last_state }
     }
 
     /// Notes that a user's last endpoint is gone, and with it his right to watch.
@@ -89,11 +91,13 @@ impl Focus {
         let users = self.roster.publish();
         let conference = self.roster.state(self.locked);
         let state_changed = std::mem::replace(&mut self.subscriptions.last_state, conference) != conference;
-        if users.is_empty() && !state_changed {
+        let redescribe = std::mem::take(&mut self.subscriptions.redescribe);
+        if users.is_empty() && !state_changed && !redescribe {
             return;
         }
         let state = ElementState::Partial;
-        self.notify_all(Arc::new(RosterDocument { state, description: None, conference, users }));
+        let description = redescribe.then(|| Arc::new(self.description()));
+        self.notify_all(Arc::new(RosterDocument { state, description, conference, users }));
         for user in std::mem::take(&mut self.subscriptions.left) {
             self.dismiss_watcher(&user);
         }
@@ -115,7 +119,7 @@ impl Focus {
     }
 
     fn is_watcher(&self, user: &UserUri) -> bool {
-        *user == self.record.organizer || self.roster.user(user).is_some()
+        *user == self.record.organizer || self.roster.user(user).is_some_and(|user| !user.is_waiting())
     }
 
     fn dismiss_watcher(&mut self, user: &UserUri) {

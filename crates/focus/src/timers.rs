@@ -23,6 +23,8 @@ pub(crate) enum Timer {
     Pending(LegId),
     /// A caller is to enter the PIN.
     Pin(LegId),
+    /// Somebody waits in the lobby.
+    Lobby(LegId),
 }
 
 /// At most one point in time for each [`Timer`].

@@ -9,10 +9,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod announcement;
+
 use std::net::SocketAddr;
 
 use base::{ConferenceId, LegId};
 use serde::{Deserialize, Serialize};
+
+pub use announcement::{Announcement, Background, Phrase, RecordingFormat, Spoken};
 
 /// An audio codec this server mixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -129,6 +133,8 @@ pub struct LegMedia {
     pub packet_time_ms: u8,
     /// The peer asked for Opus in-band FEC (`useinbandfec=1`).
     pub opus_fec: bool,
+    /// The peer asked for discontinuous transmission (`usedtx=1`): nothing need be sent to it while nothing is heard.
+    pub opus_dtx: bool,
     /// The peer sends or asks for two Opus channels (`stereo=1`); the mix stays mono.
     pub opus_stereo: bool,
     /// Header extension id of the audio level (RFC 6464), 1 to 14.
@@ -233,6 +239,46 @@ pub enum McuCommand {
         /// What to play.
         prompt: Prompt,
     },
+    /// Say something to one leg, in place of what is being said to it. Answered by [`McuEvent::AnnouncementEnded`].
+    Announce {
+        /// The leg.
+        leg: LegId,
+        /// What to say.
+        announcement: Announcement,
+    },
+    /// Stop what is being said to a leg.
+    StopAnnouncement {
+        /// The leg.
+        leg: LegId,
+    },
+    /// Set what a leg hears while it hears no mix: it is alone, or not in the mix.
+    SetBackground {
+        /// The leg.
+        leg: LegId,
+        /// What it hears.
+        background: Background,
+    },
+    /// Set who hears a leg: everybody in the mix, or one leg alone (a supervisor whispers to an agent).
+    SetAudience {
+        /// The leg that speaks.
+        leg: LegId,
+        /// The only leg that hears it; `None` = everybody.
+        only: Option<LegId>,
+    },
+    /// Record what everybody together says. Answered by [`McuEvent::RecordingEnded`], once, when it is over.
+    StartRecording {
+        /// The conference. One recording at a time; a second one ends the first.
+        conference: ConferenceId,
+        /// Name of the file inside the configured folder, without extension.
+        name: String,
+        /// Its form.
+        format: RecordingFormat,
+    },
+    /// End the recording of a conference. The end of the conference does the same.
+    StopRecording {
+        /// The conference.
+        conference: ConferenceId,
+    },
     /// End a leg's media and give its ports back (after the drain time). Answered by [`McuEvent::LegRemoved`].
     RemoveLeg {
         /// The leg.
@@ -280,6 +326,13 @@ pub struct LegStatistics {
     pub buffer_delay_us: u32,
     /// Round trip from RTCP, microseconds; 0 = not measured.
     pub round_trip_us: u32,
+    /// Estimated listening quality of what we receive, MOS-LQ in hundredths, 100 to 450 (E-model, ITU-T G.107); 0 = not
+    /// estimated.
+    pub mos_hundredths: u16,
+    /// Loss of what we send, as the peer reported it last by RTCP, in 1/256 (RFC 3550 6.4.1).
+    pub remote_loss_fraction: u8,
+    /// Only one direction carries audio although both should.
+    pub one_way: bool,
 }
 
 /// What the media side tells the control side.
@@ -324,6 +377,31 @@ pub enum McuEvent {
     MediaTimeout {
         /// The leg.
         leg: LegId,
+    },
+    /// What was said to a leg is over. Once for each [`McuCommand::Announce`] unless the leg went first.
+    AnnouncementEnded {
+        /// The leg.
+        leg: LegId,
+        /// It was said to its end; false when it was stopped, replaced or could not be played.
+        completed: bool,
+    },
+    /// How a connected leg fares; every few seconds.
+    LegQuality {
+        /// The leg.
+        leg: LegId,
+        /// Figures since it was reserved.
+        statistics: LegStatistics,
+    },
+    /// A recording is over and its file complete.
+    RecordingEnded {
+        /// The conference.
+        conference: ConferenceId,
+        /// Name of the file inside the configured folder, with extension.
+        file: String,
+        /// Its length in milliseconds.
+        length_ms: u64,
+        /// What went wrong, if something did; the file holds what was recorded until then.
+        error: Option<String>,
     },
     /// A leg is gone, with its final figures. Exactly once for each reserved leg that did not fail.
     LegRemoved {

@@ -1,22 +1,31 @@
 //! The conference: its legs, and the commands that change them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use base::{ConferenceId, Duration, LegId, Timestamp};
-use mcu_api::{ConferenceMedia, LegFailure, LegMedia, LegStatistics, McuEvent, MediaFilter, Prompt};
+use mcu_api::{Background, ConferenceMedia, LegFailure, LegMedia, LegStatistics, McuEvent, MediaFilter, Prompt};
 use media::{LegConfig, Port};
 use mixer::{CodecFactory, HEARD_MAX, Sounds, SpeakerChoice, Sum};
 
 use crate::announcement::Announcement;
+use crate::attention::Attention;
 use crate::leg::Leg;
-use crate::program::Programs;
+use crate::leg_map::LegMap;
+use crate::playlist::Playlist;
+use crate::program::{Program, Programs};
+use crate::recorder::Recorder;
 use crate::shared::SharedStreams;
+use crate::sound::SoundPool;
 use crate::stream::StreamPool;
+use crate::whisper::Whispers;
 
 /// Events that wait to be polled; a further one is dropped.
 const EVENTS_MAX: usize = 4_096;
+
+/// Events there is room for from the start, so that the tick seldom allocates.
+const EVENTS_KEPT: usize = 64;
 
 /// Takes the packets that leave a conference. They are protected already.
 pub trait PacketSink {
@@ -47,16 +56,22 @@ pub struct Conference {
     pub(crate) sounds: Arc<Sounds>,
     /// In the order of arrival, but for the gaps that a removal fills with the last one.
     pub(crate) legs: Vec<Leg>,
-    places: HashMap<LegId, usize>,
+    places: LegMap<usize>,
     /// Number of the tick that comes next.
     pub(crate) tick: u64,
+    pub(crate) attention: Attention,
+    pub(crate) decoders: SoundPool,
     pub(crate) choice: SpeakerChoice,
     pub(crate) announcement: Announcement,
     /// What those leave behind who were removed while they spoke: their voices dying away.
     pub(crate) farewells: Sum,
     pub(crate) programs: Programs,
+    pub(crate) whispers: Whispers,
     pub(crate) shared: SharedStreams,
     pub(crate) pool: StreamPool,
+    pub(crate) recorder: Option<Box<dyn Recorder>>,
+    /// Voices are levelled by themselves.
+    auto_gain: bool,
     /// Who speaks, as last reported, by number.
     pub(crate) speakers: Vec<LegId>,
     /// The packet being written.
@@ -77,17 +92,22 @@ impl Conference {
             settings,
             sounds,
             legs: Vec::new(),
-            places: HashMap::new(),
+            places: LegMap::default(),
             tick: 0,
+            attention: Attention::new(),
+            decoders: SoundPool::new(Arc::clone(&codecs)),
             choice: SpeakerChoice::new(HEARD_MAX),
             announcement: Announcement::new(),
             farewells: Sum::new(),
             programs: Programs::new(),
+            whispers: Whispers::default(),
             shared: SharedStreams::new(),
             pool: StreamPool::new(codecs),
+            recorder: None,
+            auto_gain: false,
             speakers: Vec::with_capacity(HEARD_MAX),
             packet: Vec::with_capacity(2_048),
-            events: VecDeque::new(),
+            events: VecDeque::with_capacity(EVENTS_KEPT),
         }
     }
 
@@ -116,6 +136,21 @@ impl Conference {
         self.settings = settings;
     }
 
+    /// Levels by itself the voices of legs added from now on, or leaves them as loud as they are, which is the default.
+    pub fn set_auto_gain(&mut self, on: bool) {
+        self.auto_gain = on;
+    }
+
+    /// Records what everybody together says, from the next tick on, in place of what recorded it before.
+    pub fn start_recording(&mut self, recorder: Box<dyn Recorder>) {
+        self.recorder = Some(recorder);
+    }
+
+    /// Ends the recording.
+    pub fn stop_recording(&mut self) {
+        self.recorder = None;
+    }
+
     /// Adds a leg; false when it is already there. It is silent until [`Conference::connect`].
     pub fn add_leg(&mut self, leg: LegId, identity: LegIdentity) -> bool {
         if self.places.contains_key(&leg) {
@@ -131,7 +166,9 @@ impl Conference {
             cname: identity.cname,
         });
         self.places.insert(leg, self.legs.len());
-        self.legs.push(Leg::new(leg, media));
+        let mut added = Leg::new(leg, media);
+        added.voice.set_auto_gain(self.auto_gain);
+        self.legs.push(added);
         true
     }
 
@@ -160,6 +197,40 @@ impl Conference {
         self.change(leg, |leg| leg.listener.prompts.play(prompt));
     }
 
+    /// Says something to one leg, in place of what is being said to it. Answered by one
+    /// [`McuEvent::AnnouncementEnded`], unless the leg goes first.
+    pub fn announce(&mut self, leg: LegId, what: Arc<Playlist>) {
+        if self.change(leg, |leg| leg.listener.player.play(what)) == Some(true) {
+            self.report(McuEvent::AnnouncementEnded { leg, completed: false });
+        }
+    }
+
+    /// Breaks off what is being said to a leg.
+    pub fn stop_announcement(&mut self, leg: LegId) {
+        if self.change(leg, |leg| leg.listener.player.stop()) == Some(true) {
+            self.report(McuEvent::AnnouncementEnded { leg, completed: false });
+        }
+    }
+
+    /// Sets what a leg hears while it hears no mix: it is alone, or not in the mix. `file` is the sound of
+    /// [`Background::File`]; until it is there, and where there is none, the leg hears nothing.
+    pub fn set_background(&mut self, leg: LegId, background: &Background, file: Option<Arc<Playlist>>) {
+        let backdrop = match (background, file) {
+            (Background::Alone, _) => None,
+            (Background::Music, _) => Some(Program::Music),
+            (Background::Ringback, _) => Some(Program::Ringback),
+            (Background::File(name), Some(file)) => Some(self.programs.file(name, file)),
+            (Background::Silence, _) | (Background::File(_), None) => Some(Program::Silence),
+        };
+        self.change(leg, |leg| leg.backdrop = backdrop);
+        self.forget_unheard_files();
+    }
+
+    /// Sets who hears a leg: all, or one leg alone. It goes over from the one to the other within two ticks.
+    pub fn set_audience(&mut self, leg: LegId, only: Option<LegId>) {
+        self.change(leg, |leg| leg.audience_next = only);
+    }
+
     /// Takes a leg out, says goodbye to its peer by RTCP, and answers its final figures; `None` when there is no such
     /// leg. Its voice dies away within the next tick.
     pub fn remove_leg(&mut self, now: Timestamp, leg: LegId, out: &mut dyn PacketSink) -> Option<LegStatistics> {
@@ -169,15 +240,16 @@ impl Conference {
             self.places.insert(moved.id, place);
         }
         if gone.takes_part() {
-            self.announce(Prompt::Exit, None);
+            self.play_tone(Prompt::Exit, None);
         }
         if let Some((to, port)) = gone.media.write_bye(now, &mut self.packet) {
             out.send(leg, port, to, &self.packet);
         }
         gone.listener.release(&mut self.pool);
-        if let Some(farewell) = gone.voice.farewell() {
+        if let Some(farewell) = gone.voice.farewell().filter(|_| gone.audience.is_none()) {
             self.farewells.add(&farewell);
         }
+        self.forget_unheard_files();
         Some(gone.media.statistics())
     }
 
@@ -213,15 +285,21 @@ impl Conference {
         let before = leg.takes_part();
         let outcome = change(leg);
         match (before, leg.takes_part()) {
-            (false, true) => self.announce(Prompt::Entry, Some(id)),
-            (true, false) => self.announce(Prompt::Exit, Some(id)),
+            (false, true) => self.play_tone(Prompt::Entry, Some(id)),
+            (true, false) => self.play_tone(Prompt::Exit, Some(id)),
             _ => {}
         }
         Some(outcome)
     }
 
+    fn forget_unheard_files(&mut self) {
+        let legs = &self.legs;
+        self.programs
+            .keep_files(|program| legs.iter().any(|leg| leg.backdrop == Some(program) || leg.listener.needs(program)));
+    }
+
     /// Plays a tone to those who take part, but for the one it tells of.
-    fn announce(&mut self, prompt: Prompt, about: Option<LegId>) {
+    fn play_tone(&mut self, prompt: Prompt, about: Option<LegId>) {
         let somebody_hears = self.legs.iter().any(|leg| leg.takes_part() && Some(leg.id) != about);
         if self.settings.entry_exit_tones && somebody_hears {
             self.announcement.play(prompt, about);

@@ -11,14 +11,24 @@
 #![warn(missing_docs)]
 
 mod announcement;
+mod attention;
+mod backlog;
 mod conference;
 mod leg;
+mod leg_map;
 mod listener;
+mod playlist;
 mod program;
+mod recorder;
 mod shared;
+mod sound;
 mod stream;
 mod tick;
 mod voice;
+mod whisper;
 
 pub use conference::{Conference, LegIdentity, PacketSink};
+pub use leg_map::{LegHasher, LegMap};
 pub use media::Port;
+pub use playlist::{Playlist, PlaylistItem};
+pub use recorder::Recorder;

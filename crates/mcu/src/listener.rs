@@ -1,11 +1,17 @@
 //! What one leg hears: a shared stream, or one of its own while something is his alone.
 
-use mixer::{Frame, Limiter, SILENCE, Sounds, Sum};
+use mixer::{Frame, Level, SILENCE, Sounds, Sum};
 
 use crate::announcement::Prompts;
+use crate::playlist::{Player, Said};
 use crate::program::{Program, Programs};
 use crate::shared::SharedStreams;
 use crate::stream::{Format, Stream, StreamPool};
+
+/// Silent packets that are sent before the first one is left out.
+const SILENT_BEFORE: u32 = 10;
+/// Of silent packets, each with such a number is sent: one in 400 ms, as Opus encoders do (RFC 6716 2.1.9).
+const SILENT_SENT: u32 = 20;
 
 /// The way of the mix to one leg.
 pub(crate) struct Listener {
@@ -16,10 +22,16 @@ pub(crate) struct Listener {
     /// What is to be heard at this tick.
     next: Program,
     route: Route,
-    private: Option<Box<Private>>,
+    /// A stream for this leg alone.
+    private: Option<Box<Stream>>,
     /// The next packet is the first one after a time without.
     begins: bool,
     pub(crate) prompts: Prompts,
+    pub(crate) player: Player,
+    /// Packets in a row that held nothing to hear.
+    silent_packets: u32,
+    /// What the player came to an end with at this tick: whether all was said.
+    said: Option<bool>,
 }
 
 /// Where this tick's packet comes from.
@@ -42,16 +54,19 @@ pub(crate) struct Personal<'a> {
     pub(crate) own: Option<&'a Frame>,
     /// An announcement it is not to hear.
     pub(crate) hidden: Option<&'a Frame>,
+    /// What others say to it alone; present from the first such word until the whisperer has been quiet for a while.
+    pub(crate) whispered: Option<&'a Sum>,
 }
 
-/// A stream for one leg, with a limiter that began as the program's.
-struct Private {
-    stream: Box<Stream>,
-    limiter: Limiter,
+impl Personal<'_> {
+    /// Whether the leg hears anything otherwise than the others, or may at any moment.
+    const fn differs(&self) -> bool {
+        self.talks || self.own.is_some() || self.hidden.is_some() || self.whispered.is_some()
+    }
 }
 
 impl Listener {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             format: None,
             program: Program::Silence,
@@ -60,6 +75,9 @@ impl Listener {
             private: None,
             begins: false,
             prompts: Prompts::new(),
+            player: Player::default(),
+            silent_packets: 0,
+            said: None,
         }
     }
 
@@ -107,12 +125,12 @@ impl Listener {
     /// and until the packet that was begun is full.
     fn must_be_private(&self, tick: u64, format: Format, personal: Personal<'_>, programs: &Programs) -> bool {
         let hears_others = self.program == Program::Common || self.next == Program::Common;
-        let differs = hears_others && (personal.talks || personal.own.is_some() || personal.hidden.is_some());
+        let differs = hears_others && personal.differs();
         let changes = self.program != self.next;
         let bound = self.private.as_ref().is_some_and(|private| {
             !format.begins_packet(tick) || private.limiter != programs.track(self.program).limiter_before
         });
-        differs || changes || bound || self.prompts.is_playing()
+        differs || changes || bound || self.prompts.is_playing() || self.player.is_sounding()
     }
 
     fn begin_private(&mut self, tick: u64, format: Format, programs: &Programs, pool: &mut StreamPool) -> bool {
@@ -120,7 +138,8 @@ impl Listener {
             let Some(mut stream) = pool.take(format) else { return false };
             let track = programs.track(self.program);
             stream.begin(tick, track);
-            self.private = Some(Box::new(Private { stream, limiter: track.limiter_before.clone() }));
+            stream.limiter.clone_from(&track.limiter_before);
+            self.private = Some(stream);
         }
         true
     }
@@ -129,17 +148,51 @@ impl Listener {
     pub(crate) fn render_private(&mut self, tick: u64, personal: Personal<'_>, programs: &Programs, sounds: &Sounds) {
         let (program, next) = (self.program, self.next);
         self.program = next;
+        let mut said = SILENCE;
+        let says = self.format.is_some() && self.say(sounds, &mut said);
         let Some(private) = self.private.as_mut().filter(|_| self.route == Route::Private) else { return };
         let mut sum = personal_sum(next, personal, programs);
         if program != next {
             sum.fade_from(&personal_sum(program, personal, programs));
         }
-        let mut frame = SILENCE;
-        if self.prompts.read(sounds, &mut frame) {
-            sum.add(&frame);
+        if says {
+            sum.add(&said);
         }
+        let mut frame = SILENCE;
         private.limiter.process(&sum, &mut frame);
-        private.stream.push(tick, &frame);
+        private.push(tick, &frame);
+    }
+
+    /// Reads the next 20 ms of what is said to this leg; prompts wait for the end of an announcement. While the leg is not
+    /// sent to, an announcement waits.
+    fn say(&mut self, sounds: &Sounds, frame: &mut Frame) -> bool {
+        match self.player.read(frame) {
+            Said::Sound => return true,
+            Said::End => {
+                self.said = Some(true);
+                return true;
+            }
+            Said::Failed => self.said = Some(false),
+            Said::Nothing => {}
+        }
+        self.prompts.read(sounds, frame)
+    }
+
+    /// Whether what was announced came to its end at this tick, and was all said; once.
+    pub(crate) fn take_said(&mut self) -> Option<bool> {
+        self.said.take()
+    }
+
+    /// Whether the packet at hand need not be sent to somebody who agreed on discontinuous transmission: nothing has been
+    /// heard for 200 ms. Now and then one is sent all the same, so that the way stays open and nobody takes it for lost.
+    pub(crate) fn may_be_left_out(&mut self, level: Level) -> bool {
+        if level > Level::SILENT {
+            self.begins |= self.silent_packets >= SILENT_BEFORE;
+            self.silent_packets = 0;
+            return false;
+        }
+        self.silent_packets += 1;
+        self.silent_packets >= SILENT_BEFORE && !self.silent_packets.is_multiple_of(SILENT_SENT)
     }
 
     /// Whether the packet at hand is the first one after a time without (RFC 3551 4.1); true once.
@@ -152,7 +205,7 @@ impl Listener {
         match self.route {
             Route::None => None,
             Route::Shared(at) => Some(shared.stream(at)),
-            Route::Private => self.private.as_ref().map(|private| &*private.stream),
+            Route::Private => self.private.as_deref(),
         }
     }
 
@@ -164,7 +217,7 @@ impl Listener {
     /// Gives the leg's own stream back.
     pub(crate) fn release(&mut self, pool: &mut StreamPool) {
         if let Some(private) = self.private.take() {
-            pool.give(private.stream);
+            pool.give(private);
         }
     }
 }
@@ -173,7 +226,12 @@ impl Listener {
 fn personal_sum(program: Program, personal: Personal<'_>, programs: &Programs) -> Sum {
     let mut sum = programs.track(program).sum.clone();
     if program == Program::Common {
-        personal.own.into_iter().chain(personal.hidden).for_each(|frame| sum.subtract(frame));
+        // With the fault injected everybody hears himself: the load test must notice (`make loadtest-broken`).
+        let own = personal.own.filter(|_| cfg!(not(feature = "fault-injection")));
+        own.into_iter().chain(personal.hidden).for_each(|frame| sum.subtract(frame));
+        if let Some(whispered) = personal.whispered {
+            sum.add_sum(whispered);
+        }
     }
     sum
 }

@@ -1,6 +1,10 @@
-//! What can be heard in a conference: three programs, each the same for all who hear it.
+//! What can be heard in a conference: its programs, each the same for all who hear it.
 
-use mixer::{FRAME_SAMPLES, Frame, Limiter, SILENCE, Sounds, Sum};
+use std::sync::Arc;
+
+use mixer::{Clip, FRAME_SAMPLES, Frame, Limiter, SILENCE, Sounds, Sum};
+
+use crate::playlist::Playlist;
 
 /// What a leg hears, but for what is his alone (his own voice left out, a prompt added).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +13,10 @@ pub(crate) enum Program {
     Silence,
     /// The music of those who wait.
     Music,
+    /// The tone that says that it rings elsewhere.
+    Ringback,
+    /// The operator's own music, by its place in [`Programs`].
+    File(u8),
     /// Everybody who is heard, and announcements.
     Common,
 }
@@ -59,43 +67,105 @@ impl Track {
 
 static SILENT: Track = Track::new();
 
+/// Files of the operator's that can be heard in one conference at a time; a further one is silence.
+const FILES_MAX: usize = 8;
+
 /// The sound of every program at this tick.
 pub(crate) struct Programs {
     common: Box<Track>,
+    music: Loop,
+    ringback: Loop,
+    files: Vec<Option<FileLoop>>,
+}
+
+/// Something that is heard over and over.
+struct Loop {
     /// Present while somebody hears it.
-    music: Option<Box<Track>>,
-    music_position: usize,
+    track: Option<Box<Track>>,
+    position: usize,
+}
+
+struct FileLoop {
+    name: String,
+    sound: Arc<Playlist>,
+    play: Loop,
 }
 
 impl Programs {
     pub(crate) fn new() -> Self {
-        Self { common: Box::new(Track::new()), music: None, music_position: 0 }
+        Self { common: Box::new(Track::new()), music: Loop::new(), ringback: Loop::new(), files: Vec::new() }
+    }
+
+    /// The program of a file; whoever hears the same file hears the same program.
+    pub(crate) fn file(&mut self, name: &str, sound: Arc<Playlist>) -> Program {
+        let known = self.files.iter().position(|file| file.as_ref().is_some_and(|file| file.name == name));
+        let free = || self.files.iter().position(Option::is_none);
+        let at = known.or_else(free).unwrap_or(self.files.len());
+        if at == FILES_MAX {
+            return Program::Silence;
+        }
+        if at == self.files.len() {
+            self.files.push(None);
+        }
+        self.files[at].get_or_insert_with(|| FileLoop { name: name.to_owned(), sound, play: Loop::new() });
+        Program::File(at as u8)
+    }
+
+    /// Forgets the files that nobody is to hear any more.
+    pub(crate) fn keep_files(&mut self, is_wanted: impl Fn(Program) -> bool) {
+        for (at, file) in self.files.iter_mut().enumerate() {
+            file.take_if(|_| !is_wanted(Program::File(at as u8)));
+        }
     }
 
     /// Goes to the next tick: `total` is all that is heard in the conference.
-    pub(crate) fn advance(&mut self, total: &Sum, music_wanted: bool, sounds: &Sounds) {
+    pub(crate) fn advance(&mut self, total: &Sum, sounds: &Sounds, is_wanted: impl Fn(Program) -> bool) {
         self.common.sum.clone_from(total);
         self.common.advance();
-        if !music_wanted {
-            self.music = None;
-            self.music_position = 0;
-            return;
+        self.music.advance(is_wanted(Program::Music), Some(sounds.music()));
+        self.ringback.advance(is_wanted(Program::Ringback), Some(sounds.ringback()));
+        for (at, file) in self.files.iter_mut().enumerate() {
+            if let Some(file) = file {
+                file.play.advance(is_wanted(Program::File(at as u8)), file.sound.single());
+            }
         }
-        let music = self.music.get_or_insert_with(|| Box::new(Track::new()));
-        let mut frame = SILENCE;
-        sounds.music().read_looped(self.music_position, &mut frame);
-        self.music_position = (self.music_position + FRAME_SAMPLES) % sounds.music().len();
-        music.sum.clear();
-        music.sum.add(&frame);
-        music.advance();
     }
 
-    /// The sound of a program. Music that nobody was to hear at this tick is silent.
+    /// This tick's frame of all that is heard in the conference.
+    pub(crate) const fn common(&self) -> &Frame {
+        self.common.frame()
+    }
+
+    /// The sound of a program. What nobody was to hear at this tick is silent.
     pub(crate) fn track(&self, program: Program) -> &Track {
-        match program {
-            Program::Silence => &SILENT,
-            Program::Music => self.music.as_deref().unwrap_or(&SILENT),
-            Program::Common => &self.common,
-        }
+        let looped = match program {
+            Program::Silence => return &SILENT,
+            Program::Common => return &self.common,
+            Program::Music => Some(&self.music),
+            Program::Ringback => Some(&self.ringback),
+            Program::File(at) => self.files.get(usize::from(at)).and_then(Option::as_ref).map(|file| &file.play),
+        };
+        looped.and_then(|looped| looped.track.as_deref()).unwrap_or(&SILENT)
+    }
+}
+
+impl Loop {
+    const fn new() -> Self {
+        Self { track: None, position: 0 }
+    }
+
+    /// Goes to the next tick. Whoever comes after a time in which nobody heard it hears it from its beginning.
+    fn advance(&mut self, wanted: bool, clip: Option<&Clip>) {
+        let Some(clip) = clip.filter(|_| wanted) else {
+            *self = Self::new();
+            return;
+        };
+        let track = self.track.get_or_insert_with(|| Box::new(Track::new()));
+        let mut frame = SILENCE;
+        clip.read_looped(self.position, &mut frame);
+        self.position = (self.position + FRAME_SAMPLES) % clip.len();
+        track.sum.clear();
+        track.sum.add(&frame);
+        track.advance();
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcu_api::{Codec, LegMedia};
-use mixer::{CodecFactory, Encoder, EncoderSettings, FRAME_MS, FRAME_SAMPLES, Frame, Level, PACKET_BYTES_MAX};
+use mixer::{CodecFactory, Encoder, EncoderSettings, FRAME_MS, FRAME_SAMPLES, Frame, Level, Limiter, PACKET_BYTES_MAX};
 
 use crate::program::Track;
 
@@ -25,10 +25,11 @@ pub(crate) struct Format {
 }
 
 impl Format {
-    /// The format a leg agreed on.
-    pub(crate) fn of(media: &LegMedia) -> Self {
+    /// The format a leg agreed on. Error correction costs bits and time, so there is some only towards a peer that loses
+    /// packets.
+    pub(crate) fn of(media: &LegMedia, peer_loses: bool) -> Self {
         let frames = (u32::from(media.packet_time_ms) / FRAME_MS).clamp(1, PACKET_FRAMES_MAX as u32) as u8;
-        Self { settings: EncoderSettings::for_mix(media.codec, media.opus_fec), frames }
+        Self { settings: EncoderSettings::for_mix(media.codec, media.opus_fec && peer_loses), frames }
     }
 
     const fn codec(self) -> Codec {
@@ -60,6 +61,8 @@ impl Format {
 /// An encoder with the packet it is filling and the one it made last.
 pub(crate) struct Stream {
     format: Format,
+    /// For a stream of one leg alone: it began as its program's.
+    pub(crate) limiter: Limiter,
     encoder: Box<dyn Encoder>,
     pcm: [i16; PACKET_FRAMES_MAX * FRAME_SAMPLES],
     filled: usize,
@@ -128,10 +131,6 @@ impl StreamPool {
         Self { codecs, idle: Vec::with_capacity(IDLE_MAX) }
     }
 
-    pub(crate) fn codecs(&self) -> &dyn CodecFactory {
-        &*self.codecs
-    }
-
     /// A stream that has yet to [`Stream::begin`]; `None` when no encoder can be made.
     pub(crate) fn take(&mut self, format: Format) -> Option<Box<Stream>> {
         if let Some(at) = self.idle.iter().position(|stream| stream.format.settings == format.settings) {
@@ -142,6 +141,7 @@ impl StreamPool {
         let encoder = self.codecs.encoder(format.settings).ok()?;
         Some(Box::new(Stream {
             format,
+            limiter: Limiter::new(),
             encoder,
             pcm: [0; PACKET_FRAMES_MAX * FRAME_SAMPLES],
             filled: 0,

@@ -1,6 +1,6 @@
 //! One tick of a conference: what happens in every 20 ms, in this order.
 //!
-//! 1. *Listen*: take each leg's next 20 ms out of its jitter buffer and decode it.
+//! 1. *Listen*: take each leg's next 20 ms out of its jitter buffer, and decode those of the few who may be heard.
 //! 2. *Choose*: who of them is heard.
 //! 3. *Mix*: add them up, with the announcement, into the programs.
 //! 4. *Plan*: what each leg hears, and whether it can share the stream with others.
@@ -14,26 +14,30 @@ use media::{AudioLevel, LegEvent, Port};
 use mixer::{HEARD_MAX, Level, Sum};
 
 use crate::conference::{Conference, PacketSink};
-use crate::leg::Leg;
 use crate::program::Program;
 use crate::stream::Format;
 
 /// A mix louder than this is announced as speech to those who agreed on RFC 6464.
 const SPEECH: Level = Level::from_dbov(50);
 
+/// Ticks between two reports of a leg's quality: 5 s.
+const QUALITY_TICKS: u64 = 250;
+
 impl Conference {
     /// Does one tick's work; call it once in every 20 ms. Packets leave through `out`.
     pub fn tick(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
         self.listen(now);
         self.choose_speakers();
-        self.tune();
+        self.tune(now);
         self.mix();
+        self.record(now);
         self.plan();
         self.shared.encode(self.tick, &self.programs);
         self.send(now, out);
         self.shared.retire(self.tick, &mut self.pool);
         self.send_reports(now, out);
         self.report_events();
+        self.report_quality();
         self.tick += 1;
     }
 
@@ -41,20 +45,30 @@ impl Conference {
         for leg in &mut self.legs {
             let Some(agreed) = leg.media.media() else { continue };
             let (open, codec) = (leg.is_open(agreed), agreed.codec);
-            leg.voice.listen(leg.media.pull(now), open, codec, self.pool.codecs());
+            leg.voice.listen(leg.media.pull(now), open, codec, &mut self.decoders);
         }
+        self.attention.turn(&mut self.legs, &mut self.decoders);
     }
 
     fn choose_speakers(&mut self) {
-        let voices = self.legs.iter().map(|leg| &leg.voice.speech).enumerate();
+        for leg in &mut self.legs {
+            leg.change_audience();
+        }
+        let legs = self.legs.iter().enumerate();
+        let to_all = legs.filter(|(_, leg)| leg.audience.is_none() && leg.voice.is_attended());
+        let audible = to_all.map(|(place, leg)| (place, &leg.voice.speech)).filter(|(_, speech)| speech.is_audible());
+        let voices = audible.map(|(place, speech)| (place, speech, speech.is_heard()));
         let mut heard = self.choice.choose(voices).iter().peekable();
         for (place, leg) in self.legs.iter_mut().enumerate() {
-            leg.voice.speech.set_heard(heard.next_if(|&&chosen| chosen == place).is_some());
+            let chosen = heard.next_if(|&&chosen| chosen == place).is_some();
+            // Who whispers to one leg takes nobody's place.
+            let whispers = leg.audience.is_some() && leg.voice.speech.is_audible();
+            leg.voice.speech.set_heard((chosen || whispers) && leg.audience == leg.audience_next);
         }
     }
 
     /// Says to each leg what it is to hear.
-    fn tune(&mut self) {
+    fn tune(&mut self, now: Timestamp) {
         let taking_part = self.legs.iter().filter(|leg| leg.takes_part()).count();
         let company = taking_part > 1 || self.announcement.is_playing();
         let alone = match self.settings.alone {
@@ -63,11 +77,13 @@ impl Conference {
         };
         for leg in &mut self.legs {
             let Some(agreed) = leg.media.media() else { continue };
-            let format = agreed.direction.sends().then(|| Format::of(agreed));
+            let lossy = leg.media.peer_loses(now);
+            let format = agreed.direction.sends().then(|| Format::of(agreed, lossy));
             let program = match (leg.egress, leg.in_mix) {
                 (MediaFilter::Block, _) => Program::Silence,
                 (MediaFilter::Unblock, true) if company => Program::Common,
-                (MediaFilter::Unblock, _) => alone,
+                (MediaFilter::Unblock, _) if leg.listener.player.is_sounding() => Program::Silence,
+                (MediaFilter::Unblock, _) => leg.backdrop.unwrap_or(alone),
             };
             leg.listener.tune(format, program, &mut self.pool);
         }
@@ -76,34 +92,51 @@ impl Conference {
     fn mix(&mut self) {
         let mut total = Sum::new();
         std::mem::swap(&mut total, &mut self.farewells);
+        self.whispers.clear();
         for leg in &mut self.legs {
-            if let Some(frame) = leg.voice.join_mix() {
-                total.add(frame);
+            let heard = leg.voice.speech.is_heard();
+            let frame = leg.voice.join_mix();
+            match (leg.audience, frame) {
+                (None, frame) => frame.into_iter().for_each(|frame| total.add(frame)),
+                (Some(listener), frame) if heard || frame.is_some() => self.whispers.add(listener, frame),
+                (Some(_), _) => {}
             }
         }
         if let Some(frame) = self.announcement.advance(&self.sounds) {
             total.add(frame);
         }
-        let music_wanted = self.legs.iter().any(|leg| leg.listener.needs(Program::Music));
-        self.programs.advance(&total, music_wanted, &self.sounds);
+        let is_wanted = |program| self.legs.iter().any(|leg| leg.listener.needs(program));
+        self.programs.advance(&total, &self.sounds, is_wanted);
+    }
+
+    fn record(&mut self, now: Timestamp) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(now, self.programs.common());
+        }
     }
 
     fn plan(&mut self) {
         for leg in &mut self.legs {
-            let personal = Leg::personal(leg.id, &leg.voice, &self.announcement);
-            leg.listener.plan(self.tick, personal, &self.programs, &mut self.shared, &mut self.pool);
+            let (personal, listener) = leg.hearing(&self.announcement, &self.whispers);
+            listener.plan(self.tick, personal, &self.programs, &mut self.shared, &mut self.pool);
         }
     }
 
     fn send(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
         for leg in &mut self.legs {
-            let personal = Leg::personal(leg.id, &leg.voice, &self.announcement);
-            leg.listener.render_private(self.tick, personal, &self.programs, &self.sounds);
+            let (personal, listener) = leg.hearing(&self.announcement, &self.whispers);
+            listener.render_private(self.tick, personal, &self.programs, &self.sounds);
             let Some(format) = leg.listener.format() else {
                 let_time_pass(&mut leg.media);
                 continue;
             };
             if !format.ends_packet(self.tick) {
+                continue;
+            }
+            let pauses = leg.media.media().is_some_and(|agreed| agreed.opus_dtx);
+            let level = leg.listener.stream(&self.shared).and_then(|stream| stream.packet()).map(|(_, level)| level);
+            if pauses && level.is_some_and(|level| leg.listener.may_be_left_out(level)) {
+                leg.media.skip(format.packet_units());
                 continue;
             }
             let marker = leg.listener.take_marker();
@@ -138,15 +171,30 @@ impl Conference {
                     LegEvent::SilenceTimeout => McuEvent::MediaTimeout { leg },
                 });
             }
+            if let Some(completed) = self.legs[place].listener.take_said() {
+                self.report(McuEvent::AnnouncementEnded { leg, completed });
+            }
         }
         self.report_speakers();
+    }
+
+    /// Reports how each leg fares, one after another, so that no tick has all the work.
+    fn report_quality(&mut self) {
+        for place in 0..self.legs.len() {
+            let leg = &self.legs[place];
+            if leg.media.is_connected() && (self.tick + leg.id.0).is_multiple_of(QUALITY_TICKS) {
+                let event = McuEvent::LegQuality { leg: leg.id, statistics: leg.media.statistics() };
+                self.report(event);
+            }
+        }
     }
 
     /// Reports who speaks, loudest first, when they are not the same as before.
     fn report_speakers(&mut self) {
         let mut speaking = [(0.0, base::LegId(0)); HEARD_MAX];
         let mut count = 0;
-        let voices = self.legs.iter().map(|leg| (&leg.voice.speech, leg.id));
+        let to_all = self.legs.iter().filter(|leg| leg.audience.is_none());
+        let voices = to_all.map(|leg| (&leg.voice.speech, leg.id));
         for (speech, leg) in voices.filter(|(speech, _)| speech.is_heard() && speech.is_speaking()) {
             speaking[count] = (speech.loudness(), leg);
             count += 1;
@@ -166,7 +214,7 @@ impl Conference {
 
 /// Nothing is sent to a leg on hold, but its RTP clock goes on.
 fn let_time_pass(media: &mut media::Leg) {
-    if let Some(units) = media.media().map(|agreed: &LegMedia| Format::of(agreed).frame_units()) {
+    if let Some(units) = media.media().map(|agreed: &LegMedia| Format::of(agreed, false).frame_units()) {
         media.skip(units);
     }
 }

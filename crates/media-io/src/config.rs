@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use base::Limits;
@@ -21,6 +22,14 @@ pub struct MediaConfig {
     pub pin_workers: bool,
     /// DSCP of media packets (requirement C37), 0 to 63; `None` leaves the system's. 46 is Expedited Forwarding.
     pub dscp: Option<u8>,
+    /// Language of the prompts, a BCP 47 tag; without one, or where it is not shipped, prompts are tones.
+    pub language: Option<String>,
+    /// The operator's sound files; without it, none is played.
+    pub prompts_dir: Option<PathBuf>,
+    /// Where recordings are written; made if need be. Without it, none is.
+    pub recordings_dir: Option<PathBuf>,
+    /// Level the voices by themselves.
+    pub automatic_level: bool,
     /// The instant that all time stamps count from; the same for the whole process.
     pub epoch: Instant,
     /// Bounds; of these, `worker_queue` and `port_drain` are used here.
@@ -37,6 +46,10 @@ impl Default for MediaConfig {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             pin_workers: true,
             dscp: Some(46),
+            language: None,
+            prompts_dir: None,
+            recordings_dir: None,
+            automatic_level: true,
             epoch: Instant::now(),
             limits: Limits::default(),
         }

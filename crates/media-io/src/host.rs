@@ -15,11 +15,17 @@ use rand::{Rng, SeedableRng};
 
 use crate::legs::{LegPorts, Legs, Outbox};
 use crate::ports::PortLease;
-use crate::sys::{Epoll, Inbox};
+use crate::server::Order;
+use crate::sys::{self, Inbox};
 use crate::worker::Setup;
 
 /// Batches read from one socket before the others have their turn.
-const BATCHES_MAX: usize = 8;
+const BATCHES_MAX: usize = 32;
+/// RTCP ports are read at one look of so many. A report comes once in seconds and is for nobody's ears, and its delay
+/// here is known and left out of the round trip.
+const RTCP_LOOKS: usize = 10;
+/// The longest that a datagram can have waited to be read, unless the system's clock was set meanwhile.
+const WAITED_MAX: Duration = Duration::from_millis(500);
 /// Share of its time that a worker may spend in ticks before it takes no further leg.
 const BUSY_MAX: f32 = 0.85;
 /// Weight of one tick in that share.
@@ -28,22 +34,23 @@ const BUSY_WEIGHT: f32 = 1.0 / 64.0;
 /// What a worker hosts.
 pub(crate) struct Host {
     setup: Setup,
-    epoll: Epoll,
     conferences: Vec<Option<Box<Conference>>>,
     places: HashMap<ConferenceId, usize>,
     legs: Legs,
     /// Ports that rest, in the order in which their rest ends.
     draining: VecDeque<(Timestamp, PortLease)>,
     rng: StdRng,
+    /// How often the sockets were read.
+    looks: usize,
     busy: f32,
 }
 
 impl Host {
     /// A host without conferences.
-    pub(crate) fn new(setup: Setup, epoll: Epoll) -> Self {
+    pub(crate) fn new(setup: Setup) -> Self {
         Self {
             setup,
-            epoll,
+            looks: 0,
             conferences: Vec::new(),
             places: HashMap::new(),
             legs: Legs::default(),
@@ -59,12 +66,13 @@ impl Host {
     }
 
     /// The next command in the queue.
-    pub(crate) fn next_command(&mut self) -> Option<McuCommand> {
+    pub(crate) fn next_command(&mut self) -> Option<Order> {
         self.setup.commands.pop().ok()
     }
 
     /// Does what a command says.
-    pub(crate) fn apply(&mut self, now: Timestamp, command: McuCommand) {
+    pub(crate) fn apply(&mut self, now: Timestamp, order: Order) {
+        let Order { command, sound, recorder } = order;
         match command {
             McuCommand::CreateConference { conference, media } => self.create(conference, media),
             McuCommand::EndConference { conference } => self.end(now, &conference),
@@ -84,22 +92,44 @@ impl Host {
             McuCommand::PlayPrompt { leg, prompt } => {
                 self.change(leg, |conference| conference.play_prompt(leg, prompt));
             }
+            McuCommand::Announce { leg, .. } => {
+                self.change(leg, |conference| conference.announce(leg, sound.unwrap_or_default()));
+            }
+            McuCommand::StopAnnouncement { leg } => {
+                self.change(leg, |conference| conference.stop_announcement(leg));
+            }
+            McuCommand::SetBackground { leg, background } => {
+                self.change(leg, |conference| conference.set_background(leg, &background, sound));
+            }
+            McuCommand::SetAudience { leg, only } => {
+                self.change(leg, |conference| conference.set_audience(leg, only));
+            }
+            McuCommand::StartRecording { conference, .. } => {
+                if let (Some(&place), Some(recorder)) = (self.places.get(&conference), recorder) {
+                    self.with(place, |conference, _| conference.start_recording(recorder));
+                }
+            }
+            McuCommand::StopRecording { conference } => {
+                if let Some(&place) = self.places.get(&conference) {
+                    self.with(place, |conference, _| conference.stop_recording());
+                }
+            }
             McuCommand::RemoveLeg { leg } => self.remove_leg(now, leg, None),
         }
         self.count_hosted();
     }
 
-    /// Reads what has arrived on all sockets.
+    /// Reads what has arrived since the last look.
+    ///
+    /// Each socket is simply asked: nearly every one has a packet in every tick, and to be told by the kernel which have
+    /// would cost more than to ask those few that have not.
     pub(crate) fn receive(&mut self, now: Timestamp, inbox: &mut Inbox) {
-        let mut tokens = [0; 256];
-        // Enough rounds to reach each socket once; the system hands ready sockets out in turn.
-        for _ in 0..=self.legs.len() * 2 / tokens.len() {
-            let ready = self.epoll.ready(&mut tokens);
-            for &token in &tokens[..ready] {
-                self.receive_from(now, token, inbox);
-            }
-            if ready < tokens.len() {
-                return;
+        let look = Look { now, system: sys::system_time() };
+        self.looks = self.looks.wrapping_add(1);
+        for place in 0..self.legs.places() {
+            self.receive_from(look, place, Port::Rtp, inbox);
+            if (self.looks + place).is_multiple_of(RTCP_LOOKS) {
+                self.receive_from(look, place, Port::Rtcp, inbox);
             }
         }
     }
@@ -114,7 +144,17 @@ impl Host {
 
     /// Follows how long ticks take.
     pub(crate) fn note_tick(&mut self, took: Duration, of: Duration) {
-        self.busy += (took.div_duration_f32(of) - self.busy) * BUSY_WEIGHT;
+        self.set_busy(self.busy + (took.div_duration_f32(of) - self.busy) * BUSY_WEIGHT);
+    }
+
+    /// Nothing is hosted.
+    pub(crate) fn note_idle(&mut self) {
+        self.set_busy(0.0);
+    }
+
+    fn set_busy(&mut self, busy: f32) {
+        self.busy = busy;
+        self.setup.shared.counters.busy_per_mille_max.set((busy * 1_000.0) as u64);
     }
 
     /// Ends a conference whose commands were lost.
@@ -151,7 +191,8 @@ impl Host {
             return;
         }
         let (codecs, sounds) = (Arc::clone(&self.setup.codecs), Arc::clone(&self.setup.sounds));
-        let conference = Box::new(Conference::new(id.clone(), settings, codecs, sounds));
+        let mut conference = Box::new(Conference::new(id.clone(), settings, codecs, sounds));
+        conference.set_auto_gain(self.setup.config.automatic_level);
         let place = self.conferences.iter().position(Option::is_none).unwrap_or(self.conferences.len());
         if place == self.conferences.len() {
             self.conferences.push(None);
@@ -193,20 +234,10 @@ impl Host {
         self.setup.shared.counters.ports_taken.add(found.taken);
         let lease = found.lease.ok_or(LegFailure::NoPort)?;
         let port = lease.port;
-        let place = self.legs.insert(LegPorts { leg, conference, lease });
-        if self.watch(place).is_err() {
-            self.legs.remove(leg);
-            return Err(LegFailure::NoPort);
-        }
+        self.legs.insert(LegPorts { leg, conference, lease });
         let identity = self.draw_identity();
         let added = self.with(conference, |conference, _| conference.add_leg(leg, identity));
         Ok(added.map(|_| port))
-    }
-
-    fn watch(&self, place: usize) -> std::io::Result<()> {
-        let Some(ports) = self.legs.at(place) else { return Ok(()) };
-        self.epoll.add(&ports.lease.rtp, token(place, Port::Rtp))?;
-        self.epoll.add(&ports.lease.rtcp, token(place, Port::Rtcp))
     }
 
     fn draw_identity(&mut self) -> LegIdentity {
@@ -236,35 +267,35 @@ impl Host {
     /// The sockets stay open, so that late packets meet neither a new leg nor a closed port; nobody reads them.
     fn let_ports_rest(&mut self, now: Timestamp, leg: LegId) {
         let Some(LegPorts { lease, .. }) = self.legs.remove(leg) else { return };
-        for socket in [&lease.rtp, &lease.rtcp] {
-            if let Err(error) = self.epoll.remove(socket) {
-                tracing::warn!(%leg, %error, "a socket was not watched");
-            }
-        }
         self.draining.push_back((now + self.setup.config.limits.port_drain, lease));
         self.setup.shared.counters.ports_draining.set(self.draining.len() as u64);
     }
 
-    fn receive_from(&mut self, now: Timestamp, token: u64, inbox: &mut Inbox) {
-        let (place, port) = from_token(token);
+    fn receive_from(&mut self, look: Look, place: usize, port: Port, inbox: &mut Inbox) {
         for _ in 0..BATCHES_MAX {
-            // The leg may be gone since the system named its socket.
+            // The leg may be gone: its conference fell while it took a packet.
             let Some(ports) = self.legs.at(place) else { return };
             let (leg, conference) = (ports.leg, ports.conference);
             let count = inbox.receive(ports.socket(port));
+            if count == 0 {
+                return;
+            }
             self.setup.shared.counters.packets_received.add(count as u64);
             let dropped = self.with(conference, |conference, _| {
                 let mut dropped = 0;
                 for at in 0..count {
                     match inbox.datagram(at) {
-                        Some((source, packet)) => conference.handle_packet(now, leg, port, source, packet),
+                        Some(datagram) => {
+                            let arrived = look.arrival(datagram.arrived);
+                            conference.handle_packet(arrived, leg, port, datagram.source, datagram.bytes);
+                        }
                         None => dropped += 1,
                     }
                 }
                 dropped
             });
             self.setup.shared.counters.packets_dropped.add(dropped.unwrap_or(count as u64));
-            if count < crate::sys::BATCH {
+            if count < sys::BATCH {
                 return;
             }
         }
@@ -322,10 +353,32 @@ impl Host {
     }
 }
 
-fn token(place: usize, port: Port) -> u64 {
-    (place as u64) << 1 | u64::from(port == Port::Rtcp)
+/// A moment by both clocks: the process's own, and the system's.
+#[derive(Clone, Copy)]
+struct Look {
+    now: Timestamp,
+    system: Duration,
 }
 
-fn from_token(token: u64) -> (usize, Port) {
-    ((token >> 1) as usize, if token & 1 == 0 { Port::Rtp } else { Port::Rtcp })
+impl Look {
+    /// When a datagram arrived, on the process's clock.
+    fn arrival(self, system: Option<Duration>) -> Timestamp {
+        let waited = system.map_or(Duration::ZERO, |arrived| self.system.saturating_sub(arrived)).min(WAITED_MAX);
+        Timestamp::ZERO + self.now.since(Timestamp::ZERO + waited)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrivals_are_told_on_the_process_clock() {
+        let seconds = Duration::from_secs_f64;
+        let look = Look { now: Timestamp::from_millis(7_000), system: seconds(1_000.0) };
+        let cases = [(None, 7_000), (Some(999.985), 6_985), (Some(1_000.5), 7_000), (Some(10.0), 6_500)];
+        for (arrived, wanted) in cases {
+            assert_eq!(look.arrival(arrived.map(seconds)), Timestamp::from_millis(wanted), "{arrived:?}");
+        }
+    }
 }

@@ -1,10 +1,9 @@
 //! The sockets of a worker's legs, by leg and by place.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use base::LegId;
-use mcu::{PacketSink, Port};
+use mcu::{LegMap, PacketSink, Port};
 
 use crate::counters::SharedCounters;
 use crate::ports::PortLease;
@@ -26,29 +25,33 @@ impl LegPorts {
     }
 }
 
-/// The legs of one worker. A place number is what the system hands back for a socket that can be read.
+/// The legs of one worker.
 #[derive(Default)]
 pub(crate) struct Legs {
-    places: HashMap<LegId, usize>,
+    places: LegMap<usize>,
     table: Vec<Option<LegPorts>>,
     free: Vec<usize>,
 }
 
 impl Legs {
+    /// Number of places, taken or not.
+    pub(crate) fn places(&self) -> usize {
+        self.table.len()
+    }
+
     /// Number of legs.
     pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
 
-    /// Files a leg; answers its place.
-    pub(crate) fn insert(&mut self, ports: LegPorts) -> usize {
+    /// Files a leg.
+    pub(crate) fn insert(&mut self, ports: LegPorts) {
         let place = self.free.pop().unwrap_or(self.table.len());
         if place == self.table.len() {
             self.table.push(None);
         }
         self.places.insert(ports.leg, place);
         self.table[place] = Some(ports);
-        place
     }
 
     /// Takes a leg out.

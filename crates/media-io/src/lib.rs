@@ -14,9 +14,13 @@ mod config;
 mod counters;
 mod host;
 mod legs;
+mod library;
 mod ports;
+mod recording;
+mod recording_file;
 mod routes;
 mod server;
+mod sound_files;
 mod sys;
 mod worker;
 

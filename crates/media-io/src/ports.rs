@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::sys;
+
 /// Pairs tried for one lease, when others have taken ports of our range.
 const ATTEMPTS_MAX: usize = 64;
 /// Receive buffer of a socket, bytes: about 300 ms of a flood of 10,000 packets a second.
@@ -80,6 +82,7 @@ impl PortPool {
         socket.set_nonblocking(true)?;
         // The following are wishes: a system that refuses them still carries media.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+        let _ = sys::note_arrivals(&socket);
         if let Some(dscp) = self.dscp {
             let class = u32::from(dscp & 0x3F) << 2;
             let _ = socket.set_tos_v4(class);

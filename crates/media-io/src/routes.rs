@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use base::{ConferenceId, LegId};
 use mcu_api::{McuCommand, McuEvent};
 
+/// Width of the steps in which workers' loads are compared, per mille.
+const EQUALLY_BUSY: u64 = 50;
+
 /// Where conferences and legs are.
 #[derive(Debug)]
 pub(crate) struct Routes {
@@ -30,15 +33,22 @@ impl Routes {
         Self { conferences: HashMap::new(), legs: HashMap::new(), load: vec![(0, 0); workers] }
     }
 
-    /// Finds the worker for a command, placing new conferences on the worker with the fewest legs.
-    pub(crate) fn route(&mut self, command: &McuCommand) -> Route {
+    /// Finds the worker for a command. A new conference goes to the worker that is least busy by `busy_per_mille`, and
+    /// among those about equally busy to the one with the fewest legs: what was placed just now is not measured yet.
+    pub(crate) fn route(&mut self, command: &McuCommand, busy_per_mille: impl Fn(usize) -> u64) -> Route {
         match command {
             McuCommand::CreateConference { conference, .. } => {
                 let worker = match self.conferences.get(conference) {
                     Some(&worker) => worker,
-                    None => self.place(conference),
+                    None => self.place(conference, busy_per_mille),
                 };
                 Route::To(worker, conference.clone())
+            }
+            McuCommand::StartRecording { conference, .. } | McuCommand::StopRecording { conference } => {
+                match self.conferences.get(conference) {
+                    Some(&worker) => Route::To(worker, conference.clone()),
+                    None => Route::Nowhere,
+                }
             }
             McuCommand::EndConference { conference } => match self.remove_conference(conference) {
                 Some(worker) => Route::To(worker, conference.clone()),
@@ -49,6 +59,10 @@ impl Routes {
             | McuCommand::SetInMix { leg, .. }
             | McuCommand::SetFilters { leg, .. }
             | McuCommand::PlayPrompt { leg, .. }
+            | McuCommand::Announce { leg, .. }
+            | McuCommand::StopAnnouncement { leg }
+            | McuCommand::SetBackground { leg, .. }
+            | McuCommand::SetAudience { leg, .. }
             | McuCommand::RemoveLeg { leg } => match self.legs.get(leg) {
                 Some((worker, conference)) => Route::To(*worker, conference.clone()),
                 None => Route::Nowhere,
@@ -70,8 +84,9 @@ impl Routes {
         }
     }
 
-    fn place(&mut self, conference: &ConferenceId) -> usize {
-        let worker = (0..self.load.len()).min_by_key(|&worker| self.load[worker]).unwrap_or(0);
+    fn place(&mut self, conference: &ConferenceId, busy_per_mille: impl Fn(usize) -> u64) -> usize {
+        let load = |worker: &usize| (busy_per_mille(*worker) / EQUALLY_BUSY, self.load[*worker]);
+        let worker = (0..self.load.len()).min_by_key(load).unwrap_or(0);
         self.load[worker].1 += 1;
         self.conferences.insert(conference.clone(), worker);
         worker
@@ -118,11 +133,11 @@ mod tests {
     }
 
     fn create(routes: &mut Routes, name: &str) -> Route {
-        routes.route(&McuCommand::CreateConference { conference: id(name), media: MEDIA })
+        routes.route(&McuCommand::CreateConference { conference: id(name), media: MEDIA }, |_| 0)
     }
 
     fn reserve(routes: &mut Routes, name: &str, leg: u64) -> Route {
-        routes.route(&McuCommand::ReserveLeg { conference: id(name), leg: LegId(leg) })
+        routes.route(&McuCommand::ReserveLeg { conference: id(name), leg: LegId(leg) }, |_| 0)
     }
 
     #[test]
@@ -138,6 +153,13 @@ mod tests {
     }
 
     #[test]
+    fn a_busy_worker_gets_no_further_conference() {
+        let mut routes = Routes::new(2);
+        let command = McuCommand::CreateConference { conference: id("AAAAAAAA"), media: MEDIA };
+        assert_eq!(routes.route(&command, |worker| [300, 40][worker]), Route::To(1, id("AAAAAAAA")));
+    }
+
+    #[test]
     fn what_is_gone_is_not_routed() {
         let mut routes = Routes::new(1);
         assert_eq!(reserve(&mut routes, "AAAAAAAA", 1), Route::NoConference(LegId(1)));
@@ -145,12 +167,12 @@ mod tests {
         reserve(&mut routes, "AAAAAAAA", 1);
         assert_eq!(reserve(&mut routes, "AAAAAAAA", 1), Route::Nowhere, "a number is used once");
         let remove = McuCommand::RemoveLeg { leg: LegId(1) };
-        assert_eq!(routes.route(&remove), Route::To(0, id("AAAAAAAA")));
+        assert_eq!(routes.route(&remove, |_| 0), Route::To(0, id("AAAAAAAA")));
         routes.follow(0, &McuEvent::LegFailed { leg: LegId(1), failure: LegFailure::NoPort });
-        assert_eq!(routes.route(&remove), Route::Nowhere);
+        assert_eq!(routes.route(&remove, |_| 0), Route::Nowhere);
         reserve(&mut routes, "AAAAAAAA", 2);
         routes.follow(0, &McuEvent::ConferenceFailed { conference: id("AAAAAAAA"), legs: vec![LegId(2)] });
-        assert_eq!(routes.route(&McuCommand::RemoveLeg { leg: LegId(2) }), Route::Nowhere);
+        assert_eq!(routes.route(&McuCommand::RemoveLeg { leg: LegId(2) }, |_| 0), Route::Nowhere);
         assert_eq!(reserve(&mut routes, "AAAAAAAA", 3), Route::NoConference(LegId(3)));
     }
 }

@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use base::ConferenceId;
-use mcu_api::{LegFailure, McuCommand, McuEvent};
-use mixer::{CodecFactory, Sounds};
+use mcu::{Playlist, Recorder};
+use mcu_api::{Background, LegFailure, McuCommand, McuEvent};
+use mixer::CodecFactory;
 
 use crate::config::MediaConfig;
 use crate::counters::{MediaCounters, SharedCounters};
+use crate::library::Library;
 use crate::ports::PortPool;
+use crate::recording::Recordings;
 use crate::routes::{Route, Routes};
 use crate::sys::{self, Bell};
 use crate::worker::{self, Setup};
@@ -51,11 +54,23 @@ pub struct MediaServer {
     /// Shared with the workers, which report through it.
     events: Arc<Events>,
     workers: Vec<Worker>,
+    library: Library,
+    /// Ends after the workers, whose recordings it completes.
+    recordings: Recordings,
 }
 
 /// What only the sender of a command touches.
 struct Control {
-    queues: Vec<rtrb::Producer<McuCommand>>,
+    queues: Vec<rtrb::Producer<Order>>,
+}
+
+/// A command on its way to a worker, with what it needs that another thread provides.
+pub(crate) struct Order {
+    pub(crate) command: McuCommand,
+    /// The sounds of what is to be said or played.
+    pub(crate) sound: Option<Arc<Playlist>>,
+    /// Where the sound of the conference goes that is recorded.
+    pub(crate) recorder: Option<Box<dyn Recorder>>,
 }
 
 struct Worker {
@@ -91,7 +106,10 @@ impl MediaServer {
         let count = config.workers.max(1);
         let events = Arc::new(Events { routes: Mutex::new(Routes::new(count)), sink });
         let ports = Arc::new(PortPool::new(config.address, config.ports.clone(), config.dscp));
-        let sounds = Arc::new(Sounds::new());
+        let (library, sounds) =
+            Library::start(config.prompts_dir.clone(), config.language.as_deref(), Arc::clone(&codecs))?;
+        let sounds = Arc::new(sounds);
+        let recordings = Recordings::start(config.recordings_dir.clone(), Arc::clone(&codecs), Arc::clone(&events))?;
         let mut queues = Vec::with_capacity(count);
         let mut workers = Vec::with_capacity(count);
         for index in 0..count {
@@ -111,7 +129,7 @@ impl MediaServer {
             queues.push(queue);
             workers.push(Worker { shared, thread: Some(thread) });
         }
-        Ok(Self { control: Mutex::new(Control { queues }), events, workers })
+        Ok(Self { control: Mutex::new(Control { queues }), events, workers, library, recordings })
     }
 
     /// Gives a command to the worker of its conference. Never blocks for long. A command about something that has
@@ -120,22 +138,43 @@ impl MediaServer {
         // The lock is held until the command is in the queue, so that two senders' commands of one conference keep
         // their order.
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let route = self.events.routes().route(&command);
+        let busy = |worker: usize| self.workers[worker].shared.counters.busy_per_mille_max.get();
+        let route = self.events.routes().route(&command, busy);
         match route {
-            Route::Nowhere => {}
+            Route::Nowhere => {
+                if let McuCommand::StartRecording { conference, name, .. } = &command {
+                    drop(control);
+                    self.recordings.refuse(conference, name, "there is no such conference");
+                }
+            }
             Route::NoConference(leg) => {
                 drop(control);
                 (self.events.sink)(McuEvent::LegFailed { leg, failure: LegFailure::NoConference });
             }
             Route::To(worker, conference) => {
                 let shared = &self.workers[worker].shared;
-                if control.queues[worker].push(command).is_err() {
+                let order = self.order(command);
+                if control.queues[worker].push(order).is_err() {
                     shared.counters.commands_refused.add(1);
                     shared.note_overflow(conference);
                 }
                 shared.bell.ring();
             }
         }
+    }
+
+    /// Asks for what a command needs.
+    fn order(&self, command: McuCommand) -> Order {
+        let sound = match &command {
+            McuCommand::Announce { announcement, .. } => Some(self.library.announcement(announcement)),
+            McuCommand::SetBackground { background: Background::File(name), .. } => Some(self.library.file(name)),
+            _ => None,
+        };
+        let recorder = match &command {
+            McuCommand::StartRecording { conference, name, format } => self.recordings.begin(conference, name, *format),
+            _ => None,
+        };
+        Order { command, sound, recorder }
     }
 
     /// What was counted since the start, over all workers.
@@ -187,6 +226,11 @@ impl Events {
     /// Reports an event of a worker.
     pub(crate) fn report(&self, worker: usize, event: McuEvent) {
         self.routes().follow(worker, &event);
+        (self.sink)(event);
+    }
+
+    /// Tells something that changes no route.
+    pub(crate) fn tell(&self, event: McuEvent) {
         (self.sink)(event);
     }
 

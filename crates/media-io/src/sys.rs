@@ -4,11 +4,13 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-/// Datagrams read with one call.
-pub(crate) const BATCH: usize = 16;
+/// Datagrams read with one call. A leg has one in each tick; more come after a stall, and then the call is repeated.
+pub(crate) const BATCH: usize = 4;
+/// Room for what the kernel says about a datagram: the time of its arrival.
+const CONTROL: usize = 64;
 /// The largest datagram that can be media.
 pub(crate) const DATAGRAM_MAX: usize = 2_048;
 
@@ -74,51 +76,43 @@ impl Bell {
     }
 }
 
-/// Tells which sockets have something to read.
-#[derive(Debug)]
-pub(crate) struct Epoll(OwnedFd);
+/// Lets the kernel note when each datagram arrives, so that sockets need not be looked at more often than once in a tick.
+pub(crate) fn note_arrivals(socket: &socket2::Socket) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let (option, length) = (libc::SO_TIMESTAMPNS, size_of::<libc::c_int>() as libc::socklen_t);
+    // SAFETY: `on` is readable for `length` bytes and outlives the call.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, std::ptr::from_ref(&on).cast(), length)
+    };
+    checked(result).map(|_| ())
+}
 
-impl Epoll {
-    pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: takes no pointer.
-        owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }).map(Self)
-    }
-
-    /// Watches a socket under a number of the caller's.
-    pub(crate) fn add(&self, socket: &UdpSocket, token: u64) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_ADD, socket.as_raw_fd(), token)
-    }
-
-    /// Stops watching a socket.
-    pub(crate) fn remove(&self, socket: &UdpSocket) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_DEL, socket.as_raw_fd(), 0)
-    }
-
-    fn control(&self, operation: libc::c_int, fd: RawFd, token: u64) -> io::Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: token };
-        // SAFETY: both descriptors are open as long as their owners, which are borrowed; `event` outlives the call.
-        checked(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd, &raw mut event) }).map(|_| ())
-    }
-
-    /// Puts the numbers of sockets that can be read into `tokens`, without waiting; answers how many.
-    pub(crate) fn ready(&self, tokens: &mut [u64; 256]) -> usize {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 256];
-        let room = events.len() as libc::c_int;
-        // SAFETY: `events` is writable for `room` entries.
-        let result = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), room, 0) };
-        let count = checked(result).unwrap_or(0);
-        for (token, event) in tokens.iter_mut().zip(&events[..count]) {
-            *token = event.u64;
-        }
-        count
-    }
+/// The system's clock, by which the kernel notes arrivals; it may be set at any time.
+pub(crate) fn system_time() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Room for one batch of datagrams, used again and again.
 pub(crate) struct Inbox {
     buffers: Box<[[u8; DATAGRAM_MAX]; BATCH]>,
-    /// Source and length of each datagram read last; the length is `None` when it was cut off.
-    read: [Option<(SocketAddr, usize)>; BATCH],
+    read: [Option<Read>; BATCH],
+}
+
+/// A datagram that was read; there is none where it was cut off.
+#[derive(Clone, Copy)]
+struct Read {
+    source: SocketAddr,
+    length: usize,
+    /// When it arrived, by the system's clock.
+    arrived: Option<Duration>,
+}
+
+/// A datagram.
+pub(crate) struct Datagram<'a> {
+    pub(crate) source: SocketAddr,
+    /// When it arrived, by the system's clock, if the kernel has noted it.
+    pub(crate) arrived: Option<Duration>,
+    pub(crate) bytes: &'a mut [u8],
 }
 
 impl Inbox {
@@ -128,51 +122,91 @@ impl Inbox {
 
     /// Reads up to [`BATCH`] datagrams without waiting; answers how many came.
     pub(crate) fn receive(&mut self, socket: &UdpSocket) -> usize {
+        let mut sources = [const { MaybeUninit::<libc::sockaddr_storage>::uninit() }; BATCH];
+        let mut controls = [const { MaybeUninit::<Control>::uninit() }; BATCH];
         // SAFETY: these are plain structures of numbers and pointers, for which zero is a valid value.
-        let mut sources: [libc::sockaddr_storage; BATCH] = unsafe { MaybeUninit::zeroed().assume_init() };
-        // SAFETY: as above.
         let mut messages: [libc::mmsghdr; BATCH] = unsafe { MaybeUninit::zeroed().assume_init() };
         let mut parts = self
             .buffers
             .each_mut()
             .map(|buffer| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() });
-        for ((message, part), source) in messages.iter_mut().zip(&mut parts).zip(&mut sources) {
-            message.msg_hdr.msg_iov = part;
+        for (at, message) in messages.iter_mut().enumerate() {
+            message.msg_hdr.msg_iov = &raw mut parts[at];
             message.msg_hdr.msg_iovlen = 1;
-            message.msg_hdr.msg_name = std::ptr::from_mut(source).cast();
+            message.msg_hdr.msg_name = sources[at].as_mut_ptr().cast();
             message.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            message.msg_hdr.msg_control = controls[at].as_mut_ptr().cast();
+            message.msg_hdr.msg_controllen = CONTROL;
         }
         let (fd, room, flags) = (socket.as_raw_fd(), BATCH as libc::c_uint, libc::MSG_DONTWAIT);
-        // SAFETY: every message points to one part and one source, each part to one buffer of its length; all of them
-        // live until after the call and are not touched through another reference meanwhile.
+        // SAFETY: every message points to one part, one source and one control buffer of the lengths given, each part
+        // to one buffer of its length; all of them live until after the call and are not touched through another
+        // reference meanwhile.
         let result = unsafe { libc::recvmmsg(fd, messages.as_mut_ptr(), room, flags, std::ptr::null_mut()) };
         let count = checked(result).unwrap_or(0);
         for ((read, message), source) in self.read.iter_mut().zip(&messages[..count]).zip(&sources) {
             let whole = message.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
-            *read = address(source).filter(|_| whole).map(|source| (source, message.msg_len as usize));
+            // SAFETY: the kernel has filled this message, so that its source is initialised.
+            let source = unsafe { address(source, message.msg_hdr.msg_namelen) };
+            // SAFETY: as above; `msg_controllen` says how much of the control buffer is.
+            let arrived = unsafe { arrival(&message.msg_hdr) };
+            let length = message.msg_len as usize;
+            *read = source.filter(|_| whole).map(|source| Read { source, length, arrived });
         }
         count
     }
 
-    /// The `at`th datagram read last, with its source; `None` when it was too large.
-    pub(crate) fn datagram(&mut self, at: usize) -> Option<(SocketAddr, &mut [u8])> {
-        let (source, length) = (*self.read.get(at)?)?;
-        Some((source, self.buffers[at].get_mut(..length)?))
+    /// The `at`th datagram read last; `None` when it was too large.
+    pub(crate) fn datagram(&mut self, at: usize) -> Option<Datagram<'_>> {
+        let Read { source, length, arrived } = (*self.read.get(at)?)?;
+        Some(Datagram { source, arrived, bytes: self.buffers[at].get_mut(..length)? })
     }
 }
 
-fn address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
-    let storage = std::ptr::from_ref(storage);
-    // SAFETY: `sockaddr_storage` is large enough and aligned for every address family; the family says which one the
-    // kernel has written there, and all bit patterns of both structures are valid.
+/// A control buffer, aligned as its header wants.
+#[repr(C, align(8))]
+struct Control([u8; CONTROL]);
+
+/// The time of arrival among what the kernel said.
+///
+/// # Safety
+/// `header` must be as the kernel left it, and its buffers must still be there.
+unsafe fn arrival(header: &libc::msghdr) -> Option<Duration> {
+    // SAFETY: the caller's promise; the macros stay inside `msg_controllen`.
     unsafe {
-        match i32::from((*storage).ss_family) {
-            libc::AF_INET => {
+        let mut control = libc::CMSG_FIRSTHDR(header);
+        while !control.is_null() {
+            if (*control).cmsg_level == libc::SOL_SOCKET && (*control).cmsg_type == libc::SCM_TIMESTAMPNS {
+                let time = libc::CMSG_DATA(control).cast::<libc::timespec>().read_unaligned();
+                return Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?));
+            }
+            control = libc::CMSG_NXTHDR(header, control);
+        }
+    }
+    None
+}
+
+/// The address in the first `length` bytes of `storage`.
+///
+/// # Safety
+/// So many bytes must be initialised.
+unsafe fn address(storage: &MaybeUninit<libc::sockaddr_storage>, length: libc::socklen_t) -> Option<SocketAddr> {
+    let storage = storage.as_ptr();
+    let length = length as usize;
+    if length < size_of::<libc::sa_family_t>() {
+        return None;
+    }
+    // SAFETY: the family stands at the beginning of every socket address and is initialised; each structure is read
+    // only when it is initialised in its whole length, `sockaddr_storage` is aligned for all of them, and all bit
+    // patterns are valid.
+    unsafe {
+        match i32::from(storage.cast::<libc::sa_family_t>().read()) {
+            libc::AF_INET if length >= size_of::<libc::sockaddr_in>() => {
                 let v4 = &*storage.cast::<libc::sockaddr_in>();
                 let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
                 Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
             }
-            libc::AF_INET6 => {
+            libc::AF_INET6 if length >= size_of::<libc::sockaddr_in6>() => {
                 let v6 = &*storage.cast::<libc::sockaddr_in6>();
                 let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
                 Some(SocketAddrV6::new(ip, u16::from_be(v6.sin6_port), 0, v6.sin6_scope_id).into())
@@ -187,28 +221,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_of_datagrams_is_read_with_their_sources() -> io::Result<()> {
+    fn datagrams_are_read_with_their_sources_and_times() -> io::Result<()> {
         for local in ["127.0.0.1:0", "[::1]:0"] {
             let (receiver, sender) = (UdpSocket::bind(local)?, UdpSocket::bind(local)?);
             receiver.set_nonblocking(true)?;
-            let epoll = Epoll::new()?;
-            epoll.add(&receiver, 77)?;
-            assert_eq!(epoll.ready(&mut [0; 256]), 0);
+            let receiver = socket2::Socket::from(receiver);
+            note_arrivals(&receiver)?;
+            let receiver = UdpSocket::from(receiver);
+            let mut inbox = Inbox::new();
+            assert_eq!(inbox.receive(&receiver), 0);
+            let before = system_time();
             for length in [0, 1, DATAGRAM_MAX, DATAGRAM_MAX + 1] {
                 sender.send_to(&vec![length as u8; length], receiver.local_addr()?)?;
             }
-            let mut tokens = [0; 256];
-            assert_eq!((epoll.ready(&mut tokens), tokens[0]), (1, 77));
-            let mut inbox = Inbox::new();
             assert_eq!(inbox.receive(&receiver), 4);
             let lengths: Vec<_> = (0..4)
                 .map(|at| {
-                    inbox
-                        .datagram(at)
-                        .map(|(source, datagram)| (Some(source) == sender.local_addr().ok(), datagram.len()))
+                    inbox.datagram(at).map(|datagram| {
+                        let in_time = datagram.arrived.is_some_and(|at| at >= before && at <= system_time());
+                        (Some(datagram.source) == sender.local_addr().ok(), in_time, datagram.bytes.len())
+                    })
                 })
                 .collect();
-            assert_eq!(lengths, [Some((true, 0)), Some((true, 1)), Some((true, DATAGRAM_MAX)), None]);
+            let whole = |length| Some((true, true, length));
+            assert_eq!(lengths, [whole(0), whole(1), whole(DATAGRAM_MAX), None]);
             assert_eq!(inbox.receive(&receiver), 0);
         }
         Ok(())

@@ -1,8 +1,7 @@
 //! A worker: one thread that reads, ticks and sleeps.
 //!
-//! It does not wake for each packet. Four times in a tick it reads all that has come, which is often enough for the
-//! jitter buffers to see how packets arrive, and costs the same few system calls however many legs there are. Commands
-//! are done at once.
+//! It does not wake for packets. Right before a tick it reads all that has come; when each packet came, the kernel has
+//! noted. Commands are done at once.
 
 use std::io;
 use std::sync::Arc;
@@ -11,19 +10,16 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use base::{Duration, Timestamp};
-use mcu_api::McuCommand;
 use mixer::{CodecFactory, Sounds};
 
 use crate::config::MediaConfig;
 use crate::host::Host;
 use crate::ports::PortPool;
-use crate::server::{Events, Shared};
-use crate::sys::{Epoll, Inbox};
+use crate::server::{Events, Order, Shared};
+use crate::sys::Inbox;
 
 /// Time between two ticks.
 const TICK: Duration = Duration::from_millis(20);
-/// Time between two looks at the sockets.
-const LOOK: Duration = Duration::from_millis(5);
 /// A tick that begins later than this after its time is counted as late.
 const LATE: Duration = Duration::from_millis(5);
 /// Ticks made up for at most after a stall; further ones are left out.
@@ -38,7 +34,7 @@ pub(crate) struct Setup {
     pub(crate) ports: Arc<PortPool>,
     pub(crate) events: Arc<Events>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) commands: rtrb::Consumer<McuCommand>,
+    pub(crate) commands: rtrb::Consumer<Order>,
 }
 
 impl Setup {
@@ -50,19 +46,18 @@ impl Setup {
 
 /// Starts the thread.
 pub(crate) fn spawn(setup: Setup) -> io::Result<JoinHandle<()>> {
-    let epoll = Epoll::new()?;
     let name = format!("media-{}", setup.index);
-    std::thread::Builder::new().name(name).spawn(move || run(setup, epoll))
+    std::thread::Builder::new().name(name).spawn(move || run(setup))
 }
 
-fn run(setup: Setup, epoll: Epoll) {
+fn run(setup: Setup) {
     if setup.config.pin_workers {
         pin(setup.index);
     }
     let epoch = setup.config.epoch;
     let shared = Arc::clone(&setup.shared);
     let now = || Timestamp::ZERO + epoch.elapsed();
-    let mut host = Host::new(setup, epoll);
+    let mut host = Host::new(setup);
     let mut inbox = Inbox::new();
     let mut clock = TickClock::default();
     while !shared.stop.load(Ordering::Relaxed) {
@@ -73,20 +68,21 @@ fn run(setup: Setup, epoll: Epoll) {
         let drained = host.drain(now());
         if host.is_idle() {
             clock = TickClock::default();
+            host.note_idle();
             shared.bell.wait(drained.map(|until| until.since(now())));
             continue;
         }
-        host.receive(now(), &mut inbox);
         while let Some(due) = clock.due(now()) {
-            do_tick(&mut host, &shared, due);
+            do_tick(&mut host, &shared, &mut inbox, now(), due);
         }
         shared.bell.wait(Some(clock.rest(now())));
     }
     host.end_all(now());
 }
 
-fn do_tick(host: &mut Host, shared: &Shared, due: Due) {
+fn do_tick(host: &mut Host, shared: &Shared, inbox: &mut Inbox, now: Timestamp, due: Due) {
     let begun = Instant::now();
+    host.receive(now, inbox);
     // The time given is that at which the tick should have been, so that our own delays do not look like jitter.
     host.tick(due.at);
     let took = begun.elapsed();
@@ -134,10 +130,9 @@ impl TickClock {
         Some(Due { at, late: now.since(at) > LATE, skipped: skipped.into() })
     }
 
-    /// How long to sleep: until the next look at the sockets, which falls on the next tick at the latest.
+    /// How long to sleep: until the next tick.
     fn rest(&self, now: Timestamp) -> Duration {
-        let until_tick = self.next.map_or(LOOK, |next| next.since(now));
-        Duration::from_micros(until_tick.as_micros().rem_euclid(LOOK.as_micros()) as u64)
+        self.next.map_or(TICK, |next| next.since(now))
     }
 }
 
@@ -172,10 +167,10 @@ mod tests {
     }
 
     #[test]
-    fn looks_fall_on_the_tick() {
+    fn one_sleeps_until_the_tick() {
         let mut clock = TickClock::default();
         assert_eq!(clock.due(ms(100)), None);
-        for (now, rest) in [(101, 4), (104, 1), (106, 4), (118, 2)] {
+        for (now, rest) in [(101, 19), (118, 2), (125, 0)] {
             assert_eq!(clock.rest(ms(now)), Duration::from_millis(rest), "at {now} ms");
         }
     }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use base::{ConferenceId, LegId, Limits};
 use codecs::Codecs;
 use mcu_api::Codec;
-use mcu_api::{AloneAudio, ConferenceMedia, LegFailure, LegStatistics, McuCommand, McuEvent};
+use mcu_api::{AloneAudio, ConferenceMedia, LegFailure, LegStatistics, McuCommand, McuEvent, RecordingFormat};
 use media_io::{EventSink, MediaConfig, MediaServer};
-use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings};
+use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge};
 
 use crate::phone::Phone;
 
@@ -188,6 +188,10 @@ impl CodecFactory for Broken {
         panic!("a planted defect");
     }
 
+    fn gauge(&self, codec: Codec) -> Box<dyn Gauge> {
+        Codecs.gauge(codec)
+    }
+
     fn encoder(&self, settings: EncoderSettings) -> Result<Box<dyn Encoder>, CodecError> {
         Codecs.encoder(settings)
     }
@@ -253,4 +257,61 @@ fn a_full_queue_ends_its_conference() {
         _ => None,
     });
     assert_eq!(legs, [LegId(1)]);
+}
+
+#[test]
+fn a_recording_is_as_long_as_it_took_and_its_end_is_reported() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (sender, events) = channel();
+    let config = MediaConfig {
+        recordings_dir: Some(folder.path().to_owned()),
+        ..config(Ipv4Addr::LOCALHOST.into(), 24_100..=24_119)
+    };
+    let sink: EventSink = Box::new(move |event| drop(sender.send(event)));
+    let bench = Bench { server: MediaServer::start(config, Arc::new(Codecs), sink).expect("able"), events };
+    let ended = |bench: &Bench| {
+        bench.wait(|event| match event {
+            McuEvent::RecordingEnded { file, length_ms, error, .. } => Some((file, length_ms, error)),
+            _ => None,
+        })
+    };
+    let start = |conference: &str, name: &str, format| {
+        let (conference, name) = (id(conference), name.to_owned());
+        bench.server.send(McuCommand::StartRecording { conference, name, format });
+    };
+    start("NOSUCH01", "x", RecordingFormat::Wav);
+    assert!(ended(&bench).2.is_some(), "there is no such conference");
+    bench.create("RECORD01");
+    start("RECORD01", "../x", RecordingFormat::Wav);
+    bench.server.send(McuCommand::StopRecording { conference: id("RECORD01") });
+    assert!(ended(&bench).2.is_some(), "no such name");
+
+    let mut ann = bench.join("RECORD01", 1, Ipv4Addr::LOCALHOST.into());
+    let (mut wave, mut opus) = (None, None);
+    for format in [RecordingFormat::Wav, RecordingFormat::Opus] {
+        start("RECORD01", "talk", format);
+        let from = Instant::now();
+        while from.elapsed() < Duration::from_millis(1_500) {
+            ann.send_tone(1_000.0);
+            ann.listen();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bench.server.send(McuCommand::StopRecording { conference: id("RECORD01") });
+        let (took, (file, length_ms, error)) = (from.elapsed(), ended(&bench));
+        assert_eq!(error, None);
+        let took_ms = took.as_millis() as u64;
+        assert!(length_ms.abs_diff(took_ms) <= 60, "{length_ms} ms of {took_ms} ms");
+        let bytes = std::fs::read(folder.path().join(&file)).expect("it has its name");
+        match format {
+            RecordingFormat::Wav => {
+                wave = Some(bytes.len());
+                assert_eq!(bytes.len() as u64, 44 + length_ms * 96);
+            }
+            RecordingFormat::Opus => opus = Some(bytes.len()),
+        }
+    }
+    assert!(opus < wave, "Opus is smaller");
+    drop(bench);
+    let unfinished = std::fs::read_dir(folder.path()).expect("there").filter_map(Result::ok);
+    assert_eq!(unfinished.filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).count(), 0);
 }

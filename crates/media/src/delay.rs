@@ -6,16 +6,23 @@
 
 use base::{Duration, Timestamp};
 
-/// Width of one counter, microseconds.
-const BIN_US: i64 = 5_000;
-/// Counters; what lies beyond counts as the last.
-const BINS: usize = 64;
+/// Width of the first counters, microseconds, and how many there are: on a good network each millisecond counts.
+const FINE_US: i64 = 1_000;
+const FINE_BINS: usize = 20;
+/// Width of the counters after those, and how many there are; what lies beyond counts as the last.
+const COARSE_US: i64 = 5_000;
+const COARSE_BINS: usize = 60;
+const BINS: usize = FINE_BINS + COARSE_BINS;
 /// Share of the packets that should be in time, per mille.
 const IN_TIME_PER_MILLE: u32 = 985;
-/// The least target: what a sender's own timer is off.
-const TARGET_MIN_US: i64 = 10_000;
+/// The least target: what a good sender's own timer is off.
+const TARGET_MIN_US: i64 = 2_000;
 /// Packets that come this soon after another, and less late, were held up together with it.
 const TOGETHER: Duration = Duration::from_millis(2);
+/// Packets a window must have before its fastest one says anything.
+const WINDOW_PACKETS_MIN: u32 = 25;
+/// Bound of [`DelayEstimator::slowing_us`]: two windows at 500 ppm.
+const SLOWING_MAX_US: i64 = 5_000;
 /// Memory is two windows of this length, the older forgotten as a whole.
 const WINDOW: Duration = Duration::from_secs(5);
 
@@ -33,7 +40,7 @@ pub(crate) struct DelayEstimator {
 #[derive(Clone, Debug)]
 struct Window {
     fastest_us: i64,
-    counts: [u32; BINS],
+    counts: [u16; BINS],
     total: u32,
 }
 
@@ -66,9 +73,11 @@ impl DelayEstimator {
             return;
         }
         let late_us = transit_us.saturating_sub(self.fastest_us()).max(0);
-        let bin = usize::try_from(late_us / BIN_US).unwrap_or(BINS).min(BINS - 1);
-        self.current.counts[bin] = self.current.counts[bin].saturating_add(1);
-        self.current.total += 1;
+        let count = &mut self.current.counts[bin(late_us)];
+        if let Some(more) = count.checked_add(1) {
+            *count = more;
+            self.current.total += 1;
+        }
         self.target_us = self.quantile_us().max(TARGET_MIN_US);
     }
 
@@ -82,18 +91,44 @@ impl DelayEstimator {
         self.target_us
     }
 
+    /// How much later packets will come, in the next seconds, than the target says: the sender's clock is slow. At most
+    /// 5 ms; 0 when it is not, or not known.
+    pub(crate) fn slowing_us(&self) -> i64 {
+        if self.previous.total == 0 || self.current.total < WINDOW_PACKETS_MIN {
+            return 0;
+        }
+        (2 * (self.current.fastest_us - self.previous.fastest_us)).clamp(0, SLOWING_MAX_US)
+    }
+
     fn quantile_us(&self) -> i64 {
         let total = self.current.total + self.previous.total;
         let wanted = (total * IN_TIME_PER_MILLE).div_ceil(1000);
         let mut seen = 0;
-        for (bin, (new, old)) in (1..).zip(self.current.counts.iter().zip(&self.previous.counts)) {
-            seen += new + old;
+        for (bin, (&new, &old)) in self.current.counts.iter().zip(&self.previous.counts).enumerate() {
+            seen += u32::from(new) + u32::from(old);
             if seen >= wanted {
-                return bin * BIN_US;
+                return end_us(bin);
             }
         }
-        BINS as i64 * BIN_US
+        end_us(BINS - 1)
     }
+}
+
+/// The counter of a lateness.
+fn bin(late_us: i64) -> usize {
+    let fine = late_us / FINE_US;
+    let bin = if fine < FINE_BINS as i64 {
+        fine
+    } else {
+        FINE_BINS as i64 + (late_us - FINE_BINS as i64 * FINE_US) / COARSE_US
+    };
+    usize::try_from(bin).unwrap_or(BINS).min(BINS - 1)
+}
+
+/// The least lateness that no longer falls into a counter.
+fn end_us(bin: usize) -> i64 {
+    let end = bin as i64 + 1;
+    end.min(FINE_BINS as i64) * FINE_US + (end - FINE_BINS as i64).max(0) * COARSE_US
 }
 
 #[cfg(test)]
@@ -115,6 +150,16 @@ mod tests {
         assert!((55_000..=65_000).contains(&spread), "{spread}");
         let rare = after((0..500).map(|n| if n % 100 == 0 { 200_000 } else { 0 })).target_us();
         assert_eq!(rare, TARGET_MIN_US, "one packet in a hundred does not count");
+    }
+
+    #[test]
+    fn a_little_jitter_costs_a_little_delay() {
+        let target = after((0..500).map(|n| n * 37 % 5 * 1_000)).target_us();
+        assert_eq!(target, 5_000);
+        for late_us in 0..400_000 {
+            assert!(late_us < end_us(bin(late_us)) || bin(late_us) == BINS - 1);
+            assert!(bin(late_us) == 0 || late_us >= end_us(bin(late_us) - 1));
+        }
     }
 
     #[test]

@@ -11,14 +11,16 @@ use base::{Duration, Timestamp};
 use mcu_api::Codec;
 
 use crate::delay::DelayEstimator;
+use crate::mos::Reception;
 use crate::slots::{Slot, Slots};
 use crate::unit::{self, UNIT_MS, Unit};
 use crate::{AudioLevel, Frame, Pulled, opus_packet};
 
 /// A tick, microseconds.
 const UNIT_US: i64 = UNIT_MS as i64 * 1_000;
-/// How late we may be, beyond one packet, before a quiet unit is dropped.
-const LATE_SLACK_US: i64 = 10_000;
+/// How late we may be, beyond one packet, before a quiet unit is dropped. More than the room made for a slow sender, so
+/// that not one and the other take turns.
+const LATE_SLACK_US: i64 = 6_000;
 /// How long lateness may last before a unit is dropped though it is not quiet.
 const LATE_PATIENCE: Duration = Duration::from_secs(1);
 /// Units concealed in a row before it is called silence: longer than any concealment sounds like speech.
@@ -35,7 +37,8 @@ const LOSS_WEIGHT: f32 = 1.0 / 128.0;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct JitterCounters {
     pub(crate) late_packets: u64,
-    pub(crate) concealed_frames: u64,
+    /// What was played and what was made up, in frames of 20 ms.
+    pub(crate) reception: Reception,
     /// How long the packet that was handed out last had waited.
     pub(crate) delay: Duration,
 }
@@ -168,10 +171,14 @@ impl JitterBuffer {
         match self.decide(now) {
             Decision::Play => self.play(now),
             Decision::Conceal(next) => {
+                self.counters.reception.gaps += u64::from(self.concealed_run == 0);
                 self.concealed_run += 1;
-                self.counters.concealed_frames += 1;
+                self.counters.reception.concealed += 1;
                 self.count_loss(1.0);
                 let next = next.and_then(|sequence| self.slots.get(sequence));
+                let recovered =
+                    self.codec == Codec::Opus && next.is_some_and(|slot| opus_packet::has_fec(&slot.payload));
+                self.counters.reception.recovered += u64::from(recovered);
                 Pulled::Lost { next: next.map(|slot| slot.payload.as_slice()) }
             }
             Decision::Silence => Pulled::Silence,
@@ -179,17 +186,16 @@ impl JitterBuffer {
     }
 
     fn decide(&mut self, now: Timestamp) -> Decision {
-        self.expire(now);
-        self.take_pauses();
+        self.clear_away(now);
         if self.running {
             match self.correction(now) {
                 Correction::None => {}
                 Correction::Insert => return Decision::Silence,
                 Correction::Drop => self.drop_unit(),
             }
-            self.take_pauses();
+            self.clear_away(now);
         }
-        let Some(first) = self.slots.first() else { return self.starve() };
+        let Some(first) = self.slots.first() else { return self.starve(now) };
         let (sequence, start, arrival) = (first.sequence, first.timestamp, first.arrival);
         let due = self.due_us(now) >= self.to_us(start);
         let last_chance = now.since(arrival) + Duration::from_micros(UNIT_US as u64) > self.bound();
@@ -205,12 +211,16 @@ impl JitterBuffer {
         if self.running { self.bridge(sequence, start) } else { Decision::Silence }
     }
 
-    /// Nothing is here: late, lost, or a pause.
-    fn starve(&mut self) -> Decision {
+    /// Nothing is here: late, lost, or a pause. Where the delay is to grow it grows here, since something has to be made up
+    /// anyway.
+    fn starve(&mut self, now: Timestamp) -> Decision {
         if !self.running {
             return Decision::Silence;
         }
-        self.position += self.unit_length();
+        let early = self.due_us(now) < self.to_us(self.position);
+        if !early || self.concealed_run > 0 {
+            self.position += self.unit_length();
+        }
         if self.paused || self.concealed_run >= CONCEALED_MAX {
             self.running = false;
             return Decision::Silence;
@@ -278,6 +288,7 @@ impl JitterBuffer {
         self.count_loss(0.0);
         let units = self.units(taken.end - start);
         self.continued = units - 1;
+        self.counters.reception.played += u64::from(units);
         Pulled::Frame(Frame { payload: self.unit.payload(&self.slots), units, level })
     }
 
@@ -297,15 +308,16 @@ impl JitterBuffer {
         let late_us = self.due_us(now) - self.to_us(self.position);
         let quiet = unit::is_quiet(self.codec, first);
         let droppable = self.droppable_end(first);
-        if late_us > self.to_us(droppable - self.position) + LATE_SLACK_US {
+        // A tick takes what came within 20 ms, so no delay is finer than that.
+        if late_us > self.to_us(droppable - self.position).max(UNIT_US) + LATE_SLACK_US {
             let since = *self.late_since.get_or_insert(now);
             let more_here = self.slots.last().is_some_and(|last| last.end >= droppable + self.unit_length());
             let drop = more_here && (quiet || now.since(since) >= LATE_PATIENCE);
             return if drop { Correction::Drop } else { Correction::None };
         }
         self.late_since = None;
-        // The target leaves room, so a quiet moment is likely to come before a packet is missing.
-        if late_us < 0 && quiet { Correction::Insert } else { Correction::None }
+        // A sender whose clock is slow comes later and later: room is made for that before a packet is missing.
+        if late_us < self.delay.slowing_us() && quiet { Correction::Insert } else { Correction::None }
     }
 
     /// Drops one unit (Opus: one packet) at `position`.
@@ -337,6 +349,18 @@ impl JitterBuffer {
             self.paused |= !first.is_audio();
             let sequence = first.sequence;
             self.slots.take(sequence);
+        }
+    }
+
+    /// Takes all that is not to be played. Behind a packet that was out of order there may be an older one.
+    fn clear_away(&mut self, now: Timestamp) {
+        loop {
+            let before = self.slots.next_sequence();
+            self.expire(now);
+            self.take_pauses();
+            if self.slots.next_sequence() == before {
+                return;
+            }
         }
     }
 

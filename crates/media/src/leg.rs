@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use base::{Duration, Timestamp};
-use mcu_api::{Codec, LegFailure, LegMedia, LegStatistics, SrtpKeys};
+use mcu_api::{Codec, Direction, LegFailure, LegMedia, LegStatistics, SrtpKeys};
 
 use crate::handed::{AudioLevel, LegConfig, LegEvent, Port, Pulled};
 use crate::jitter::{Arrival, JitterBuffer};
@@ -18,6 +18,10 @@ use crate::telephone_event::DigitReceiver;
 
 /// Bounds of [`LegConfig::jitter_max`].
 const JITTER_MAX: std::ops::RangeInclusive<Duration> = Duration::from_millis(40)..=Duration::from_secs(1);
+/// How long nothing may come before the audio counts as one-way; a peer that pauses sends something more often.
+const ONE_WAY_AFTER: Duration = Duration::from_secs(5);
+/// A peer that reports this loss, in 1/256, or more hears nothing.
+const ALL_LOST: u8 = 250;
 /// Events kept until they are polled.
 const EVENTS_MAX: usize = 32;
 /// Comfort noise (RFC 3389): tolerated from anybody, its contents are not used.
@@ -42,6 +46,9 @@ pub struct Leg {
     /// When media came last, or could be expected again.
     heard: Timestamp,
     silence_reported: bool,
+    /// The time of the last pull, and since when both directions should carry audio.
+    pulled: Timestamp,
+    both_ways_since: Option<Timestamp>,
     counters: Counters,
 }
 
@@ -111,6 +118,8 @@ impl Leg {
             heard_anything: false,
             heard: Timestamp::ZERO,
             silence_reported: false,
+            pulled: Timestamp::ZERO,
+            both_ways_since: None,
             counters: Counters::default(),
         }
     }
@@ -142,6 +151,7 @@ impl Leg {
         }
         self.heard = now;
         self.silence_reported = false;
+        self.both_ways_since = (media.direction == Direction::SendRecv).then_some(now);
         Ok(())
     }
 
@@ -175,6 +185,7 @@ impl Leg {
 
     /// The next 20 ms. Call it exactly once for each tick of a connected leg, whether the audio is used or not.
     pub fn pull(&mut self, now: Timestamp) -> Pulled<'_> {
+        self.pulled = now;
         if !self.media().is_some_and(|media| media.direction.receives()) {
             return Pulled::Silence;
         }
@@ -266,12 +277,31 @@ impl Leg {
             sent_bytes: self.counters.sent_bytes,
             lost_packets: self.stream.lost(),
             late_packets: jitter.late_packets,
-            concealed_frames: jitter.concealed_frames,
+            concealed_frames: jitter.reception.concealed,
             rejected_packets: self.counters.rejected_packets,
             jitter_us: self.stream.jitter_us(),
             buffer_delay_us: u32::try_from(jitter.delay.as_micros()).unwrap_or(u32::MAX),
             round_trip_us: self.reports.round_trip_us(),
+            mos_hundredths: self.media().map_or(0, |media| jitter.reception.mos_hundredths(media.codec)),
+            remote_loss_fraction: self.reports.remote_loss(),
+            one_way: self.is_one_way(),
         }
+    }
+
+    /// Whether the peer loses so much of what we send that in-band error correction is worth its bits.
+    pub fn peer_loses(&self, now: Timestamp) -> bool {
+        self.reports.peer_loses(now)
+    }
+
+    /// Both directions should carry audio, and one does not: nothing comes though we send, or something comes and the
+    /// peer reports that it gets nothing of ours.
+    fn is_one_way(&self) -> bool {
+        let Some(since) = self.both_ways_since else { return false };
+        let long = |from: Timestamp| self.pulled.since(from) >= ONE_WAY_AFTER;
+        if !long(since) || self.counters.sent_packets == 0 {
+            return false;
+        }
+        long(self.heard) || self.reports.remote_loss() >= ALL_LOST
     }
 
     /// Keys that did not change keep their state: a sender that began anew would use its key stream twice, and a

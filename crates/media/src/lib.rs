@@ -14,6 +14,7 @@ mod handed;
 mod jitter;
 mod latch;
 mod leg;
+mod mos;
 mod opus_packet;
 mod reports;
 mod rtcp;

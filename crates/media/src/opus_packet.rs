@@ -46,6 +46,17 @@ pub(crate) fn is_quiet(packet: &[u8]) -> bool {
     has_silk && single && first >> (8 - flags) == 0
 }
 
+/// Whether the packet holds a copy of what the one before it said (in-band FEC): the flag after SILK's voice activity
+/// flags (RFC 6716 4.2.4). `false` when it cannot be told.
+pub(crate) fn has_fec(packet: &[u8]) -> bool {
+    if is_dtx(packet) {
+        return false;
+    }
+    let (toc, first) = (packet[0], packet[1]);
+    let flags = (frame_samples(toc) / 960).clamp(1, 3);
+    toc >> 3 < 16 && toc & 3 == 0 && first & (0x80 >> flags) != 0
+}
+
 /// Joins packets of one frame each and of one configuration into one packet of several frames (RFC 6716 3.2.5, with
 /// variable frame lengths). Answers `false`, with `out` empty, when they do not fit together.
 pub(crate) fn join<'a>(packets: impl Iterator<Item = &'a [u8]> + Clone, out: &mut Vec<u8>) -> bool {
@@ -110,6 +121,15 @@ mod tests {
         assert!(join([&other[..], &one[..]].into_iter(), &mut joined));
         assert_eq!(joined[2..4], [255, 11], "299 = 255 + 4 * 11");
         assert!(!join([&one[..], &[0b1110_1000, 1][..]].into_iter(), &mut joined), "different configurations");
+    }
+
+    #[test]
+    fn error_correction_is_told_without_decoding() {
+        assert!(has_fec(&[0b0000_1000, 0b0100_0000, 9]));
+        assert!(!has_fec(&[0b0000_1000, 0b1011_1111, 9]));
+        assert!(has_fec(&[0b0001_1000, 0b0001_0000, 9]), "after three flags of a 60 ms frame");
+        assert!(!has_fec(&[0b1111_1000, 0xFF, 9]), "CELT has none");
+        assert!(!has_fec(&[0b0000_1000]));
     }
 
     #[test]

@@ -2,11 +2,15 @@
 
 use base::{Duration, Timestamp};
 
-use crate::rtcp::{self, Report, Sent};
+use crate::rtcp::{self, Echo, Report, Sent};
 use crate::stream::Stream;
 
 /// Mean time between reports (RFC 3550 6.2).
 const INTERVAL: Duration = Duration::from_secs(5);
+/// Loss, in 1/256, from which error correction is worth its bits: 2 %.
+const LOSS_WORTH_FEC: u8 = 5;
+/// How long a report of loss counts, so that two good reports in a row do not end the correction.
+const LOSS_REMEMBERED: Duration = Duration::from_secs(30);
 /// A longer round trip is a lie or of no use.
 const ROUND_TRIP_MAX_US: u64 = 30_000_000;
 
@@ -23,6 +27,10 @@ pub(crate) struct Reports {
     theirs: Option<(u32, Timestamp)>,
     packets_reported: u64,
     round_trip_us: u32,
+    /// What the peer said last of the stream we send, in 1/256.
+    remote_loss: u8,
+    /// Until when the peer counts as one that loses packets.
+    loses_until: Timestamp,
 }
 
 /// What we have sent so far.
@@ -38,7 +46,17 @@ impl Reports {
     /// Reports of a leg that sends with `ssrc`.
     pub(crate) fn new(ssrc: u32) -> Self {
         let (next, ours, theirs) = (Timestamp::ZERO, [None; 2], None);
-        Self { ssrc, next, spread: ssrc, ours, theirs, packets_reported: 0, round_trip_us: 0 }
+        Self {
+            ssrc,
+            next,
+            spread: ssrc,
+            ours,
+            theirs,
+            packets_reported: 0,
+            round_trip_us: 0,
+            remote_loss: 0,
+            loses_until: Timestamp::ZERO,
+        }
     }
 
     /// Media begins: the first report follows after half the time.
@@ -51,6 +69,16 @@ impl Reports {
         self.round_trip_us
     }
 
+    /// The loss of what we send, as the peer reported it last, in 1/256.
+    pub(crate) fn remote_loss(&self) -> u8 {
+        self.remote_loss
+    }
+
+    /// Whether the peer has lost, within the last half minute, so much of what we send that error correction pays.
+    pub(crate) fn peer_loses(&self, now: Timestamp) -> bool {
+        now < self.loses_until
+    }
+
     /// Takes a compound packet of the peer; `None` when it is malformed.
     pub(crate) fn receive(&mut self, now: Timestamp, packet: &[u8], stream: &Stream) -> Option<()> {
         let heard = rtcp::read(packet, self.ssrc)?;
@@ -59,7 +87,11 @@ impl Reports {
         {
             self.theirs = Some((ntp, now));
         }
-        if let Some((last_report, delay)) = heard.echo {
+        if let Some(Echo { fraction_lost, last_report, delay }) = heard.echo {
+            self.remote_loss = fraction_lost;
+            if fraction_lost >= LOSS_WORTH_FEC {
+                self.loses_until = now + LOSS_REMEMBERED;
+            }
             self.measure(now, last_report, delay);
         }
         Some(())

@@ -24,8 +24,19 @@ pub(crate) fn is_rtcp(packet: &[u8]) -> bool {
 pub(crate) struct Heard {
     /// SSRC of the peer's sender report, and the middle 32 bits of its NTP time.
     pub(crate) sender_report: Option<(u32, u32)>,
-    /// Of the block about us: time of our last sender report, and delay since then at the peer, in 1/65536 s.
-    pub(crate) echo: Option<(u32, u32)>,
+    /// The block about us.
+    pub(crate) echo: Option<Echo>,
+}
+
+/// What the peer says of the stream we send (RFC 3550 6.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Echo {
+    /// Share of packets lost since the report before, in 1/256.
+    pub(crate) fraction_lost: u8,
+    /// Middle of the NTP time of our last sender report.
+    pub(crate) last_report: u32,
+    /// Delay since then at the peer, in 1/65536 s.
+    pub(crate) delay: u32,
 }
 
 /// Reads a compound packet; `None` when a length in it lies. `ssrc` is ours.
@@ -52,10 +63,12 @@ pub(crate) fn read(mut packet: &[u8], ssrc: u32) -> Option<Heard> {
     Some(heard)
 }
 
-fn find_echo(blocks: &[u8], count: usize, ssrc: u32) -> Option<Option<(u32, u32)>> {
+fn find_echo(blocks: &[u8], count: usize, ssrc: u32) -> Option<Option<Echo>> {
     let blocks = blocks.get(..count * BLOCK)?;
     let ours = blocks.chunks_exact(BLOCK).find(|block| word(block, 0) == Some(ssrc));
-    Some(ours.and_then(|block| Some((word(block, 16)?, word(block, 20)?))))
+    Some(ours.and_then(|block| {
+        Some(Echo { fraction_lost: block[4], last_report: word(block, 16)?, delay: word(block, 20)? })
+    }))
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
@@ -164,7 +177,8 @@ mod tests {
             assert_eq!(packet.len() % 4, 0);
             let heard = read(&packet, 9).expect("well formed");
             assert_eq!(heard.sender_report, sent.then_some((7, 0x0001_8000)));
-            assert_eq!(heard.echo, reception.then_some((0xAAAA_BBBB, 65_536)));
+            let echo = Echo { fraction_lost: 64, last_report: 0xAAAA_BBBB, delay: 65_536 };
+            assert_eq!(heard.echo, reception.then_some(echo));
             assert_eq!(read(&packet, 8).expect("well formed").echo, None, "about somebody else");
         }
     }

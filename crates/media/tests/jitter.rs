@@ -118,6 +118,22 @@ fn number(payload: &[u8]) -> u32 {
     payload.get(at..at + 4).map_or(0, |bytes| u32::from_be_bytes(bytes.try_into().expect("four bytes")))
 }
 
+/// Without impairment a packet waits for the next tick and little more, whatever its phase: 20 ms are the tick's own.
+#[test]
+fn a_good_network_costs_little_delay() {
+    let mut dice = Dice(12);
+    let (mut waited, mut concealed) = (Vec::new(), 0);
+    for phase in 0..40 {
+        let heard = listen(Codec::Opus, talk(1_500, |_| Some(40_000 + phase * 500 + dice.below(1_000))));
+        concealed += heard.lost;
+        waited.extend(heard.waited_us);
+    }
+    waited.sort_unstable();
+    let [median, late] = [50, 99].map(|percent| waited[waited.len() * percent / 100]);
+    assert!(median <= 13_500 && late <= 24_000, "median {median} us, 99 % {late} us");
+    assert!(concealed <= 8, "{concealed} frames were concealed in 40 calls");
+}
+
 /// A minute of talk through networks of all kinds: at most this share concealed, this mean delay, and of those packets
 /// that arrive this share played.
 #[test]
@@ -329,4 +345,121 @@ fn the_bound_is_what_the_conference_says() {
     let heard = listen(Codec::Opus, talk(3_000, |_| Some(dice.below(400_000))));
     assert!(heard.waited_max_ms() <= 120);
     assert!(heard.played.len() > 300, "what can be played is played: {}", heard.played.len());
+}
+
+/// Four hours with a clock that is off, the talk in spurts with DTX between, and the network in bursts.
+#[test]
+fn four_hours_of_drift_bursts_and_dtx_stay_under_the_bound() {
+    const FOUR_HOURS: u32 = 720_000;
+    for ppm in [-500_i64, 500] {
+        let mut dice = Dice(21);
+        let mut leg = connected(Codec::Opus);
+        let (mut sequence, mut arrives_last) = (0_u16, 0);
+        let mut packets = (0..FOUR_HOURS).filter_map(|n| {
+            // 3 s of speech, 2 s of pause; in the pause a packet of one byte each 400 ms.
+            let in_turn = n % 250;
+            let payload = match in_turn {
+                0..150 => opus(LOUD, n),
+                _ if in_turn % 20 == 10 => vec![LOUD],
+                _ => return None,
+            };
+            let sent_us = (i64::from(n) * (20_000_000_000 + 20_000 * ppm) / 1_000_000) as u64;
+            // Once in a minute the network stands still for up to 200 ms and then lets all go at once.
+            let stall_us = if n % 3_000 < 10 { u64::from(10 - n % 3_000) * 20_000 } else { 0 };
+            let arrives_us = (sent_us + 30_000 + dice.below(8_000) + stall_us).max(arrives_last);
+            arrives_last = arrives_us;
+            sequence = sequence.wrapping_add(1);
+            Some((arrives_us, rtp(111, sequence, n.wrapping_mul(960), 9, &payload)))
+        });
+        let mut next = packets.next();
+        let (mut played, mut lost, mut spoken, mut delay_max) = (0_u32, 0_u32, 0_u32, 0);
+        let mut now_us = 7_000;
+        while next.is_some() {
+            while let Some((at, bytes)) = next.as_mut().filter(|(at, _)| *at <= now_us) {
+                spoken += u32::from(bytes.len() > 13);
+                leg.handle_rtp(Timestamp::from_micros(*at), address(PEER), bytes);
+                next = packets.next();
+            }
+            match leg.pull(Timestamp::from_micros(now_us)) {
+                Pulled::Frame(frame) if frame.payload.len() > 1 => played += 1,
+                Pulled::Lost { .. } => lost += 1,
+                _ => {}
+            }
+            delay_max = delay_max.max(leg.statistics().buffer_delay_us);
+            now_us += 20_000;
+        }
+        let dropped = spoken - played;
+        assert!(delay_max <= 120_000, "{ppm} ppm: {delay_max} us");
+        assert!(leg.statistics().buffer_delay_us <= 60_000, "{ppm} ppm: at the end");
+        // Of 240 stalls each costs up to ten packets; the drift itself, 360 units in four hours, is mended in pauses.
+        assert!(dropped <= 2_400 && lost <= 3_000, "{ppm} ppm: {dropped} of {spoken} dropped, {lost} concealed");
+    }
+}
+
+/// Reliability promise 24: what random loss leaves of the quality, as estimated.
+#[test]
+fn random_loss_leaves_a_listening_quality() {
+    // SILK with speech and a copy of the packet before in each packet.
+    let with_fec = |number| [&[0b0000_1000, 0b1100_0000][..], &opus(LOUD, number)[2..]].concat();
+    for (codec, percent, mos_min) in [
+        (Codec::Opus, 0, 440),
+        (Codec::Opus, 5, 380),
+        (Codec::Opus, 20, 300),
+        (Codec::Pcma, 0, 440),
+        (Codec::Pcma, 5, 330),
+        (Codec::Pcma, 20, 230),
+    ] {
+        let mut dice = Dice(5);
+        let mut leg = connected(codec);
+        for n in 0..6_000_u32 {
+            let (payload_type, units, payload) = match codec {
+                Codec::Opus => (111, 960, with_fec(n)),
+                Codec::Pcmu | Codec::Pcma => (8, 160, vec![0x35; 160]),
+            };
+            if dice.below(100) >= percent {
+                let at = Timestamp::from_micros(u64::from(n) * 20_000);
+                leg.handle_rtp(at, address(PEER), &mut rtp(payload_type, n as u16, n * units, 9, &payload));
+            }
+            leg.pull(Timestamp::from_micros(u64::from(n) * 20_000 + 9_000));
+        }
+        let statistics = leg.statistics();
+        let mos = statistics.mos_hundredths;
+        assert!(mos >= mos_min, "{codec:?}, {percent} %: {mos}, {statistics:?}");
+        assert!(percent == 0 || mos < 430, "{codec:?}, {percent} %: {mos}");
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Whatever the network does, no packet is handed out after it has lain here longer than the bound.
+    #[test]
+    fn the_bound_holds_on_any_network(
+        fates in proptest::collection::vec((0_u64..400_000, 0_u8..10, 0_u8..3), 50..600),
+        codec in proptest::sample::select(vec![Codec::Opus, Codec::Pcma]),
+    ) {
+        let mut packets = Vec::new();
+        for (n, (delay_us, fate, kind)) in (0_u32..).zip(fates) {
+            let at = u64::from(n) * 20_000 + delay_us;
+            let (payload_type, units, payload) = match codec {
+                Codec::Opus => (111, 960, opus([LOUD, QUIET, 0b1111_0000][usize::from(kind)], n)),
+                Codec::Pcmu | Codec::Pcma => (8, 160, vec![n as u8; 160]),
+            };
+            let packet = (at, rtp(payload_type, n as u16, n * units, 9, &payload));
+            // Some are lost, some come twice.
+            packets.extend(std::iter::repeat_n(packet, match fate { 0 => 0, 1 => 2, _ => 1 }));
+        }
+        packets.sort_by_key(|packet| packet.0);
+        let mut leg = connected(codec);
+        let mut packets = packets.into_iter().peekable();
+        let mut now_us = 0;
+        while packets.peek().is_some() {
+            while let Some((at, mut bytes)) = packets.next_if(|packet| packet.0 <= now_us) {
+                leg.handle_rtp(Timestamp::from_micros(at), address(PEER), &mut bytes);
+            }
+            leg.pull(Timestamp::from_micros(now_us));
+            proptest::prop_assert!(leg.statistics().buffer_delay_us <= 120_000);
+            now_us += 20_000;
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use mcu_api::Codec;
 
+use crate::Level;
+
 /// Longest packet in samples: 120 ms, the limit of Opus (RFC 6716 3.2.5).
 pub const PACKET_SAMPLES_MAX: usize = 5_760;
 
@@ -58,23 +60,41 @@ pub trait Encoder: Send {
 pub struct EncoderSettings {
     /// The codec.
     pub codec: Codec,
-    /// Bits per second, 6,000 to 510,000; Opus only.
-    pub bitrate: u32,
     /// Put in-band forward error correction into the packets; Opus only. It forces the costlier speech mode.
     pub fec: bool,
 }
 
 impl EncoderSettings {
-    /// The settings a mix is encoded with: 32 kbit/s where the codec has a choice.
+    /// The settings a mix is encoded with. Bit rate and the like are the factory's business.
     pub const fn for_mix(codec: Codec, fec: bool) -> Self {
-        Self { codec, bitrate: 32_000, fec: fec && matches!(codec, Codec::Opus) }
+        Self { codec, fec: fec && matches!(codec, Codec::Opus) }
     }
+}
+
+/// Tells how loud packets of one stream are, without decoding them, at a hundredth of the price.
+pub trait Gauge: Send {
+    /// What the next packet tells; gaps in the stream make it less exact for a few packets.
+    fn gauge(&mut self, packet: &[u8]) -> Gauged;
+}
+
+/// What a packet tells without being decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gauged {
+    /// About so loud, within 6 dB or so.
+    Level(Level),
+    /// Its encoder took it for a voice; how loud cannot be told.
+    Voice,
+    /// Its encoder took it for background; how loud cannot be told.
+    Background,
 }
 
 /// Makes codecs. One for the process.
 pub trait CodecFactory: Send + Sync {
     /// A decoder that gives 48 kHz mono.
     fn decoder(&self, codec: Codec) -> Result<Box<dyn Decoder>, CodecError>;
+
+    /// A gauge for packets of this codec.
+    fn gauge(&self, codec: Codec) -> Box<dyn Gauge>;
 
     /// An encoder that takes 48 kHz mono.
     fn encoder(&self, settings: EncoderSettings) -> Result<Box<dyn Encoder>, CodecError>;

@@ -17,13 +17,20 @@ impl Level {
 
     /// Measures samples of a full scale of 32,768 by their root mean square (RFC 6464 appendix A).
     pub fn measure(samples: &[i16]) -> Self {
-        let energy: u64 = samples.iter().map(|&sample| u64::from(sample.unsigned_abs()).pow(2)).sum();
-        if energy == 0 {
+        Self::of_energy(samples.iter().map(|&sample| u64::from(sample.unsigned_abs()).pow(2)).sum(), samples.len())
+    }
+
+    /// The level of so many samples whose squares add up to `energy`.
+    pub fn of_energy(energy: u64, samples: usize) -> Self {
+        Self::of_power(energy as f64 / samples.max(1) as f64 / (32_768.0 * 32_768.0))
+    }
+
+    /// The level of a mean square, in which a full-scale square wave has 1.
+    pub fn of_power(power: f64) -> Self {
+        if power <= 0.0 {
             return Self::SILENT;
         }
-        let mean_square = energy as f64 / samples.len() as f64;
-        let decibels = -10.0 * (mean_square / (32_768.0 * 32_768.0)).log10();
-        Self(decibels.round().clamp(0.0, 127.0) as u8)
+        Self((-10.0 * power.log10()).round().clamp(0.0, 127.0) as u8)
     }
 
     /// Decibels below overload, 0 to 127: the number on the wire.

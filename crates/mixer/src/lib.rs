@@ -14,6 +14,7 @@
 
 mod codec;
 mod fade;
+mod gain;
 mod level;
 mod limiter;
 mod music;
@@ -23,8 +24,11 @@ mod speech;
 mod sum;
 mod tone;
 
-pub use codec::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, PACKET_BYTES_MAX, PACKET_SAMPLES_MAX};
+pub use codec::{
+    CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge, Gauged, PACKET_BYTES_MAX, PACKET_SAMPLES_MAX,
+};
 pub use fade::{fade_in, fade_out};
+pub use gain::AutoGain;
 pub use level::Level;
 pub use limiter::{LIMITER_CEILING, LIMITER_DELAY, Limiter};
 pub use resample::{Downsampler, NARROW_FRAME_SAMPLES, NARROW_RATE, RATE_RATIO, Upsampler};

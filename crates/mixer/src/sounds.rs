@@ -15,6 +15,7 @@ pub struct Sounds {
     unmuted: Clip,
     ending: Clip,
     music: Clip,
+    ringback: Clip,
 }
 
 impl Sounds {
@@ -29,6 +30,7 @@ impl Sounds {
             unmuted: pattern(&[(392.0, 90), (523.3, 140)]),
             ending: pattern(&[(784.0, 180), (659.3, 180), (523.3, 360)]),
             music: music(),
+            ringback: ringback(),
         }
     }
 
@@ -43,6 +45,25 @@ impl Sounds {
             Prompt::Unmuted => &self.unmuted,
             Prompt::Ending => &self.ending,
         }
+    }
+
+    /// Lets a prompt be another clip from now on: a spoken phrase instead of the tone.
+    pub fn replace(&mut self, prompt: Prompt, clip: Clip) {
+        *match prompt {
+            Prompt::Entry => &mut self.entry,
+            Prompt::Exit => &mut self.exit,
+            Prompt::EnterPin => &mut self.enter_pin,
+            Prompt::WrongPin => &mut self.wrong_pin,
+            Prompt::Muted => &mut self.muted,
+            Prompt::Unmuted => &mut self.unmuted,
+            Prompt::Ending => &mut self.ending,
+        } = clip;
+    }
+
+    /// One period of the tone that says that it rings at the other end, to be played in a loop: 425 Hz, 1 s in 5 s, as in
+    /// most countries (ITU-T E.180).
+    pub const fn ringback(&self) -> &Clip {
+        &self.ringback
     }
 
     /// The music of somebody who is alone, to be played in a loop.
@@ -75,6 +96,12 @@ fn pattern(notes: &[(f64, u32)]) -> Clip {
         start_ms += length_ms;
     }
     render(start_ms, &played)
+}
+
+fn ringback() -> Clip {
+    let tone =
+        Note { start_ms: 0, length_ms: 1_000, frequency: 425.0, amplitude: 0.1, decay_ms: 0, harmonics: [0.0, 0.0] };
+    render(5_000, &[tone])
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Who speaks, and who of those is heard.
 
-use crate::Level;
+use crate::{Gauged, Level};
 
 /// How many are heard at once. Nobody follows more voices; each costs every listener some noise.
 pub const HEARD_MAX: usize = 8;
@@ -9,8 +9,28 @@ pub const HEARD_MAX: usize = 8;
 /// whose codec has no zero.
 const AUDIBLE: Level = Level::from_dbov(66);
 
-/// A frame above this is speech, if others like it follow.
+/// A frame above this is speech, if it stands out and others like it follow.
 const SPEECH: Level = Level::from_dbov(50);
+
+/// A frame above this stands out from any background.
+const NEVER_BACKGROUND: Level = Level::from_dbov(40);
+
+/// How far a quieter frame must be above the leg's background to stand out, in decibels: steady noise varies less.
+const STANDS_OUT_DB: f32 = 6.0;
+
+/// How fast what is taken for background rises: this share of what is missing, but not less than so many decibels, a
+/// frame. It falls at once, so that the gaps between syllables hold it down.
+const BACKGROUND_SHARE: f32 = 1.0 / 64.0;
+const BACKGROUND_RISE_DB: f32 = 0.1;
+
+/// Frames for which somebody is noticed whose encoder reports a voice.
+const ALERT_FRAMES: u8 = 5;
+
+/// Frames without a voice after which a new one is taken to be as loud as a voice is.
+const QUIET_FRAMES: u8 = 8;
+
+/// How loud a voice is that nobody has measured, in decibels above silence.
+const USUAL_VOICE_DB: f32 = 97.0;
 
 /// Frames of speech in a row that make a speaker: 60 ms, longer than a click.
 const ONSET_FRAMES: u8 = 3;
@@ -29,6 +49,13 @@ const HYSTERESIS_DB: f32 = 6.0;
 pub struct Speech {
     /// Decibels above [`Level::SILENT`], following rises at once and falls slowly.
     loudness: f32,
+    /// Level of the background, in decibels above silence.
+    background: f32,
+    /// The loudness was not measured, only presumed.
+    presumed: bool,
+    /// Frames since the encoder reported a voice.
+    quiet_frames: u8,
+    alert_frames: u8,
     audible_frames: u8,
     onset_frames: u8,
     speaking_frames: u8,
@@ -38,17 +65,81 @@ pub struct Speech {
 impl Speech {
     /// A voice that said nothing yet.
     pub const fn new() -> Self {
-        Self { loudness: 0.0, audible_frames: 0, onset_frames: 0, speaking_frames: 0, heard: false }
+        Self {
+            loudness: 0.0,
+            background: 0.0,
+            presumed: false,
+            quiet_frames: QUIET_FRAMES,
+            alert_frames: 0,
+            audible_frames: 0,
+            onset_frames: 0,
+            speaking_frames: 0,
+            heard: false,
+        }
     }
 
     /// Takes the level of the next frame.
     pub fn update(&mut self, level: Level) {
-        let above_silence = f32::from(Level::SILENT.dbov() - level.dbov());
-        self.loudness = above_silence.max(self.loudness - DECAY_DB);
-        self.audible_frames = if level >= AUDIBLE { HANGOVER_FRAMES } else { self.audible_frames.saturating_sub(1) };
-        self.onset_frames = if level >= SPEECH { ONSET_FRAMES.min(self.onset_frames + 1) } else { 0 };
-        self.speaking_frames =
-            if self.onset_frames == ONSET_FRAMES { HANGOVER_FRAMES } else { self.speaking_frames.saturating_sub(1) };
+        let above_silence = above_silence(level);
+        let stands_out = self.stands_out(level);
+        self.pass();
+        self.loudness =
+            if std::mem::take(&mut self.presumed) { above_silence } else { self.loudness.max(above_silence) };
+        self.follow_background(above_silence);
+        if level >= AUDIBLE && stands_out {
+            self.audible_frames = HANGOVER_FRAMES;
+        }
+        self.onset_frames = if level >= SPEECH && stands_out { ONSET_FRAMES.min(self.onset_frames + 1) } else { 0 };
+        if self.onset_frames == ONSET_FRAMES {
+            self.speaking_frames = HANGOVER_FRAMES;
+        }
+    }
+
+    /// Lets a frame pass of which nothing is known.
+    pub const fn pass(&mut self) {
+        self.loudness = (self.loudness - DECAY_DB).max(0.0);
+        self.alert_frames = self.alert_frames.saturating_sub(1);
+        self.audible_frames = self.audible_frames.saturating_sub(1);
+        self.speaking_frames = self.speaking_frames.saturating_sub(1);
+    }
+
+    /// Takes what the next packet tells, though it is not decoded.
+    pub fn notice(&mut self, gauged: Gauged) {
+        match gauged {
+            Gauged::Level(level) => self.update(level),
+            Gauged::Background => {
+                self.pass();
+                self.quiet_frames = QUIET_FRAMES.min(self.quiet_frames + 1);
+            }
+            Gauged::Voice => {
+                let loudness = self.loudness;
+                self.pass();
+                self.loudness = loudness;
+                if self.quiet_frames == QUIET_FRAMES {
+                    self.presumed = true;
+                    self.loudness = loudness.max(USUAL_VOICE_DB);
+                }
+                self.quiet_frames = 0;
+                self.alert_frames = ALERT_FRAMES;
+            }
+        }
+    }
+
+    /// Replaces what was noticed of this frame by its level, now that it has been decoded.
+    pub fn correct(&mut self, level: Level) {
+        if self.presumed {
+            self.update(level);
+        } else if !self.stands_out(level) || level < AUDIBLE {
+            self.audible_frames = 0;
+            self.alert_frames = self.alert_frames.max(1);
+        } else {
+            self.audible_frames = HANGOVER_FRAMES;
+        }
+    }
+
+    /// Whether it is worth listening to: audible by all that is known, or an encoder reports a voice.
+    pub const fn is_noticed(&self) -> bool {
+        self.audible_frames > 0 || self.alert_frames > 0
     }
 
     /// Whether there is, or was until 400 ms ago, something to hear.
@@ -75,6 +166,20 @@ impl Speech {
     pub const fn set_heard(&mut self, heard: bool) {
         self.heard = heard;
     }
+
+    fn stands_out(&self, level: Level) -> bool {
+        level >= NEVER_BACKGROUND || above_silence(level) > self.background + STANDS_OUT_DB
+    }
+
+    fn follow_background(&mut self, above_silence: f32) {
+        let missing = above_silence - self.background;
+        let rise = (missing * BACKGROUND_SHARE).max(BACKGROUND_RISE_DB);
+        self.background += missing.min(rise);
+    }
+}
+
+fn above_silence(level: Level) -> f32 {
+    f32::from(Level::SILENT.dbov() - level.dbov())
 }
 
 impl Default for Speech {
@@ -83,10 +188,10 @@ impl Default for Speech {
     }
 }
 
-/// Chooses who is heard: everybody who is audible, and of too many the loudest.
+/// Chooses the loudest of many, where there are not places for all.
 ///
-/// As long as there are places for all, nobody waits to be recognised as a speaker, so no first syllable is lost. Somebody
-/// who is heard keeps his place until he has been inaudible for 400 ms or until a newcomer is 6 dB louder.
+/// As long as there are, nobody waits to be recognised as a speaker, so no first syllable is lost. Somebody who has a
+/// place keeps it until he is no candidate any more or until a newcomer is 6 dB louder.
 #[derive(Debug)]
 pub struct SpeakerChoice {
     places: usize,
@@ -100,12 +205,12 @@ impl SpeakerChoice {
         Self { places, ranking: Vec::new(), chosen: Vec::with_capacity(places) }
     }
 
-    /// Chooses among voices, each with a number of the caller's; returns the numbers of those heard, in rising order.
-    /// Does not allocate once it has seen the largest crowd.
-    pub fn choose<'a>(&mut self, voices: impl Iterator<Item = (usize, &'a Speech)>) -> &[usize] {
+    /// Chooses among candidates, each with a number of the caller's and whether it has a place already; returns the
+    /// numbers of those chosen, in rising order. Does not allocate once it has seen the largest crowd.
+    pub fn choose<'a>(&mut self, candidates: impl Iterator<Item = (usize, &'a Speech, bool)>) -> &[usize] {
         self.ranking.clear();
-        self.ranking.extend(voices.filter(|(_, speech)| speech.is_audible()).map(|(number, speech)| {
-            let favour = if speech.is_heard() { HYSTERESIS_DB } else { 0.0 };
+        self.ranking.extend(candidates.map(|(number, speech, has_place)| {
+            let favour = if has_place { HYSTERESIS_DB } else { 0.0 };
             (speech.loudness() + favour, number)
         }));
         if self.ranking.len() > self.places {
@@ -132,7 +237,8 @@ mod tests {
         for (voice, &level) in voices.iter_mut().zip(levels) {
             voice.update(Level::from_dbov(level));
         }
-        let chosen = choice.choose(voices.iter().enumerate()).to_vec();
+        let audible = voices.iter().enumerate().filter(|(_, voice)| voice.is_audible());
+        let chosen = choice.choose(audible.map(|(number, voice)| (number, voice, voice.is_heard()))).to_vec();
         for (number, voice) in voices.iter_mut().enumerate() {
             voice.set_heard(chosen.contains(&number));
         }
@@ -187,6 +293,47 @@ mod tests {
             .collect();
         let wanted: Vec<bool> = (0..26).map(|frame| (5..25).contains(&frame)).collect();
         assert_eq!(speaking, wanted);
+    }
+
+    #[test]
+    fn steady_noise_becomes_background_and_a_quiet_voice_above_it_does_not() {
+        let mut voice = Speech::new();
+        for frame in 0..400 {
+            voice.update(Level::from_dbov([56, 58, 57][frame % 3]));
+        }
+        assert!(!voice.is_audible());
+        voice.update(Level::from_dbov(50));
+        assert!(voice.is_audible(), "7 dB above the noise");
+        // Syllables with gaps between them, for a minute.
+        for frame in 0..3_000 {
+            voice.update(Level::from_dbov(if frame % 12 < 8 { 50 } else { 57 }));
+            assert!(voice.is_audible(), "frame {frame}");
+        }
+    }
+
+    #[test]
+    fn a_loud_steady_sound_is_never_background() {
+        let mut voice = Speech::new();
+        for _ in 0..10_000 {
+            voice.update(Level::from_dbov(35));
+            assert!(voice.is_audible());
+        }
+    }
+
+    #[test]
+    fn a_reported_voice_is_noticed_at_once_and_heard_when_it_was_measured() {
+        let mut voice = Speech::new();
+        voice.notice(Gauged::Voice);
+        assert!(voice.is_noticed() && !voice.is_audible());
+        assert!(voice.loudness() >= USUAL_VOICE_DB, "it ranks as a voice until it is measured");
+        voice.correct(Level::from_dbov(30));
+        assert!(voice.is_audible());
+        let mut hum = Speech::new();
+        hum.notice(Gauged::Voice);
+        hum.correct(Level::from_dbov(70));
+        assert!(hum.is_noticed() && !hum.is_audible() && hum.loudness() < 60.0);
+        (0..ALERT_FRAMES).for_each(|_| hum.update(Level::from_dbov(70)));
+        assert!(!hum.is_noticed());
     }
 
     proptest! {

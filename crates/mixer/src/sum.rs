@@ -30,6 +30,13 @@ impl Sum {
         }
     }
 
+    /// Adds another sum.
+    pub fn add_sum(&mut self, other: &Self) {
+        for (sum, &sample) in self.samples.iter_mut().zip(&other.samples) {
+            *sum += sample;
+        }
+    }
+
     /// Takes a frame out that was added before.
     pub fn subtract(&mut self, frame: &Frame) {
         for (sum, &sample) in self.samples.iter_mut().zip(frame) {

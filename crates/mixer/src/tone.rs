@@ -1,24 +1,44 @@
 //! Notes: what the server's sounds and its music are made of.
 
 use std::f64::consts::TAU;
+use std::sync::Arc;
 
-use crate::{FRAME_SAMPLES, Frame, SAMPLE_RATE};
+use crate::fade::{FADE_SAMPLES, rise};
+use crate::{Frame, SAMPLE_RATE};
 
-/// A recording at the mixer's rate, made once and played by everybody.
-#[derive(Clone)]
+/// A recording at the mixer's rate, made once and played by everybody. A clone shares the samples.
+#[derive(Clone, Debug)]
 pub struct Clip {
-    samples: Box<[i16]>,
+    samples: Arc<[i16]>,
 }
 
 impl Clip {
+    /// A clip of samples at the mixer's rate, its ends softened so that they make no click; `None` of none.
+    pub fn new(mut samples: Vec<i16>) -> Option<Self> {
+        let edge = FADE_SAMPLES.min(samples.len() / 2);
+        for at in 0..edge {
+            let gain = rise(at * FADE_SAMPLES / edge);
+            let last = samples.len() - 1 - at;
+            for end in [at, last] {
+                samples[end] = (f32::from(samples[end]) * gain).round() as i16;
+            }
+        }
+        (!samples.is_empty()).then(|| Self { samples: samples.into() })
+    }
+
     /// Copies 20 ms from `position` (in samples) on into `out`, silence after the end; false when `position` lies at or
     /// after the end.
     pub fn read(&self, position: usize, out: &mut Frame) -> bool {
+        self.copy(position, out);
+        position < self.samples.len()
+    }
+
+    /// Copies samples from `position` on into `out`, silence after the end.
+    pub fn copy(&self, position: usize, out: &mut [i16]) {
         let rest = self.samples.get(position..).unwrap_or_default();
-        let length = rest.len().min(FRAME_SAMPLES);
+        let length = rest.len().min(out.len());
         out[..length].copy_from_slice(&rest[..length]);
         out[length..].fill(0);
-        length > 0
     }
 
     /// Copies 20 ms from `position` (in samples) on into `out`, going on at the beginning after the end.
@@ -110,6 +130,7 @@ const fn samples(milliseconds: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::FRAME_SAMPLES;
 
     const NOTE: Note =
         Note { start_ms: 10, length_ms: 50, frequency: 500.0, amplitude: 0.5, decay_ms: 0, harmonics: [0.0, 0.0] };

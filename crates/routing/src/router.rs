@@ -8,6 +8,7 @@ use crate::clean::{Cleaned, clean, looks_like_number};
 use crate::number::{Normalized, Number};
 use crate::profile::LocationProfile;
 use crate::trunk::{Trunk, choose_trunks};
+use crate::user_profile::UserProfile;
 use crate::verdict::{RefusedTarget, Routing, Verdict};
 
 /// The profile of a user who has none of his own.
@@ -21,6 +22,10 @@ pub trait Directory {
     fn user_of_number(&self, number: &str) -> Option<UserUri>;
     /// Whether this is the number of a conference of this server.
     fn is_conference(&self, number: &ConferenceNumber) -> bool;
+    /// The call-routing settings of a user, if he has any.
+    fn user_profile(&self, _user: &UserUri) -> Option<&UserProfile> {
+        None
+    }
 }
 
 /// The dial plan.

@@ -52,6 +52,11 @@ impl TrunkTarget {
         }
         Ok(Self { transport, host: host.to_ascii_lowercase(), port })
     }
+
+    /// The host as an IP address, if it is one.
+    pub fn address(&self) -> Option<std::net::IpAddr> {
+        self.host.trim_matches(['[', ']']).parse().ok()
+    }
 }
 
 impl fmt::Display for TrunkTarget {

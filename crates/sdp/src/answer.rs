@@ -180,6 +180,7 @@ fn leg_media(choice: &Choice, line: &Line) -> LegMedia {
         telephone_event: choice.telephone_event.map(|format| format.payload_type),
         packet_time_ms: peer::packet_time(line),
         opus_fec: opus && format::is_set(parameters, "useinbandfec"),
+        opus_dtx: opus && format::is_set(parameters, "usedtx"),
         opus_stereo: opus && (format::is_set(parameters, "stereo") || format::is_set(parameters, "sprop-stereo")),
         audio_level_extension: line.audio.audio_level,
         direction: choice.direction,

@@ -147,6 +147,7 @@ fn agree(pending: &PendingOffer, line: &Line) -> Result<LegMedia, Refusal> {
         telephone_event: agree_on_telephone_event(pending, line, codec),
         packet_time_ms: peer::packet_time(line),
         opus_fec: opus && format::is_set(parameters, "useinbandfec"),
+        opus_dtx: opus && format::is_set(parameters, "usedtx"),
         opus_stereo: opus && (format::is_set(parameters, "stereo") || format::is_set(parameters, "sprop-stereo")),
         audio_level_extension: line.audio.audio_level.filter(|id| *id == pending.audio_level),
         direction,

@@ -49,7 +49,15 @@ impl FakeMcu {
                 Vec::new()
             }
             McuCommand::RemoveLeg { leg } => self.legs.remove(leg).map(|_| removed(*leg)).into_iter().collect(),
-            McuCommand::SetInMix { .. } | McuCommand::SetFilters { .. } | McuCommand::PlayPrompt { .. } => Vec::new(),
+            McuCommand::Announce { leg, .. } => vec![McuEvent::AnnouncementEnded { leg: *leg, completed: true }],
+            McuCommand::SetInMix { .. }
+            | McuCommand::SetFilters { .. }
+            | McuCommand::PlayPrompt { .. }
+            | McuCommand::StopAnnouncement { .. }
+            | McuCommand::SetBackground { .. }
+            | McuCommand::SetAudience { .. }
+            | McuCommand::StartRecording { .. }
+            | McuCommand::StopRecording { .. } => Vec::new(),
         };
         let delay = if swarm.slow_mcu && dice.chance(0.2) { dice.millis(100, 3_000) } else { dice.millis(0, 20) };
         self.in_order(now + delay, answers)

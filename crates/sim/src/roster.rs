@@ -32,6 +32,8 @@ pub(crate) struct EndpointSnapshot {
     pub(crate) status: String,
     pub(crate) muted: bool,
     pub(crate) audio: bool,
+    /// It is in the lobby.
+    pub(crate) waits: bool,
 }
 
 impl RosterCopy {
@@ -98,8 +100,16 @@ impl RosterCopy {
 }
 
 impl Snapshot {
+    /// Users in the lobby.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = String> + '_ {
+        let waits = self.users.iter().filter(|(_, (_, endpoints))| endpoints.values().any(|endpoint| endpoint.waits));
+        waits.map(|(user, _)| user.clone())
+    }
+
     fn users_in(&self) -> usize {
-        let is_in = |endpoint: &EndpointSnapshot| ["connected", "on-hold"].contains(&endpoint.status.as_str());
+        let is_in = |endpoint: &EndpointSnapshot| {
+            ["connected", "on-hold"].contains(&endpoint.status.as_str()) && !endpoint.waits
+        };
         self.users.values().filter(|(_, endpoints)| endpoints.values().any(is_in)).count()
     }
 }
@@ -109,14 +119,22 @@ fn snapshot(endpoint: &Endpoint) -> EndpointSnapshot {
         status: endpoint.status.map_or("", |status| status.as_str()).to_owned(),
         muted: endpoint.media.iter().any(|media| media.ingress == Some(c3p::MediaFilter::Block)),
         audio: !endpoint.media.is_empty(),
+        waits: is_in_lobby(endpoint),
     }
+}
+
+/// In the lobby an endpoint is `on-hold`, which a Focus dialog never is otherwise, and its audio `pending`.
+fn is_in_lobby(endpoint: &Endpoint) -> bool {
+    let audio = endpoint.media.first().is_none_or(|media| media.media_state == Some(c3p::EndpointStatus::Pending));
+    endpoint.status == Some(c3p::EndpointStatus::OnHold) && audio
 }
 
 /// The Focus's own roster of a live conference.
 pub(crate) fn own_roster(view: &engine::ConferenceView) -> Snapshot {
     let endpoint = |endpoint: &engine::EndpointView| {
         let status = endpoint.status_text().to_owned();
-        (endpoint.endpoint.clone(), EndpointSnapshot { status, muted: endpoint.muted, audio: endpoint.audio })
+        let waits = endpoint.status == focus::EndpointStatus::Waiting;
+        (endpoint.endpoint.clone(), EndpointSnapshot { status, muted: endpoint.muted, audio: endpoint.audio, waits })
     };
     let users = view.participants.iter().map(|participant| {
         let endpoints = participant.endpoints.iter().map(endpoint).collect();

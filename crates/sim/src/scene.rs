@@ -21,6 +21,26 @@ const USERS: [(&str, u16); 4] = [("ann", 1), ("bob", 2), ("cleo", 3), ("dan", 0)
 const TRUNKS: [(&str, u16); 2] = [("one", 5070), ("two", 5072)];
 const FAR_PORT: u16 = 6_100;
 
+/// Response groups: everybody at once, and one after the other.
+const GROUPS: [&str; 2] = ["sales", "support"];
+
+/// The groups. Their agents are the users with devices, so that two groups want the same people.
+pub(crate) fn groups() -> response_group::Config {
+    let group = |(name, method): (&str, response_group::Method)| {
+        let agents = owners().into_iter().map(response_group::Agent::new).collect();
+        let agent_group = response_group::AgentGroup { method, agents, ..response_group::AgentGroup::default() };
+        let queue = response_group::Queue {
+            timeout_seconds: Some(60),
+            timeout_action: response_group::Action::Forward { target: user("cleo") },
+            ..response_group::Queue::default()
+        };
+        response_group::ResponseGroup { queue, ..response_group::ResponseGroup::new(user(name), name, agent_group) }
+    };
+    let methods = [response_group::Method::Parallel, response_group::Method::Serial];
+    let groups = GROUPS.into_iter().zip(methods).map(group).collect();
+    response_group::Config { groups, ..response_group::Config::default() }
+}
+
 /// Everything a run begins with.
 pub(crate) struct Scene {
     pub(crate) phones: Vec<Phone>,
@@ -49,6 +69,7 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
         factory_user: "conference-factory".to_owned(),
         srtp: sdp::SrtpPolicy::Off,
         codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
+        media_ports: None,
         media: ConferenceMedia {
             alone: AloneAudio::Silence,
             entry_exit_tones: false,
@@ -58,7 +79,11 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
         unix_start_ms: 1_700_000_000_000,
         focus: focus::FocusConfig::default(),
         call: call::CallConfig { domain: DOMAIN.to_owned(), session_expires: session, ..call::CallConfig::default() },
+        certificate: None,
+        keypad: Some(engine::KeyMap::default()),
+        language: "en".to_owned(),
         caller_number: None,
+        trusted_peers: Vec::new(),
         limits: Limits::default(),
     }
 }
@@ -115,6 +140,8 @@ fn conference(number: &str, access: AccessType, pin: Option<&str>) -> Conference
         invited: vec![(user("bob"), Role::Presenter)],
         locked: false,
         attendees_may_dial_out: number == "4567",
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }
 
@@ -179,7 +206,11 @@ impl Scene {
             let owner = dice.pick(&["ann", "bob", "cleo", "dan"]).map(|name| user(name));
             let caller = self.add(format!("caller-{number}"), None, owner.filter(|_| !stranger));
             for _ in 0..dice.between(1, 4) {
-                let (target, digits) = if swarm.people && dice.chance(0.3) { ("cleo", None) } else { somewhere(dice) };
+                let (target, digits) = match swarm.people && dice.chance(0.3) {
+                    true => ("cleo", None),
+                    false if swarm.groups && dice.chance(0.4) => (*dice.pick(&GROUPS).expect("not empty"), None),
+                    false => somewhere(dice),
+                };
                 let target = format!("sip:{target}@{DOMAIN}");
                 self.plan.push((caller, dice.millis(0, day_ms), Action::Call { target, digits }));
             }

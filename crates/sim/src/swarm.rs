@@ -67,6 +67,8 @@ kinds! {
     missing_acks,
     /// Callers who want a person, not a conference.
     people,
+    /// Callers who want a response group.
+    groups,
     /// Callers without an account.
     strangers,
     /// Clients ask the conference to call somebody.

@@ -118,6 +118,7 @@ impl World {
     /// The day, until everything is at rest or a rule is broken.
     pub(crate) fn run(mut self) -> Report {
         self.note(|world| format!("kinds of event: {}", world.swarm.on().join(", ")));
+        self.open_groups();
         for owner in scene::owners() {
             let bindings = scene::bindings(&self.phones, self.edge.address, &owner);
             self.tell(Input::Sip(SipEvent::BindingsChanged { user: owner, bindings }));
@@ -331,14 +332,25 @@ impl World {
         self.unsettled = true;
         self.checker.input(self.now, &input);
         self.engine.handle(self.now, input);
+        self.carry_out_all();
+        if let Err(rule) = self.checker.answered() {
+            self.broke(rule);
+        }
+    }
+
+    fn open_groups(&mut self) {
+        if let Err(problems) = self.engine.open_groups(self.now, scene::groups(), &[]) {
+            self.broke(format!("the groups are refused: {problems:?}"));
+        }
+        self.carry_out_all();
+    }
+
+    fn carry_out_all(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
             if let Err(rule) = self.checker.effect(&effect) {
                 self.broke(rule);
             }
             self.carry_out(effect);
-        }
-        if let Err(rule) = self.checker.answered() {
-            self.broke(rule);
         }
     }
 
@@ -352,6 +364,12 @@ impl World {
                 let after = self.dice.millis(0, longest);
                 let done = !(self.swarm.failing_store && self.dice.chance(0.3));
                 self.queue.push(self.now + after, Event::Stored(ticket, done));
+            }
+            Effect::Journal(record) => {
+                if let Some(what) = crate::check::happened(&record) {
+                    self.count(what);
+                }
+                self.note(|_| format!("journal: {record:?}"));
             }
             Effect::Event(event) => self.note(|_| format!("engine tells {event:?}")),
         }

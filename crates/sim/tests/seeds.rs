@@ -26,6 +26,8 @@ const MUST_HAPPEN: &[&str] = &[
     "digits pressed",
     "early media",
     "fork hung up",
+    "group call answered",
+    "group call offered",
     "media timed out",
     "phone lost power",
     "phone only sends 100",

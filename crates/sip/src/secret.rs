@@ -42,6 +42,16 @@ pub(crate) fn random_token() -> String {
     hex(&octets)
 }
 
+/// The first 128 bits of SHA-256 over the parts, in hexadecimal.
+pub(crate) fn digest(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex(&hash.finalize()[..16])
+}
+
 fn fill(octets: &mut [u8]) {
     OsRng.try_fill_bytes(octets).expect("the system has random numbers once it has started");
 }

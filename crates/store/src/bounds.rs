@@ -1,8 +1,8 @@
 //! How large a row may be. A row that breaks a bound is refused as a whole; nothing is cut silently.
 
-use base::Pii;
+use base::{ConversationEntry, Pii};
 
-use crate::{Cdr, ConferenceRecord, StoreError};
+use crate::{Cdr, ConferenceRecord, StoreError, UserProfileRow};
 
 /// Opaque XML of clients, bytes.
 const DATA_MAX: usize = 64 * 1024;
@@ -16,6 +16,9 @@ const PIN_MAX: usize = 64;
 const SEGMENT_ID_MAX: usize = 128;
 /// Every other text of a call detail record, bytes.
 const CDR_TEXT_MAX: usize = 1024;
+
+/// A user's settings as JSON, bytes.
+const PROFILE_MAX: usize = 64 * 1024;
 
 /// Checks a conference against the bounds.
 pub(crate) fn check_conference(record: &ConferenceRecord) -> Result<(), StoreError> {
@@ -41,6 +44,18 @@ pub(crate) fn check_cdr(cdr: &Cdr) -> Result<(), StoreError> {
     ];
     let short = texts.into_iter().flatten().all(|text| text.len() <= CDR_TEXT_MAX);
     check(short, "a text of a call detail record has at most 1 KiB")
+}
+
+/// Checks a line of a call history against the bounds and its times against each other.
+pub(crate) fn check_conversation(entry: &ConversationEntry) -> Result<(), StoreError> {
+    check(entry.started <= entry.ended, "a call does not end before it began")?;
+    let name = entry.peer_name.as_ref().map_or(0, String::len);
+    check(name <= CDR_TEXT_MAX, "the name of a caller has at most 1 KiB")
+}
+
+/// Checks settings against the bounds.
+pub(crate) fn check_user_profile(row: &UserProfileRow) -> Result<(), StoreError> {
+    check(row.profile.len().max(row.configured.len()) <= PROFILE_MAX, "a user's settings have at most 64 KiB")
 }
 
 fn check(holds: bool, rule: &'static str) -> Result<(), StoreError> {

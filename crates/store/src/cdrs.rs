@@ -13,8 +13,8 @@ pub(crate) async fn append(writer: &mut SqliteConnection, cdr: &Cdr) -> sqlx::Re
     let result = sqlx::query(
         "INSERT OR IGNORE INTO cdrs (segment_id, conference, call, sip_call_id, direction, user, requested_by, dialled,
              number, trunk, started, answered, ended, duration_ms, result, reason, sip_status, codec, encrypted,
-             quality_json)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             quality_json, claimed)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&cdr.segment_id)
     .bind(cdr.conference.as_ref().map(ConferenceId::as_str))
@@ -36,6 +36,7 @@ pub(crate) async fn append(writer: &mut SqliteConnection, cdr: &Cdr) -> sqlx::Re
     .bind(&cdr.codec)
     .bind(cdr.encrypted)
     .bind(json(&cdr.quality))
+    .bind(cdr.claimed.as_ref().map(UserUri::as_str))
     .execute(writer)
     .await?;
     Ok(result.rows_affected() > 0)
@@ -65,6 +66,7 @@ fn read(row: &SqliteRow, location: &Location) -> Result<Cdr, StoreError> {
         sip_call_id: columns.plain("sip_call_id")?,
         direction: columns.word("direction")?,
         user: columns.optional_id("user")?,
+        claimed: columns.optional_id("claimed")?,
         requested_by: columns.optional_id("requested_by")?,
         dialled: columns.optional_pii("dialled")?,
         number: columns.optional_pii("number")?,

@@ -1,4 +1,4 @@
-//! What must last: conference records and call detail records, in SQLite.
+//! What must last: conference records, call detail records, call histories and users' settings, in SQLite.
 //!
 //! What is acknowledged survives `kill -9` and a power cut (design.md invariant 10): a save returns after the transaction
 //! reached the disk. One writer, many readers. The rows are this crate's own; it decides nothing about conferences.
@@ -13,17 +13,19 @@ mod bounds;
 mod cdrs;
 mod columns;
 mod conferences;
+mod conversations;
 mod error;
 mod location;
 mod records;
 mod schema;
+mod user_profiles;
 
 pub use error::StoreError;
-pub use records::{Cdr, CdrDirection, ConferenceRecord, Invited, Quality, UnixMillis};
+pub use records::{Cdr, CdrDirection, ConferenceRecord, Invited, Quality, UnixMillis, UserProfileRow};
 
 use std::time::Duration;
 
-use base::{ConferenceId, ConferenceNumber, UserUri};
+use base::{ConferenceId, ConferenceNumber, ConversationEntry, UserUri};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
@@ -37,6 +39,9 @@ const READERS: u32 = 4;
 
 /// Call detail records of one answer.
 const CDRS_MAX: u32 = 1_000;
+
+/// Lines of one user's call history that are kept; the oldest go first.
+pub const CONVERSATIONS_PER_USER: u32 = 1_000;
 
 /// The database. Clones share it.
 #[derive(Clone, Debug)]
@@ -117,15 +122,79 @@ impl Store {
     /// Appends call detail records in one transaction; a segment id that is there already is left as it is. How many
     /// were new. When one is invalid, none is written.
     pub async fn append_cdrs(&self, cdrs: &[Cdr]) -> Result<usize, StoreError> {
+        self.append_records(cdrs, &[]).await
+    }
+
+    /// Appends lines of users' call histories in one transaction. When one is invalid, none is written.
+    pub async fn append_conversations(&self, entries: &[ConversationEntry]) -> Result<(), StoreError> {
+        self.append_records(&[], entries).await.map(drop)
+    }
+
+    /// Appends what calls leave in one transaction, which is one wait for the disk: call detail records as by
+    /// [`Store::append_cdrs`], and lines of call histories. How many records were new. When one is invalid, none of all
+    /// is written.
+    pub async fn append_records(&self, cdrs: &[Cdr], entries: &[ConversationEntry]) -> Result<usize, StoreError> {
         cdrs.iter().try_for_each(bounds::check_cdr)?;
+        entries.iter().try_for_each(bounds::check_conversation)?;
         let mut transaction = self.begin().await?;
         let mut new = 0;
         for cdr in cdrs {
             let is_new = cdrs::append(&mut transaction, cdr).await.map_err(|error| self.location.explain(error))?;
             new += usize::from(is_new);
         }
+        for entry in entries {
+            let appended = conversations::append(&mut transaction, entry).await;
+            appended.map_err(|error| self.location.explain(error))?;
+        }
         self.commit(transaction).await?;
         Ok(new)
+    }
+
+    /// The latest lines of a user's call history that ended before a time, latest first, at most `limit`. A limit
+    /// outside 1 to [`CONVERSATIONS_PER_USER`] is moved to the nearer end.
+    pub async fn conversations_of(
+        &self,
+        user: &UserUri,
+        ended: UnixMillis,
+        limit: u32,
+    ) -> Result<Vec<ConversationEntry>, StoreError> {
+        let limit = limit.clamp(1, CONVERSATIONS_PER_USER);
+        conversations::of(&self.readers, &self.location, user, ended, limit).await
+    }
+
+    /// How many missed calls each user has not seen; users without any are left out.
+    pub async fn unseen_missed_calls(&self) -> Result<Vec<(UserUri, u32)>, StoreError> {
+        conversations::unseen(&self.readers, &self.location).await
+    }
+
+    /// A user has seen his missed calls.
+    pub async fn mark_missed_calls_seen(&self, user: &UserUri) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let marked = conversations::mark_seen(&mut transaction, user).await;
+        marked.map_err(|error| self.location.explain(error))?;
+        self.commit(transaction).await
+    }
+
+    /// Inserts or replaces the settings a user changed at run time. On return they are on the disk.
+    pub async fn save_user_profile(&self, row: &UserProfileRow) -> Result<(), StoreError> {
+        bounds::check_user_profile(row)?;
+        let mut transaction = self.begin().await?;
+        let saved = user_profiles::save(&mut transaction, row).await;
+        saved.map_err(|error| self.location.explain(error))?;
+        self.commit(transaction).await
+    }
+
+    /// Deletes the settings a user changed at run time, if he did.
+    pub async fn delete_user_profile(&self, user: &UserUri) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let deleted = user_profiles::delete(&mut transaction, user).await;
+        deleted.map_err(|error| self.location.explain(error))?;
+        self.commit(transaction).await
+    }
+
+    /// The settings of everybody who changed his at run time.
+    pub async fn user_profiles(&self) -> Result<Vec<UserProfileRow>, StoreError> {
+        user_profiles::all(&self.readers, &self.location).await
     }
 
     /// The latest call detail records that ended before a time, latest first, at most `limit`. A limit outside 1 to

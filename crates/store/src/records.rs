@@ -34,6 +34,10 @@ pub struct ConferenceRecord {
     pub personal: bool,
     /// Callers without a role wait until a presenter lets them in.
     pub lobby: bool,
+    /// But not telephone callers who are admitted otherwise.
+    pub phones_pass_lobby: bool,
+    /// Authenticated users come in as presenters.
+    pub promote_authenticated: bool,
     /// Opaque XML of scheduling clients (`organizer-roaming-data`), at most 64 KiB.
     pub organizer_data: String,
     /// Opaque XML for participants (`notification-data`), at most 64 KiB.
@@ -76,8 +80,10 @@ pub struct Cdr {
     pub sip_call_id: String,
     /// Which side made it.
     pub direction: CdrDirection,
-    /// Who was on it, when known.
+    /// Who was on it, when known: an account, a called address, or a guest of the conference.
     pub user: Option<UserUri>,
+    /// Who a caller said he was, when nobody vouched for it.
+    pub claimed: Option<UserUri>,
     /// Who asked for it (dial-out).
     pub requested_by: Option<UserUri>,
     /// What was dialled, as dialled.
@@ -102,12 +108,13 @@ pub struct Cdr {
     pub codec: Option<String>,
     /// Media was encrypted.
     pub encrypted: bool,
-    /// RTP packets received, sent, lost; interarrival jitter in microseconds; concealed 20 ms frames.
+    /// How its media fared.
     pub quality: Quality,
 }
 
 /// Media figures of one leg.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Quality {
     /// RTP packets received.
     pub received_packets: u64,
@@ -123,4 +130,28 @@ pub struct Quality {
     pub jitter_us: u32,
     /// Round trip, microseconds; 0 = not measured.
     pub round_trip_us: u32,
+    /// Estimated listening quality, MOS in hundredths; 0 = not estimated, as in records of earlier versions.
+    pub mos_hundredths: u16,
+    /// Loss of what was sent, as the peer reported it last, in 1/256.
+    pub remote_loss_fraction: u8,
+    /// At its end only one direction carried audio.
+    pub one_way: bool,
+}
+
+/// The call-routing settings a user changed at run time. Both texts are JSON that this crate does not read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserProfileRow {
+    /// Whose settings.
+    pub user: UserUri,
+    /// What they are now; at most 64 KiB.
+    pub profile: String,
+    /// What the configuration said when they were changed; at most 64 KiB.
+    pub configured: String,
+}
+
+impl std::fmt::Debug for UserProfileRow {
+    /// Telephone numbers may stand in settings, so only whose they are is shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserProfileRow").field("user", &self.user).finish_non_exhaustive()
+    }
 }

@@ -6,7 +6,12 @@ use crate::{StoreError, location::Location};
 
 /// One script per schema version, oldest first. A published script is never changed; a change of the tables is a
 /// further one. The version of a database is the number of scripts it has seen, kept in SQLite's `user_version`.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_conferences_and_cdrs.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_conferences_and_cdrs.sql"),
+    include_str!("../migrations/0002_call_history_and_user_profiles.sql"),
+    include_str!("../migrations/0003_claimed_identity.sql"),
+    include_str!("../migrations/0004_lobby.sql"),
+];
 
 /// The newest schema version this build knows.
 const KNOWN: i64 = MIGRATIONS.len() as i64;

@@ -11,6 +11,15 @@ const PREFIX: &str = "convoke";
 /// Lengths of calls in seconds: a mistake, a message, a talk, a meeting, a day.
 const CALL_SECONDS: &[f64] = &[1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 86_400.0];
 
+/// Estimates of quality: nearly all dissatisfied, many, some, satisfied (ITU-T G.107 annex B).
+const MOS: &[f64] = &[2.0, 2.58, 3.1, 3.6, 4.03, 4.34, 4.5];
+
+/// Shares of packets or frames.
+const RATIOS: &[f64] = &[0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
+
+/// Delays in seconds, from a good local network to one over satellites.
+const DELAYS: &[f64] = &[0.001, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.4, 0.8];
+
 /// The families. A field is called as its family, without prefix and suffix.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
@@ -30,6 +39,16 @@ pub(crate) struct Catalogue {
     pub(crate) commands: IntCounterVec,
     pub(crate) legs_ended: IntCounterVec,
     pub(crate) call_duration: Histogram,
+    pub(crate) leg_mos: Histogram,
+    pub(crate) leg_loss: Histogram,
+    pub(crate) leg_concealed: Histogram,
+    pub(crate) leg_jitter: Histogram,
+    pub(crate) leg_buffer_delay: Histogram,
+    pub(crate) leg_round_trip: Histogram,
+    pub(crate) leg_one_way: IntCounter,
+    pub(crate) recordings_ended: IntCounterVec,
+    pub(crate) conversations: IntCounterVec,
+    pub(crate) missed_call_notices: IntCounter,
     pub(crate) mixer_ticks: IntCounter,
     pub(crate) mixer_ticks_late: IntCounter,
     pub(crate) mixer_ticks_skipped: IntCounter,
@@ -40,6 +59,12 @@ pub(crate) struct Catalogue {
     pub(crate) rtp_packets_unsent: IntCounter,
     pub(crate) media_conferences_failed: IntCounter,
     pub(crate) media_commands_refused: IntCounter,
+    pub(crate) group_waiting: IntGaugeVec,
+    pub(crate) group_longest_wait: IntGaugeVec,
+    pub(crate) group_talking: IntGaugeVec,
+    pub(crate) group_ready_agents: IntGaugeVec,
+    pub(crate) group_calls: IntCounterVec,
+    pub(crate) group_agents: IntGaugeVec,
     pub(crate) build: IntGaugeVec,
 }
 
@@ -76,6 +101,44 @@ impl Catalogue {
             commands: made.counters("commands_total", "C3P commands answered.", &["command", "outcome"]),
             legs_ended: made.counters("legs_ended_total", "Legs that ended, answered or not.", &["reason"]),
             call_duration: made.histogram("call_duration_seconds", "Talking time of answered legs.", CALL_SECONDS),
+            leg_mos: made.histogram(
+                "leg_mos",
+                "Estimated listening quality of connected legs (E-model, MOS-LQ), each every 5 s.",
+                MOS,
+            ),
+            leg_loss: made.histogram(
+                "leg_loss_ratio",
+                "Packets of connected legs lost so far, each every 5 s.",
+                RATIOS,
+            ),
+            leg_concealed: made.histogram(
+                "leg_concealed_ratio",
+                "20 ms frames of connected legs made up so far, each every 5 s.",
+                RATIOS,
+            ),
+            leg_jitter: made.histogram(
+                "leg_jitter_seconds",
+                "Interarrival jitter of connected legs, each every 5 s.",
+                DELAYS,
+            ),
+            leg_buffer_delay: made.histogram(
+                "leg_buffer_delay_seconds",
+                "Delay of the jitter buffers of connected legs, each every 5 s.",
+                DELAYS,
+            ),
+            leg_round_trip: made.histogram(
+                "leg_round_trip_seconds",
+                "Round trip of connected legs where it was measured, each every 5 s.",
+                DELAYS,
+            ),
+            leg_one_way: made.counter(
+                "leg_one_way_reports_total",
+                "Reports of connected legs of which only one direction carries audio; one leg reports every 5 s.",
+            ),
+            recordings_ended: made.counters("recordings_ended_total", "Recordings that ended.", &["outcome"]),
+            conversations: made.counters("conversations_total", "Lines written to users' call histories.", &["kind"]),
+            missed_call_notices: made
+                .counter("missed_call_notices_total", "Missed calls that users' devices were told of."),
             mixer_ticks: made.counter("mixer_ticks_total", "Ticks of the media workers."),
             mixer_ticks_late: made.counter("mixer_ticks_late_total", "Ticks that began more than 5 ms late."),
             mixer_ticks_skipped: made.counter("mixer_ticks_skipped_total", "Ticks left out to catch up."),
@@ -90,6 +153,24 @@ impl Catalogue {
             ),
             media_commands_refused: made
                 .counter("media_commands_refused_total", "Commands refused because a media worker's queue was full."),
+            group_waiting: made.gauges("group_waiting_callers", "Callers who wait in a response group.", &["group"]),
+            group_longest_wait: made.gauges(
+                "group_longest_wait_seconds",
+                "How long the first caller in line has waited.",
+                &["group"],
+            ),
+            group_talking: made.gauges("group_talking_callers", "Callers who talk with an agent.", &["group"]),
+            group_ready_agents: made.gauges(
+                "group_ready_agents",
+                "Agents who would be offered a call now.",
+                &["group"],
+            ),
+            group_calls: made.counters(
+                "group_calls_total",
+                "Callers of a response group by what became of them; `offered` counts all who waited.",
+                &["group", "result"],
+            ),
+            group_agents: made.gauges("group_agents", "Agents of response groups by state.", &["state"]),
             build: made.gauges("build_info", "Always 1; the version that runs.", &["version"]),
         }
     }

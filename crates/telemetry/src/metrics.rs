@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use base::{Duration, TerminationReason};
+use base::{ConversationKind, Duration, TerminationReason};
 use prometheus::{Counter, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder};
 
 use crate::catalogue::Catalogue;
@@ -56,6 +56,60 @@ pub struct MediaFigures {
     pub commands_refused: u64,
 }
 
+/// A response group as of now; counters since the group was configured first.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GroupFigures<'a> {
+    /// The group, as a label: what stands before the `@`.
+    pub group: &'a str,
+    /// Callers who wait.
+    pub waiting: u64,
+    /// How long the first of them has waited.
+    pub longest_wait: Duration,
+    /// Callers who talk.
+    pub talking: u64,
+    /// Agents who would be offered a call.
+    pub ready_agents: u64,
+    /// Callers who began to wait.
+    pub offered: u64,
+    /// Callers connected.
+    pub answered: u64,
+    /// Callers connected within the target.
+    pub answered_in_target: u64,
+    /// Callers who left.
+    pub abandoned: u64,
+    /// Callers sent away by a full queue.
+    pub overflowed: u64,
+    /// Callers sent away by the time-out.
+    pub timed_out: u64,
+    /// Callers sent away because nobody was there.
+    pub no_agent: u64,
+}
+
+/// Every state an agent can be in, as a label.
+const AGENT_STATES: [&str; 8] =
+    ["free", "ringing", "draining", "talking", "wrap-up", "cool-down", "paused", "not-available"];
+
+/// How one leg fares, as it is reported every few seconds; counts since it joined.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LegFigures {
+    /// RTP packets received.
+    pub received_packets: u64,
+    /// RTP packets that never came.
+    pub lost_packets: u64,
+    /// 20 ms frames made up.
+    pub concealed_frames: u64,
+    /// Interarrival jitter.
+    pub jitter: Duration,
+    /// Delay of the jitter buffer.
+    pub buffer_delay: Duration,
+    /// Round trip, when it was measured.
+    pub round_trip: Option<Duration>,
+    /// Estimated MOS in hundredths; 0 = not estimated.
+    pub mos_hundredths: u16,
+    /// Only one direction carries audio.
+    pub one_way: bool,
+}
+
 /// Every metric of the server. Events are counted as they happen; figures that others count are set before
 /// [`Metrics::render`].
 #[derive(Debug)]
@@ -82,6 +136,9 @@ impl Metrics {
         let families = Catalogue::register(&registry);
         for reason in TerminationReason::ALL {
             families.legs_ended.with_label_values(&[reason.as_str()]);
+        }
+        for kind in ConversationKind::ALL {
+            families.conversations.with_label_values(&[kind.as_str()]);
         }
         for method in METHODS {
             families.sip_requests.with_label_values(&[method]);
@@ -126,6 +183,43 @@ impl Metrics {
         }
     }
 
+    /// A leg's quality was reported.
+    pub fn leg_quality(&self, figures: &LegFigures) {
+        let families = &self.families;
+        let expected = figures.received_packets + figures.lost_packets;
+        if expected > 0 {
+            families.leg_loss.observe(figures.lost_packets as f64 / expected as f64);
+            families.leg_concealed.observe((figures.concealed_frames as f64 / expected as f64).min(1.0));
+            families.leg_jitter.observe(figures.jitter.as_secs_f64());
+            families.leg_buffer_delay.observe(figures.buffer_delay.as_secs_f64());
+        }
+        if let Some(round_trip) = figures.round_trip {
+            families.leg_round_trip.observe(round_trip.as_secs_f64());
+        }
+        if figures.mos_hundredths > 0 {
+            families.leg_mos.observe(f64::from(figures.mos_hundredths) / 100.0);
+        }
+        if figures.one_way {
+            families.leg_one_way.inc();
+        }
+    }
+
+    /// A recording is over.
+    pub fn recording_ended(&self, complete: bool) {
+        let outcome = if complete { "success" } else { "failure" };
+        self.families.recordings_ended.with_label_values(&[outcome]).inc();
+    }
+
+    /// A line was written to a user's call history.
+    pub fn conversation(&self, kind: ConversationKind) {
+        self.families.conversations.with_label_values(&[kind.as_str()]).inc();
+    }
+
+    /// A user's devices were told of a missed call.
+    pub fn missed_call_notice(&self) {
+        self.families.missed_call_notices.inc();
+    }
+
     /// How much the server holds now.
     pub fn set_load(&self, conferences: usize, legs: usize, registered_users: usize) {
         set(&self.families.conferences, conferences as u64);
@@ -160,6 +254,39 @@ impl Metrics {
         raise(&families.rtp_packets_unsent, figures.packets_unsent);
         raise(&families.media_conferences_failed, figures.conferences_failed);
         raise(&families.media_commands_refused, figures.commands_refused);
+    }
+
+    /// The response groups, and the state of each of their agents; who is in it is nobody's label.
+    pub fn set_groups(&self, groups: &[GroupFigures<'_>], agents: impl IntoIterator<Item = &'static str>) {
+        let _setting = self.lock();
+        let families = &self.families;
+        for figures in groups {
+            let label = &[figures.group];
+            set(&families.group_waiting.with_label_values(label), figures.waiting);
+            set(&families.group_longest_wait.with_label_values(label), figures.longest_wait.as_secs());
+            set(&families.group_talking.with_label_values(label), figures.talking);
+            set(&families.group_ready_agents.with_label_values(label), figures.ready_agents);
+            for (result, count) in [
+                ("offered", figures.offered),
+                ("answered", figures.answered),
+                ("answered-in-target", figures.answered_in_target),
+                ("abandoned", figures.abandoned),
+                ("overflowed", figures.overflowed),
+                ("timed-out", figures.timed_out),
+                ("no-agent", figures.no_agent),
+            ] {
+                raise(&families.group_calls.with_label_values(&[figures.group, result]), count);
+            }
+        }
+        let mut counts = [0_u64; AGENT_STATES.len()];
+        for state in agents {
+            if let Some(place) = AGENT_STATES.iter().position(|known| *known == state) {
+                counts[place] += 1;
+            }
+        }
+        for (state, count) in AGENT_STATES.into_iter().zip(counts) {
+            set(&families.group_agents.with_label_values(&[state]), count);
+        }
     }
 
     /// Every metric in the Prometheus text format, version 0.0.4 (`text/plain; version=0.0.4`).

@@ -11,9 +11,22 @@ const LINES_MAX: usize = 900;
 const LONGER: &[(&str, &str)] = &[];
 
 /// Crates without clock, socket, thread and global randomness: what they need is an argument.
-const PURE: &[&str] =
-    &["base", "sip-api", "mcu-api", "c3p", "sdp", "focus", "routing", "response-group", "call", "mixer", "media", "mcu",
-        "engine"];
+const PURE: &[&str] = &[
+    "base",
+    "sip-api",
+    "mcu-api",
+    "c3p",
+    "sdp",
+    "focus",
+    "routing",
+    "response-group",
+    "call",
+    "mixer",
+    "media",
+    "mcu",
+    "prompts",
+    "engine",
+];
 
 /// Words a pure crate may not hold.
 const IMPURE: &[&str] = &[

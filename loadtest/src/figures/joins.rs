@@ -7,8 +7,8 @@ use crate::Failure;
 use crate::audio::{Line, Listener, Sound, Stream};
 use crate::dialog::CallState;
 use crate::report::Figure;
-use crate::statistics::percentile;
 use crate::switchboard::Caller;
+use loadtest::statistics::percentile;
 
 const SEQUENTIAL: usize = 100;
 const JOIN_MS_MAX: f64 = 150.0;

@@ -11,8 +11,8 @@ use crate::Failure;
 use crate::audio::{FRAME_TIME, Listener, SAMPLE_RATE, Sound, TONE};
 use crate::delay::{beginnings, delays};
 use crate::report::Figure;
-use crate::statistics::percentile;
 use crate::steadiness::{discontinuities, recording};
+use loadtest::statistics::percentile;
 
 /// The start of a call, in which a jitter buffer may still find its depth.
 const SETTLING: Duration = Duration::from_secs(2);

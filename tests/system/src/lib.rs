@@ -8,7 +8,9 @@
 
 #![forbid(unsafe_code)]
 
+mod agent;
 mod baresip;
+mod device;
 mod linphone;
 pub mod meeting;
 mod ports;
@@ -18,7 +20,9 @@ mod sipp;
 mod turn;
 mod wait;
 
+pub use agent::SippAgent;
 pub use baresip::{Baresip, BaresipOptions};
+pub use device::{Behaviour, Device};
 pub use linphone::{Linphone, LinphoneOptions};
 pub use server::{Certificate, PASSWORD, Server, ServerOptions};
 pub use sipp::{Sipp, SippReport};

@@ -48,6 +48,13 @@ impl Process {
         self.child.try_wait().is_ok_and(|status| status.is_some())
     }
 
+    /// Ends the program at once, without a chance to do anything (SIGKILL).
+    pub(crate) fn kill(&mut self) {
+        // It may have ended by itself; then there is nothing to end.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+
     /// Waits for the program's own end.
     pub(crate) fn wait(&mut self, within: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + within;

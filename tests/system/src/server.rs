@@ -121,9 +121,56 @@ impl Server {
 
     /// The status and body of a GET.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        self.send("GET", path, "")
+    }
+
+    /// Ends the server as a power failure of its process would (SIGKILL), and starts it again on what it left.
+    pub fn crash_and_restart(&mut self) {
+        self.process.kill();
+        let mut command = Command::new(Self::binary().expect("it was there before"));
+        command.arg("serve").arg("--config").arg(self.folder.path().join("convoke.toml"));
+        command.current_dir(self.folder.path());
+        self.process = Process::start(command, &self.folder.path().join("log-2"), Stdio::null());
+        self.wait_ready();
+    }
+
+    /// What a command of the binary prints, given this server's configuration file, and whether it succeeded.
+    pub fn command(&self, arguments: &[&str]) -> (bool, String) {
+        let binary = Self::binary().expect("it was there before");
+        let mut command = Command::new(binary);
+        command.args(arguments).current_dir(self.folder.path());
+        let output = command.output().expect("the binary starts");
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), text)
+    }
+
+    /// A file of the server's folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The status and body of a POST of JSON.
+    pub fn post(&self, path: &str, body: &str) -> Option<(u16, String)> {
+        self.send("POST", path, body)
+    }
+
+    /// The status and body of a PUT of JSON.
+    pub fn put(&self, path: &str, body: &str) -> Option<(u16, String)> {
+        self.send("PUT", path, body)
+    }
+
+    /// The status and body of an HTTP request; a body is JSON.
+    pub fn send(&self, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(self.http).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.http).ok()?;
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}",
+            self.http
+        )
+        .ok()?;
         let mut response = String::new();
         stream.read_to_string(&mut response).ok()?;
         let (head, body) = response.split_once("\r\n\r\n")?;

@@ -23,6 +23,17 @@ pub struct UserKeys {
     pub user: String,
 }
 
+/// `endpointKeys`: an endpoint of a user of a conference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointKeys {
+    /// The Focus URI.
+    pub conference: String,
+    /// The user's URI as the roster has it.
+    pub user: String,
+    /// The endpoint's entity as the roster has it.
+    pub endpoint: String,
+}
+
 /// `mediaKeys`: a stream of an endpoint of a user of a conference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaKeys {
@@ -86,16 +97,34 @@ impl UserKeys {
     }
 }
 
-impl MediaKeys {
+impl EndpointKeys {
     pub(super) fn read(command: Element<'_>) -> Result<Self, BadElement> {
-        let keys = command.required(name::MEDIA_KEYS)?;
+        Self::read_from(command.required(name::ENDPOINT_KEYS)?)
+    }
+
+    fn read_from(keys: Element<'_>) -> Result<Self, BadElement> {
         Ok(Self {
             conference: read_key(keys, name::CONF_ENTITY).map_err(conference_invalid)?,
             user: read_key(keys, name::USER_ENTITY).map_err(user_invalid)?,
             endpoint: read_key(keys, name::ENDPOINT_ENTITY)
                 .map_err(|bad| bad.or_diagnostic(Diagnostic::EndpointEntityInvalid))?,
-            media: read_key(keys, name::MEDIA_ID)?,
         })
+    }
+
+    pub(super) fn write(&self, writer: &mut Writer) {
+        writer.element(name::ENDPOINT_KEYS, |writer| {
+            writer.attribute(name::CONF_ENTITY, &self.conference);
+            writer.attribute(name::USER_ENTITY, &self.user);
+            writer.attribute(name::ENDPOINT_ENTITY, &self.endpoint);
+        });
+    }
+}
+
+impl MediaKeys {
+    pub(super) fn read(command: Element<'_>) -> Result<Self, BadElement> {
+        let keys = command.required(name::MEDIA_KEYS)?;
+        let EndpointKeys { conference, user, endpoint } = EndpointKeys::read_from(keys)?;
+        Ok(Self { conference, user, endpoint, media: read_key(keys, name::MEDIA_ID)? })
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {

@@ -2,12 +2,16 @@
 
 mod add_user;
 mod control;
+mod endpoint;
 mod keys;
+mod many_users;
 mod schedule;
 
 pub use add_user::{AddUser, JoiningEndpoint, MediaRequest, Participant};
 pub use control::{DeleteUser, EndorseUser, ModifyConferenceLock, ModifyEndpointMedia, ModifyUserRoles};
-pub use keys::{ConferenceKeys, MediaKeys, UserKeys};
+pub use endpoint::{AddEndpointMedia, DeleteEndpoint, DeleteEndpointMedia, ModifyEndpoint};
+pub use keys::{ConferenceKeys, EndpointKeys, MediaKeys, UserKeys};
+pub use many_users::{ModifyUsersMediaFilters, SetLobbyAccess};
 pub use schedule::{DeleteConference, GetConference, ModifyConference, MuteAll};
 pub(crate) use schedule::{read_certificate, write_certificate};
 
@@ -46,6 +50,18 @@ pub enum Command {
     ModifyEndpointMedia(Box<ModifyEndpointMedia>),
     /// To the Focus: a trusted party vouches for a user.
     EndorseUser(EndorseUser),
+    /// To the Focus: let people who wait in the lobby in, or send them away.
+    SetLobbyAccess(SetLobbyAccess),
+    /// To an MCU, through the Focus: mute or unmute many.
+    ModifyUsersMediaFilters(Box<ModifyUsersMediaFilters>),
+    /// To an MCU, through the Focus: change an endpoint.
+    ModifyEndpoint(Box<ModifyEndpoint>),
+    /// To an MCU, through the Focus: eject one endpoint of a user.
+    DeleteEndpoint(DeleteEndpoint),
+    /// To an MCU, through the Focus: add a stream to an endpoint.
+    AddEndpointMedia(Box<AddEndpointMedia>),
+    /// To an MCU, through the Focus: end a stream of an endpoint.
+    DeleteEndpointMedia(DeleteEndpointMedia),
 }
 
 impl Command {
@@ -65,6 +81,12 @@ impl Command {
             Self::ModifyConferenceLock(_) => Verb::ModifyConferenceLock,
             Self::ModifyEndpointMedia(_) => Verb::ModifyEndpointMedia,
             Self::EndorseUser(_) => Verb::EndorseUser,
+            Self::SetLobbyAccess(_) => Verb::SetLobbyAccess,
+            Self::ModifyUsersMediaFilters(_) => Verb::ModifyUsersMediaFilters,
+            Self::ModifyEndpoint(_) => Verb::ModifyEndpoint,
+            Self::DeleteEndpoint(_) => Verb::DeleteEndpoint,
+            Self::AddEndpointMedia(_) => Verb::AddEndpointMedia,
+            Self::DeleteEndpointMedia(_) => Verb::DeleteEndpointMedia,
         }
     }
 
@@ -76,6 +98,11 @@ impl Command {
             Self::AddUser(command) => command.mcu_uri.as_deref(),
             Self::DeleteUser(command) => command.mcu_uri.as_deref(),
             Self::ModifyEndpointMedia(command) => command.mcu_uri.as_deref(),
+            Self::ModifyUsersMediaFilters(command) => command.mcu_uri.as_deref(),
+            Self::ModifyEndpoint(command) => command.mcu_uri.as_deref(),
+            Self::DeleteEndpoint(command) => command.mcu_uri.as_deref(),
+            Self::AddEndpointMedia(command) => command.mcu_uri.as_deref(),
+            Self::DeleteEndpointMedia(command) => command.mcu_uri.as_deref(),
             _ => None,
         }
     }
@@ -108,6 +135,14 @@ impl Command {
             Verb::ModifyConferenceLock => Self::ModifyConferenceLock(ModifyConferenceLock::read(element)?),
             Verb::ModifyEndpointMedia => Self::ModifyEndpointMedia(Box::new(ModifyEndpointMedia::read(element)?)),
             Verb::EndorseUser => Self::EndorseUser(EndorseUser::read(element)?),
+            Verb::SetLobbyAccess => Self::SetLobbyAccess(SetLobbyAccess::read(element)?),
+            Verb::ModifyUsersMediaFilters => {
+                Self::ModifyUsersMediaFilters(Box::new(ModifyUsersMediaFilters::read(element)?))
+            }
+            Verb::ModifyEndpoint => Self::ModifyEndpoint(Box::new(ModifyEndpoint::read(element)?)),
+            Verb::DeleteEndpoint => Self::DeleteEndpoint(DeleteEndpoint::read(element)?),
+            Verb::AddEndpointMedia => Self::AddEndpointMedia(Box::new(AddEndpointMedia::read(element)?)),
+            Verb::DeleteEndpointMedia => Self::DeleteEndpointMedia(DeleteEndpointMedia::read(element)?),
         })
     }
 
@@ -127,6 +162,12 @@ impl Command {
                 Self::ModifyConferenceLock(command) => command.write(writer),
                 Self::ModifyEndpointMedia(command) => command.write(writer),
                 Self::EndorseUser(command) => command.write(writer),
+                Self::SetLobbyAccess(command) => command.write(writer),
+                Self::ModifyUsersMediaFilters(command) => command.write(writer),
+                Self::ModifyEndpoint(command) => command.write(writer),
+                Self::DeleteEndpoint(command) => command.keys.write(writer),
+                Self::AddEndpointMedia(command) => command.write(writer),
+                Self::DeleteEndpointMedia(command) => command.keys.write(writer),
             }
         });
     }

@@ -38,6 +38,18 @@ pub enum ResponseBody {
     ModifyEndpointMedia,
     /// The user is vouched for.
     EndorseUser,
+    /// They are in, or away.
+    SetLobbyAccess,
+    /// The filters are set.
+    ModifyUsersMediaFilters,
+    /// The endpoint is changed.
+    ModifyEndpoint,
+    /// The endpoint is out.
+    DeleteEndpoint,
+    /// The stream is there.
+    AddEndpointMedia,
+    /// The stream is gone.
+    DeleteEndpointMedia,
 }
 
 impl ResponseBody {
@@ -57,6 +69,12 @@ impl ResponseBody {
             Self::ModifyConferenceLock => Verb::ModifyConferenceLock,
             Self::ModifyEndpointMedia => Verb::ModifyEndpointMedia,
             Self::EndorseUser => Verb::EndorseUser,
+            Self::SetLobbyAccess => Verb::SetLobbyAccess,
+            Self::ModifyUsersMediaFilters => Verb::ModifyUsersMediaFilters,
+            Self::ModifyEndpoint => Verb::ModifyEndpoint,
+            Self::DeleteEndpoint => Verb::DeleteEndpoint,
+            Self::AddEndpointMedia => Verb::AddEndpointMedia,
+            Self::DeleteEndpointMedia => Verb::DeleteEndpointMedia,
         }
     }
 
@@ -83,6 +101,12 @@ impl ResponseBody {
             Verb::ModifyConferenceLock => Self::ModifyConferenceLock,
             Verb::ModifyEndpointMedia => Self::ModifyEndpointMedia,
             Verb::EndorseUser => Self::EndorseUser,
+            Verb::SetLobbyAccess => Self::SetLobbyAccess,
+            Verb::ModifyUsersMediaFilters => Self::ModifyUsersMediaFilters,
+            Verb::ModifyEndpoint => Self::ModifyEndpoint,
+            Verb::DeleteEndpoint => Self::DeleteEndpoint,
+            Verb::AddEndpointMedia => Self::AddEndpointMedia,
+            Verb::DeleteEndpointMedia => Self::DeleteEndpointMedia,
         })
     }
 
@@ -97,7 +121,16 @@ impl ResponseBody {
             Self::GetEncryptionKey(certificate) => write_certificate(writer, Some(certificate)),
             Self::AddUser(added) => added.write(writer),
             Self::EndorseUser => writer.attribute(name::RESULT, ENDORSE_SUCCESS),
-            Self::DeleteUser | Self::ModifyUserRoles | Self::ModifyConferenceLock | Self::ModifyEndpointMedia => (),
+            Self::DeleteUser
+            | Self::ModifyUserRoles
+            | Self::ModifyConferenceLock
+            | Self::ModifyEndpointMedia
+            | Self::SetLobbyAccess
+            | Self::ModifyUsersMediaFilters
+            | Self::ModifyEndpoint
+            | Self::DeleteEndpoint
+            | Self::AddEndpointMedia
+            | Self::DeleteEndpointMedia => (),
         }
     }
 }

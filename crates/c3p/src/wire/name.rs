@@ -37,6 +37,9 @@ names! {
         CONFERENCE_KEYS = "conferenceKeys",
         USER_KEYS = "userKeys",
         MEDIA_KEYS = "mediaKeys",               // [V-impl]
+        ENDPOINT_KEYS = "endpointKeys",         // [M]
+        LOBBY_ACCESS = "access",                // [V-impl]; that it is a child element is [M-low]
+        EXCEPT = "except",                      // ours: the grammar of modifyUsersMediaFilters is not known
         LOCK_LOCKED = "locked",                 // [V-impl]
         MCU_TYPES = "mcu-types",                // [V-impl]; namespace [M]
         MCU_TYPE = "mcuType",                   // [V-impl]; namespace [M]
@@ -127,6 +130,8 @@ names! {
         EXPIRY_TIME = "expiry-time",            // [V]
         ADMISSION_POLICY = "admission-policy",  // [V]
         PASSCODE = "passcode",                  // [M]
+        ORGANIZER_DATA = "organizer-roaming-data", // [V] UCMA name; that it is a child of the description is [M]
+        NOTIFICATION_DATA = "notification-data", // [V] UCMA name; that it is a child of the description is [M]
         PASSCODE_OPTIONAL = "passcode-optional",// [M-low]
         ORGANIZER = "organizer",                // [V-impl]
         JOIN_URL = "join-url",                  // [V-impl]

@@ -97,6 +97,8 @@ reasons! {
     OrganizerRoamingDataTooLarge = "organizerRoamingDataTooLarge",
     /// Anything else.
     OtherFailure = "otherFailure",
+    /// None of those to be let in waits in the lobby. \[V-later\]
+    AlreadyAdmitted = "alreadyAdmitted",
     /// The conference wants a passcode and has none.
     PasscodeNotSet = "passcodeNotSet",
     /// Recording failed.

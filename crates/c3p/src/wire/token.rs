@@ -60,6 +60,18 @@ tokens! {
         ModifyEndpointMedia = "modifyEndpointMedia", // [V-impl]
         /// A trusted party vouches for a user.
         EndorseUser = "endorseUser", // [V]
+        /// Let people who wait in the lobby in, or send them away.
+        SetLobbyAccess = "setLobbyAccess", // [V-impl]
+        /// Mute or unmute many.
+        ModifyUsersMediaFilters = "modifyUsersMediaFilters", // [M]
+        /// Change an endpoint.
+        ModifyEndpoint = "modifyEndpoint", // [M]
+        /// Eject one endpoint of a user.
+        DeleteEndpoint = "deleteEndpoint", // [M]
+        /// Add a stream to an endpoint.
+        AddEndpointMedia = "addEndpointMedia", // [M]
+        /// End a stream of an endpoint.
+        DeleteEndpointMedia = "deleteEndpointMedia", // [M]
     }
 
     /// How complete a document or one of its elements is (RFC 4575 5.1). Absent means full.
@@ -134,6 +146,14 @@ tokens! {
         Block = "block", // [V-impl]
         /// It passes.
         Unblock = "unblock", // [V-impl]
+    }
+
+    /// What becomes of people in the lobby (c3p.md 2.8).
+    LobbyAccess {
+        /// They come in.
+        Granted = "granted", // [V-impl]
+        /// They are sent away.
+        Denied = "denied", // [V-impl]
     }
 
     /// The `code` of a response (c3p.md 2.1).

@@ -105,3 +105,20 @@ fn a_transport_error_ends_a_cancelled_leg() {
     assert!(solo.input(Input::Cancel { offer, reason: Vec::new() }).is_empty(), "too late changes nothing");
     assert_eq!(solo.calls.ignored(), 1);
 }
+
+/// A restarted server sends the INVITE of its predecessor once more, as a retransmission, and gives it up at once.
+#[test]
+fn an_invite_of_an_earlier_process_is_repeated_and_cancelled() {
+    let mut solo = Solo::new();
+    let (offer, legs, invites) = solo.dialled(1, RingMode::Parallel, |dial| {
+        dial.from = dial.from.clone().with_tag("before");
+        dial.legs[0].1.headers = vec![("Call-ID".to_owned(), "earlier@example.com".to_owned())];
+    });
+    let (transaction, invite) = &invites[0];
+    assert_eq!((invite.call_id(), invite.from_tag().as_deref()), ("earlier@example.com", Some("before")));
+    assert_eq!(invite.headers.get_all("Call-ID").count(), 1);
+    assert_eq!(cancels(&solo.input(Input::Cancel { offer, reason: Vec::new() })).len(), 1);
+    let outputs = solo.respond(*transaction, response(invite, 487, "b"));
+    assert_eq!(ends(&outputs), [(legs[0], cancelled(Why::RequestCancelled), Some(487))]);
+    solo.check_drained();
+}

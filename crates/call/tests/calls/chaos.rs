@@ -236,14 +236,18 @@ impl Chaos {
         let count = 1 + usize::from(pick % 3);
         let legs: Vec<LegId> = (0..count).map(|_| self.solo.calls.allocate_leg()).collect();
         let serial = RingMode::Serial { each: seconds(u64::from(how % 20)) };
-        let mode = if how & 1 == 0 { RingMode::Parallel } else { serial };
-        let dial = Dial {
+        let staged = RingMode::Staged { first: usize::from(how & 4), after: seconds(u64::from(how % 20)) };
+        let mode = [RingMode::Parallel, serial, staged][usize::from(how % 3)];
+        let mut dial = Dial {
             follow_redirects: how % 3,
             refuse_forwarding: how & 4 == 0,
             answer_challenges: how & 8 == 0,
             silence_limit: (how & 16 == 0).then(|| seconds(5)),
             ..dial(offer, &legs, mode)
         };
+        for (_, target) in dial.legs.iter_mut().skip(usize::from(how & 3)) {
+            target.machine_within = Some(seconds(2));
+        }
         self.offers.push(offer);
         self.input(Input::Dial(Box::new(dial)));
     }

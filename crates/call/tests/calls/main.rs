@@ -11,5 +11,6 @@ mod in_dialog;
 mod incoming;
 mod pair;
 mod session;
+mod staged;
 mod subscriptions;
 mod table;

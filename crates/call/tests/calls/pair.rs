@@ -195,7 +195,7 @@ impl Pair {
         let connected = self.nodes[node].connected.clone();
         let chosen = (!connected.is_empty()).then(|| connected[self.rng.below(connected.len() as u64) as usize]);
         match (self.rng.below(10), chosen) {
-            (0, _) => self.dial(node, 3, RingMode::Parallel),
+            (0, _) => self.dial(node, 3, RingMode::Staged { first: 1, after: seconds(3) }),
             (1, _) | (_, None) => self.dial(node, 2, RingMode::Serial { each: seconds(5) }),
             (2 | 3, Some(leg)) => self.input(node, Input::Reoffer { leg, body: sdp("new") }),
             (4 | 5, Some(leg)) => self.input(node, Input::SendInfo { leg, body: Body::new("x/y", "x") }),

@@ -14,6 +14,10 @@ const PASSWORD_MIN: usize = 8;
 
 /// Threads beyond which a number is surely a slip.
 const WORKERS_MAX: usize = 256;
+/// Bit rates of a mix in Opus.
+const OPUS_BITRATES: std::ops::RangeInclusive<u32> = 12_000..=128_000;
+/// The hardest that Opus can be made to try.
+const OPUS_COMPLEXITY_MAX: u8 = 10;
 
 /// Longest drain: a day.
 const DRAIN_SECONDS_MAX: u64 = 86_400;
@@ -29,8 +33,26 @@ pub(crate) fn check(config: &Config) -> Vec<Finding> {
     check_numbers(config, &mut findings);
     check_trunks(config, &mut findings);
     check_profiles(config, &mut findings);
+    super::groups::check(config, &mut findings);
     check_exposure(config, &mut findings);
+    if !findings.iter().any(Finding::is_error) {
+        check_routing(config, &mut findings);
+    }
     findings
+}
+
+/// Users' call-routing settings, against everything that exists; so the rest must be right.
+fn check_routing(config: &Config, findings: &mut Vec<Finding>) {
+    let Ok(directory) = crate::assemble::directory(config, Vec::new()) else { return };
+    for (index, user) in config.users.iter().enumerate() {
+        for problem in directory.profile_problems(&user.uri, &user.routing) {
+            let key = format!("user[{}].routing.{}", index + 1, problem.key);
+            findings.push(match problem.is_error {
+                true => Finding::error(key, quoted(&problem.value), problem.why),
+                false => Finding::warning(key, quoted(&problem.value), problem.why),
+            });
+        }
+    }
 }
 
 fn quoted(text: &str) -> Option<String> {
@@ -120,6 +142,24 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
         let why = format!("write 1 to {WORKERS_MAX}, or remove the key for one thread per core");
         findings.push(Finding::error("media.workers", Some(workers.to_string()), why));
     }
+    if !OPUS_BITRATES.contains(&media.opus_bitrate) {
+        let why = format!("write {} to {}", OPUS_BITRATES.start(), OPUS_BITRATES.end());
+        findings.push(Finding::error("media.opus_bitrate", Some(media.opus_bitrate.to_string()), why));
+    }
+    if media.opus_complexity > OPUS_COMPLEXITY_MAX {
+        let why = format!("write 0 to {OPUS_COMPLEXITY_MAX}");
+        findings.push(Finding::error("media.opus_complexity", Some(media.opus_complexity.to_string()), why));
+    }
+    let language = &media.language;
+    if !language.is_empty() && prompts::Language::find(language).is_none() {
+        let known = prompts::Language::ALL.map(prompts::Language::tag).join(", ");
+        let why = format!("there are no prompts in it; write one of {known}, or an empty text for tones");
+        findings.push(Finding::error("media.language", quoted(language), why));
+    }
+    if media.recordings_dir.is_none() && config.conferences.iter().any(|conference| conference.record) {
+        let why = "a [[conference]] is to be recorded; name the directory for it";
+        findings.push(Finding::error("media.recordings_dir", None, why));
+    }
     let all_tls = config.sip.listen.iter().all(|listen| listen.transport == Transport::Tls);
     if media.srtp == Srtp::Require && !all_tls && !is_local(config) {
         let why = "the keys of the media travel in SIP, which some phones may speak without TLS; listen by tls: only";
@@ -169,6 +209,11 @@ fn check_users(config: &Config, findings: &mut Vec<Finding>) {
             findings.push(Finding::error(key("location_profile"), quoted(name), why));
         }
     }
+}
+
+/// Whether a trunk's target is an IP address; a target that cannot be read is complained of elsewhere.
+fn has_address(target: &str) -> bool {
+    TrunkTarget::parse(target).map_or(true, |target| target.address().is_some())
 }
 
 fn known(profiles: &[LocationProfile]) -> String {
@@ -245,6 +290,10 @@ fn check_trunks(config: &Config, findings: &mut Vec<Finding>) {
                 quoted(&trunk.target),
                 format!("{error}; write for example udp:sip.provider.example:5060"),
             ));
+        }
+        if trunk.trusted && !has_address(&trunk.target) {
+            let why = "requests are recognised by their address; write an IP address in target, or leave trusted out";
+            findings.push(Finding::error(key("trusted"), Some("true".to_owned()), why));
         }
         for (name, prefixes) in [("allow", &trunk.allow), ("deny", &trunk.deny)] {
             for prefix in prefixes.iter().filter(|prefix| !is_prefix(prefix)) {

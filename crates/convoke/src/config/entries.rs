@@ -1,6 +1,7 @@
 //! The entries that stand any number of times: `[[user]]`, `[[conference]]`, `[[trunk]]`, `[[location_profile]]`.
 
 use base::{AccessType, ConferenceNumber, Pii, UserUri};
+use routing::UserProfile;
 use serde::Deserialize;
 
 /// An account.
@@ -16,6 +17,9 @@ pub(crate) struct User {
     pub(crate) number: Option<String>,
     #[serde(default)]
     pub(crate) role: UserRole,
+    /// What is done with calls for him, until he changes it at run time.
+    #[serde(default)]
+    pub(crate) routing: UserProfile,
 }
 
 /// What an account may do beside conferencing; the server does not tell them apart yet.
@@ -38,6 +42,8 @@ pub(crate) struct Conference {
     pub(crate) access: AccessType,
     pub(crate) organizer: Option<UserUri>,
     pub(crate) subject: Option<String>,
+    #[serde(default)]
+    pub(crate) record: bool,
 }
 
 fn open() -> AccessType {
@@ -54,6 +60,9 @@ pub(crate) struct Trunk {
     pub(crate) allow: Vec<String>,
     #[serde(default)]
     pub(crate) deny: Vec<String>,
+    /// It may call users here, and is believed on who calls and where a call has been.
+    #[serde(default)]
+    pub(crate) trusted: bool,
 }
 
 /// How dialled digits become numbers.

@@ -238,7 +238,8 @@ mod tests {
             ("[user]\nuri = \"x\"", &["user", "[[user]]"]),
             ("[[sip]]\nlisten = []", &["sip", "[sip]"]),
             ("[cluster]\nnats_url = \"x\"", &["cluster", "does not serve it yet; remove it"]),
-            ("[[response_group]]\nname = \"x\"", &["response_group", "does not serve it yet"]),
+            ("[[response_group]]\nmethd = \"x\"", &["response_group[1].methd", "did you mean method?"]),
+            ("[[response_group]]\nname = \"x\"", &["response_group[1]", "uri", "missing"]),
             ("[sip]\nlisten = [\"udp:127.0.0.1:5060\", \"sctp:1\"]", &["sip.listen[2] = \"sctp:1\"", "write udp:"]),
             ("[media]\nports = \"20001-20010\"", &["media.ports = \"20001-20010\"", "even port"]),
             ("[media]\nports = \"30000-20001\"", &["exchange them"]),
@@ -311,5 +312,29 @@ mod tests {
     fn a_missing_file_is_told_with_its_path() {
         let told = load(Some(Path::new("/nonexistent/convoke.toml"))).expect_err("missing").to_string();
         assert!(told.contains("/nonexistent/convoke.toml") && told.contains("print-default"), "{told}");
+    }
+
+    #[test]
+    fn any_file_is_read_or_refused() {
+        const WORDS: &[&str] = &[
+            "[[user]]\n",
+            "[[conference]]\n",
+            "[[trunk]]\n",
+            "[sip.tls]\n",
+            "[media]\nports = \"1024-65535\"\n",
+            "= \"\"",
+            "= -1",
+            "= true",
+            "[]",
+            "\"\"\"",
+            "\\u0000",
+        ];
+        let seeds = [crate::config::print_default(), "[[user]]\nuri = \"sip:a@b\"\npassword = \"1\"\n".to_owned()];
+        fuzz::target("configuration").seeds(seeds).words(WORDS).rounds(1_500).run_text(|text| match parse(text) {
+            Ok(config) => {
+                let _findings: Vec<String> = crate::config::check(&config).iter().map(ToString::to_string).collect();
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        });
     }
 }

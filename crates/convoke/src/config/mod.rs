@@ -6,6 +6,7 @@
 
 mod check;
 mod entries;
+mod groups;
 mod keys;
 mod load;
 mod probe;
@@ -49,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) trunks: Vec<Trunk>,
     #[serde(rename = "location_profile")]
     pub(crate) location_profiles: Vec<LocationProfile>,
+    #[serde(rename = "response_group")]
+    pub(crate) response_groups: Vec<response_group::ResponseGroup>,
     /// The file this was read from; not a key.
     #[serde(skip)]
     pub(crate) file: Option<PathBuf>,
@@ -69,6 +72,7 @@ impl Default for Config {
             conferences: Vec::new(),
             trunks: Vec::new(),
             location_profiles: Vec::new(),
+            response_groups: Vec::new(),
             file: None,
         }
     }

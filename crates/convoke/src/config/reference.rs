@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::keys::{SECTIONS, Section};
+use super::keys::{self, SECTIONS, Section};
 
 const HEAD: &str = "\
 # Convoke: every key of the configuration.
@@ -24,7 +24,8 @@ pub(crate) fn print_default() -> String {
 
 fn write_section(text: &mut String, section: &Section) -> std::fmt::Result {
     // A section without any default would become an entry, or demand its required keys.
-    let is_shown = !section.is_list && section.keys.iter().any(|key| key.default.is_some());
+    let is_entrys = section.is_list || is_of_entry(section);
+    let is_shown = !is_entrys && section.keys.iter().any(|key| key.default.is_some());
     if !section.name.is_empty() {
         writeln!(text, "\n# {}", section.about)?;
         writeln!(text, "{}{}", if is_shown { "" } else { "#" }, section.header())?;
@@ -49,6 +50,12 @@ fn write_section(text: &mut String, section: &Section) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// Whether it belongs to the entry before it.
+fn is_of_entry(section: &Section) -> bool {
+    let parent = section.name.rsplit_once('.').and_then(|(parent, _)| keys::section(parent));
+    parent.is_some_and(|parent| parent.is_list)
 }
 
 #[cfg(test)]
@@ -96,10 +103,13 @@ mod tests {
         assert_fields::<config::Media>("media");
         assert_fields::<config::Database>("database");
         assert_fields::<config::User>("user");
+        assert_fields::<routing::UserProfile>("user.routing");
         assert_fields::<config::Conference>("conference");
         assert_fields::<config::Trunk>("trunk");
         assert_fields::<config::LocationProfile>("location_profile");
         assert_fields::<config::entries::Rule>("location_profile.rule");
+        assert_fields::<response_group::ResponseGroup>("response_group");
+        assert_fields::<response_group::Queue>("response_group.queue");
     }
 
     /// What serde says when it meets a key it does not know names every field there is.

@@ -100,10 +100,23 @@ pub(crate) struct Media {
     pub(crate) advertised: Option<IpAddr>,
     ports: PortRange,
     pub(crate) workers: Option<usize>,
+    pub(crate) opus_bitrate: u32,
+    pub(crate) opus_complexity: u8,
+    pub(crate) opus_speech_mode: bool,
     pub(crate) dscp: Option<u8>,
     pub(crate) srtp: Srtp,
     pub(crate) music_when_alone: bool,
     pub(crate) entry_exit_tones: bool,
+    /// Keys of a telephone command the conference.
+    pub(crate) keypad: bool,
+    /// Language of the prompts; empty for tones.
+    pub(crate) language: String,
+    /// The operator's sound files.
+    pub(crate) prompts_dir: Option<PathBuf>,
+    /// Where recordings are written.
+    pub(crate) recordings_dir: Option<PathBuf>,
+    /// Voices are levelled.
+    pub(crate) automatic_level: bool,
 }
 
 impl Media {
@@ -112,9 +125,14 @@ impl Media {
         self.ports.first..=self.ports.last
     }
 
+    /// The ports legs are given theirs from: all but the first two, which mark the range as ours.
+    pub(crate) fn leg_ports(&self) -> RangeInclusive<u16> {
+        self.ports.first + 2..=self.ports.last
+    }
+
     /// Legs the port range has room for.
     pub(crate) fn legs(&self) -> usize {
-        self.ports().len() / 2
+        self.leg_ports().len() / 2
     }
 }
 
@@ -125,10 +143,18 @@ impl Default for Media {
             advertised: None,
             ports: PortRange { first: 20_000, last: 21_999 },
             workers: None,
+            opus_bitrate: 48_000,
+            opus_complexity: 0,
+            opus_speech_mode: false,
             dscp: Some(46),
             srtp: Srtp::Support,
             music_when_alone: true,
             entry_exit_tones: true,
+            keypad: true,
+            language: "en".to_owned(),
+            prompts_dir: None,
+            recordings_dir: None,
+            automatic_level: true,
         }
     }
 }

@@ -184,7 +184,8 @@ impl Client {
 /// What the subscriber was told since, document by document.
 pub(crate) fn notified(world: &mut World) -> Vec<ConferenceInfo> {
     let bodies = world.take_bodies(&Method::Notify);
-    let documents = bodies.iter().filter(|body| !body.is_empty());
+    // A user who missed the conference's call is told of that as well, in plain text.
+    let documents = bodies.iter().filter(|body| body.starts_with('<'));
     documents.map(|body| c3p::conference_info::parse(body.as_bytes()).expect("a roster")).collect()
 }
 

@@ -8,7 +8,7 @@ pub(crate) mod c3p_client;
 use std::net::SocketAddr;
 
 use base::{AccessType, ConferenceId, ConferenceNumber, Duration, LegId, Limits, Timestamp, UserUri};
-use engine::{Directory, Effect, Engine, EngineConfig, EngineEvent, Input, UserAccount};
+use engine::{Directory, Effect, Engine, EngineConfig, EngineEvent, GroupJournal, Input, UserAccount};
 use focus::{ConferenceRecord, Pin};
 use mcu_api::{AloneAudio, Codec, ConferenceMedia, LegStatistics, McuCommand, McuEvent};
 use sdp::SrtpPolicy;
@@ -26,6 +26,8 @@ pub(crate) struct World {
     pub(crate) sip: Vec<SipCommand>,
     pub(crate) mcu: Vec<McuCommand>,
     pub(crate) events: Vec<EngineEvent>,
+    /// The response groups' journal.
+    pub(crate) journal: Vec<GroupJournal>,
     /// The MCU does not say yet that a leg is removed.
     pub(crate) mcu_is_slow: bool,
     next_port: u16,
@@ -57,6 +59,8 @@ pub(crate) fn permanent(number: &str, access: AccessType, pin: Option<&str>) -> 
         invited: Vec::new(),
         locked: false,
         attendees_may_dial_out: false,
+        lobby: focus::Lobby::Off,
+        promote_authenticated: false,
     }
 }
 
@@ -67,6 +71,7 @@ fn config() -> EngineConfig {
         factory_user: "conference-factory".to_owned(),
         srtp: SrtpPolicy::Off,
         codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
+        media_ports: None,
         media: ConferenceMedia {
             alone: AloneAudio::Music,
             entry_exit_tones: true,
@@ -76,21 +81,30 @@ fn config() -> EngineConfig {
         unix_start_ms: 1_700_000_000_000,
         focus: focus::FocusConfig::default(),
         call: call::CallConfig { domain: DOMAIN.to_owned(), ..call::CallConfig::default() },
+        certificate: None,
+        keypad: Some(engine::KeyMap::default()),
+        language: "en".to_owned(),
         caller_number: None,
+        trusted_peers: vec![std::net::IpAddr::from([127, 0, 0, 9])],
         limits: Limits::default(),
     }
 }
 
 impl World {
-    /// Accounts ann, bob and cleo; an open conference 1234 and an anonymous one 2345 with the PIN 4711.
+    /// Accounts ann, bob, cleo, dave and mailbox; an open conference 1234 and an anonymous one 2345 with the PIN 4711.
     pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// The same, with something more in the directory.
+    pub(crate) fn with(change: impl FnOnce(&mut Directory)) -> Self {
         let mut router = routing::Router { domains: vec![DOMAIN.to_owned()], ..routing::Router::default() };
         let rules = [routing::Rule { pattern: r"0(\d+)".to_owned(), translation: "+49$1".to_owned() }];
         let profile = routing::LocationProfile::compile("default", &rules).expect("valid");
         router.profiles.insert("default".to_owned(), profile);
         router.trunks = ["one", "two"].map(trunk).to_vec();
         let mut directory = Directory::new(router);
-        for name in ["ann", "bob", "cleo"] {
+        for name in ["ann", "bob", "cleo", "dave", "mailbox"] {
             directory.add_user(UserAccount {
                 uri: user(name),
                 display_name: Some(name.to_owned()),
@@ -105,12 +119,14 @@ impl World {
             id: Directory::permanent_id(&number),
             ..permanent("3456", AccessType::Open, None)
         });
+        change(&mut directory);
         Self {
             engine: Engine::new(config(), directory, [7; 32]),
             now: Timestamp::from_millis(1_000),
             sip: Vec::new(),
             mcu: Vec::new(),
             events: Vec::new(),
+            journal: Vec::new(),
             mcu_is_slow: false,
             next_port: 20_000,
             next_transaction: 1,
@@ -119,9 +135,19 @@ impl World {
 
     /// Hands in one input and lets store and MCU answer until nothing is left to do.
     pub(crate) fn input(&mut self, input: Input) {
-        let mut inputs = vec![input];
-        while let Some(input) = inputs.pop() {
-            self.engine.handle(self.now, input);
+        self.engine.handle(self.now, input);
+        self.carry_out();
+    }
+
+    /// Opens the response groups, on the journal of an earlier process if there is one.
+    pub(crate) fn open_groups(&mut self, config: response_group::Config, journal: &[GroupJournal]) {
+        self.engine.open_groups(self.now, config, journal).expect("the groups are valid");
+        self.carry_out();
+    }
+
+    fn carry_out(&mut self) {
+        let mut inputs = Vec::new();
+        loop {
             while let Some(effect) = self.engine.poll_effect() {
                 match effect {
                     Effect::Sip(command) => self.sip.push(command),
@@ -130,9 +156,12 @@ impl World {
                         self.mcu.push(command);
                     }
                     Effect::Store { ticket, .. } => inputs.push(Input::Stored { ticket, done: true }),
+                    Effect::Journal(record) => self.journal.push(*record),
                     Effect::Event(event) => self.events.push(event),
                 }
             }
+            let Some(input) = inputs.pop() else { return };
+            self.engine.handle(self.now, input);
         }
     }
 
@@ -147,6 +176,7 @@ impl World {
             McuCommand::RemoveLeg { leg } if !self.mcu_is_slow => {
                 Some(McuEvent::LegRemoved { leg: *leg, statistics: LegStatistics::default() })
             }
+            McuCommand::Announce { leg, .. } => Some(McuEvent::AnnouncementEnded { leg: *leg, completed: true }),
             _ => None,
         }
     }

@@ -2,7 +2,8 @@
 
 use base::{AccessType, Duration, Role, Termination, TerminationReason, UserUri};
 use focus::{
-    ControlRequest, Diagnostic, EndpointStatus, FailureReason, Input, Outcome, Output, Pin, Prompt, Requester,
+    AdmissionChange, ControlRequest, Diagnostic, EndpointStatus, FailureReason, Input, Outcome, Output, Pin, Prompt,
+    Requester,
 };
 
 use crate::world::{World, account, failure, granted, hung_up, outcome, phone, user};
@@ -120,7 +121,7 @@ fn a_lock_that_arrives_while_he_types_keeps_the_caller_out() {
     let mut w = conference(AccessType::Anonymous, Some("4711"));
     w.attend("ann");
     let (leg, _) = w.join_media(phone("+1425"), "", None);
-    w.ask(account("ann"), ControlRequest::ModifyConferenceLock { locked: true });
+    w.ask(account("ann"), ControlRequest::ModifyConferenceLock { locked: true, admission: AdmissionChange::default() });
     let outputs = w.enter_pin(leg, "4711");
     assert_eq!(failure(&outputs).reason, FailureReason::ConferenceLocked);
     assert_eq!(hung_up(&outputs).len(), 1);
@@ -200,7 +201,7 @@ fn a_lock_leaves_those_alone_who_are_in() {
     let mut w = World::new();
     w.attend("ann");
     let bob = w.attend("bob");
-    w.ask(account("ann"), ControlRequest::ModifyConferenceLock { locked: true });
+    w.ask(account("ann"), ControlRequest::ModifyConferenceLock { locked: true, admission: AdmissionChange::default() });
     assert!(w.focus.is_locked());
     assert_eq!(w.status(bob), Some(EndpointStatus::Connected));
     w.attend("bob");

@@ -2,15 +2,15 @@
 
 use base::{AccessType, Role, Termination, TerminationReason};
 use focus::{
-    ControlRequest, Diagnostic, DisconnectionMethod, EndpointStatus, FailureReason, FocusEvent, MediaFilter, Outcome,
-    Output, Prompt, Requester,
+    AdmissionChange, ControlRequest, Diagnostic, DisconnectionMethod, EndpointStatus, FailureReason, FocusEvent,
+    MediaFilter, Outcome, Output, Prompt, Requester,
 };
 
 use crate::world::{World, account, document, endpoint, failure, hung_up, outcome, phone, user};
 
 fn everything_of(name: &str) -> Vec<ControlRequest> {
     vec![
-        ControlRequest::ModifyConferenceLock { locked: true },
+        ControlRequest::ModifyConferenceLock { locked: true, admission: AdmissionChange::default() },
         ControlRequest::MuteAll { muted: true, except_presenters: true },
         ControlRequest::ModifyUserRoles { user: user(name), role: Role::Presenter },
         ControlRequest::ModifyEndpointMedia {
@@ -57,7 +57,7 @@ fn presenters_the_organizer_and_the_operator_lead() {
 fn whoever_sits_at_a_leg_has_the_rights_of_its_user() {
     let mut w = World::new();
     let (ann, bob) = (w.talk("ann"), w.talk("bob"));
-    let request = ControlRequest::ModifyConferenceLock { locked: true };
+    let request = ControlRequest::ModifyConferenceLock { locked: true, admission: AdmissionChange::default() };
     assert_eq!(failure(&w.ask(Requester::Participant(bob), request.clone())).reason, FailureReason::Forbidden);
     assert_eq!(outcome(&w.ask(Requester::Participant(ann), request)), Outcome::Done);
 }

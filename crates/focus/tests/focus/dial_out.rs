@@ -2,8 +2,8 @@
 
 use base::{Duration, Role, Termination, TerminationReason as Reason};
 use focus::{
-    ControlRequest, Diagnostic, DisconnectionMethod, ElementState, EndpointStatus, FailureReason, Input, Outcome,
-    Output, Requester,
+    AdmissionChange, ControlRequest, Diagnostic, DisconnectionMethod, ElementState, EndpointStatus, FailureReason,
+    Input, Outcome, Output, Requester,
 };
 
 use crate::world::{
@@ -87,7 +87,7 @@ fn a_retry_of_a_running_dial_out_is_no_invitation_into_a_locked_conference() {
     let mut w = World::new();
     w.attend("ann");
     let (leg, _, _) = w.dial(account("ann"), "bob");
-    w.ask(account("ann"), ControlRequest::ModifyConferenceLock { locked: true });
+    w.ask(account("ann"), ControlRequest::ModifyConferenceLock { locked: true, admission: AdmissionChange::default() });
     let (_, _, outputs) = w.dial(account("ann"), "bob");
     assert_eq!(outcome(&outputs), Outcome::Pending);
     assert_eq!(outcomes(&w.connect(leg)).len(), 2);
@@ -99,7 +99,10 @@ fn a_lock_does_not_cancel_what_is_alerting() {
     w.attend("ann");
     let (leg, _, _) = w.dial(account("ann"), "bob");
     w.give(Input::LegAlerting { leg });
-    let outputs = w.ask(account("ann"), ControlRequest::ModifyConferenceLock { locked: true });
+    let outputs = w.ask(
+        account("ann"),
+        ControlRequest::ModifyConferenceLock { locked: true, admission: AdmissionChange::default() },
+    );
     assert_eq!(hung_up(&outputs), []);
     assert_eq!(granted(&w.connect(leg)), Role::Attendee);
 }

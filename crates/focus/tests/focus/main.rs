@@ -6,6 +6,7 @@ mod admission;
 mod control;
 mod dial_out;
 mod lifecycle;
+mod lobby;
 mod properties;
 mod roster;
 mod world;

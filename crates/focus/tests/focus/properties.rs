@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use base::{AccessType, CommandId, Duration, LegId, Role, SubscriptionId, Termination, TerminationReason, Timestamp};
+use base::{
+    AccessType, CommandId, Duration, LegId, Role, SubscriptionId, Termination, TerminationReason, Timestamp, UserUri,
+};
 use focus::{
-    ControlRequest, DialOut, ElementState, EndReason, EndpointStatus, Focus, FocusConfig, FocusEvent, Input, JoinFocus,
-    JoinMedia, MediaFilter, Outcome, Output, Pin, Requester,
+    AdmissionChange, ControlRequest, DialOut, ElementState, EndReason, EndpointStatus, Focus, FocusConfig, FocusEvent,
+    Input, JoinFocus, JoinMedia, Lobby, LobbyAccess, MediaFilter, Outcome, Output, Pin, Requester, UsersMediaFilters,
 };
 use proptest::prelude::*;
 
@@ -55,6 +57,18 @@ fn role() -> impl Strategy<Value = Role> {
     prop::sample::select(vec![Role::Attendee, Role::Presenter, Role::Organizer])
 }
 
+fn access() -> impl Strategy<Value = AccessType> {
+    prop::sample::select(vec![AccessType::Open, AccessType::Closed, AccessType::Anonymous])
+}
+
+fn lobby() -> impl Strategy<Value = Lobby> {
+    prop::sample::select(vec![Lobby::Off, Lobby::On, Lobby::PhonesPass])
+}
+
+fn names() -> impl Strategy<Value = Vec<UserUri>> {
+    prop::collection::vec(name().prop_map(user), 0..3)
+}
+
 fn dial_out() -> impl Strategy<Value = ControlRequest> {
     (leg(), name(), device(), name(), any::<bool>(), prop::option::of(role())).prop_map(
         |(leg, name, device, target, target_is_account, role)| {
@@ -79,7 +93,18 @@ fn request() -> impl Strategy<Value = ControlRequest> {
             ControlRequest::DeleteEndpoint { user: user(name), endpoint: endpoint(device) }
         }),
         2 => (name(), role()).prop_map(|(name, role)| ControlRequest::ModifyUserRoles { user: user(name), role }),
-        1 => any::<bool>().prop_map(|locked| ControlRequest::ModifyConferenceLock { locked }),
+        2 => (any::<bool>(), prop::option::of(access()), prop::option::of(lobby())).prop_map(|(locked, access, lobby)| {
+            ControlRequest::ModifyConferenceLock { locked, admission: AdmissionChange { access, lobby } }
+        }),
+        3 => (names(), any::<bool>()).prop_map(|(users, granted)| ControlRequest::SetLobbyAccess {
+            users,
+            access: if granted { LobbyAccess::Granted } else { LobbyAccess::Denied },
+        }),
+        2 => (names(), prop::option::of(role()), names(), filter(), filter()).prop_map(
+            |(users, role, except, ingress, egress)| {
+                ControlRequest::ModifyUsersMediaFilters(UsersMediaFilters { users, role, except, ingress, egress })
+            }
+        ),
         3 => (name(), device(), filter(), filter()).prop_map(|(name, device, ingress, egress)| {
             ControlRequest::ModifyEndpointMedia { user: user(name), endpoint: endpoint(device), ingress, egress }
         }),
@@ -143,8 +168,9 @@ struct Checked {
 }
 
 impl Checked {
-    fn new(access: AccessType, with_pin: bool, linger: bool) -> Self {
+    fn new(access: AccessType, lobby: Lobby, with_pin: bool, linger: bool) -> Self {
         let mut record = record();
+        record.lobby = lobby;
         record.access = access;
         record.pin = with_pin.then(|| Pin::entered("4711"));
         record.attendees_may_dial_out = true;
@@ -152,6 +178,8 @@ impl Checked {
         config.limits.legs_per_conference = LEGS_MAX;
         config.limits.dial_outs_per_conference = 4;
         config.limits.subscriptions_per_conference = 3;
+        config.lobby_places = 3;
+        config.lobby_wait = Duration::from_secs(120);
         config.empty_linger = Duration::from_secs(if linger { 300 } else { 0 });
         Self {
             focus: Focus::new(Timestamp::ZERO, record, config),
@@ -181,7 +209,16 @@ impl Checked {
                 let command = self.command(Some(leg));
                 let (user, endpoint) = (user(name), endpoint(device));
                 let (display_name, pin) = (None, Some(Pin::entered("4711")));
-                self.give(Input::JoinFocus(JoinFocus { command, leg, requester, user, endpoint, display_name, pin }));
+                self.give(Input::JoinFocus(JoinFocus {
+                    command,
+                    leg,
+                    requester,
+                    user,
+                    endpoint,
+                    display_name,
+                    pin,
+                    lobby_capable: true,
+                }));
             }
             Step::JoinMedia { leg, requester, device, pin } => {
                 let command = self.command(Some(leg));
@@ -260,7 +297,8 @@ impl Checked {
 
     fn see_outcome(&mut self, command: CommandId, outcome: &Outcome) {
         let leg = *self.open.get(&command).unwrap_or_else(|| panic!("{command:?} is answered again: {outcome:?}"));
-        if let (Some(leg), Outcome::Joined { .. } | Outcome::NeedPin { .. }) = (leg, outcome) {
+        if let (Some(leg), Outcome::Joined { .. } | Outcome::NeedPin { .. } | Outcome::Waiting { .. }) = (leg, outcome)
+        {
             self.live.insert(leg);
         }
         if outcome.is_final() {
@@ -292,6 +330,10 @@ impl Checked {
             let before = self.progress.insert(leg, now).unwrap_or(0);
             assert!(before <= now, "{leg:?} goes back to {status:?}");
         }
+        for user in &document.users {
+            let waits = user.endpoints.iter().filter(|endpoint| endpoint.status == EndpointStatus::Waiting).count();
+            assert!(waits == 0 || waits == user.endpoints.len(), "{} waits with some devices alone", user.entity);
+        }
         let mut truth = View::default();
         truth.apply(&document);
         for (subscription, (_, view)) in &self.views {
@@ -312,7 +354,7 @@ impl Checked {
 
 fn rank(status: EndpointStatus) -> u8 {
     match status {
-        EndpointStatus::Pending => 0,
+        EndpointStatus::Pending | EndpointStatus::Waiting => 0,
         EndpointStatus::DialingOut | EndpointStatus::DialingIn => 1,
         EndpointStatus::Alerting => 2,
         EndpointStatus::Connected | EndpointStatus::OnHold => 3,
@@ -326,11 +368,12 @@ proptest! {
     #[test]
     fn invariants_hold_whatever_happens(
         steps in prop::collection::vec(step(), 1..80),
-        access in prop::sample::select(vec![AccessType::Open, AccessType::Closed, AccessType::Anonymous]),
+        access in access(),
+        lobby in lobby(),
         with_pin in any::<bool>(),
         linger in any::<bool>(),
     ) {
-        let mut checked = Checked::new(access, with_pin, linger);
+        let mut checked = Checked::new(access, lobby, with_pin, linger);
         for step in steps {
             checked.play(step);
         }

@@ -1,7 +1,9 @@
 //! What subscribers are told.
 
 use base::TerminationReason;
-use focus::{ControlRequest, ElementState, EndpointStatus, Input, Outcome, Output, Requester, SubscriptionEnd};
+use focus::{
+    AdmissionChange, ControlRequest, ElementState, EndpointStatus, Input, Outcome, Output, Requester, SubscriptionEnd,
+};
 
 use crate::world::{View, World, account, document, documents, outcome, phone, user};
 
@@ -138,9 +140,15 @@ fn a_lock_is_a_change_without_users() {
     let mut w = World::new();
     w.attend("ann");
     w.subscribe(account("ann"));
-    let outputs = w.ask(account("ann"), ControlRequest::ModifyConferenceLock { locked: true });
+    let outputs = w.ask(
+        account("ann"),
+        ControlRequest::ModifyConferenceLock { locked: true, admission: AdmissionChange::default() },
+    );
     assert!(document(&outputs).users.is_empty() && document(&outputs).conference.locked);
-    let outputs = w.ask(account("ann"), ControlRequest::ModifyConferenceLock { locked: true });
+    let outputs = w.ask(
+        account("ann"),
+        ControlRequest::ModifyConferenceLock { locked: true, admission: AdmissionChange::default() },
+    );
     assert_eq!(documents(&outputs), []);
 }
 

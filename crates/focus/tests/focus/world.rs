@@ -4,7 +4,7 @@ use base::{AccessType, CommandId, ConferenceId, Duration, EndpointId, LegId, Rol
 use base::{TerminationReason, Timestamp, UserUri};
 use focus::{
     ConferenceRecord, ControlRequest, DialOut, ElementState, EndpointElement, EndpointStatus, Failure, Focus,
-    FocusConfig, Input, JoinFocus, JoinMedia, Outcome, Output, Pin, Requester, RosterDocument,
+    FocusConfig, Input, JoinFocus, JoinMedia, Lobby, Outcome, Output, Pin, Requester, RosterDocument,
 };
 
 pub(crate) fn user(name: &str) -> UserUri {
@@ -35,6 +35,8 @@ pub(crate) fn record() -> ConferenceRecord {
         invited: vec![(user("pat"), Role::Presenter), (user("bob"), Role::Attendee), (user("cleo"), Role::Attendee)],
         locked: false,
         attendees_may_dial_out: false,
+        lobby: Lobby::Off,
+        promote_authenticated: false,
     }
 }
 
@@ -92,6 +94,7 @@ impl World {
             endpoint,
             display_name: None,
             pin: None,
+            lobby_capable: true,
         }));
         (leg, outputs)
     }

@@ -2,10 +2,14 @@
 
 mod allocation;
 mod analysis;
+mod announcements;
 mod commands;
 mod continuity;
 mod hearing;
+mod listening;
+mod onset;
 mod phone;
+mod recording;
 mod sharing;
 mod sounds;
 mod world;

@@ -7,8 +7,11 @@ use base::LegId;
 use codecs::Codecs;
 use mcu_api::{Codec, Direction, LegMedia};
 use mixer::{
-    CodecFactory, Decoder, Encoder, EncoderSettings, FRAME_SAMPLES, Frame, PACKET_BYTES_MAX, PACKET_SAMPLES_MAX,
+    CodecFactory, Decoder, Encoder, EncoderSettings, FRAME_SAMPLES, Frame, Level, PACKET_BYTES_MAX, PACKET_SAMPLES_MAX,
 };
+
+/// Header extension id of the level.
+const LEVEL_EXTENSION: u8 = 1;
 
 /// How loud a phone speaks, of full scale 1.
 pub(crate) const AMPLITUDE: f64 = 0.22;
@@ -20,16 +23,22 @@ pub(crate) struct Phone {
     pub(crate) frequency: f64,
     /// 0 is silence.
     pub(crate) amplitude: f64,
+    /// What it says instead of the tone, silence after the end.
+    pub(crate) speech: Option<Vec<i16>>,
     /// Everything heard so far, at 48 kHz.
     pub(crate) heard: Vec<i16>,
     /// Length in bytes of each packet received.
     pub(crate) lengths: Vec<usize>,
+    /// First byte of each payload received: Opus says there what mode it is in.
+    pub(crate) modes: Vec<u8>,
     encoder: Box<dyn Encoder>,
     decoder: Box<dyn Decoder>,
     spoken: usize,
     sequence: u16,
     /// Sequence number and timestamp the next packet must have.
     expected: Option<(u16, u32)>,
+    /// Packets may be left out, whose time passes nevertheless.
+    may_pause: bool,
 }
 
 impl Phone {
@@ -50,6 +59,7 @@ impl Phone {
             telephone_event: Some(101),
             packet_time_ms: 20,
             opus_fec: false,
+            opus_dtx: false,
             opus_stereo: false,
             audio_level_extension: None,
             direction: Direction::SendRecv,
@@ -60,14 +70,24 @@ impl Phone {
             media,
             frequency,
             amplitude: AMPLITUDE,
+            speech: None,
             heard: Vec::new(),
             lengths: Vec::new(),
-            encoder: Codecs.encoder(EncoderSettings::for_mix(codec, false)).expect("encoder"),
+            modes: Vec::new(),
+            encoder: encoder(codec, false),
             decoder: Codecs.decoder(codec).expect("decoder"),
             spoken: 0,
             sequence: 0,
             expected: None,
+            may_pause: false,
         }
+    }
+
+    /// Speaks with in-band error correction from now on.
+    pub(crate) fn with_fec(mut self) -> Self {
+        let settings = EncoderSettings::for_mix(self.media.codec, true);
+        self.encoder = Codecs.encoder(settings).expect("encoder");
+        self
     }
 
     pub(crate) fn silent(mut self) -> Self {
@@ -77,21 +97,35 @@ impl Phone {
 
     pub(crate) fn with(mut self, change: impl FnOnce(&mut LegMedia)) -> Self {
         change(&mut self.media);
+        // Error correction is what makes Opus' speech mode.
+        self.encoder = encoder(self.media.codec, self.media.opus_fec);
         self
+    }
+
+    /// Sends and wants the level of each packet (RFC 6464).
+    pub(crate) fn with_level(self) -> Self {
+        self.with(|media| media.audio_level_extension = Some(LEVEL_EXTENSION))
     }
 
     /// The next 20 ms of speech as an RTP packet.
     pub(crate) fn speak(&mut self) -> Vec<u8> {
         let step = TAU * self.frequency / 48_000.0;
         let sample = |at: usize| (self.amplitude * 32_767.0 * (step * (self.spoken + at) as f64).sin()).round() as i16;
-        let pcm: Frame = std::array::from_fn(sample);
+        let pcm: Frame = match &self.speech {
+            Some(speech) => std::array::from_fn(|at| speech.get(self.spoken + at).copied().unwrap_or_default()),
+            None => std::array::from_fn(sample),
+        };
         self.sequence = self.sequence.wrapping_add(1);
         let timestamp = (self.spoken as u64 * u64::from(self.media.codec.clock_rate()) / 48_000) as u32;
         self.spoken += FRAME_SAMPLES;
-        let mut packet = vec![0x80, self.media.receive_payload_type];
+        let extended = self.media.audio_level_extension.is_some();
+        let mut packet = vec![if extended { 0x90 } else { 0x80 }, self.media.receive_payload_type];
         packet.extend(self.sequence.to_be_bytes());
         packet.extend(timestamp.to_be_bytes());
         packet.extend((0x1000 + self.leg.0 as u32).to_be_bytes());
+        if extended {
+            packet.extend([0xBE, 0xDE, 0, 1, LEVEL_EXTENSION << 4, Level::measure(&pcm).dbov(), 0, 0]);
+        }
         let mut payload = [0; PACKET_BYTES_MAX];
         let length = self.encoder.encode(&pcm, &mut payload).expect("one frame");
         packet.extend(&payload[..length]);
@@ -100,19 +134,29 @@ impl Phone {
 
     /// Takes an RTP packet; sequence numbers and timestamps must go on without a gap.
     pub(crate) fn listen(&mut self, packet: &[u8]) {
-        assert_eq!((packet[0], packet[1] & 0x7f), (0x80, self.media.send_payload_type), "a plain RTP header");
+        let (first, header) = if self.media.audio_level_extension.is_some() { (0x90, 20) } else { (0x80, 12) };
+        assert_eq!((packet[0], packet[1] & 0x7f), (first, self.media.send_payload_type), "an RTP header");
         let sequence = u16::from_be_bytes([packet[2], packet[3]]);
         let timestamp = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
         if let Some(expected) = self.expected {
-            assert_eq!((sequence, timestamp), expected, "a continuous stream to leg {}", self.leg);
+            let pause = timestamp.wrapping_sub(expected.1);
+            let paused = self.may_pause && pause.is_multiple_of(960) && pause <= 20 * 960;
+            assert_eq!(sequence, expected.0, "a continuous stream to leg {}", self.leg);
+            assert!(paused || timestamp == expected.1, "a continuous time line to leg {}", self.leg);
         }
         let mut pcm = [0; PACKET_SAMPLES_MAX];
-        let length = self.decoder.decode(Some(&packet[12..]), false, &mut pcm).expect("a packet of the codec");
+        let length = self.decoder.decode(Some(&packet[header..]), false, &mut pcm).expect("a packet of the codec");
         assert_eq!(length, usize::from(self.media.packet_time_ms) * 48, "the packet time agreed on");
         let units = length as u32 * self.media.codec.clock_rate() / 48_000;
         self.expected = Some((sequence.wrapping_add(1), timestamp.wrapping_add(units)));
         self.heard.extend(&pcm[..length]);
-        self.lengths.push(packet.len() - 12);
+        self.lengths.push(packet.len() - header);
+        self.modes.push(packet[header]);
+    }
+
+    /// From now on packets may be left out.
+    pub(crate) const fn pause_allowed(&mut self) {
+        self.may_pause = self.media.opus_dtx;
     }
 
     /// Forgets how the stream went on: it was interrupted on purpose.
@@ -125,4 +169,8 @@ impl Phone {
         let length = (seconds * 48_000.0) as usize;
         &self.heard[self.heard.len().checked_sub(length).expect("it listened that long")..]
     }
+}
+
+fn encoder(codec: Codec, fec: bool) -> Box<dyn Encoder> {
+    Codecs.encoder(EncoderSettings::for_mix(codec, fec)).expect("encoder")
 }

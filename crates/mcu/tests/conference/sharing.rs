@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use codecs::Codecs;
 use mcu_api::Codec;
-use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings};
+use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge};
 
 use crate::phone::Phone;
 use crate::world::{SETTINGS, World};
@@ -19,6 +19,10 @@ struct Counting {
 impl CodecFactory for Counting {
     fn decoder(&self, codec: Codec) -> Result<Box<dyn Decoder>, CodecError> {
         Ok(Box::new(Counted { inner: Codecs.decoder(codec)?, count: self.decoded.clone() }))
+    }
+
+    fn gauge(&self, codec: Codec) -> Box<dyn Gauge> {
+        Codecs.gauge(codec)
     }
 
     fn encoder(&self, settings: EncoderSettings) -> Result<Box<dyn Encoder>, CodecError> {

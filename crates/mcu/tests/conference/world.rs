@@ -115,6 +115,11 @@ impl World {
             let mut packet = phone.speak();
             self.conference.handle_packet(self.now, phone.leg, Port::Rtp, phone.media.remote_rtp, &mut packet);
         }
+        self.step();
+    }
+
+    /// A tick to which nobody says anything.
+    pub(crate) fn step(&mut self) {
         self.now = self.now + Duration::from_millis(10);
         self.sink.clear();
         self.conference.tick(self.now, &mut self.sink);

@@ -35,6 +35,7 @@ pub(crate) fn media(codec: Codec) -> LegMedia {
         telephone_event: Some(101),
         packet_time_ms: 20,
         opus_fec: false,
+        opus_dtx: false,
         opus_stereo: false,
         audio_level_extension: Some(1),
         direction: Direction::SendRecv,

@@ -304,13 +304,13 @@ fn answers_are_held_against_the_offer() {
 fn payload_types_may_differ_by_direction() {
     let (_, pending) = offer(&local(OURS, SrtpPolicy::Off, 7), Direction::SendRecv, None);
     let reply = format!(
-        "{HEAD}m=audio 4000 RTP/AVP 97 100\na=rtpmap:97 opus/48000/2\na=fmtp:97 stereo=1;useinbandfec=1\n\
+        "{HEAD}m=audio 4000 RTP/AVP 97 100\na=rtpmap:97 opus/48000/2\na=fmtp:97 stereo=1;useinbandfec=1;usedtx=1\n\
          a=rtpmap:100 telephone-event/48000\n"
     );
     let session = accept_answer(pending, reply.as_bytes()).expect("agreed");
     let media = session.media();
     assert_eq!((media.send_payload_type, media.receive_payload_type, media.telephone_event), (97, 111, Some(110)));
-    assert!(media.opus_fec && media.opus_stereo);
+    assert!(media.opus_fec && media.opus_dtx && media.opus_stereo);
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub(super) struct Media {
     legs: BTreeMap<LegId, MediaLeg>,
     /// Every leg there ever was.
     reserved: BTreeSet<LegId>,
+    /// The same for response groups.
+    grouped: BTreeSet<LegId>,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,12 @@ impl Media {
             McuCommand::SetFilters { leg, ingress, .. } => {
                 self.known(*leg, command)?.muted = *ingress == MediaFilter::Block;
             }
-            McuCommand::PlayPrompt { leg, .. } => drop(self.known(*leg, command)?),
+            McuCommand::PlayPrompt { leg, .. }
+            | McuCommand::Announce { leg, .. }
+            | McuCommand::StopAnnouncement { leg }
+            | McuCommand::SetBackground { leg, .. }
+            | McuCommand::SetAudience { leg, .. } => drop(self.known(*leg, command)?),
+            McuCommand::StartRecording { .. } | McuCommand::StopRecording { .. } => {}
             McuCommand::RemoveLeg { leg } => self.known(*leg, command)?.leaving = true,
         }
         match command {
@@ -62,7 +69,12 @@ impl Media {
         if !self.conferences.contains(conference) {
             return Err(format!("ports for {leg:?} are wanted in {conference}, which the media side does not have"));
         }
-        if !self.reserved.insert(leg) {
+        // A group's legs have the record of their call, and none of their own.
+        let new = match super::groups::is_callers(conference) {
+            true => self.grouped.insert(leg),
+            false => self.reserved.insert(leg),
+        };
+        if !new {
             return Err(format!("ports for {leg:?} are wanted twice"));
         }
         let conference = conference.clone();

@@ -1,6 +1,7 @@
 //! The rules, looked after at every step. What the engine is told and what it wants pass through here first.
 
 mod control;
+mod groups;
 mod media;
 mod requests;
 
@@ -12,6 +13,8 @@ use crate::phone::Phone;
 use crate::roster::own_roster;
 use crate::stack::Stack;
 use control::Control;
+use groups::Groups;
+pub(crate) use groups::happened;
 use media::Media;
 use requests::Requests;
 
@@ -21,6 +24,7 @@ pub(crate) struct Checker {
     requests: Requests,
     media: Media,
     control: Control,
+    groups: Groups,
 }
 
 impl Checker {
@@ -46,6 +50,8 @@ impl Checker {
             Effect::Mcu(command) => self.media.commanded(command),
             Effect::Event(EngineEvent::Conference { conference, event }) => self.control.happened(conference, event),
             Effect::Event(EngineEvent::LegEnded(record)) => self.control.recorded(record),
+            Effect::Event(EngineEvent::GroupCallEnded(record)) => self.groups.ended(record),
+            Effect::Journal(record) => self.groups.journalled(record),
             Effect::Event(_) | Effect::Store { .. } => Ok(()),
         }
     }
@@ -64,7 +70,9 @@ impl Checker {
             let muted = views.iter().find_map(|view| endpoint.muted_in(view));
             self.media.filters(leg, &endpoint.name, muted.unwrap_or(false))?;
         }
-        for (leg, conference) in self.media.heard() {
+        groups::two_at_most(self.media.heard())?;
+        groups::rung_once(edge)?;
+        for (leg, conference) in self.media.heard().filter(|(_, conference)| !groups::is_callers(conference)) {
             if !self.control.has_audio(leg) && !control::is_coming_in(views, conference, leg) {
                 return Err(format!("{leg:?} is in the mix of {conference} but not in its roster"));
             }
@@ -105,6 +113,7 @@ impl Checker {
             return Err(format!("a {} was never answered", request.method));
         }
         self.media.at_rest()?;
+        self.groups.at_rest()?;
         self.control.at_rest(self.media.reserved())?;
         let leftovers: Vec<String> = phones.iter().filter(|phone| !phone.gone).flat_map(Phone::leftovers).collect();
         if leftovers.is_empty() { Ok(()) } else { Err(leftovers.join("; ")) }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::counters::DropReason;
 use crate::message::{Via, read_response, request_bytes};
-use crate::secret::random_token;
+use crate::secret::{digest, random_token};
 use crate::transport::next_hop;
 
 /// What is known of one client transaction.
@@ -104,14 +104,17 @@ impl Stack {
 
     /// The bytes of a request on this link, and its Via.
     fn letter(&self, request: &Request, link: &Link) -> (Via, Bytes) {
-        let via = own_via(link);
-        let mut request = request.clone();
-        place_contact(&mut request.headers, link);
-        let bytes = request_bytes(&request, &via, &self.server_name);
+        let via = own_via(link, request);
+        let placed = has_placeholder(&request.headers).then(|| {
+            let mut request = request.clone();
+            place_contact(&mut request.headers, link);
+            request
+        });
+        let bytes = request_bytes(placed.as_ref().unwrap_or(request), &via, &self.server_name);
         (via, bytes)
     }
 
-    fn start(&self, client: &Client, request: &Request, link: Link) -> Option<(Arc<Sent>, Transaction)> {
+    fn start(&self, client: &Client, request: &Request, link: Link) -> Option<(Arc<Sent>, Box<Transaction>)> {
         let (via, letter) = self.letter(request, &link);
         let envelope = Envelope::of_own(request, via.branch()?)?;
         let sent = Arc::new(Sent { request: request.clone(), via, envelope, link });
@@ -124,12 +127,14 @@ impl Stack {
     }
 
     /// A transaction of rsipstack that has sent its request.
-    fn launch(&self, envelope: &Envelope, letter: Bytes, link: &Link) -> Option<Transaction> {
+    fn launch(&self, envelope: &Envelope, letter: Bytes, link: &Link) -> Option<Box<Transaction>> {
         let key = envelope.client_key()?;
         let connection = self.outlets.connection(link);
         silently(|| {
             let request = envelope.request(letter);
-            let mut transaction = Transaction::new_client(key, request, self.endpoint.clone(), Some(connection));
+            // In a box, because it is large and would be moved with every task that holds it.
+            let mut transaction =
+                Box::new(Transaction::new_client(key, request, self.endpoint.clone(), Some(connection)));
             wire::now(transaction.send())?.ok()?;
             Some(transaction)
         })
@@ -141,12 +146,12 @@ impl Stack {
         id: ClientTransactionId,
         client: &Client,
         sent: &Sent,
-        mut transaction: Transaction,
+        mut transaction: Box<Transaction>,
     ) {
         let mut give_up: Option<Instant> = None;
         loop {
             let finished = client.progress().finished;
-            let deadline = give_up.filter(|_| !finished).unwrap_or_else(|| Instant::now() + NEVER);
+            let deadline = give_up.filter(|_| !finished);
             // Giving `receive` up half-way is safe here, because it waits nowhere but for its queue.
             tokio::select! {
                 biased;
@@ -162,7 +167,7 @@ impl Stack {
                 () = sent.link.closed(), if !finished => return self.fail(id, ClientFailure::Transport).await,
                 // RFC 3261 9.1: without a final response 64*T1 after the CANCEL the transaction is given up.
                 () = client.cancelled.notified() => give_up = Some(Instant::now() + self.patience),
-                () = tokio::time::sleep_until(deadline) => return self.fail(id, ClientFailure::Timeout).await,
+                () = sleep_until(deadline) => return self.fail(id, ClientFailure::Timeout).await,
             }
         }
     }
@@ -224,6 +229,14 @@ impl Stack {
 impl Client {
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sleeps for ever without a deadline.
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -318,17 +331,32 @@ fn related(sent: &Sent, method: Method, to: &str, reason: &[String]) -> Request 
     request
 }
 
-fn own_via(link: &Link) -> Via {
+fn own_via(link: &Link, request: &Request) -> Via {
     let contact = link.contact();
     let host = if contact.is_ipv6() { format!("[{}]", contact.ip()) } else { contact.ip().to_string() };
-    let branch = format!("{}{}", crate::message::BRANCH_COOKIE, random_token());
+    let branch = format!("{}{}", crate::message::BRANCH_COOKIE, branch_of(request));
     let params = vec![("rport".to_owned(), None), ("branch".to_owned(), Some(branch))];
     Via { transport: link.flow().transport.as_str().to_ascii_uppercase(), host, port: Some(contact.port()), params }
 }
 
+/// What makes a branch unique. That of an INVITE follows from its Call-ID, tag and number, which no other INVITE of ours
+/// has: a restarted server that sends the INVITE of its predecessor once more sends a retransmission, to which the peer
+/// repeats his last response, and no second call (RFC 3261 17.2.3).
+fn branch_of(request: &Request) -> String {
+    if request.method != Method::Invite {
+        return random_token();
+    }
+    let tag = request.from_tag().unwrap_or_default();
+    digest(&[request.call_id(), &tag, &request.cseq().unwrap_or(0).to_string()])
+}
+
+fn has_placeholder(headers: &Headers) -> bool {
+    headers.get_all("Contact").any(|contact| contact.contains(CONTACT_PLACEHOLDER))
+}
+
 /// Puts our address in place of the placeholder in Contact.
 pub(super) fn place_contact(headers: &mut Headers, link: &Link) {
-    if !headers.get_all("Contact").any(|contact| contact.contains(CONTACT_PLACEHOLDER)) {
+    if !has_placeholder(headers) {
         return;
     }
     let contacts: Vec<String> = headers.get_all("Contact").map(str::to_owned).collect();

@@ -29,6 +29,8 @@ fn filled() -> Metrics {
     metrics.sip_request("INVITE");
     metrics.command("addUser", true);
     metrics.leg_ended(TerminationReason::Busy, None);
+    metrics.leg_quality(&LegFigures::default());
+    metrics.recording_ended(true);
     metrics.set_load(1, 2, 3);
     metrics.set_sip(&SipFigures { rejected: &[("via", 1)], dropped: &[("garbage", 2)], ..SipFigures::default() });
     metrics.set_media(&MediaFigures::default());
@@ -48,15 +50,25 @@ fn the_catalogue_is_what_dashboards_rely_on() {
             "convoke_conferences gauge",
             "convoke_conferences_ended_total counter",
             "convoke_conferences_started_total counter",
+            "convoke_conversations_total counter",
+            "convoke_leg_buffer_delay_seconds histogram",
+            "convoke_leg_concealed_ratio histogram",
+            "convoke_leg_jitter_seconds histogram",
+            "convoke_leg_loss_ratio histogram",
+            "convoke_leg_mos histogram",
+            "convoke_leg_one_way_reports_total counter",
+            "convoke_leg_round_trip_seconds histogram",
             "convoke_legs gauge",
             "convoke_legs_ended_total counter",
             "convoke_media_commands_refused_total counter",
             "convoke_media_conferences_failed_total counter",
+            "convoke_missed_call_notices_total counter",
             "convoke_mixer_tick_longest_seconds gauge",
             "convoke_mixer_tick_seconds_total counter",
             "convoke_mixer_ticks_late_total counter",
             "convoke_mixer_ticks_skipped_total counter",
             "convoke_mixer_ticks_total counter",
+            "convoke_recordings_ended_total counter",
             "convoke_registered_users gauge",
             "convoke_rtp_packets_dropped_total counter",
             "convoke_rtp_packets_total counter",
@@ -153,4 +165,16 @@ fn labels_are_closed_sets() {
     assert_eq!(second["convoke_sip_dropped_total{reason=\"other\"}"], told_apart);
     assert_eq!(second["convoke_commands_total{command=\"other\",outcome=\"success\"}"], told_apart * 2.0);
     assert_eq!(names(first), names(second));
+}
+
+#[test]
+fn the_quality_of_legs_is_told_without_naming_them() {
+    let metrics = Metrics::new();
+    let good = LegFigures { received_packets: 990, lost_packets: 10, mos_hundredths: 428, ..LegFigures::default() };
+    metrics.leg_quality(&good);
+    metrics.leg_quality(&LegFigures { one_way: true, ..LegFigures::default() });
+    assert_eq!(sample(&metrics, "convoke_leg_mos_count"), 1.0);
+    assert_eq!(sample(&metrics, "convoke_leg_loss_ratio_sum"), 0.01);
+    assert_eq!(sample(&metrics, "convoke_leg_one_way_reports_total"), 1.0);
+    assert_eq!(sample(&metrics, "convoke_leg_round_trip_seconds_count"), 0.0);
 }

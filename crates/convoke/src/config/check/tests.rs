@@ -30,6 +30,8 @@ fn what_is_wrong_is_told_with_key_value_and_remedy() {
         ("[sip]\ndscp = 64", &["error: sip.dscp = 64", "0 to 63"]),
         ("[media]\ndscp = 99", &["error: media.dscp = 99"]),
         ("[media]\nworkers = 0", &["error: media.workers = 0", "1 to 256"]),
+        ("[media]\nopus_bitrate = 6000", &["error: media.opus_bitrate = 6000", "12000 to 128000"]),
+        ("[media]\nopus_complexity = 11", &["error: media.opus_complexity = 11", "0 to 10"]),
         ("[media]\naddress = \"0.0.0.0\"", &["error: media.address = \"0.0.0.0\"", "media.advertised"]),
         ("[media]\nadvertised = \"0.0.0.0\"", &["error: media.advertised"]),
         (
@@ -108,4 +110,44 @@ fn a_file_that_everybody_reads_is_told() {
         let config = Config { file: Some(file.path().to_owned()), ..parse(ANN).expect("valid") };
         assert_eq!(check(&config).len(), count, "{mode:o}");
     }
+}
+
+#[test]
+fn call_routing_settings_are_told_with_key_value_and_remedy() {
+    let bob = "[[user]]\nuri = \"sip:bob@localhost\"\npassword = \"long enough\"\n[user.routing]\n";
+    let table: &[(&str, &[&str])] = &[
+        ("forward_busy = \"sip:ann@localhost\"\nring_seconds = 18", &[]),
+        (
+            "forward_always = \"sip:bob@localhost\"",
+            &["error: user[2].routing.forward_always = \"sip:bob@localhost\"", "himself"],
+        ),
+        ("team = [\"sip:nobody@localhost\"]", &["error: user[2].routing.team = \"sip:nobody@localhost\"", "[[user]]"]),
+        ("simultaneous_ring = \"+14255550122\"", &["warning: user[2].routing.simultaneous_ring", "[[trunk]]"]),
+        ("delegates_only = true", &["error: user[2].routing.delegates_only = \"true\"", "name delegates"]),
+    ];
+    for (settings, fragments) in table {
+        let told = findings(&format!("{ANN}{bob}{settings}\n")).join("\n");
+        assert_eq!(told.is_empty(), fragments.is_empty(), "{settings}\nsays: {told}");
+        for fragment in *fragments {
+            assert!(told.contains(fragment), "{settings}\nsays: {told}\nlacks: {fragment}");
+        }
+    }
+    let circle = format!(
+        "{ANN}[user.routing]\nforward_always = \"sip:bob@localhost\"\n{bob}forward_always = \"sip:ann@localhost\"\n"
+    );
+    let told = findings(&circle);
+    assert!(told.len() == 2 && told.iter().all(|line| line.contains("circle")), "{told:?}");
+}
+
+#[test]
+fn a_trusted_trunk_is_recognised_by_its_address() {
+    let trunk = |target: &str| {
+        format!(
+            "[[location_profile]]\nname = \"default\"\n[[trunk]]\nname = \"t\"\ntarget = \"{target}\"\ntrusted = true\n"
+        )
+    };
+    assert_eq!(findings(&trunk("udp:192.0.2.1:5060")), Vec::<String>::new());
+    assert_eq!(findings(&trunk("udp:[2001:db8::1]:5060")), Vec::<String>::new());
+    let told = findings(&trunk("udp:sip.provider.example:5060")).join("\n");
+    assert!(told.contains("error: trunk[1].trusted = true") && told.contains("IP address"), "{told}");
 }

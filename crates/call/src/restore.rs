@@ -1,0 +1,81 @@
+//! Going on with a dialog that an earlier process of this server had: what is written down of it, and how it is taken
+//! up again (routing.md 3.7).
+
+use std::net::SocketAddr;
+
+use base::LegId;
+use sip_api::{Flow, ServerTransactionId, Transport};
+
+use crate::dialog::Dialog;
+use crate::leg::{Exchange, Incoming, Invite, Leg, LegState};
+use crate::reliable::ReliableSender;
+use crate::session_timer::TimerRequest;
+use crate::{Calls, DialogNames};
+
+/// Numbers left out when a dialog is taken up again: more requests than one process can have sent in it without
+/// writing it down anew.
+const SKIPPED: u32 = 1_000;
+
+/// A connected leg's dialog as it is written down. Texts are header values.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DialogRecord {
+    /// Call-ID and tags.
+    pub names: DialogNames,
+    /// `From` of our requests, with its tag.
+    pub local: String,
+    /// `To` of our requests, with its tag.
+    pub remote: String,
+    /// The peer's Contact URI.
+    pub target: String,
+    /// The route set.
+    pub routes: Vec<String>,
+    /// Number of the last request of ours.
+    pub local_cseq: u32,
+    /// Our Contact.
+    pub contact: String,
+    /// Transport, our address and the peer's, if his flow is the way to him.
+    pub flow: Option<(String, SocketAddr, SocketAddr)>,
+}
+
+impl DialogRecord {
+    /// The flow, as the edge names it.
+    pub fn sip_flow(&self) -> Option<Flow> {
+        let (transport, local, remote) = self.flow.as_ref()?;
+        let transport =
+            [Transport::Udp, Transport::Tcp, Transport::Tls].into_iter().find(|known| known.as_str() == transport)?;
+        Some(Flow { transport, local: *local, remote: *remote })
+    }
+}
+
+impl Calls {
+    /// What is to be written down of a leg's dialog; `None` before it is connected.
+    pub fn dialog_record(&self, leg: LegId) -> Option<DialogRecord> {
+        let dialog = self.legs.get(&leg).filter(|leg| leg.is_answered())?.dialog?;
+        Some(self.dialogs.get(dialog)?.dialog.record())
+    }
+
+    /// Takes a dialog of an earlier process up. Nothing is sent; offer a new description to find out whether the peer
+    /// is still there.
+    pub(crate) fn restore(&mut self, id: LegId, record: &DialogRecord) {
+        let Some(dialog) = Dialog::restore(record, SKIPPED).filter(|_| !self.legs.contains_key(&id)) else {
+            return self.ignore();
+        };
+        let caller = (record.names.call_id.clone(), record.names.remote_tag.clone(), 0);
+        let incoming = Incoming {
+            // The transaction of the first INVITE is over; the edge numbers its own from 1.
+            transaction: ServerTransactionId(u64::MAX),
+            caller,
+            offered: true,
+            timer: TimerRequest::default(),
+            reliable_supported: false,
+            reliable_required: false,
+            reliable: ReliableSender::default(),
+            progress: None,
+            accepted: None,
+        };
+        let mut leg = Leg::new(LegState::Connected, Invite::Incoming(Box::new(incoming)));
+        leg.session.exchange = Exchange::Stable;
+        leg.dialog = Some(self.dialogs.insert(dialog, None, Some(id)));
+        self.legs.insert(id, leg);
+    }
+}

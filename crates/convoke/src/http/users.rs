@@ -1,0 +1,189 @@
+//! Users over HTTP: call histories, and call-routing settings to read and change. Only for this machine: whoever may change
+//! where calls go could make the trunks' owner pay, and there are no HTTP accounts yet.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use base::{ConversationEntry, UserUri};
+use routing::{ProfileProblem, UserProfile};
+use serde::{Deserialize, Serialize};
+
+use super::{Api, unavailable};
+use crate::profiles::Refused;
+
+/// Lines of a history that are given when nobody says how many.
+const LINES: u32 = 100;
+
+/// The routes of this file.
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/api/v1/users/{user}/calls", get(calls))
+        .route("/api/v1/users/{user}/calls/seen", post(seen))
+        .route("/api/v1/users/{user}/routing", get(profile).put(change).delete(reset))
+        .layer(from_fn(only_from_here))
+}
+
+/// Refuses whoever is on another machine, and a page in a browser here that some other site's name was led to.
+pub(crate) async fn only_from_here(
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if peer.ip().to_canonical().is_loopback() && is_loopback_name(host) {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, "call histories and settings are served to this machine only, as 127.0.0.1\n")
+        .into_response()
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let name = match host.parse::<SocketAddr>() {
+        Ok(address) => return address.ip().is_loopback(),
+        Err(_) => host.rsplit_once(':').map_or(host, |(name, port)| if port.contains(']') { host } else { name }),
+    };
+    let address = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[derive(Deserialize)]
+struct Page {
+    /// Lines that ended before this, in milliseconds since 1970.
+    before: Option<i64>,
+    limit: Option<u32>,
+}
+
+async fn calls(State(api): State<Api>, Path(user): Path<String>, Query(page): Query<Page>) -> Response {
+    let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
+    let before = page.before.unwrap_or(i64::MAX);
+    match api.users.store.conversations_of(&user, before, page.limit.unwrap_or(LINES)).await {
+        Ok(entries) => Json(entries.iter().map(Call::from).collect::<Vec<_>>()).into_response(),
+        Err(error) => refused(&Refused::Store(error)),
+    }
+}
+
+async fn seen(State(api): State<Api>, Path(user): Path<String>) -> Response {
+    let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
+    match api.users.missed_calls_seen(&user).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(why) => refused(&why),
+    }
+}
+
+async fn profile(State(api): State<Api>, Path(user): Path<String>) -> Response {
+    let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
+    match api.users.profile(&user).await {
+        Ok(profile) => Json(profile).into_response(),
+        Err(why) => refused(&why),
+    }
+}
+
+async fn change(State(api): State<Api>, Path(user): Path<String>, body: String) -> Response {
+    let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
+    let profile: UserProfile = match serde_json::from_str(&body) {
+        Ok(profile) => profile,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    };
+    match api.users.change(&user, profile).await {
+        Ok(warnings) => Json(Problems::from(warnings.as_slice())).into_response(),
+        Err(why) => refused(&why),
+    }
+}
+
+async fn reset(State(api): State<Api>, Path(user): Path<String>) -> Response {
+    let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
+    match api.users.reset(&user).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(why) => refused(&why),
+    }
+}
+
+fn refused(why: &Refused) -> Response {
+    match why {
+        Refused::NoSuchUser => (StatusCode::NOT_FOUND, "there is no such user\n").into_response(),
+        Refused::Problems(problems) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(Problems::from(problems.as_slice()))).into_response()
+        }
+        Refused::Store(error) => {
+            tracing::error!(%error, "the database did not answer the HTTP side");
+            unavailable()
+        }
+        Refused::Busy => unavailable(),
+    }
+}
+
+/// One line of a history.
+#[derive(Serialize)]
+struct Call {
+    kind: &'static str,
+    peer: String,
+    peer_name: Option<String>,
+    dialled: Option<String>,
+    answered_by: Option<String>,
+    /// Milliseconds since 1970.
+    started: i64,
+    answered: Option<i64>,
+    ended: i64,
+    reason: &'static str,
+}
+
+impl From<&ConversationEntry> for Call {
+    fn from(entry: &ConversationEntry) -> Self {
+        Self {
+            kind: entry.kind.as_str(),
+            peer: entry.peer.to_string(),
+            peer_name: entry.peer_name.clone(),
+            dialled: entry.dialled.as_ref().map(UserUri::to_string),
+            answered_by: entry.answered_by.as_ref().map(UserUri::to_string),
+            started: entry.started,
+            answered: entry.answered,
+            ended: entry.ended,
+            reason: entry.termination.reason.as_str(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Problems {
+    problems: Vec<Problem>,
+}
+
+#[derive(Serialize)]
+struct Problem {
+    key: &'static str,
+    value: String,
+    why: String,
+    is_error: bool,
+}
+
+impl From<&[ProfileProblem]> for Problems {
+    fn from(problems: &[ProfileProblem]) -> Self {
+        let problem = |problem: &ProfileProblem| Problem {
+            key: problem.key,
+            value: problem.value.clone(),
+            why: problem.why.clone(),
+            is_error: problem.is_error,
+        };
+        Self { problems: problems.iter().map(problem).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_its_own() {
+        for host in ["127.0.0.1", "127.0.0.1:8080", "localhost:8080", "LOCALHOST", "[::1]:8080", "[::1]"] {
+            assert!(is_loopback_name(host), "{host}");
+        }
+        for host in ["", "evil.example", "evil.example:8080", "192.0.2.1", "192.0.2.1:8080", "localhost.evil.example"] {
+            assert!(!is_loopback_name(host), "{host}");
+        }
+    }
+}

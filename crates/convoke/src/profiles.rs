@@ -1,0 +1,180 @@
+//! Users' call-routing settings between configuration, database and engine: whoever changed them last counts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base::UserUri;
+use engine::Directory;
+use routing::{ProfileProblem, UserProfile};
+use store::{Store, StoreError, UserProfileRow};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use crate::config::Config;
+use crate::pump::Question;
+
+/// What users changed at run time. A change is forgotten when the configuration says something else than it did then, for
+/// it was changed last; and when the user is no longer there.
+pub(crate) async fn load(store: &Store, config: &Config) -> Result<Vec<(UserUri, UserProfile)>, StoreError> {
+    let configured = configured(config);
+    let mut changed = Vec::new();
+    for row in store.user_profiles().await? {
+        let is_latest = configured.get(&row.user).is_some_and(|profile| json(profile) == row.configured);
+        match serde_json::from_str(&row.profile) {
+            Ok(profile) if is_latest => changed.push((row.user, profile)),
+            _ => {
+                tracing::info!(user = %row.user, "the configuration's call-routing settings replace those he had");
+                store.delete_user_profile(&row.user).await?;
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// Gives users the settings they had changed, as far as these still make sense: an account may be gone that they name.
+pub(crate) fn apply(changed: Vec<(UserUri, UserProfile)>, directory: &mut Directory) {
+    for (user, profile) in changed {
+        for problem in directory.profile_problems(&user, &profile) {
+            tracing::warn!(%user, key = problem.key, why = problem.why, "call-routing settings need a change");
+        }
+        directory.set_user_profile(user, profile);
+    }
+}
+
+fn configured(config: &Config) -> BTreeMap<UserUri, UserProfile> {
+    config.users.iter().map(|user| (user.uri.clone(), user.routing.clone())).collect()
+}
+
+fn json(profile: &UserProfile) -> String {
+    serde_json::to_string(profile).expect("settings have a JSON form")
+}
+
+/// Why a change was not made.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// There is no such user.
+    NoSuchUser,
+    /// The settings are wrong; at least one problem is an error.
+    Problems(Vec<ProfileProblem>),
+    /// They could not be stored.
+    Store(StoreError),
+    /// The engine does not answer.
+    Busy,
+}
+
+/// Reads and changes users' settings and histories at run time.
+#[derive(Clone)]
+pub(crate) struct Users {
+    /// The histories.
+    pub(crate) store: Store,
+    questions: mpsc::Sender<Question>,
+    configured: Arc<BTreeMap<UserUri, UserProfile>>,
+    /// One change at a time, so that database and engine have the same last one.
+    changing: Arc<Mutex<()>>,
+}
+
+impl Users {
+    /// Access to the users of this configuration.
+    pub(crate) fn new(store: Store, questions: mpsc::Sender<Question>, config: &Config) -> Self {
+        Self { store, questions, configured: Arc::new(configured(config)), changing: Arc::default() }
+    }
+
+    /// A user by his URI, or by its user part alone.
+    pub(crate) fn find(&self, text: &str) -> Option<UserUri> {
+        let by_uri = UserUri::parse(text).ok().filter(|user| self.configured.contains_key(user));
+        by_uri.or_else(|| self.configured.keys().find(|user| user.user_part() == text).cloned())
+    }
+
+    /// A user's settings.
+    pub(crate) async fn profile(&self, user: &UserUri) -> Result<UserProfile, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Question::Profile(user.clone(), reply))?;
+        answer.await.map_err(|_| Refused::Busy)?.ok_or(Refused::NoSuchUser)
+    }
+
+    /// Changes a user's settings: checked, then on the disk, then in force. Returns the warnings.
+    pub(crate) async fn change(&self, user: &UserUri, profile: UserProfile) -> Result<Vec<ProfileProblem>, Refused> {
+        let _one_at_a_time = self.changing.lock().await;
+        let configured = self.configured.get(user).ok_or(Refused::NoSuchUser)?;
+        let (reply, answer) = oneshot::channel();
+        self.ask(Question::CheckProfile(user.clone(), Box::new(profile.clone()), reply))?;
+        let problems = answer.await.map_err(|_| Refused::Busy)?;
+        if problems.iter().any(|problem| problem.is_error) {
+            return Err(Refused::Problems(problems));
+        }
+        let row = UserProfileRow { user: user.clone(), profile: json(&profile), configured: json(configured) };
+        self.store.save_user_profile(&row).await.map_err(Refused::Store)?;
+        self.tell(Question::SetProfile(user.clone(), Box::new(profile))).await?;
+        Ok(problems)
+    }
+
+    /// Gives a user the settings of the configuration back.
+    pub(crate) async fn reset(&self, user: &UserUri) -> Result<(), Refused> {
+        let _one_at_a_time = self.changing.lock().await;
+        let configured = self.configured.get(user).ok_or(Refused::NoSuchUser)?.clone();
+        self.store.delete_user_profile(user).await.map_err(Refused::Store)?;
+        self.tell(Question::SetProfile(user.clone(), Box::new(configured))).await
+    }
+
+    /// A user has seen his missed calls.
+    pub(crate) async fn missed_calls_seen(&self, user: &UserUri) -> Result<(), Refused> {
+        self.store.mark_missed_calls_seen(user).await.map_err(Refused::Store)?;
+        self.tell(Question::MissedCallsSeen(user.clone())).await
+    }
+
+    fn ask(&self, question: Question) -> Result<(), Refused> {
+        self.questions.try_send(question).map_err(|_| Refused::Busy)
+    }
+
+    /// What is stored must come into force, so this one waits for room.
+    async fn tell(&self, question: Question) -> Result<(), Refused> {
+        self.questions.send(question).await.map_err(|_| Refused::Busy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn config(settings: &str) -> Config {
+        let text = format!(
+            "[[user]]\nuri = \"sip:bob@localhost\"\npassword = \"12345678\"\n[user.routing]\n{settings}\n\
+             [[user]]\nuri = \"sip:cleo@localhost\"\npassword = \"12345678\"\n"
+        );
+        config::parse(&text).expect("valid")
+    }
+
+    async fn store_in(folder: &tempfile::TempDir) -> Store {
+        Store::open(folder.path().join("convoke.db").to_str().expect("text")).await.expect("opened")
+    }
+
+    #[tokio::test]
+    async fn a_change_lasts_until_the_configuration_changes() {
+        let folder = tempfile::tempdir().expect("folder");
+        let store = store_in(&folder).await;
+        let bob = UserUri::parse("sip:bob@localhost").expect("valid");
+        let changed = UserProfile { ring_seconds: 9, ..UserProfile::default() };
+        let configured = config("ring_seconds = 20").users[0].routing.clone();
+        let row = UserProfileRow { user: bob.clone(), profile: json(&changed), configured: json(&configured) };
+        store.save_user_profile(&row).await.expect("saved");
+        let same = load(&store, &config("ring_seconds = 20")).await.expect("read");
+        assert_eq!(same, [(bob, changed)]);
+        assert_eq!(load(&store, &config("ring_seconds = 21")).await.expect("read"), []);
+        let again = load(&store, &config("ring_seconds = 20")).await.expect("read");
+        assert_eq!(again, [], "what was overruled does not come back");
+    }
+
+    #[tokio::test]
+    async fn a_change_of_somebody_who_is_gone_goes_too() {
+        let folder = tempfile::tempdir().expect("folder");
+        let store = store_in(&folder).await;
+        let row = UserProfileRow {
+            user: UserUri::parse("sip:eve@localhost").expect("valid"),
+            profile: "{}".to_owned(),
+            configured: json(&UserProfile::default()),
+        };
+        store.save_user_profile(&row).await.expect("saved");
+        assert_eq!(load(&store, &config("")).await.expect("read"), []);
+        assert_eq!(store.user_profiles().await.expect("read"), []);
+    }
+}

@@ -1,0 +1,100 @@
+//! `convoke explain call` and `convoke replay`: what the response groups decided, and why, from their journal.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use base::Timestamp;
+use engine::GroupJournal;
+use response_group::{Entry, Output, Why};
+
+use crate::journal;
+
+/// The story of a call, by its Call-ID or number.
+pub(crate) fn explain(path: &Path, reference: &str) -> Result<String, String> {
+    let entries = entries(path)?;
+    let story = response_group::explain(&entries, reference).map_err(|error| broken(path, &error))?;
+    let story = story.ok_or_else(|| {
+        format!(
+            "{}: no call {reference} is in it; give the Call-ID of the caller's leg, or the call's number",
+            path.display()
+        )
+    })?;
+    let began = story.lines.first().map_or(Timestamp::ZERO, |line| line.at);
+    let mut text = format!("call {}  (Call-ID {})\n", story.call, story.reference);
+    for line in &story.lines {
+        let after = line.at.since(began);
+        writeln!(text, "{:>9.3} s  {}", after.as_secs_f64(), line.what).expect("a String takes everything");
+        for agent in &line.agents {
+            writeln!(text, "             {} [{}]: {}", agent.agent, agent.agent_group, said(&agent.why, began))
+                .expect("a String takes everything");
+        }
+    }
+    Ok(text)
+}
+
+/// Replays a journal: the decisions, and whether they are byte for byte those that were written down.
+pub(crate) fn replay(path: &Path) -> Result<String, String> {
+    let entries = entries(path)?;
+    let (_, outputs) = response_group::replay(&entries).map_err(|error| broken(path, &error))?;
+    let decisions = outputs.into_iter().filter_map(|output| match output {
+        Output::Journal(entry) => Some(*entry),
+        _ => None,
+    });
+    let again: Vec<String> = decisions.filter_map(|entry| decided(&entry)).collect();
+    let written: Vec<String> = entries.iter().filter_map(decided).collect();
+    if let Some(place) = (0..written.len().max(again.len())).find(|place| written.get(*place) != again.get(*place)) {
+        let shown = |lines: &[String]| lines.get(place).cloned().unwrap_or_else(|| "nothing".to_owned());
+        return Err(format!(
+            "decision {} differs\nwritten:  {}\nreplayed: {}",
+            place + 1,
+            shown(&written),
+            shown(&again)
+        ));
+    }
+    let inputs = entries.iter().filter(|entry| matches!(entry, Entry::Told { .. })).count();
+    let mut text = again.join("\n");
+    writeln!(text, "\n{inputs} inputs replayed; {} decisions, byte for byte those of the journal", again.len())
+        .expect("a String takes everything");
+    Ok(text)
+}
+
+fn decided(entry: &Entry) -> Option<String> {
+    match entry {
+        Entry::Decided { .. } => serde_json::to_string(entry).ok(),
+        Entry::Opened { .. } | Entry::Told { .. } => None,
+    }
+}
+
+fn entries(path: &Path) -> Result<Vec<Entry>, String> {
+    let (records, _) = journal::read(path)?;
+    if records.is_empty() {
+        return Err(format!("{}: there is no journal, or nothing is in it", path.display()));
+    }
+    let machine = records.into_iter().filter_map(|record| match record {
+        GroupJournal::Machine(entry) => Some(entry),
+        GroupJournal::Wire(_) => None,
+    });
+    Ok(machine.collect())
+}
+
+fn broken(path: &Path, error: &response_group::JournalError) -> String {
+    format!("{}: the journal cannot be replayed: {error:?}", path.display())
+}
+
+/// Why an agent was or was not rung, in words.
+fn said(why: &Why, began: Timestamp) -> String {
+    let until = |until: &Timestamp| format!("until {:.3} s", until.since(began).as_secs_f64());
+    match why {
+        Why::Ready => "ready".to_owned(),
+        Why::RingsForThis => "his phone rings for this call".to_owned(),
+        Why::RingsForAnother { call } => format!("his phone rings for call {call}"),
+        Why::Draining => "his phone is still being silenced".to_owned(),
+        Why::Talking => "he talks".to_owned(),
+        Why::WrapUp { until: at } => format!("pause after a conversation, {}", until(at)),
+        Why::CoolDown { until: at } => format!("pause after a refused offer, {}", until(at)),
+        Why::Paused { until: at } => format!("paused, {}", until(at)),
+        Why::Tried => "tried in this pass".to_owned(),
+        Why::Declined { until: at } => format!("he declined this call, {}", until(at)),
+        Why::Ineligible { reason } => format!("not offered: {reason:?}"),
+    }
+}

@@ -1,0 +1,358 @@
+//! Who calls a group: from his INVITE to his BYE.
+
+use base::{CallId, ConferenceId, LegId, SubscriptionId, Termination, TerminationReason, UserUri};
+use call::{Body, Invitation};
+use mcu_api::{AloneAudio, McuCommand};
+use response_group::{AnswerMode, Arrival, Input, OfferNo, Outcome, Rejection};
+use sdp::LocalMedia;
+use sip_api::{CONTACT_PLACEHOLDER, NameAddr, ServerTransactionId};
+
+use super::audio::Audio;
+use super::forward::Forwarding;
+use super::headers::{HOPS_HEADER, PASSED_ON};
+use super::media::GroupMedia;
+use super::supervisor::Supervisor;
+use super::{GroupJournal, Role, WireRecord};
+use crate::Engine;
+use crate::bridge_setup::hops_left;
+
+/// One caller of a group.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) leg: LegId,
+    /// His own conference.
+    pub(super) conference: ConferenceId,
+    pub(super) group: UserUri,
+    /// He, as agents are shown him.
+    pub(super) from: NameAddr,
+    /// Hops his INVITE may still go.
+    pub(super) hops_left: u8,
+    /// Headers of his INVITE that agents are shown.
+    pub(super) passed_on: call::ExtraHeaders,
+    /// His INVITE, until it is answered.
+    invitation: Option<Box<Invitation>>,
+    /// How he is to be answered.
+    wanted: Option<AnswerMode>,
+    /// The 200 has been sent.
+    pub(super) accepted: bool,
+    /// His dialog is in the journal.
+    recorded: bool,
+    /// He has been given early media.
+    previewed: bool,
+    /// The MCU was asked for his ports.
+    reserved: bool,
+    pub(super) media: GroupMedia,
+    pub(super) audio: Audio,
+    /// The seat that is offered to agents.
+    pub(super) seat: Option<LegId>,
+    /// Whom he talks with.
+    pub(super) bridged: Option<OfferNo>,
+    /// Where he is being sent, or was sent.
+    pub(super) forward: Option<Forwarding>,
+    pub(super) supervisors: Vec<Supervisor>,
+    /// The REFER of the agent who sends him elsewhere.
+    pub(super) transfer: Option<SubscriptionId>,
+    /// The machine has done with him.
+    pub(super) over: bool,
+}
+
+impl Caller {
+    pub(super) fn new(leg: LegId, conference: ConferenceId, group: UserUri, from: NameAddr) -> Self {
+        Self {
+            leg,
+            conference,
+            group,
+            from,
+            hops_left: 70,
+            passed_on: Vec::new(),
+            invitation: None,
+            wanted: None,
+            accepted: false,
+            recorded: false,
+            previewed: false,
+            reserved: false,
+            media: GroupMedia::default(),
+            audio: Audio::default(),
+            seat: None,
+            bridged: None,
+            forward: None,
+            supervisors: Vec::new(),
+            transfer: None,
+            over: false,
+        }
+    }
+}
+
+impl Engine {
+    /// Somebody calls a group. Anybody may, like any service number; who claims to be a user of ours must prove it.
+    pub(crate) fn call_group(&mut self, leg: LegId, group: UserUri, call: Box<Invitation>) {
+        if self.requester(&call).is_none() {
+            return self.challenge(leg);
+        }
+        let room = self.legs.len() + self.groups.leg_count() < self.config.limits.legs;
+        if self.draining || !room {
+            return self.refuse_for_want_of_room(leg);
+        }
+        let Some(hops_left) = hops_left(&call.request) else { return self.reject(leg, 483) };
+        self.groups.next_call += 1;
+        let id = CallId(self.groups.next_call);
+        let conference = self.make_group_conference(id.0, AloneAudio::Music);
+        let display_name = call.user.as_ref().and_then(|user| self.directory.user(user)?.display_name.clone());
+        let from = NameAddr { display_name: call.from.display_name.clone().or(display_name), ..call.from.clone() };
+        let passed_on =
+            |name: &&str| call.request.headers.get(name).map(|value| ((*name).to_owned(), value.to_owned()));
+        let caller = Caller {
+            hops_left,
+            passed_on: PASSED_ON.iter().filter_map(passed_on).collect(),
+            ..Caller::new(leg, conference, group.clone(), from)
+        };
+        let arrival = Arrival {
+            call: id,
+            reference: call.request.call_id().to_owned(),
+            group,
+            caller: call
+                .user
+                .as_ref()
+                .map_or_else(|| call.from.uri.address_of_record().to_string(), UserUri::to_string),
+            unix_seconds: i64::try_from(self.group_time().as_micros() / 1_000_000).unwrap_or(0),
+            hops: call.request.headers.get(HOPS_HEADER).and_then(|hops| hops.parse().ok()).unwrap_or(0),
+        };
+        self.groups.callers.insert(id, Caller { invitation: Some(call), ..caller });
+        self.groups.legs.insert(leg, Role::Caller(id));
+        self.tell_groups(Input::CallerArrived(arrival));
+    }
+
+    /// The machine wants the caller answered, in one of three ways.
+    pub(super) fn answer_group_caller(&mut self, call: CallId, mode: AnswerMode) {
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        caller.wanted = Some(mode);
+        let leg = caller.leg;
+        if mode == AnswerMode::OnAgent {
+            self.call(call::Input::Progress { leg, status: 180, body: None, reliable: false });
+        }
+        self.reserve_caller(call);
+    }
+
+    /// Asks for the caller's ports, once.
+    pub(super) fn reserve_caller(&mut self, call: CallId) {
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        if caller.media.local.is_some() {
+            return self.reply_to_caller(call);
+        }
+        if !std::mem::replace(&mut caller.reserved, true) {
+            let (conference, leg) = (caller.conference.clone(), caller.leg);
+            self.mcu(McuCommand::ReserveLeg { conference, leg });
+        }
+    }
+
+    /// The caller's ports are there.
+    pub(super) fn on_caller_reserved(&mut self, call: CallId, local: LocalMedia) {
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        caller.media = GroupMedia::new(local);
+        if caller.invitation.is_none() {
+            return self.reoffer_caller(call);
+        }
+        self.reply_to_caller(call);
+    }
+
+    fn reply_to_caller(&mut self, call: CallId) {
+        match self.groups.callers.get(&call).and_then(|caller| caller.wanted) {
+            Some(AnswerMode::Immediate) => self.accept_caller(call),
+            Some(AnswerMode::EarlyMedia) => self.preview_caller(call),
+            Some(AnswerMode::OnAgent) | None => {}
+        }
+    }
+
+    /// The caller is about to talk with somebody: he must be answered by now.
+    pub(super) fn ensure_accepted(&mut self, call: CallId) {
+        let Some(caller) = self.groups.callers.get_mut(&call).filter(|caller| !caller.accepted) else { return };
+        caller.wanted = Some(AnswerMode::Immediate);
+        self.reserve_caller(call);
+    }
+
+    /// 183 with our answer: music before anybody pays.
+    fn preview_caller(&mut self, call: CallId) {
+        let Some(body) = self.describe_to_caller(call) else { return };
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        if std::mem::replace(&mut caller.previewed, true) {
+            return;
+        }
+        let (leg, agreed) = (caller.leg, caller.media.agreed());
+        self.call(call::Input::Progress { leg, status: 183, body: Some(body), reliable: true });
+        self.connect_group_leg(leg, agreed);
+        self.play_to_caller(call);
+    }
+
+    /// The 200, with our answer, or with our offer if he made none.
+    fn accept_caller(&mut self, call: CallId) {
+        let Some(body) = self.describe_to_caller(call) else { return };
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        if std::mem::replace(&mut caller.accepted, true) {
+            return;
+        }
+        caller.invitation = None;
+        let user = caller.group.user_part();
+        let contact = format!("<sip:{user}@{CONTACT_PLACEHOLDER}>;automata;actor=\"attendant\"");
+        let leg = caller.leg;
+        self.call(call::Input::Accept { leg, body: Some(body), headers: vec![("Contact".to_owned(), contact)] });
+        self.record_caller(call);
+    }
+
+    /// Writes his dialog down, once: before the 200 leaves, or, where that waits for a PRACK, with its ACK.
+    fn record_caller(&mut self, call: CallId) {
+        let Some(caller) = self.groups.callers.get_mut(&call).filter(|caller| !caller.recorded) else { return };
+        let Some(dialog) = self.calls.dialog_record(caller.leg) else { return };
+        caller.recorded = true;
+        self.journal(GroupJournal::Wire(WireRecord::CallerUp { call, dialog: Box::new(dialog) }));
+    }
+
+    /// Our answer to his offer; one that cannot be answered ends the call.
+    fn describe_to_caller(&mut self, call: CallId) -> Option<Body> {
+        let caller = self.groups.callers.get_mut(&call)?;
+        if let Some(described) = caller.media.described() {
+            return Some(described);
+        }
+        let offer = caller.invitation.as_ref()?.body.clone();
+        match caller.media.answer(offer.as_ref()) {
+            Ok(body) => Some(body),
+            Err(refusal) => {
+                let (leg, warning) = (caller.leg, refusal.warning(&self.config.domain));
+                let headers = vec![("Warning".to_owned(), warning)];
+                self.call(call::Input::Reject { leg, status: refusal.status(), headers, body: None });
+                None
+            }
+        }
+    }
+
+    /// The ACK of a caller's 200: only now he is known to be where his INVITE said, and hears us.
+    pub(super) fn on_group_confirmed(&mut self, leg: LegId, role: Role, body: Option<Body>) {
+        match role {
+            Role::Caller(call) => self.on_caller_confirmed(call, body),
+            Role::Errand => self.on_errand_confirmed(leg, body),
+            _ => {}
+        }
+    }
+
+    fn on_caller_confirmed(&mut self, call: CallId, body: Option<Body>) {
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        let leg = caller.leg;
+        if caller.media.awaits_answer() && !caller.media.take_answer(body.as_ref()) {
+            let termination = Termination::failed(TerminationReason::MediaNotSupported);
+            return self.hang_up_sip(leg, termination);
+        }
+        let agreed = caller.media.agreed();
+        self.connect_group_leg(leg, agreed);
+        self.record_caller(call);
+        self.play_to_caller(call);
+    }
+
+    /// The caller's leg is over: the machine hears of it before anything else happens (at most 5 ms from his BYE to the
+    /// CANCEL of the agents' phones).
+    pub(super) fn on_caller_ended(&mut self, call: CallId) {
+        let Some(caller) = self.groups.callers.get(&call) else { return };
+        let (over, conference) = (caller.over, caller.conference.clone());
+        self.end_forward(call);
+        self.end_supervisors(call);
+        self.mcu(McuCommand::EndConference { conference });
+        self.groups.seats.retain(|_, seat| seat.call != call);
+        let seats = self.groups.legs.extract_if(|_, role| *role == Role::Seat(call));
+        for (seat, _) in seats {
+            self.groups.lost.remove(&seat);
+        }
+        if over {
+            self.groups.callers.remove(&call);
+        } else {
+            self.tell_groups(Input::CallerLeft { call });
+        }
+    }
+
+    /// The machine has done with a caller: his leg may go on (he was forwarded) or ends by what was said before.
+    pub(super) fn close_caller(&mut self, call: CallId) {
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        caller.over = true;
+        if !self.groups.legs.contains_key(&caller.leg) {
+            self.groups.callers.remove(&call);
+        }
+    }
+
+    /// Ends the caller's leg, after a prompt if there is one and he can hear it.
+    pub(super) fn disconnect_caller(&mut self, call: CallId, outcome: &Outcome, prompt: Option<String>) {
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        caller.over = true;
+        let leg = caller.leg;
+        if !caller.accepted {
+            return self.refuse_group_caller(leg, outcome);
+        }
+        match prompt {
+            Some(prompt) => self.say_farewell(call, prompt),
+            None => self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed)),
+        }
+    }
+
+    fn refuse_group_caller(&mut self, leg: LegId, outcome: &Outcome) {
+        match outcome {
+            Outcome::Rejected { why: Rejection::UnknownGroup } => self.reject(leg, 404),
+            Outcome::Rejected { why: Rejection::TooManyCalls } => self.refuse_for_want_of_room(leg),
+            Outcome::Overflowed { .. } => self.reject(leg, 486),
+            Outcome::Failed { why: response_group::Failure::Loop } => self.reject(leg, 482),
+            _ => self.reject(leg, 480),
+        }
+    }
+
+    /// A digit by telephone-event, from a caller, an agent or a feature call.
+    pub(super) fn on_group_digit(&mut self, leg: LegId, digit: char) {
+        match self.groups.role(leg) {
+            Some(Role::Caller(call)) => self.tell_groups(Input::CallerDigit { call, digit }),
+            Some(Role::Seat(_)) => self.on_agent_digit(leg, digit),
+            _ => {}
+        }
+    }
+
+    /// A digit by INFO (`application/dtmf-relay`), for phones without telephone-events.
+    pub(super) fn on_group_info(&mut self, role: Role, id: ServerTransactionId, body: Option<Body>) {
+        let digit = body.as_ref().filter(|body| body.content_type.starts_with("application/dtmf")).and_then(digit_of);
+        let status = if digit.is_some() { 200 } else { 415 };
+        self.call(call::Input::RespondInfo { id, status, headers: Vec::new() });
+        let Some(digit) = digit else { return };
+        match role {
+            Role::Caller(call) => self.tell_groups(Input::CallerDigit { call, digit }),
+            Role::Device(offer) => self.confirm_offer(offer, digit),
+            _ => {}
+        }
+    }
+
+    /// Nothing arrived on a leg that should send: its person is gone.
+    pub(super) fn on_group_silence(&mut self, leg: LegId) {
+        let termination = Termination::failed(TerminationReason::MediaTimeout);
+        if let Some(sip) = self.sip_leg_of(leg) {
+            self.hang_up_sip(sip, termination);
+        }
+    }
+
+    /// The media side lost a leg, or could not make it.
+    pub(super) fn on_group_media_lost(&mut self, leg: LegId) {
+        let termination = Termination::failed(TerminationReason::McuLost);
+        self.groups.lost.insert(leg);
+        match self.groups.role(leg) {
+            Some(Role::Caller(call)) => {
+                let lost = self.groups.callers.get(&call).map(|caller| (caller.leg, caller.accepted));
+                match lost {
+                    Some((leg, false)) => self.refuse_for_want_of_room(leg),
+                    Some((leg, true)) => self.hang_up_sip(leg, termination),
+                    None => {}
+                }
+            }
+            Some(Role::Seat(_)) => self.on_seat_lost(leg, termination),
+            Some(Role::Errand) => self.hang_up_sip(leg, termination),
+            _ => {}
+        }
+    }
+}
+
+/// `Signal=5` of `application/dtmf-relay`, or the digit alone of `application/dtmf`.
+fn digit_of(body: &Body) -> Option<char> {
+    let text = std::str::from_utf8(&body.bytes).ok()?;
+    let value = text.lines().find_map(|line| line.trim().strip_prefix("Signal=")).unwrap_or(text).trim();
+    let mut characters = value.chars();
+    characters.next().filter(|digit| characters.next().is_none() && (digit.is_ascii_digit() || "*#".contains(*digit)))
+}

@@ -1,0 +1,143 @@
+//! What operators, supervisors and agents change at run time, by whatever surface: one command, one outcome.
+
+use base::{CallId, UserUri};
+use response_group::{Action, AgentChange, Config, Input, MonitorMode, Presence, Snapshot, SupervisorCommand};
+use serde::{Deserialize, Serialize};
+
+use crate::Engine;
+
+/// A change of the response groups while they run. It is in the journal before it takes effect, and so lasts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum GroupCommand {
+    /// These groups, agents and settings hold from now on.
+    Configure {
+        /// All of them.
+        config: Box<Config>,
+    },
+    /// An agent signs in or out.
+    SignIn {
+        /// He.
+        agent: UserUri,
+        /// Whether he is in.
+        signed_in: bool,
+    },
+    /// An agent takes part or does not.
+    Opt {
+        /// He.
+        agent: UserUri,
+        /// Whether he does.
+        opted_in: bool,
+    },
+    /// An agent makes a pause; 0 seconds ends it.
+    Pause {
+        /// He.
+        agent: UserUri,
+        /// How long.
+        seconds: u32,
+    },
+    /// An agent's presence.
+    Presence {
+        /// He.
+        agent: UserUri,
+        /// What he publishes.
+        presence: Presence,
+        /// After how many seconds it is stale.
+        lease_seconds: Option<u32>,
+    },
+    /// A supervisor takes part in a conversation: his phones ring.
+    Monitor {
+        /// The call.
+        call: CallId,
+        /// He.
+        supervisor: UserUri,
+        /// How.
+        mode: MonitorMode,
+    },
+    /// A supervisor leaves a conversation.
+    StopMonitor {
+        /// The call.
+        call: CallId,
+        /// He.
+        supervisor: UserUri,
+    },
+    /// A caller is sent elsewhere, whether he waits or talks.
+    Transfer {
+        /// The call.
+        call: CallId,
+        /// Where to.
+        target: Action,
+    },
+}
+
+impl Engine {
+    /// Why a command cannot be carried out, in a sentence for who gave it; `None` when it can.
+    pub fn group_objection(&self, command: &GroupCommand) -> Option<String> {
+        let Some(domain) = &self.groups.domain else {
+            return match command {
+                GroupCommand::Configure { config } => objections(config),
+                _ => Some("there are no response groups".to_owned()),
+            };
+        };
+        match command {
+            GroupCommand::Configure { config } => objections(config),
+            GroupCommand::SignIn { agent, .. }
+            | GroupCommand::Opt { agent, .. }
+            | GroupCommand::Pause { agent, .. }
+            | GroupCommand::Presence { agent, .. } => {
+                (!self.is_agent(agent)).then(|| format!("{agent} is an agent of no response group"))
+            }
+            GroupCommand::Monitor { call, .. }
+            | GroupCommand::StopMonitor { call, .. }
+            | GroupCommand::Transfer { call, .. } => {
+                let known = self.groups.callers.contains_key(call) && !domain.config().groups.is_empty();
+                (!known).then(|| format!("there is no call {call}"))
+            }
+        }
+    }
+
+    /// Carries a command out; what [`Engine::group_objection`] objects to changes nothing.
+    pub(crate) fn on_group_command(&mut self, command: GroupCommand) {
+        if self.group_objection(&command).is_some() {
+            return;
+        }
+        match command {
+            GroupCommand::Configure { config } => self.configure_groups(*config),
+            GroupCommand::SignIn { agent, signed_in } => self.sign_agent(agent, signed_in),
+            GroupCommand::Opt { agent, opted_in } => self.change_agent(agent, AgentChange::Opted { opted_in }),
+            GroupCommand::Pause { agent, seconds } => self.change_agent(agent, AgentChange::Paused { seconds }),
+            GroupCommand::Presence { agent, presence, lease_seconds } => {
+                self.change_agent(agent, AgentChange::Presence { presence, lease_seconds });
+            }
+            GroupCommand::Monitor { call, supervisor, mode } => self.call_supervisor(call, supervisor, mode),
+            GroupCommand::StopMonitor { call, supervisor } => self.dismiss_supervisor(call, &supervisor),
+            GroupCommand::Transfer { call, target } => {
+                self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Transfer { target } });
+            }
+        }
+    }
+
+    fn change_agent(&mut self, agent: UserUri, change: AgentChange) {
+        self.tell_groups(Input::AgentChanged { agent, change });
+    }
+
+    /// What the wallboard shows; `None` without response groups.
+    pub fn wallboard(&self) -> Option<Snapshot> {
+        self.groups.domain.as_ref().map(|domain| domain.snapshot(self.group_time()))
+    }
+
+    /// The groups that hold now; `None` without any.
+    pub fn group_config(&self) -> Option<&Config> {
+        self.groups.domain.as_ref().map(response_group::Domain::config)
+    }
+
+    /// Callers of response groups.
+    pub fn group_call_count(&self) -> usize {
+        self.groups.callers.len()
+    }
+}
+
+fn objections(config: &Config) -> Option<String> {
+    let problems = config.validate().err()?;
+    Some(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+}

@@ -1,0 +1,228 @@
+//! Callers who are sent elsewhere: by the queue's time-out or overflow, by an agent or by a supervisor.
+//!
+//! The caller stays on our mixer; the target is dialled into his conference. The target's own settings and redirections
+//! are honoured, for this is no offer any more (rule R12).
+
+use base::{CallId, LegId, OfferId, SubscriptionId, Termination, TerminationReason, UserUri};
+use call::{Body, Dial};
+use mcu_api::McuCommand;
+use response_group::{Action, Input, OfferNo};
+use routing::CallKind;
+use sip_api::{Headers, NameAddr};
+
+use super::headers::HOPS_HEADER;
+use super::media::GroupMedia;
+use super::{Purpose, Role};
+use crate::Engine;
+use crate::destination::{Found, Guide, Ring};
+use crate::dial_out::COMPLETED_ELSEWHERE;
+use crate::way::{Lost, Way};
+
+/// How long a target may ring.
+const RING_LIMIT: base::Duration = base::Duration::from_secs(120);
+
+/// A caller on his way to somebody outside the groups, or with him.
+#[derive(Debug)]
+pub(super) struct Forwarding {
+    pub(super) seat: LegId,
+    pub(super) media: GroupMedia,
+    pub(super) answered: Option<LegId>,
+    dial: Option<OfferId>,
+    way: Way,
+    pub(super) rang: bool,
+    hops: u32,
+}
+
+impl Engine {
+    /// Where a group sends somebody: by its own right, because the operator has written it down.
+    pub(super) fn find_for_group(&self, group: &UserUri, target: &str) -> Found {
+        let target = sip_api::SipUri::parse(target).map_or_else(|_| target.to_owned(), |uri| self.dialled(&uri));
+        self.guide().found(self.directory.route_for(group, &target))
+    }
+
+    /// The machine sends a caller to a target.
+    pub(super) fn forward_caller(&mut self, call: CallId, target: UserUri, hops: u32) {
+        let Some(group) = self.groups.callers.get(&call).map(|caller| caller.group.clone()) else { return };
+        let Found::Person(destination) = self.find_for_group(&group, target.as_str()) else {
+            return self.forward_failed(call);
+        };
+        let Some(seat) = self.take_seat(call, Purpose::Forward(call)) else { return self.forward_failed(call) };
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        let way = Way::new(CallKind::Direct, None, destination, caller.hops_left);
+        caller.forward =
+            Some(Forwarding { seat, media: GroupMedia::default(), answered: None, dial: None, way, rang: false, hops });
+    }
+
+    /// The seat has its ports: the target's devices, or the next trunk, are rung.
+    pub(super) fn ring_target(&mut self, call: CallId, seat: LegId) {
+        let media = self.seat_media(seat);
+        let guide = Guide { directory: &self.directory, config: &self.config };
+        let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut());
+        let (Some(media), Some(forward)) = (media, forward) else { return };
+        forward.media = media;
+        let step = forward.way.next(&guide);
+        self.take_forward_step(call, step);
+    }
+
+    fn take_forward_step(&mut self, call: CallId, step: Result<Ring, Lost>) {
+        match step {
+            Ok(ring) => self.ring_places(call, ring),
+            Err(_) => self.forward_failed(call),
+        }
+    }
+
+    fn ring_places(&mut self, call: CallId, ring: Ring) {
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        let (from, mut headers) = (caller.from.clone(), caller.passed_on.clone());
+        let Some(forward) = caller.forward.as_mut() else { return };
+        headers.extend(forward.way.diversions.headers(&self.config));
+        headers.push((HOPS_HEADER.to_owned(), (forward.hops + 1).to_string()));
+        let Some(body) = forward.media.offer() else { return };
+        let dial = self.calls.allocate_offer();
+        forward.dial = Some(dial);
+        forward.rang = false;
+        let (to, silence_limit, mode) = (ring.to(None), ring.silence_limit(), ring.mode);
+        let ring_limit = ring.limit.unwrap_or(RING_LIMIT);
+        let targets = ring.targets.into_iter().map(|place| place.target);
+        let legs: Vec<_> = targets.map(|target| (self.calls.allocate_leg(), target)).collect();
+        self.groups.legs.extend(legs.iter().map(|(leg, _)| (*leg, Role::Target(call))));
+        self.groups.dials.insert(dial, Purpose::Forward(call));
+        self.call(call::Input::Dial(Box::new(Dial {
+            offer: dial,
+            legs,
+            mode,
+            from: NameAddr { uri: from.uri.address_of_record(), params: Vec::new(), ..from },
+            to,
+            headers,
+            body,
+            ring_limit,
+            silence_limit,
+            cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
+            follow_redirects: 0,
+            refuse_forwarding: false,
+            answer_challenges: false,
+        })));
+    }
+
+    /// A device of the target rings: no other trunk may be tried any more.
+    pub(super) fn on_target_ringing(&mut self, call: CallId) {
+        if let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) {
+            forward.rang = true;
+        }
+    }
+
+    /// The target answered: caller and he are joined.
+    pub(super) fn on_target_answered(&mut self, call: CallId, leg: LegId, body: Option<&Body>) {
+        let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut());
+        let Some(forward) = forward else {
+            return self.hang_up_sip(leg, Termination::cancelled(TerminationReason::RequestCancelled));
+        };
+        forward.dial = None;
+        forward.answered = Some(leg);
+        let (seat, good) = (forward.seat, forward.media.take_answer(body));
+        let agreed = forward.media.agreed();
+        if !good {
+            self.hang_up_sip(leg, Termination::failed(TerminationReason::MediaNotSupported));
+            return self.forward_failed(call);
+        }
+        self.connect_group_leg(seat, agreed);
+        self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
+        self.hush_caller(call);
+        self.ensure_accepted(call);
+        self.tell_groups(Input::ForwardEnded { call, connected: true });
+        self.report_transfer(call, 200);
+    }
+
+    /// Nobody answered there: the next trunk if there is one, else the machine decides.
+    pub(super) fn on_target_failed(&mut self, call: CallId, termination: Termination, status: Option<u16>) {
+        let guide = Guide { directory: &self.directory, config: &self.config };
+        let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) else {
+            return;
+        };
+        forward.dial = None;
+        let step = forward.way.after(&guide, termination, status, forward.rang);
+        self.take_forward_step(call, step);
+    }
+
+    fn forward_failed(&mut self, call: CallId) {
+        let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take());
+        if let Some(forward) = forward {
+            self.leave_seat(forward.seat);
+        }
+        self.report_transfer(call, 480);
+        self.tell_groups(Input::ForwardEnded { call, connected: false });
+    }
+
+    /// A device of the target refused or hung up.
+    pub(super) fn on_target_ended(&mut self, call: CallId, leg: LegId, status: Option<u16>, headers: &Headers) {
+        let Some(caller) = self.groups.callers.get(&call) else { return };
+        let Some(forward) = &caller.forward else { return };
+        if forward.answered == Some(leg) {
+            let leg = caller.leg;
+            return self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed));
+        }
+        let guide = Guide { directory: &self.directory, config: &self.config };
+        let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) else {
+            return;
+        };
+        let Some(dial) = forward.dial.filter(|_| forward.way.deflect(&guide, status, headers, None)) else { return };
+        let seat = forward.seat;
+        self.groups.dials.remove(&dial);
+        self.call(call::Input::Cancel { offer: dial, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
+        self.ring_target(call, seat);
+    }
+
+    /// The caller's leg is over: the target is let go.
+    pub(super) fn end_forward(&mut self, call: CallId) {
+        let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take()) else { return };
+        if let Some(leg) = forward.answered {
+            self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed));
+        }
+        if let Some(dial) = forward.dial {
+            self.groups.dials.remove(&dial);
+            self.call(call::Input::Cancel { offer: dial, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
+        }
+    }
+
+    /// REFER: only the agent who talks with the caller may send him elsewhere. A consultation first (`Replaces`) is not
+    /// taken on, and the phone says so.
+    pub(super) fn on_group_referred(&mut self, role: Role, refer: SubscriptionId, refer_to: &NameAddr) {
+        let (Role::Device(offer), Ok(person)) = (role, UserUri::parse(&self.dialled(&refer_to.uri))) else {
+            return self.call(call::Input::RespondRefer { refer, status: 603 });
+        };
+        if refer_to.uri.headers.is_some() {
+            return self.call(call::Input::RespondRefer { refer, status: 501 });
+        }
+        let call = self.groups.offers.get(&offer).map(|offer| offer.order.call);
+        let Some(caller) = call.and_then(|call| self.groups.callers.get_mut(&call)) else {
+            return self.call(call::Input::RespondRefer { refer, status: 603 });
+        };
+        caller.transfer = Some(refer);
+        self.call(call::Input::RespondRefer { refer, status: 202 });
+        let target = self.action_to(person.address_of_record());
+        self.tell_groups(Input::AgentTransferred { offer: OfferNo(offer.0), target });
+    }
+
+    /// Sending somebody to an address that may be another group's.
+    pub(super) fn action_to(&self, target: UserUri) -> Action {
+        let group = sip_api::SipUri::parse(target.as_str()).ok().and_then(|uri| self.group_of(&uri));
+        group.map_or(Action::Forward { target }, |target| Action::Group { target })
+    }
+
+    fn report_transfer(&mut self, call: CallId, status: u16) {
+        let refer = self.groups.callers.get_mut(&call).and_then(|caller| caller.transfer.take());
+        if let Some(refer) = refer {
+            self.call(call::Input::ReferProgress { refer, status });
+        }
+    }
+
+    /// A seat that is nobody's offer was lost: a target's or a supervisor's.
+    pub(super) fn on_extra_seat_lost(&mut self, seat: LegId, termination: Termination) {
+        let target = self.groups.callers.values().filter_map(|caller| caller.forward.as_ref());
+        let supervisors = self.groups.callers.values().flat_map(|caller| &caller.supervisors);
+        let legs = target.filter(|forward| forward.seat == seat).filter_map(|forward| forward.answered);
+        let watching = supervisors.filter(|supervisor| supervisor.seat == seat).filter_map(|one| one.leg);
+        let lost: Vec<LegId> = legs.chain(watching).collect();
+        lost.into_iter().for_each(|leg| self.hang_up_sip(leg, termination));
+    }
+}

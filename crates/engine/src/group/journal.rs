@@ -1,0 +1,67 @@
+//! What is written down of the response groups: the machine's entries, and what the wire needs after a restart.
+
+use std::net::SocketAddr;
+
+use base::CallId;
+use call::DialogRecord;
+use response_group::{Config, Entry, OfferNo};
+use serde::{Deserialize, Serialize};
+
+/// One line of the journal. It must be safe before any effect that comes after it is carried out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum GroupJournal {
+    /// What the machine was told or has decided.
+    Machine(Entry),
+    /// What a restarted server needs to reach the same phones.
+    Wire(WireRecord),
+}
+
+/// What a restarted server needs to reach the same phones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "wire", rename_all = "snake_case")]
+pub enum WireRecord {
+    /// The groups of the configuration file at this start.
+    File {
+        /// Them.
+        config: Box<Config>,
+    },
+    /// INVITEs of an offer are about to leave.
+    Invited {
+        /// The offer.
+        offer: OfferNo,
+        /// One for each device.
+        invites: Vec<SentInvite>,
+    },
+    /// The dialog with a caller stands.
+    CallerUp {
+        /// The call.
+        call: CallId,
+        /// The dialog.
+        dialog: Box<DialogRecord>,
+    },
+    /// The dialog with an agent stands.
+    AgentUp {
+        /// The offer.
+        offer: OfferNo,
+        /// The dialog.
+        dialog: Box<DialogRecord>,
+    },
+}
+
+/// What makes an INVITE the same one when it is sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentInvite {
+    /// Its Call-ID.
+    pub call_id: String,
+    /// Its Request-URI.
+    pub uri: String,
+    /// Its route set.
+    pub route: Vec<String>,
+    /// Transport, our address and the device's.
+    pub flow: Option<(String, SocketAddr, SocketAddr)>,
+    /// `From`, with its tag.
+    pub from: String,
+    /// `To`.
+    pub to: String,
+}

@@ -1,0 +1,226 @@
+//! The audio of groups' legs: seats in callers' conferences, and session descriptions for them.
+
+use std::net::SocketAddr;
+
+use base::{CallId, ConferenceId, LegId};
+use call::Body;
+use mcu_api::{AloneAudio, ConferenceMedia, Direction, LegMedia, McuCommand};
+use sdp::{LocalMedia, PendingOffer, Session};
+
+use super::{CONFERENCE, Purpose, Role};
+use crate::Engine;
+use crate::media_leg::{self, SDP};
+
+/// One leg's side of the negotiation.
+#[derive(Debug, Default)]
+pub(super) struct GroupMedia {
+    /// Our addresses and keys, once there are ports.
+    pub(super) local: Option<LocalMedia>,
+    pending: Option<PendingOffer>,
+    session: Option<Session>,
+}
+
+impl GroupMedia {
+    /// Our side of a new negotiation.
+    pub(super) fn new(local: LocalMedia) -> Self {
+        Self { local: Some(local), ..Self::default() }
+    }
+
+    /// Answers the peer's offer, or makes one when he has none.
+    pub(super) fn answer(&mut self, offer: Option<&Body>) -> Result<Body, sdp::Refusal> {
+        let Some(local) = &self.local else {
+            return Err(sdp::Refusal { kind: sdp::RefusalKind::NoAudio, text: "there is no port for it yet" });
+        };
+        let Some(offer) = offer else { return Ok(self.offer().unwrap_or_else(|| Body::new(SDP, Vec::new()))) };
+        let (answer, session) = media_leg::answer(offer, local, self.session.as_ref())?;
+        self.session = Some(session);
+        Ok(answer)
+    }
+
+    /// An offer of ours; `None` while there are no ports.
+    pub(super) fn offer(&mut self) -> Option<Body> {
+        let (description, pending) = sdp::offer(self.local.as_ref()?, Direction::SendRecv, self.session.as_ref());
+        self.pending = Some(pending);
+        Some(Body::new(SDP, description))
+    }
+
+    /// Takes the answer to our offer; `false` when it is no good.
+    pub(super) fn take_answer(&mut self, body: Option<&Body>) -> bool {
+        let Some(pending) = self.pending.take() else { return false };
+        let Some(session) = body.and_then(|body| media_leg::take_answer(pending, body)) else { return false };
+        self.session = Some(session);
+        true
+    }
+
+    /// Whether our offer waits for its answer.
+    pub(super) fn awaits_answer(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Our last description once more.
+    pub(super) fn described(&self) -> Option<Body> {
+        self.session.as_ref().map(|session| Body::new(SDP, session.local_description().to_vec()))
+    }
+
+    /// What was agreed.
+    pub(super) fn agreed(&self) -> Option<LegMedia> {
+        self.session.as_ref().map(|session| session.media().clone())
+    }
+}
+
+/// A place in a caller's conference for whoever answers. Several phones may be offered the same place, because only one
+/// of them can take it; each has keys of its own.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) call: CallId,
+    /// Its ports, once the MCU has leased them.
+    ports: Option<(SocketAddr, SocketAddr)>,
+    /// Who waits for them.
+    waiting: Vec<Purpose>,
+}
+
+impl Engine {
+    /// Makes the conference of a caller.
+    pub(super) fn make_group_conference(&mut self, number: u64, alone: AloneAudio) -> ConferenceId {
+        let id = ConferenceId::parse(&format!("{CONFERENCE}{number}")).expect("letters and digits, at most 32");
+        let media = ConferenceMedia { alone, entry_exit_tones: false, ..self.config.media };
+        self.mcu(McuCommand::CreateConference { conference: id.clone(), media });
+        id
+    }
+
+    /// A new seat; whoever it is for goes on when its ports are there.
+    pub(super) fn take_seat(&mut self, call: CallId, purpose: Purpose) -> Option<LegId> {
+        let caller = self.groups.callers.get(&call)?;
+        // Of a caller who is gone, or whose conference is, nothing is left to sit in.
+        if !self.groups.legs.contains_key(&caller.leg) || self.groups.lost.contains(&caller.leg) {
+            return None;
+        }
+        let conference = caller.conference.clone();
+        let seat = self.calls.allocate_leg();
+        self.groups.legs.insert(seat, Role::Seat(call));
+        self.groups.seats.insert(seat, Seat { call, ports: None, waiting: vec![purpose] });
+        self.mcu(McuCommand::ReserveLeg { conference, leg: seat });
+        Some(seat)
+    }
+
+    /// Goes on with somebody for whom there is a seat, now or as soon as it has ports.
+    pub(super) fn share_seat(&mut self, leg: LegId, purpose: Purpose) {
+        let Some(seat) = self.groups.seats.get_mut(&leg) else { return };
+        if seat.ports.is_none() {
+            seat.waiting.push(purpose);
+        } else {
+            self.seated(leg, purpose);
+        }
+    }
+
+    /// Our side of a negotiation about a seat, with fresh keys.
+    pub(super) fn seat_media(&mut self, leg: LegId) -> Option<GroupMedia> {
+        let (rtp, rtcp) = self.groups.seats.get(&leg)?.ports?;
+        Some(GroupMedia::new(self.local_media(rtp, rtcp)))
+    }
+
+    /// Gives a seat up.
+    pub(super) fn leave_seat(&mut self, leg: LegId) {
+        let Some(seat) = self.groups.seats.remove(&leg) else { return };
+        self.groups.legs.remove(&leg);
+        if let Some(caller) = self.groups.callers.get_mut(&seat.call)
+            && caller.seat == Some(leg)
+        {
+            caller.seat = None;
+        }
+        if !self.groups.lost.remove(&leg) {
+            self.mcu(McuCommand::RemoveLeg { leg });
+        }
+    }
+
+    /// The ports of a caller, a seat or a feature call are there.
+    pub(super) fn on_group_reserved(&mut self, leg: LegId, local: LocalMedia) {
+        match self.groups.role(leg) {
+            Some(Role::Caller(call)) => self.on_caller_reserved(call, local),
+            Some(Role::Errand) => self.on_errand_reserved(leg, local),
+            Some(Role::Seat(_)) => {
+                let Some(seat) = self.groups.seats.get_mut(&leg) else { return };
+                seat.ports = Some((local.rtp, local.rtcp));
+                for purpose in std::mem::take(&mut seat.waiting) {
+                    self.seated(leg, purpose);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn seated(&mut self, seat: LegId, purpose: Purpose) {
+        match purpose {
+            Purpose::Offer(offer) => self.send_offer(offer),
+            Purpose::Forward(call) => self.ring_target(call, seat),
+            Purpose::Supervisor(call, _) => self.ring_supervisor(call, seat),
+            Purpose::Reattach(offer) => self.reoffer_agent(offer, seat),
+        }
+    }
+
+    /// A command about a leg, if the MCU still has it: conferences end and fail while other news is on its way.
+    pub(super) fn to_leg(&mut self, leg: LegId, command: McuCommand) {
+        if self.groups.legs.contains_key(&leg) && !self.groups.lost.contains(&leg) {
+            self.mcu(command);
+        }
+    }
+
+    /// Tells the MCU what was agreed about a leg.
+    pub(super) fn connect_group_leg(&mut self, leg: LegId, media: Option<LegMedia>) {
+        if let Some(media) = media {
+            self.to_leg(leg, McuCommand::ConnectLeg { leg, media });
+        }
+    }
+
+    /// The peer offers a new description: hold, resume, another address. Each leg is answered from here; the other one
+    /// learns nothing of it (routing.md 2.5).
+    pub(super) fn on_group_offered(&mut self, leg: LegId, body: Option<Body>) {
+        let Some((seat, media)) = self.group_media(leg) else {
+            return self.call(call::Input::RefuseOffer { leg, status: 488 });
+        };
+        match media.answer(body.as_ref()) {
+            Ok(answer) => {
+                let agreed = media.agreed().filter(|_| body.is_some());
+                self.call(call::Input::AnswerOffer { leg, body: Some(answer) });
+                self.connect_group_leg(seat, agreed);
+            }
+            Err(refusal) => self.call(call::Input::RefuseOffer { leg, status: refusal.status() }),
+        }
+    }
+
+    /// The peer answered an offer of ours inside the dialog.
+    pub(super) fn on_group_reoffer_answered(&mut self, leg: LegId, role: Role, body: Option<Body>) {
+        let answered = match self.group_media(leg) {
+            Some((seat, media)) if media.awaits_answer() => {
+                let good = media.take_answer(body.as_ref());
+                let agreed = media.agreed().filter(|_| good);
+                self.connect_group_leg(seat, agreed);
+                good
+            }
+            _ => false,
+        };
+        self.note_reattached(leg, role, answered);
+    }
+
+    /// The negotiation of a SIP leg, and the leg of the MCU it is about.
+    fn group_media(&mut self, leg: LegId) -> Option<(LegId, &mut GroupMedia)> {
+        match self.groups.role(leg)? {
+            Role::Caller(call) => self.groups.callers.get_mut(&call).map(|caller| (leg, &mut caller.media)),
+            Role::Device(offer) => {
+                let offer = self.groups.offers.get_mut(&offer).filter(|offer| offer.answered == Some(leg))?;
+                Some((offer.seat?, &mut offer.media))
+            }
+            Role::Target(call) => {
+                let forward = self.groups.callers.get_mut(&call)?.forward.as_mut()?;
+                (forward.answered == Some(leg)).then_some((forward.seat, &mut forward.media))
+            }
+            Role::Supervisor(call) => {
+                let supervisors = &mut self.groups.callers.get_mut(&call)?.supervisors;
+                let supervisor = supervisors.iter_mut().find(|supervisor| supervisor.leg == Some(leg))?;
+                Some((supervisor.seat, &mut supervisor.media))
+            }
+            Role::Errand => self.groups.errands.get_mut(&leg).map(|errand| (leg, &mut errand.media)),
+            Role::Seat(_) => None,
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Response groups on the wire: the machine of crate `response-group` between the call machine and the MCU.
+//!
+//! It decides nothing about callers and agents. Each caller is a small conference of its own: his media stays on our
+//! mixer from his 200 to his BYE, whoever else comes and goes, so that nobody needs a re-INVITE when an agent answers.
+//! Each offer is an INVITE of its own, to an agent's own devices and to nothing else; no redirection is ever followed
+//! (rules R1 to R6). What the machine is told is in the journal before anything that follows from it leaves.
+//!
+//! Start reading at [`Engine::tell_groups`]; then `caller` (who calls), `offer` (who is rung), `audio` (what a caller
+//! hears), `forward` (calls that leave the group), `restart` and `command`.
+
+mod audio;
+mod caller;
+mod command;
+mod errand;
+mod forward;
+mod headers;
+mod journal;
+mod media;
+mod offer;
+mod output;
+mod restart;
+mod supervisor;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use base::{CallId, ConferenceId, Duration, LegId, OfferId, Timestamp, UserUri};
+use mcu_api::McuEvent;
+use response_group::{Domain, OfferNo};
+use sip_api::{SipEvent, SipUri};
+
+use crate::leg::{Leg, LegKind};
+use crate::{Effect, Engine};
+
+pub use command::GroupCommand;
+pub use journal::{GroupJournal, SentInvite, WireRecord};
+
+use caller::Caller;
+use errand::Errand;
+use media::Seat;
+use offer::Offer;
+
+/// What the ids of callers' conferences begin with; no user's conference is called so.
+const CONFERENCE: &str = "RESPONSEGROUP";
+
+/// Whose a leg is, on the SIP side, on the media side, or on both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// The caller, on both sides.
+    Caller(CallId),
+    /// A device of an agent, on the SIP side.
+    Device(OfferNo),
+    /// A place in a caller's conference, on the media side.
+    Seat(CallId),
+    /// The target a caller is forwarded to, on the SIP side.
+    Target(CallId),
+    /// A supervisor, on the SIP side.
+    Supervisor(CallId),
+    /// A user who dialled a feature code, on both sides.
+    Errand,
+}
+
+/// What a running dial of ours is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Offer(OfferNo),
+    Forward(CallId),
+    Supervisor(CallId, LegId),
+    /// Nothing is dialled: the agent of an earlier process is given a seat again.
+    Reattach(OfferNo),
+}
+
+/// Every response group, its callers and its offers as they stand on the wire.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    domain: Option<Domain>,
+    /// What is added to the engine's time to give the machine's, which goes on over restarts.
+    epoch: Duration,
+    next_call: u64,
+    /// What the machine has not been told yet, in order.
+    news: VecDeque<response_group::Input>,
+    callers: HashMap<CallId, Caller>,
+    offers: HashMap<OfferNo, Offer>,
+    seats: HashMap<LegId, Seat>,
+    errands: HashMap<LegId, Errand>,
+    legs: HashMap<LegId, Role>,
+    /// Legs the MCU has lost, until they have ended on the SIP side too.
+    lost: HashSet<LegId>,
+    dials: HashMap<OfferId, Purpose>,
+    /// Devices whose INVITE is not over although their agent's offer is: another device of his answered, and he has hung
+    /// up already. He is rung for nobody until they are silent.
+    silencing: HashMap<LegId, UserUri>,
+    /// The Call-IDs of offers that were sent and have not been heard of.
+    unheard: HashMap<String, OfferNo>,
+    /// Where the INVITEs of an earlier process went, until the machine has asked for their end.
+    earlier: restart::Earlier,
+}
+
+impl Groups {
+    /// Callers, offers and feature calls that are under way.
+    pub(crate) fn len(&self) -> usize {
+        self.callers.len() + self.offers.len() + self.errands.len()
+    }
+
+    /// Callers, agents' devices, forwarded callers' targets and feature calls.
+    pub(crate) fn leg_count(&self) -> usize {
+        self.legs.values().filter(|role| !matches!(role, Role::Seat(_))).count()
+    }
+
+    /// Whether a conference is a caller's.
+    fn is_conference(id: &ConferenceId) -> bool {
+        id.as_str().starts_with(CONFERENCE)
+    }
+
+    fn role(&self, leg: LegId) -> Option<Role> {
+        self.legs.get(&leg).copied()
+    }
+}
+
+impl Engine {
+    /// The machine's time: microseconds since 1970, as far as the clock has not been set back.
+    pub(crate) fn group_time(&self) -> Timestamp {
+        self.now + self.groups.epoch
+    }
+
+    /// When the machine's next timer is due, in the engine's time.
+    pub(crate) fn group_timeout(&self) -> Option<Timestamp> {
+        Some(self.groups.domain.as_ref()?.poll_timeout()? - self.groups.epoch)
+    }
+
+    /// Fires the machine's timers that are due.
+    pub(crate) fn fire_group_timers(&mut self) {
+        if self.group_timeout().is_some_and(|due| due <= self.now) {
+            self.tell_groups(response_group::Input::TimerFired);
+        }
+    }
+
+    /// The machine will be told this, after what it is to be told before.
+    pub(crate) fn tell_groups(&mut self, news: response_group::Input) {
+        self.groups.news.push_back(news);
+    }
+
+    /// Tells the machine the next thing and does what follows; `false` when there is nothing to tell.
+    pub(crate) fn advance_groups(&mut self) -> bool {
+        let Some(news) = self.groups.news.pop_front() else { return false };
+        let now = self.group_time();
+        let timer = matches!(news, response_group::Input::TimerFired);
+        let Some(domain) = &mut self.groups.domain else { return true };
+        domain.handle(now, news);
+        self.drain_groups();
+        if timer {
+            self.fire_group_timers();
+        }
+        true
+    }
+
+    /// Carries out what the machine wants.
+    fn drain_groups(&mut self) {
+        while let Some(output) = self.groups.domain.as_mut().and_then(Domain::poll_output) {
+            self.on_group_output(output);
+        }
+    }
+
+    fn journal(&mut self, record: GroupJournal) {
+        self.effects.push_back(Effect::Journal(Box::new(record)));
+    }
+
+    /// The group an address of ours is, if it is one.
+    pub(crate) fn group_of(&self, uri: &SipUri) -> Option<UserUri> {
+        let domain = self.groups.domain.as_ref()?;
+        let user = uri.user.as_deref().filter(|_| self.config.is_own_host(&uri.host))?;
+        let own = self.config.own_user(user)?;
+        domain.config().groups.iter().map(|group| &group.uri).find(|group| **group == own).cloned()
+    }
+
+    /// 100 Trying is news only to the groups: the phone is there, although it does not ring yet.
+    pub(crate) fn note_trying(&mut self, event: &SipEvent) {
+        let SipEvent::Response { response, .. } = event else { return };
+        if self.groups.unheard.is_empty() || response.status != 100 {
+            return;
+        }
+        let call_id = response.headers.get("Call-ID").unwrap_or("");
+        if let Some(offer) = self.groups.unheard.remove(call_id) {
+            self.tell_groups(response_group::Input::OfferProgressed { offer, ringing: false });
+        }
+    }
+
+    /// Devices of a user came or went, or he changed his settings: an agent without a device that may ring is not
+    /// offered calls.
+    pub(crate) fn note_reachable(&mut self, user: &UserUri) {
+        if self.is_agent(user) {
+            let registered = !self.own_devices(user).is_empty();
+            let change = response_group::AgentChange::Registered { registered };
+            self.tell_groups(response_group::Input::AgentChanged { agent: user.clone(), change });
+        }
+    }
+
+    /// A user began or ended a conversation outside the groups: an agent in one is not offered calls.
+    pub(crate) fn note_conversation(&mut self, user: &UserUri) {
+        if !self.is_agent(user) {
+            return;
+        }
+        let talks = |leg: &&Leg| {
+            let audio = matches!(leg.kind, LegKind::Media(_));
+            audio && leg.peer == *user && leg.connected.is_some() && leg.ended.is_none()
+        };
+        let meetings = self.legs.values().filter(talks).count();
+        let count = u32::try_from(meetings + self.bridges.conversations_of(user)).unwrap_or(u32::MAX);
+        let change = response_group::AgentChange::ExternalCalls { count };
+        self.tell_groups(response_group::Input::AgentChanged { agent: user.clone(), change });
+    }
+
+    fn is_agent(&self, user: &UserUri) -> bool {
+        let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
+        groups.flat_map(|group| &group.agent_groups).flat_map(|group| &group.agents).any(|agent| agent.uri == *user)
+    }
+
+    /// Takes an output of the call machine that is about a group; gives back any other.
+    pub(crate) fn on_group_call(&mut self, output: call::Output) -> Option<call::Output> {
+        use call::Output;
+        match output {
+            Output::Ringing { offer, status, .. } if self.groups.dials.contains_key(&offer) => {
+                self.on_dial_ringing(offer, status);
+            }
+            Output::Answered { offer, leg, body, headers } if self.groups.dials.contains_key(&offer) => {
+                self.on_dial_answered(offer, leg, body, &headers);
+            }
+            // What became of each leg says more than what became of them all.
+            Output::OfferFailed { offer, termination, status } if self.groups.dials.contains_key(&offer) => {
+                self.on_dial_failed(offer, termination, status);
+            }
+            output => {
+                let Some((leg, role)) = self.group_leg(&output) else { return Some(output) };
+                self.on_group_leg(leg, role, output);
+            }
+        }
+        None
+    }
+
+    fn group_leg(&self, output: &call::Output) -> Option<(LegId, Role)> {
+        use call::Output;
+        let leg = match output {
+            Output::Confirmed { leg, .. }
+            | Output::Offered { leg, .. }
+            | Output::OfferWithdrawn { leg }
+            | Output::ReofferAnswered { leg, .. }
+            | Output::Refreshed { leg, .. }
+            | Output::Info { leg, .. }
+            | Output::InfoAnswered { leg, .. }
+            | Output::Referred { leg, .. }
+            | Output::Ended { leg, .. } => *leg,
+            _ => return None,
+        };
+        Some((leg, self.groups.role(leg)?))
+    }
+
+    fn on_group_leg(&mut self, leg: LegId, role: Role, output: call::Output) {
+        use call::Output;
+        match output {
+            Output::Confirmed { body, .. } => self.on_group_confirmed(leg, role, body),
+            Output::Offered { body, .. } => self.on_group_offered(leg, body),
+            Output::ReofferAnswered { result, .. } => self.on_group_reoffer_answered(leg, role, result.ok().flatten()),
+            Output::Refreshed { body, .. } => self.on_group_reoffer_answered(leg, role, Some(body)),
+            Output::Info { id, body, .. } => self.on_group_info(role, id, body),
+            Output::Referred { refer, refer_to, .. } => self.on_group_referred(role, refer, &refer_to),
+            Output::Ended { termination, status, headers, .. } => {
+                self.groups.legs.remove(&leg);
+                self.groups.lost.remove(&leg);
+                self.groups.silencing.remove(&leg);
+                match role {
+                    Role::Caller(call) => self.on_caller_ended(call),
+                    Role::Device(offer) => self.on_device_ended(offer, leg, termination, status, &headers),
+                    Role::Target(call) => self.on_target_ended(call, leg, status, &headers),
+                    Role::Supervisor(call) => self.on_supervisor_ended(call, leg),
+                    Role::Errand => self.on_errand_ended(leg),
+                    Role::Seat(_) => {}
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes an event of the media side that is about a group; gives back any other.
+    pub(crate) fn on_group_mcu(&mut self, event: McuEvent) -> Option<McuEvent> {
+        match event {
+            McuEvent::LegReserved { leg, rtp, rtcp } if self.groups.role(leg).is_some() => {
+                let local = self.local_media(rtp, rtcp);
+                self.on_group_reserved(leg, local);
+            }
+            McuEvent::LegFailed { leg, .. } if self.groups.role(leg).is_some() => self.on_group_media_lost(leg),
+            McuEvent::Digit { leg, digit } if self.groups.role(leg).is_some() => self.on_group_digit(leg, digit),
+            McuEvent::AnnouncementEnded { leg, .. } if self.groups.role(leg).is_some() => {
+                self.on_group_announced(leg);
+            }
+            McuEvent::MediaTimeout { leg } if self.groups.role(leg).is_some() => self.on_group_silence(leg),
+            McuEvent::ConferenceFailed { conference, legs } if Groups::is_conference(&conference) => {
+                legs.into_iter().for_each(|leg| self.on_group_media_lost(leg));
+            }
+            McuEvent::ActiveSpeakers { conference, .. } if Groups::is_conference(&conference) => {}
+            McuEvent::LegRemoved { leg, .. } if self.groups.role(leg).is_some() => {}
+            event => return Some(event),
+        }
+        None
+    }
+}

@@ -1,0 +1,509 @@
+//! An offer on the wire: one INVITE for each device of one agent, and what becomes of it (routing.md 2.2 to 2.4).
+
+use base::{CallId, LegId, OfferId, Termination, TerminationReason, UserUri};
+use call::{Body, Dial, RingMode, Target};
+use mcu_api::{Announcement, McuCommand, Phrase, Spoken};
+use rand::RngCore;
+use response_group::{DialogNo, Input, OfferNo, OfferOrder, Refusal, Release};
+use routing::{CallKind, RingPlan};
+use sip_api::{Headers, NameAddr};
+
+use super::headers::{is_diverted, offer_from, offer_headers};
+use super::media::GroupMedia;
+use super::{GroupJournal, Purpose, Role, SentInvite, WireRecord};
+use crate::Engine;
+use crate::destination::{Destination, Found, devices};
+use crate::dial_out::COMPLETED_ELSEWHERE;
+
+/// The one dialog of an offer that can win: the call machine acknowledges and ends every further answer itself.
+pub(super) const WINNER: DialogNo = DialogNo(0);
+
+/// The key that takes a call.
+const TAKE_KEY: char = '1';
+
+/// An offer as it stands on the wire.
+#[derive(Debug)]
+pub(super) struct Offer {
+    pub(super) order: OfferOrder,
+    /// Where the agent will sit in the caller's conference.
+    pub(super) seat: Option<LegId>,
+    pub(super) media: GroupMedia,
+    /// The dial that is running.
+    dial: Option<OfferId>,
+    /// Legs whose INVITE is not over.
+    pub(super) open: Vec<LegId>,
+    /// Who answered.
+    pub(super) answered: Option<LegId>,
+    /// The machine does not want it any more.
+    withdrawn: bool,
+    /// How its devices refused it so far.
+    refusal: Option<Refusal>,
+    /// Trunks that are left, for an agent on the telephone network.
+    destination: Option<Destination>,
+    rang: bool,
+    language: Option<String>,
+}
+
+impl Offer {
+    pub(super) fn new(order: OfferOrder) -> Self {
+        Self {
+            order,
+            seat: None,
+            media: GroupMedia::default(),
+            dial: None,
+            open: Vec::new(),
+            answered: None,
+            withdrawn: false,
+            refusal: None,
+            destination: None,
+            rang: false,
+            language: None,
+        }
+    }
+}
+
+impl Engine {
+    /// The machine wants an agent rung. His ports are there before his INVITE leaves, so that his first word is heard.
+    pub(super) fn place_offer(&mut self, order: OfferOrder) {
+        let (number, call, alone) = (order.offer, order.call, self.may_be_asked(&order));
+        let Some(shared) = self.groups.callers.get(&call).map(|caller| caller.seat) else {
+            return self.tell_groups(Input::OfferRefused { offer: number, refusal: Refusal::Unreachable });
+        };
+        self.groups.offers.insert(number, Offer::new(order));
+        match shared.filter(|_| !alone) {
+            Some(seat) => {
+                self.seat_offer(number, seat);
+                self.share_seat(seat, Purpose::Offer(number));
+            }
+            None => {
+                let Some(seat) = self.take_seat(call, Purpose::Offer(number)) else {
+                    return self.close_offer(number, Refusal::Unreachable);
+                };
+                self.seat_offer(number, seat);
+                if let Some(caller) = self.groups.callers.get_mut(&call).filter(|_| !alone) {
+                    caller.seat = Some(seat);
+                }
+            }
+        }
+    }
+
+    fn seat_offer(&mut self, number: OfferNo, seat: LegId) {
+        if let Some(offer) = self.groups.offers.get_mut(&number) {
+            offer.seat = Some(seat);
+        }
+    }
+
+    /// Whether he may have to press a key first. Then he sits alone for a while, and cannot share a seat.
+    fn may_be_asked(&self, order: &OfferOrder) -> bool {
+        let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
+        let group = groups.into_iter().find(|group| group.uri == order.group);
+        let always = |group: &response_group::AgentGroup| group.confirm == response_group::Confirm::Always;
+        order.pstn || group.is_some_and(|group| group.agent_groups.iter().any(always))
+    }
+
+    /// The ports are there: the INVITEs leave.
+    pub(super) fn send_offer(&mut self, number: OfferNo) {
+        let Some(offer) = self.groups.offers.get(&number) else { return };
+        let (seat, order) = (offer.seat, offer.order.clone());
+        if offer.withdrawn {
+            return self.close_offer(number, Refusal::Cancelled);
+        }
+        let Some(media) = seat.and_then(|seat| self.seat_media(seat)) else {
+            return self.close_offer(number, Refusal::Unreachable);
+        };
+        let targets = if order.pstn { self.trunk_targets(number) } else { self.own_devices(&order.agent) };
+        let silent = !self.groups.silencing.values().any(|agent| *agent == order.agent);
+        if targets.is_empty() || !silent || !self.groups.callers.contains_key(&order.call) {
+            return self.close_offer(number, Refusal::Unreachable);
+        }
+        let Some(offer) = self.groups.offers.get_mut(&number) else { return };
+        offer.media = media;
+        let Some(body) = offer.media.offer() else { return };
+        self.invite(number, &order, targets, body);
+    }
+
+    /// The agent's own registered devices. Of his settings only one counts: who wants nothing but his delegates to ring is
+    /// not rung, and neither are they (rule R4).
+    pub(super) fn own_devices(&self, agent: &UserUri) -> Vec<Target> {
+        match routing::plan(self.directory.user_profile(agent), CallKind::ResponseGroupOffer) {
+            RingPlan::Ring(_) => devices(&self.directory, agent),
+            RingPlan::Refuse(_) | RingPlan::Divert(_) => Vec::new(),
+        }
+    }
+
+    /// The next trunk to an agent on the telephone network, by the group's own right: the operator has named him.
+    fn trunk_targets(&mut self, number: OfferNo) -> Vec<Target> {
+        let Some(offer) = self.groups.offers.get_mut(&number) else { return Vec::new() };
+        let (known, group, agent) = (offer.destination.take(), offer.order.group.clone(), offer.order.agent.clone());
+        let first = || match self.find_for_group(&group, agent.as_str()) {
+            Found::Person(destination) => Some(destination),
+            Found::Conference(_) | Found::Nobody(_) => None,
+        };
+        let Some(mut destination) = known.or_else(first) else { return Vec::new() };
+        let ring = destination.next_ring(&self.directory).map(|ring| ring.targets).unwrap_or_default();
+        let targets = ring.into_iter().map(|place| place.target).collect();
+        if let Some(offer) = self.groups.offers.get_mut(&number) {
+            offer.destination = Some(destination);
+        }
+        targets
+    }
+
+    /// One INVITE for each device, each under a Call-ID of its own, which is in the journal before it leaves.
+    fn invite(&mut self, number: OfferNo, order: &OfferOrder, targets: Vec<Target>, body: Body) {
+        let Some(caller) = self.groups.callers.get(&order.call) else { return };
+        let (headers, from) = (offer_headers(order, caller), offer_from(order, caller));
+        let tag = format!("{:016x}", self.random.next_u64());
+        let from = from.with_tag(&tag);
+        let to = NameAddr::parse(&format!("<{}>", order.agent)).unwrap_or_else(|_| from.clone());
+        let dial = self.calls.allocate_offer();
+        let (mut legs, mut invites) = (Vec::new(), Vec::new());
+        for mut target in targets {
+            let leg = self.calls.allocate_leg();
+            let call_id = self.new_call_id();
+            target.headers.push(("Call-ID".to_owned(), call_id.clone()));
+            invites.push(SentInvite {
+                call_id: call_id.clone(),
+                uri: target.uri.to_string(),
+                route: target.route.iter().map(NameAddr::to_string).collect(),
+                flow: target.flow.map(|flow| (flow.transport.as_str().to_owned(), flow.local, flow.remote)),
+                from: from.to_string(),
+                to: to.to_string(),
+            });
+            self.groups.unheard.insert(call_id, number);
+            self.groups.legs.insert(leg, Role::Device(number));
+            legs.push((leg, target));
+        }
+        if let Some(offer) = self.groups.offers.get_mut(&number) {
+            offer.dial = Some(dial);
+            offer.open = legs.iter().map(|(leg, _)| *leg).collect();
+        }
+        self.groups.dials.insert(dial, Purpose::Offer(number));
+        self.journal(GroupJournal::Wire(WireRecord::Invited { offer: number, invites }));
+        self.call(call::Input::Dial(Box::new(Dial {
+            offer: dial,
+            legs,
+            mode: RingMode::Parallel,
+            from,
+            to,
+            headers,
+            body,
+            ring_limit: base::Duration::from_secs(u64::from(order.expires_seconds)),
+            silence_limit: None,
+            cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
+            follow_redirects: 0,
+            refuse_forwarding: false,
+            answer_challenges: false,
+        })));
+    }
+
+    pub(super) fn new_call_id(&mut self) -> String {
+        format!("{:016x}{:016x}@{}", self.random.next_u64(), self.random.next_u64(), self.config.domain)
+    }
+
+    /// Files a dial of an earlier process that is about to be cancelled.
+    pub(super) fn file_repeated(&mut self, number: OfferNo, dial: OfferId, legs: &[LegId]) {
+        let Some(offer) = self.groups.offers.get_mut(&number) else { return };
+        offer.dial = Some(dial);
+        offer.open = legs.to_vec();
+        offer.withdrawn = true;
+        self.groups.dials.insert(dial, Purpose::Offer(number));
+        self.groups.legs.extend(legs.iter().map(|leg| (*leg, Role::Device(number))));
+    }
+
+    /// A phone rings, or a server on the way says that it diverts. Early media of agents is never relayed (B20).
+    pub(super) fn on_dial_ringing(&mut self, dial: OfferId, status: u16) {
+        let number = match self.groups.dials.get(&dial).copied() {
+            Some(Purpose::Offer(number)) => number,
+            Some(Purpose::Forward(call)) => return self.on_target_ringing(call),
+            _ => return,
+        };
+        self.hear_of(number);
+        let Some(offer) = self.groups.offers.get_mut(&number) else { return };
+        offer.rang |= matches!(status, 180 | 183);
+        self.tell_groups(match status {
+            181 => Input::OfferDiverting { offer: number },
+            _ => Input::OfferProgressed { offer: number, ringing: matches!(status, 180 | 183) },
+        });
+    }
+
+    /// 100 Trying is no news any more.
+    fn hear_of(&mut self, number: OfferNo) {
+        self.groups.unheard.retain(|_, offer| *offer != number);
+    }
+
+    /// A 2xx. It is acknowledged already; the machine decides whether it wins.
+    pub(super) fn on_dial_answered(&mut self, dial: OfferId, leg: LegId, body: Option<Body>, headers: &Headers) {
+        match self.groups.dials.remove(&dial) {
+            Some(Purpose::Offer(number)) => self.on_offer_answered(number, leg, body.as_ref(), headers),
+            Some(Purpose::Forward(call)) => self.on_target_answered(call, leg, body.as_ref()),
+            Some(Purpose::Supervisor(call, seat)) => self.on_supervisor_answered(call, seat, leg, body.as_ref()),
+            Some(Purpose::Reattach(_)) | None => {}
+        }
+    }
+
+    fn on_offer_answered(&mut self, number: OfferNo, leg: LegId, body: Option<&Body>, headers: &Headers) {
+        self.hear_of(number);
+        let Some(offer) = self.groups.offers.get_mut(&number) else { return };
+        offer.answered = Some(leg);
+        offer.dial = None;
+        let diverted = is_diverted(headers, &offer.order);
+        offer.media.take_answer(body);
+        if let Some(dialog) = self.calls.dialog_record(leg) {
+            self.journal(GroupJournal::Wire(WireRecord::AgentUp { offer: number, dialog: Box::new(dialog) }));
+        }
+        self.tell_groups(Input::OfferAnswered { offer: number, dialog: WINNER, diverted });
+    }
+
+    /// Every device was tried and none answered; what each said came before.
+    pub(super) fn on_dial_failed(&mut self, dial: OfferId, termination: Termination, status: Option<u16>) {
+        match self.groups.dials.remove(&dial) {
+            Some(Purpose::Offer(number)) => {
+                if let Some(offer) = self.groups.offers.get_mut(&number) {
+                    offer.dial = None;
+                }
+            }
+            Some(Purpose::Forward(call)) => self.on_target_failed(call, termination, status),
+            Some(Purpose::Supervisor(call, seat)) => self.on_supervisor_failed(call, seat),
+            Some(Purpose::Reattach(_)) | None => {}
+        }
+    }
+
+    /// The machine gives an offer up. It stays known until each of its INVITEs is really over.
+    pub(super) fn withdraw_offer(&mut self, number: OfferNo) {
+        let Some(offer) = self.groups.offers.get_mut(&number) else { return self.repeat_and_cancel(number) };
+        offer.withdrawn = true;
+        let (dial, unsent) = (offer.dial, offer.open.is_empty() && offer.answered.is_none());
+        match dial {
+            Some(dial) => {
+                self.call(call::Input::Cancel { offer: dial, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
+            }
+            // Its ports have not come yet, so nothing has left.
+            None if unsent => self.close_offer(number, Refusal::Cancelled),
+            None => {}
+        }
+    }
+
+    /// The INVITE of a device is over, or the dialog of the agent who answered.
+    pub(super) fn on_device_ended(
+        &mut self,
+        number: OfferNo,
+        leg: LegId,
+        termination: Termination,
+        status: Option<u16>,
+        headers: &Headers,
+    ) {
+        let Some(offer) = self.groups.offers.get_mut(&number) else { return };
+        offer.open.retain(|open| *open != leg);
+        if offer.answered == Some(leg) {
+            return self.end_answered_offer(number);
+        }
+        let late = offer.withdrawn && status.is_some_and(|status| (200..300).contains(&status));
+        let heard = refusal_of(offer.withdrawn, status, headers);
+        offer.refusal = Some(worse(offer.refusal, heard));
+        let refusal = offer.refusal.unwrap_or(heard);
+        if !offer.open.is_empty() || offer.answered.is_some() {
+            return;
+        }
+        if late {
+            // Acknowledged and ended already; the machine and its journal are to know of it.
+            return self.tell_groups(Input::OfferAnswered { offer: number, dialog: WINNER, diverted: false });
+        }
+        let another = |there: &Destination| there.has_another_way(termination, status, offer.rang);
+        if !offer.withdrawn && offer.destination.as_ref().is_some_and(another) {
+            return self.send_offer(number);
+        }
+        self.close_offer(number, refusal);
+    }
+
+    fn end_answered_offer(&mut self, number: OfferNo) {
+        self.forget_offer(number);
+        self.tell_groups(Input::OfferDialogEnded { offer: number, dialog: WINNER });
+    }
+
+    /// Nobody answered, and no INVITE is left.
+    pub(super) fn close_offer(&mut self, number: OfferNo, refusal: Refusal) {
+        self.forget_offer(number);
+        self.tell_groups(Input::OfferRefused { offer: number, refusal });
+    }
+
+    /// The offer is over on the wire; a seat that somebody else can still take stays.
+    fn forget_offer(&mut self, number: OfferNo) {
+        self.hear_of(number);
+        let Some(offer) = self.groups.offers.remove(&number) else { return };
+        let agent = &offer.order.agent;
+        let ringing = offer.open.iter().filter(|leg| offer.answered != Some(**leg));
+        self.groups.silencing.extend(ringing.map(|leg| (*leg, agent.clone())));
+        let Some(seat) = offer.seat else { return };
+        let wanted = self.groups.callers.get(&offer.order.call).is_some_and(|caller| caller.seat == Some(seat));
+        let used = self.groups.offers.values().any(|other| other.seat == Some(seat));
+        // A loser's INVITE ends while the winner sits there.
+        if offer.answered.is_some() || !(wanted || used) {
+            self.leave_seat(seat);
+        }
+        if let Some(caller) = self.groups.callers.get_mut(&offer.order.call)
+            && caller.bridged == Some(number)
+        {
+            caller.bridged = None;
+        }
+    }
+
+    /// The machine does not want an answered dialog any more, or one that came too late.
+    pub(super) fn release_offer(&mut self, number: OfferNo, dialog: DialogNo, reason: Release) {
+        let answered = self.groups.offers.get(&number).and_then(|offer| offer.answered);
+        let Some(leg) = answered.filter(|_| dialog == WINNER) else {
+            self.forget_offer(number);
+            return self.tell_groups(Input::OfferDialogEnded { offer: number, dialog });
+        };
+        let ended = matches!(reason, Release::CallerGone | Release::TalkLimit);
+        let why = if ended { TerminationReason::Departed } else { TerminationReason::AnsweredElsewhere };
+        self.hang_up_sip(leg, Termination::completed(why));
+    }
+
+    /// The machine has a winner: his audio joins the caller's. Both commands reach the mixer before its next tick.
+    pub(super) fn bridge_offer(&mut self, call: CallId, number: OfferNo) {
+        let agreed = self.groups.offers.get(&number).and_then(|offer| Some((offer.seat?, offer.media.agreed()?)));
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        let Some((seat, agreed)) = agreed else { return self.tell_groups(Input::BridgeFailed { call }) };
+        caller.bridged = Some(number);
+        if caller.seat == Some(seat) {
+            // Nobody else may be offered the place of somebody who sits there.
+            caller.seat = None;
+        }
+        self.connect_group_leg(seat, Some(agreed));
+        self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
+        self.hush_caller(call);
+        self.ensure_accepted(call);
+        self.tell_groups(Input::Bridged { call });
+    }
+
+    /// Caller and agent are parted.
+    pub(super) fn unbridge_offer(&mut self, call: CallId, number: OfferNo) {
+        if let Some(seat) = self.groups.offers.get(&number).and_then(|offer| offer.seat) {
+            self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
+        }
+        if let Some(caller) = self.groups.callers.get_mut(&call) {
+            caller.bridged = None;
+        }
+    }
+
+    /// Who answered must press a key, so that no mailbox takes the call.
+    pub(super) fn ask_agent(&mut self, number: OfferNo, language: Option<String>) {
+        let Some(offer) = self.groups.offers.get_mut(&number) else { return };
+        offer.language.clone_from(&language);
+        let (Some(seat), agreed) = (offer.seat, offer.media.agreed()) else { return };
+        self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
+        self.connect_group_leg(seat, agreed);
+        let announcement = Announcement {
+            language: language.unwrap_or_else(|| "en".to_owned()),
+            parts: vec![Spoken::Phrase(Phrase::PressOne)],
+        };
+        self.to_leg(seat, McuCommand::Announce { leg: seat, announcement });
+    }
+
+    /// An agent pressed a key.
+    pub(super) fn on_agent_digit(&mut self, seat: LegId, digit: char) {
+        let number = self.groups.offers.iter().find(|(_, offer)| offer.seat == Some(seat) && offer.answered.is_some());
+        if let Some(number) = number.map(|(number, _)| *number) {
+            self.confirm_offer(number, digit);
+        }
+    }
+
+    /// The machine knows whether it has asked for the key.
+    pub(super) fn confirm_offer(&mut self, offer: OfferNo, digit: char) {
+        self.tell_groups(Input::OfferConfirmed { offer, accepted: digit == TAKE_KEY });
+    }
+
+    /// The MCU could not make a seat, or lost it.
+    pub(super) fn on_seat_lost(&mut self, seat: LegId, termination: Termination) {
+        let offers = self.groups.offers.iter().filter(|(_, offer)| offer.seat == Some(seat));
+        let mut lost: Vec<(OfferNo, Option<LegId>)> = offers.map(|(number, offer)| (*number, offer.answered)).collect();
+        lost.sort_unstable();
+        self.leave_seat(seat);
+        for (number, answered) in lost {
+            match answered {
+                Some(leg) => self.hang_up_sip(leg, termination),
+                None => self.withdraw_offer(number),
+            }
+        }
+        self.on_extra_seat_lost(seat, termination);
+    }
+
+    /// The SIP leg whose audio a leg of the MCU is.
+    pub(super) fn sip_leg_of(&self, leg: LegId) -> Option<LegId> {
+        match self.groups.role(leg)? {
+            Role::Seat(call) => {
+                let offers = self.groups.offers.values().filter(|offer| offer.seat == Some(leg));
+                let agent = offers.filter_map(|offer| offer.answered).next();
+                let caller = self.groups.callers.get(&call);
+                let forward = caller.and_then(|caller| caller.forward.as_ref()).filter(|forward| forward.seat == leg);
+                agent.or(forward.and_then(|forward| forward.answered))
+            }
+            _ => Some(leg),
+        }
+    }
+}
+
+/// What a device's last word means (routing.md 2.3).
+fn refusal_of(withdrawn: bool, status: Option<u16>, headers: &Headers) -> Refusal {
+    match status {
+        _ if withdrawn => Refusal::Cancelled,
+        None | Some(404 | 408 | 410 | 480 | 484 | 487) => Refusal::Unreachable,
+        Some(486 | 600) => Refusal::Busy,
+        Some(403 | 603 | 607 | 608) => Refusal::Declined,
+        Some(300..=399) => Refusal::Redirected,
+        Some(503) => {
+            let after = headers.get("Retry-After").and_then(|value| value.split([' ', ';', '(']).next()?.parse().ok());
+            Refusal::Unavailable { retry_after_seconds: after.unwrap_or(0) }
+        }
+        Some(status) => Refusal::Failed { status },
+    }
+}
+
+/// Which of two devices' refusals says more about their agent: what a person did, before what a network did.
+fn worse(one: Option<Refusal>, other: Refusal) -> Refusal {
+    let weight = |refusal: &Refusal| match refusal {
+        Refusal::Declined => 6,
+        Refusal::Busy => 5,
+        Refusal::Redirected => 4,
+        Refusal::Unavailable { .. } => 3,
+        Refusal::Failed { .. } => 2,
+        Refusal::Unreachable => 1,
+        Refusal::Cancelled => 0,
+    };
+    one.filter(|one| weight(one) >= weight(&other)).unwrap_or(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_follow_the_table() {
+        let of = |status| refusal_of(false, Some(status), &Headers::new().with("Retry-After", "12 (busy)"));
+        let cases: &[(u16, Refusal)] = &[
+            (302, Refusal::Redirected),
+            (380, Refusal::Redirected),
+            (403, Refusal::Declined),
+            (404, Refusal::Unreachable),
+            (408, Refusal::Unreachable),
+            (480, Refusal::Unreachable),
+            (486, Refusal::Busy),
+            (488, Refusal::Failed { status: 488 }),
+            (503, Refusal::Unavailable { retry_after_seconds: 12 }),
+            (600, Refusal::Busy),
+            (603, Refusal::Declined),
+        ];
+        for (status, refusal) in cases {
+            assert_eq!(of(*status), *refusal, "{status}");
+        }
+        assert_eq!(refusal_of(true, Some(487), &Headers::new()), Refusal::Cancelled);
+        assert_eq!(refusal_of(false, None, &Headers::new()), Refusal::Unreachable);
+    }
+
+    #[test]
+    fn what_a_person_did_says_more_than_what_a_network_did() {
+        assert_eq!(worse(Some(Refusal::Unreachable), Refusal::Declined), Refusal::Declined);
+        assert_eq!(worse(Some(Refusal::Busy), Refusal::Redirected), Refusal::Busy);
+        assert_eq!(worse(None, Refusal::Cancelled), Refusal::Cancelled);
+    }
+}

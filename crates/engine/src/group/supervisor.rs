@@ -1,0 +1,146 @@
+//! Supervisors: they hear a conversation, speak to its agent alone, or to both.
+
+use base::{CallId, LegId, OfferId, Termination, TerminationReason, UserUri};
+use call::{Body, Dial, RingMode};
+use mcu_api::{McuCommand, MediaFilter};
+use response_group::{Input, MonitorMode, SupervisorCommand};
+use sip_api::{NameAddr, SipUri};
+
+use super::media::GroupMedia;
+use super::{Purpose, Role};
+use crate::Engine;
+use crate::destination::devices;
+use crate::dial_out::COMPLETED_ELSEWHERE;
+
+/// How long a supervisor's phone may ring.
+const RING_LIMIT: base::Duration = base::Duration::from_secs(30);
+
+/// A supervisor in a caller's conference, or on his way there.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    user: UserUri,
+    pub(super) seat: LegId,
+    pub(super) leg: Option<LegId>,
+    pub(super) media: GroupMedia,
+    dial: Option<OfferId>,
+    mode: MonitorMode,
+}
+
+impl Engine {
+    /// A supervisor wants to take part: his phones ring, or, if he is there already, he does it in another way.
+    pub(super) fn call_supervisor(&mut self, call: CallId, user: UserUri, mode: MonitorMode) {
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        if let Some(there) = caller.supervisors.iter_mut().find(|there| there.user == user) {
+            there.mode = mode;
+            let leg = there.seat;
+            return self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Monitor { leg, mode } });
+        }
+        let purpose = Purpose::Supervisor(call, LegId(0));
+        let Some(seat) = self.take_seat(call, purpose) else { return };
+        // Nobody hears him before the machine has said how he takes part.
+        self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
+        if let Some(caller) = self.groups.callers.get_mut(&call) {
+            let media = GroupMedia::default();
+            caller.supervisors.push(Supervisor { user, seat, leg: None, media, dial: None, mode });
+        }
+    }
+
+    /// He wants to leave.
+    pub(super) fn dismiss_supervisor(&mut self, call: CallId, user: &UserUri) {
+        let Some(caller) = self.groups.callers.get(&call) else { return };
+        let Some(there) = caller.supervisors.iter().find(|there| there.user == *user) else { return };
+        match (there.leg, there.dial) {
+            (Some(leg), _) => self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed)),
+            (None, Some(offer)) => {
+                self.call(call::Input::Cancel { offer, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
+            }
+            (None, None) => {}
+        }
+    }
+
+    pub(super) fn ring_supervisor(&mut self, call: CallId, seat: LegId) {
+        let Some(media) = self.seat_media(seat) else { return };
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        let group = caller.group.clone();
+        let Some(supervisor) = caller.supervisors.iter_mut().find(|there| there.seat == seat) else { return };
+        supervisor.media = media;
+        let targets = devices(&self.directory, &supervisor.user);
+        let (Some(body), false) = (supervisor.media.offer(), targets.is_empty()) else {
+            return self.on_supervisor_failed(call, seat);
+        };
+        let dial = self.calls.allocate_offer();
+        supervisor.dial = Some(dial);
+        let uri = |user: &UserUri| SipUri::parse(user.as_str()).unwrap_or_else(|_| SipUri::sip(None, "invalid", None));
+        let (from, to) = (NameAddr::new(uri(&group)), NameAddr::new(uri(&supervisor.user)));
+        let legs: Vec<_> = targets.into_iter().map(|target| (self.calls.allocate_leg(), target)).collect();
+        self.groups.legs.extend(legs.iter().map(|(leg, _)| (*leg, Role::Supervisor(call))));
+        self.groups.dials.insert(dial, Purpose::Supervisor(call, seat));
+        self.call(call::Input::Dial(Box::new(Dial {
+            offer: dial,
+            legs,
+            mode: RingMode::Parallel,
+            from,
+            to,
+            headers: Vec::new(),
+            body,
+            ring_limit: RING_LIMIT,
+            silence_limit: None,
+            cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
+            follow_redirects: 0,
+            refuse_forwarding: true,
+            answer_challenges: false,
+        })));
+    }
+
+    pub(super) fn on_supervisor_answered(&mut self, call: CallId, seat: LegId, leg: LegId, body: Option<&Body>) {
+        let supervisors = self.groups.callers.get_mut(&call).map(|caller| &mut caller.supervisors);
+        let Some(there) = supervisors.and_then(|all| all.iter_mut().find(|there| there.seat == seat)) else {
+            return self.hang_up_sip(leg, Termination::cancelled(TerminationReason::RequestCancelled));
+        };
+        there.dial = None;
+        there.leg = Some(leg);
+        if !there.media.take_answer(body) {
+            return self.hang_up_sip(leg, Termination::failed(TerminationReason::MediaNotSupported));
+        }
+        let (agreed, mode) = (there.media.agreed(), there.mode);
+        self.connect_group_leg(seat, agreed);
+        self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Monitor { leg: seat, mode } });
+    }
+
+    /// The machine allows it: who hears him is set before he is in the mix.
+    pub(super) fn monitor(&mut self, call: CallId, seat: LegId, mode: Option<MonitorMode>) {
+        let Some(caller) = self.groups.callers.get(&call) else { return };
+        let agent = caller.bridged.and_then(|offer| self.groups.offers.get(&offer)?.seat);
+        let Some(mode) = mode else {
+            return self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
+        };
+        let silent = mode == MonitorMode::Listen;
+        let ingress = if silent { MediaFilter::Block } else { MediaFilter::Unblock };
+        let only = agent.filter(|_| mode == MonitorMode::Whisper);
+        self.to_leg(seat, McuCommand::SetFilters { leg: seat, ingress, egress: MediaFilter::Unblock });
+        self.to_leg(seat, McuCommand::SetAudience { leg: seat, only });
+        self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
+    }
+
+    pub(super) fn on_supervisor_failed(&mut self, call: CallId, seat: LegId) {
+        if let Some(caller) = self.groups.callers.get_mut(&call) {
+            caller.supervisors.retain(|there| there.seat != seat);
+        }
+        self.leave_seat(seat);
+    }
+
+    pub(super) fn on_supervisor_ended(&mut self, call: CallId, leg: LegId) {
+        let supervisors = self.groups.callers.get(&call).map(|caller| &caller.supervisors);
+        let there = supervisors.and_then(|all| all.iter().find(|there| there.leg == Some(leg)));
+        let Some(seat) = there.map(|there| there.seat) else { return };
+        self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Leave { leg: seat } });
+        self.on_supervisor_failed(call, seat);
+    }
+
+    /// The conversation is over: nobody is left to be heard.
+    pub(super) fn end_supervisors(&mut self, call: CallId) {
+        let Some(caller) = self.groups.callers.get(&call) else { return };
+        let users: Vec<UserUri> = caller.supervisors.iter().map(|there| there.user.clone()).collect();
+        users.iter().for_each(|user| self.dismiss_supervisor(call, user));
+    }
+}

@@ -1,0 +1,114 @@
+//! A decoder and what it decoded, and the decoders kept for the next talker.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use mcu_api::Codec;
+use mixer::{CodecFactory, Decoder, FRAME_SAMPLES, Frame, PACKET_SAMPLES_MAX, SILENCE, fade_out};
+
+use crate::attention::ATTENDED_MAX;
+
+/// The sound of one leg that is listened to.
+pub(crate) struct Sound {
+    codec: Codec,
+    decoder: Box<dyn Decoder>,
+    /// The last packet, decoded.
+    packet: [i16; PACKET_SAMPLES_MAX],
+    /// The part of it that was not played yet.
+    ready: Range<usize>,
+    /// This tick's frame.
+    pub(crate) frame: Frame,
+}
+
+impl Sound {
+    /// The codec of the packets it takes.
+    pub(crate) const fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// Decodes a packet of so many 20 ms units; what cannot be decoded is concealed.
+    pub(crate) fn decode(&mut self, payload: &[u8], units: u8) {
+        let length = (usize::from(units) * FRAME_SAMPLES).clamp(FRAME_SAMPLES, PACKET_SAMPLES_MAX);
+        let decoded = self
+            .decoder
+            .decode(Some(payload), false, &mut self.packet)
+            .unwrap_or_else(|_| self.decoder.decode(None, false, &mut self.packet[..length]).unwrap_or_default());
+        if let Some(missing) = self.packet.get_mut(decoded..length) {
+            missing.fill(0);
+        }
+        self.ready = 0..length;
+    }
+
+    /// Leaves out so many 20 ms units of the decoded packet: their time has passed.
+    pub(crate) fn skip(&mut self, units: u8) {
+        self.ready.start = (self.ready.start + usize::from(units) * FRAME_SAMPLES).min(self.ready.end);
+    }
+
+    /// Moves the next 20 ms of the decoded packet into this tick's frame; false when it is used up.
+    pub(crate) fn next_unit(&mut self) -> bool {
+        let end = self.ready.start + FRAME_SAMPLES;
+        if end > self.ready.end {
+            return false;
+        }
+        self.frame.copy_from_slice(&self.packet[self.ready.start..end]);
+        self.ready.start = end;
+        true
+    }
+
+    /// Fills this tick's frame with what a lost packet might have held; `next` is the packet after it.
+    pub(crate) fn conceal(&mut self, next: Option<&[u8]>) {
+        let with_fec = self.decoder.decode(next, next.is_some(), &mut self.frame);
+        if with_fec.is_err() && self.decoder.decode(None, false, &mut self.frame).is_err() {
+            self.frame = SILENCE;
+        }
+        self.pause();
+    }
+
+    /// Nothing is left to play: the peer is silent.
+    pub(crate) fn pause(&mut self) {
+        self.ready = 0..0;
+    }
+
+    /// Lets the sound die away in this tick's frame, which holds audio already if it is `filled`.
+    pub(crate) fn fade_out(&mut self, filled: bool) {
+        if !filled {
+            self.conceal(None);
+        }
+        fade_out(&mut self.frame);
+    }
+}
+
+/// Makes sounds, and keeps those nobody needs at the moment: a decoder is large, and most legs never speak.
+pub(crate) struct SoundPool {
+    codecs: Arc<dyn CodecFactory>,
+    idle: Vec<Box<Sound>>,
+}
+
+impl SoundPool {
+    pub(crate) fn new(codecs: Arc<dyn CodecFactory>) -> Self {
+        Self { codecs, idle: Vec::with_capacity(ATTENDED_MAX) }
+    }
+
+    pub(crate) fn codecs(&self) -> &dyn CodecFactory {
+        &*self.codecs
+    }
+
+    /// A sound that has heard nothing; `None` when no decoder can be made.
+    pub(crate) fn take(&mut self, codec: Codec) -> Option<Box<Sound>> {
+        if let Some(at) = self.idle.iter().position(|sound| sound.codec == codec) {
+            let mut sound = self.idle.swap_remove(at);
+            sound.decoder.reset();
+            sound.pause();
+            return Some(sound);
+        }
+        let decoder = self.codecs.decoder(codec).ok()?;
+        Some(Box::new(Sound { codec, decoder, packet: [0; PACKET_SAMPLES_MAX], ready: 0..0, frame: SILENCE }))
+    }
+
+    /// Takes a sound back.
+    pub(crate) fn give(&mut self, sound: Box<Sound>) {
+        if self.idle.len() < ATTENDED_MAX {
+            self.idle.push(sound);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What a recorder is given, and what is reported of each leg's quality.
+
+use std::sync::{Arc, Mutex};
+
+use base::{LegId, Timestamp};
+use mcu::{Port, Recorder};
+use mcu_api::{Codec, LegStatistics, McuEvent};
+use mixer::Frame;
+
+use crate::analysis::{decibels, sharpest_bend};
+use crate::phone::{AMPLITUDE, Phone};
+use crate::world::{SETTINGS, World};
+
+#[derive(Clone, Default)]
+struct Tape(Arc<Mutex<Vec<(Timestamp, Frame)>>>);
+
+impl Recorder for Tape {
+    fn record(&mut self, now: Timestamp, frame: &Frame) {
+        self.0.lock().expect("one thread").push((now, *frame));
+    }
+}
+
+#[test]
+fn a_recording_holds_everybody_and_every_tick() {
+    let mut world = World::new(SETTINGS);
+    world.join(Phone::new(0, Codec::Opus, 500.0));
+    world.join(Phone::new(1, Codec::Pcmu, 800.0));
+    world.join(Phone::new(2, Codec::Pcmu, 1_100.0));
+    world.conference.set_audience(LegId(2), Some(LegId(1)));
+    world.run(1.0);
+    let (first, second) = (Tape::default(), Tape::default());
+    world.conference.start_recording(Box::new(first.clone()));
+    world.run(2.0);
+    world.conference.start_recording(Box::new(second.clone()));
+    world.run(1.0);
+    world.conference.stop_recording();
+    world.run(1.0);
+    let recorded = first.0.lock().expect("one thread");
+    assert_eq!((recorded.len(), second.0.lock().expect("one thread").len()), (100, 50));
+    assert!(recorded.windows(2).all(|pair| pair[1].0.since(pair[0].0).as_millis() == 20));
+    let sound: Vec<i16> = recorded.iter().flat_map(|(_, frame)| *frame).collect();
+    for frequency in [500.0, 800.0] {
+        assert!(decibels(&sound, frequency, AMPLITUDE).abs() < 1.0, "{frequency} Hz");
+    }
+    assert!(decibels(&sound, 1_100.0, AMPLITUDE) < -45.0, "what is whispered is not recorded");
+}
+
+fn qualities(world: &World, of: u64) -> Vec<LegStatistics> {
+    let quality = |event: &McuEvent| match event {
+        McuEvent::LegQuality { leg, statistics } if leg.0 == of => Some(*statistics),
+        _ => None,
+    };
+    world.events.iter().filter_map(quality).collect()
+}
+
+#[test]
+fn quality_is_reported_each_five_seconds() {
+    let mut world = World::new(SETTINGS);
+    world.join(Phone::new(0, Codec::Opus, 500.0));
+    world.join(Phone::new(1, Codec::Pcma, 800.0));
+    world.run(20.0);
+    for leg in [0, 1] {
+        let reports = qualities(&world, leg);
+        assert!((3..=4).contains(&reports.len()), "leg {leg}: {}", reports.len());
+        let last = reports.last().expect("reports");
+        assert!(last.mos_hundredths >= 435 && !last.one_way && last.lost_packets == 0, "leg {leg}: {last:?}");
+        assert!(last.buffer_delay_us <= 20_000, "leg {leg}: {last:?}");
+    }
+}
+
+/// A receiver report of leg `leg` about what it gets.
+fn report_loss(world: &mut World, leg: u64, fraction: u8) {
+    let mut report = vec![0x81, 201, 0, 7];
+    report.extend((0x1000 + leg as u32).to_be_bytes());
+    report.extend((0x2000 + leg as u32).to_be_bytes());
+    report.extend([fraction, 0, 0, 0]);
+    report.extend([0; 16]);
+    let from = world.phone(leg).media.remote_rtcp;
+    world.conference.handle_packet(world.now, LegId(leg), Port::Rtcp, from, &mut report);
+}
+
+#[test]
+fn error_correction_begins_where_loss_is_reported_and_leaves_no_seam() {
+    let mut world = World::new(SETTINGS);
+    world.join(Phone::new(0, Codec::Opus, 500.0));
+    for leg in 1..3 {
+        world.join(Phone::new(leg, Codec::Opus, 500.0).silent().with(|media| media.opus_fec = true));
+    }
+    world.run(2.0);
+    let is_speech_mode = |world: &mut World, leg| world.phone(leg).modes.last().is_some_and(|toc| toc >> 3 < 16);
+    assert!(!is_speech_mode(&mut world, 1) && !is_speech_mode(&mut world, 2), "low delay while nothing is lost");
+    let calm = sharpest_bend(world.phone(1).last(1.0));
+    report_loss(&mut world, 1, 26);
+    world.run(2.0);
+    assert!(is_speech_mode(&mut world, 1), "SILK or hybrid, which has error correction");
+    assert!(!is_speech_mode(&mut world, 2), "the other one loses nothing");
+    let sharpest = sharpest_bend(world.phone(1).last(2.5));
+    assert!(sharpest < calm * 3, "a click of {sharpest} against {calm}");
+    for _ in 0..8 {
+        report_loss(&mut world, 1, 0);
+        world.run(5.0);
+    }
+    assert!(!is_speech_mode(&mut world, 1), "and ends half a minute after the last loss");
+}
+
+#[test]
+fn nothing_is_sent_while_nothing_is_heard_to_who_agreed_on_that() {
+    let mut world = World::new(SETTINGS);
+    world.join(Phone::new(0, Codec::Opus, 500.0).silent());
+    world.join(Phone::new(1, Codec::Opus, 500.0).silent().with(|media| media.opus_dtx = true));
+    world.join(Phone::new(2, Codec::Opus, 500.0).silent());
+    world.phones.iter_mut().for_each(Phone::pause_allowed);
+    world.run(1.0);
+    let before: Vec<usize> = world.phones.iter().map(|phone| phone.lengths.len()).collect();
+    world.run(4.0);
+    let sent: Vec<usize> =
+        world.phones.iter().zip(before).map(|(phone, before)| phone.lengths.len() - before).collect();
+    assert_eq!(sent, [200, 10, 200], "one packet in 400 ms");
+    world.phone(0).amplitude = AMPLITUDE;
+    world.run(1.0);
+    for leg in [1, 2] {
+        assert!(decibels(world.phone(leg).last(0.5), 500.0, AMPLITUDE).abs() < 1.0, "leg {leg} hears who speaks");
+    }
+}

@@ -1,0 +1,253 @@
+//! Recordings: frames leave the tick through a ring, and one thread writes them.
+//!
+//! A recording is as long as the time it took: what a full ring could not take, and ticks that were left out, become
+//! silence. What goes wrong with a file ends its recording and nothing else.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use base::{ConferenceId, Timestamp};
+use mcu::Recorder;
+use mcu_api::{McuEvent, RecordingFormat};
+use mixer::{CodecFactory, FRAME_MS, FRAME_SAMPLES, Frame, SILENCE};
+
+use crate::recording_file::RecordingFile;
+use crate::server::Events;
+
+/// Frames a ring holds: 5 s, longer than a disk stalls.
+const RING_FRAMES: usize = 256;
+/// Recordings that wait to be begun; a further one fails.
+const STARTS_MAX: usize = 256;
+/// How often the thread looks for frames.
+const LOOK: Duration = Duration::from_millis(200);
+/// The longest silence put in for what is missing, in frames: an hour. More is a defect of the clock.
+const GAP_MAX: u64 = 3_600 * 1_000 / FRAME_MS as u64;
+
+/// The thread that writes.
+pub(crate) struct Recordings {
+    /// Taken when it ends.
+    starts: Option<SyncSender<Recording>>,
+    thread: Option<JoinHandle<()>>,
+    events: Arc<Events>,
+}
+
+/// A frame and its place in the recording.
+struct Timed {
+    number: u64,
+    frame: Frame,
+}
+
+/// The end of a recording that is in the tick.
+struct Ring {
+    frames: rtrb::Producer<Timed>,
+    begun: Option<Timestamp>,
+    /// Frames the recording should have by now.
+    length: Arc<AtomicU64>,
+}
+
+impl Recorder for Ring {
+    fn record(&mut self, now: Timestamp, frame: &Frame) {
+        let begun = *self.begun.get_or_insert(now);
+        let tick_us = u128::from(FRAME_MS) * 1_000;
+        let number = ((now.since(begun).as_micros() + tick_us / 2) / tick_us) as u64;
+        self.length.store(number + 1, Ordering::Release);
+        // A full ring is no reason to wait: the writer fills what is missing with silence.
+        let _ = self.frames.push(Timed { number, frame: *frame });
+    }
+}
+
+impl Recordings {
+    /// Starts the thread; files go into `folder`.
+    pub(crate) fn start(
+        folder: Option<PathBuf>,
+        codecs: Arc<dyn CodecFactory>,
+        events: Arc<Events>,
+    ) -> io::Result<Self> {
+        let (starts, inbox) = sync_channel(STARTS_MAX);
+        let writer = Writer { folder, codecs, events: Arc::clone(&events), running: Vec::new() };
+        let thread = std::thread::Builder::new().name("recordings".to_owned()).spawn(move || writer.run(&inbox))?;
+        Ok(Self { starts: Some(starts), thread: Some(thread), events })
+    }
+
+    /// Begins a recording; its end in the tick. When it cannot be begun, that is reported and there is none.
+    pub(crate) fn begin(
+        &self,
+        conference: &ConferenceId,
+        name: &str,
+        format: RecordingFormat,
+    ) -> Option<Box<dyn Recorder>> {
+        let (frames, inbox) = rtrb::RingBuffer::new(RING_FRAMES);
+        let length = Arc::new(AtomicU64::new(0));
+        let recording = Recording {
+            conference: conference.clone(),
+            name: name.to_owned(),
+            format,
+            frames: inbox,
+            wanted: Arc::clone(&length),
+            file: None,
+            written: 0,
+            missing: 0,
+            error: None,
+        };
+        let begun = self.starts.as_ref().is_some_and(|starts| starts.try_send(recording).is_ok());
+        if !begun {
+            self.refuse(conference, name, "too many recordings begin at once");
+            return None;
+        }
+        Some(Box::new(Ring { frames, begun: None, length }))
+    }
+
+    /// Reports a recording that did not come about.
+    pub(crate) fn refuse(&self, conference: &ConferenceId, name: &str, why: &str) {
+        self.events.tell(McuEvent::RecordingEnded {
+            conference: conference.clone(),
+            file: name.to_owned(),
+            length_ms: 0,
+            error: Some(why.to_owned()),
+        });
+    }
+}
+
+impl Drop for Recordings {
+    fn drop(&mut self) {
+        self.starts = None;
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that writes recordings ended by a defect");
+        }
+    }
+}
+
+/// What the thread holds.
+struct Writer {
+    folder: Option<PathBuf>,
+    codecs: Arc<dyn CodecFactory>,
+    events: Arc<Events>,
+    running: Vec<Recording>,
+}
+
+/// One recording, as the thread sees it.
+struct Recording {
+    conference: ConferenceId,
+    name: String,
+    format: RecordingFormat,
+    frames: rtrb::Consumer<Timed>,
+    /// Frames it should have.
+    wanted: Arc<AtomicU64>,
+    file: Option<RecordingFile>,
+    written: u64,
+    /// Frames that were put in as silence.
+    missing: u64,
+    error: Option<String>,
+}
+
+impl Writer {
+    fn run(mut self, inbox: &Receiver<Recording>) {
+        let mut open = true;
+        while open || !self.running.is_empty() {
+            match inbox.recv_timeout(LOOK) {
+                Ok(recording) => self.open(recording),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    // Nothing begins any more; those that run end with their conferences, which is before this.
+                    if std::mem::take(&mut open) {
+                        continue;
+                    }
+                    std::thread::sleep(LOOK);
+                }
+            }
+            self.write_all();
+        }
+    }
+
+    fn open(&mut self, mut recording: Recording) {
+        let Self { folder, codecs, .. } = self;
+        let opened = match folder {
+            Some(folder) => RecordingFile::create(folder, &recording.name, recording.format, &**codecs),
+            None => Err(io::Error::new(io::ErrorKind::NotFound, "no recordings_dir is configured")),
+        };
+        match opened {
+            Ok(file) => recording.file = Some(file),
+            Err(error) => recording.fail(&error),
+        }
+        self.running.push(recording);
+    }
+
+    fn write_all(&mut self) {
+        for recording in &mut self.running {
+            // Asked before the ring is emptied, so that nothing pushed before the end is left behind.
+            recording.write();
+        }
+        let over = |recording: &mut Recording| recording.frames.is_abandoned() && recording.frames.is_empty();
+        let events = &self.events;
+        for recording in self.running.extract_if(.., over) {
+            events.tell(recording.finish());
+        }
+    }
+}
+
+impl Recording {
+    fn write(&mut self) {
+        while let Ok(Timed { number, frame }) = self.frames.pop() {
+            self.pad(number);
+            if number >= self.written {
+                self.put(&frame);
+            }
+        }
+    }
+
+    /// Fills with silence up to a frame.
+    fn pad(&mut self, until: u64) {
+        let until = until.min(self.written + GAP_MAX);
+        while self.written < until && self.error.is_none() {
+            self.missing += 1;
+            self.put(&SILENCE);
+        }
+    }
+
+    fn put(&mut self, frame: &Frame) {
+        self.written += 1;
+        let outcome = self.file.as_mut().map_or(Ok(()), |file| file.write(frame));
+        if let Err(error) = outcome {
+            self.written -= 1;
+            self.fail(&error);
+        }
+    }
+
+    /// What follows is thrown away; what was written stays.
+    fn fail(&mut self, error: &io::Error) {
+        if self.error.is_none() {
+            tracing::error!(conference = %self.conference, %error, "a recording failed");
+            self.error = Some(error.to_string());
+            self.finish_file();
+        }
+    }
+
+    fn finish_file(&mut self) {
+        let Some(file) = self.file.take() else { return };
+        match file.finish() {
+            Ok(name) => self.name = name,
+            Err(error) => {
+                self.error.get_or_insert_with(|| error.to_string());
+            }
+        }
+    }
+
+    fn finish(mut self) -> McuEvent {
+        if self.error.is_none() {
+            self.pad(self.wanted.load(Ordering::Acquire));
+        }
+        self.finish_file();
+        if self.missing > 0 {
+            tracing::warn!(conference = %self.conference, frames = self.missing, "silence was recorded in place of sound");
+        }
+        let length_ms = self.written * u64::from(FRAME_MS);
+        McuEvent::RecordingEnded { conference: self.conference, file: self.name, length_ms, error: self.error }
+    }
+}
+
+const _: () = assert!(FRAME_SAMPLES == 960, "a frame is 20 ms at 48 kHz");

@@ -1,0 +1,123 @@
+//! How good what a peer sends probably sounds: the E-model (ITU-T G.107), reduced to what a receiver knows.
+//!
+//! ```text
+//! R      = 93.2 - Ie_eff
+//! Ie_eff = Ie + (95 - Ie) * Ppl / (Ppl / BurstR + Bpl)            G.107 (7-29)
+//! MOS    = 1 + 0.035 R + R (R - 60) (100 - R) * 7e-6              G.107 annex B, for 0 < R < 100
+//! ```
+//!
+//! 93.2 is the R of all default values. Delay and echo (`Id`) are left out, so this is the listening quality, MOS-LQ.
+//! `Ppl` is the share of 20 ms frames that had to be made up, in percent, whether their packets were lost or came too
+//! late. A frame that in-band error correction brought back counts for a quarter, since it is a copy of lower quality.
+//! `BurstR` is the mean length of a gap against the one that random loss of that share would have, 1 to 4.
+//!
+//! | Codec | Ie | Bpl | Source |
+//! | --- | --- | --- | --- |
+//! | G.711 | 0 | 25.1 | G.113 table I.4, with concealment of appendix I |
+//! | Opus | 0 | 20 | none: G.113 has no value for Opus; taken a little below G.711, since a lost packet also disturbs the decoder's state |
+
+use mcu_api::Codec;
+
+/// R of a connection whose parameters all have their default values.
+const R_DEFAULT: f64 = 93.2;
+/// What a frame counts for that was brought back by error correction.
+const RECOVERED_WEIGHT: f64 = 0.25;
+/// Frames that must have been expected before anything is estimated: 1 s.
+const FRAMES_MIN: u64 = 50;
+
+/// What was heard of a peer, in frames of 20 ms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reception {
+    /// Frames that were here.
+    pub(crate) played: u64,
+    /// Frames that were made up, with or without error correction.
+    pub(crate) concealed: u64,
+    /// Of those, the ones the next packet had a copy of.
+    pub(crate) recovered: u64,
+    /// Gaps: runs of frames that were made up.
+    pub(crate) gaps: u64,
+}
+
+impl Reception {
+    /// The estimate in hundredths, 100 to 450; 0 while too little was heard.
+    pub(crate) fn mos_hundredths(self, codec: Codec) -> u16 {
+        let expected = self.played + self.concealed;
+        if expected < FRAMES_MIN {
+            return 0;
+        }
+        let recovered = self.recovered.min(self.concealed) as f64;
+        let lost = (self.concealed as f64 - recovered + RECOVERED_WEIGHT * recovered) / expected as f64;
+        (mos(R_DEFAULT - impairment(codec, 100.0 * lost, self.burst_ratio())) * 100.0).round() as u16
+    }
+
+    fn burst_ratio(self) -> f64 {
+        if self.gaps == 0 {
+            return 1.0;
+        }
+        let mean_gap = self.concealed as f64 / self.gaps as f64;
+        let share = self.concealed as f64 / (self.played + self.concealed) as f64;
+        (mean_gap * (1.0 - share)).clamp(1.0, 4.0)
+    }
+}
+
+fn impairment(codec: Codec, lost_percent: f64, burst_ratio: f64) -> f64 {
+    let (equipment, robustness) = match codec {
+        Codec::Pcmu | Codec::Pcma => (0.0, 25.1),
+        Codec::Opus => (0.0, 20.0),
+    };
+    equipment + (95.0 - equipment) * lost_percent / (lost_percent / burst_ratio + robustness)
+}
+
+fn mos(rating: f64) -> f64 {
+    let rating = rating.clamp(0.0, 100.0);
+    (1.0 + 0.035 * rating + rating * (rating - 60.0) * (100.0 - rating) * 7e-6).clamp(1.0, 4.5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(lost_percent: u64, recovered_percent: u64) -> Reception {
+        let (concealed, recovered) = (lost_percent * 100, recovered_percent * 100);
+        // Random loss: the mean gap is 1 / (1 - share).
+        let gaps = concealed * (100 - lost_percent) / 100;
+        Reception { played: 10_000 - concealed, concealed, recovered, gaps }
+    }
+
+    #[test]
+    fn the_estimate_follows_the_loss() {
+        let cases = [
+            (Codec::Pcmu, heard(0, 0), 441),
+            (Codec::Pcmu, heard(5, 0), 392),
+            (Codec::Pcma, heard(20, 0), 264),
+            (Codec::Opus, heard(5, 0), 376),
+            (Codec::Opus, heard(20, 0), 235),
+            (Codec::Opus, heard(5, 5), 428),
+            (Codec::Opus, heard(20, 16), 341),
+        ];
+        for (codec, reception, wanted) in cases {
+            let got = reception.mos_hundredths(codec);
+            assert!(got.abs_diff(wanted) <= 3, "{codec:?} {reception:?}: {got} instead of {wanted}");
+        }
+    }
+
+    #[test]
+    fn bursts_are_worse_than_the_same_loss_at_random() {
+        let random = heard(10, 0);
+        let bursts = Reception { gaps: random.concealed / 4, ..random };
+        assert!(bursts.mos_hundredths(Codec::Opus) + 20 < random.mos_hundredths(Codec::Opus));
+    }
+
+    #[test]
+    fn any_figures_give_a_mos_or_none() {
+        let all = [0, 1, 49, 50, 1_000, 1 << 40];
+        for played in all {
+            for concealed in all {
+                for (recovered, gaps) in [(0, 0), (concealed, 1), (1 << 41, 1 << 41)] {
+                    let mos = Reception { played, concealed, recovered, gaps }.mos_hundredths(Codec::Opus);
+                    assert!(mos == 0 || (100..=450).contains(&mos));
+                }
+            }
+        }
+    }
+}

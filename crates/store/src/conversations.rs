@@ -1,0 +1,101 @@
+//! Lines of users' call histories as rows.
+
+use base::{CallId, ConversationEntry, Termination, UserUri};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection, SqlitePool};
+
+use crate::columns::{Columns, word};
+use crate::location::Location;
+use crate::{CONVERSATIONS_PER_USER, StoreError, UnixMillis};
+
+/// Writes one line; what lies beyond the user's last [`CONVERSATIONS_PER_USER`] goes.
+pub(crate) async fn append(writer: &mut SqliteConnection, entry: &ConversationEntry) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO conversations (user, kind, call, peer, peer_name, dialled, answered_by, started, answered, ended,
+             result, reason, seen)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+    )
+    .bind(entry.user.as_str())
+    .bind(word(&entry.kind))
+    .bind(entry.call.0.cast_signed())
+    .bind(entry.peer.as_str())
+    .bind(&entry.peer_name)
+    .bind(entry.dialled.as_ref().map(UserUri::as_str))
+    .bind(entry.answered_by.as_ref().map(UserUri::as_str))
+    .bind(entry.started)
+    .bind(entry.answered)
+    .bind(entry.ended)
+    .bind(word(&entry.termination.result))
+    .bind(word(&entry.termination.reason))
+    .execute(&mut *writer)
+    .await?;
+    sqlx::query(
+        "DELETE FROM conversations WHERE user = ?1 AND sequence <=
+             (SELECT sequence FROM conversations WHERE user = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)",
+    )
+    .bind(entry.user.as_str())
+    .bind(CONVERSATIONS_PER_USER)
+    .execute(writer)
+    .await?;
+    Ok(())
+}
+
+/// The latest lines of a user that ended before a time, latest first.
+pub(crate) async fn of(
+    readers: &SqlitePool,
+    location: &Location,
+    user: &UserUri,
+    ended: UnixMillis,
+    limit: u32,
+) -> Result<Vec<ConversationEntry>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT * FROM conversations WHERE user = ? AND ended < ? ORDER BY ended DESC, sequence DESC LIMIT ?",
+    )
+    .bind(user.as_str())
+    .bind(ended)
+    .bind(limit)
+    .fetch_all(readers)
+    .await;
+    rows.map_err(|error| location.explain(error))?.iter().map(|row| read(row, location)).collect()
+}
+
+/// How many missed calls each user has not seen.
+pub(crate) async fn unseen(readers: &SqlitePool, location: &Location) -> Result<Vec<(UserUri, u32)>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT user, COUNT(*) AS missed FROM conversations WHERE kind = 'missed' AND seen = 0 GROUP BY user ORDER BY user",
+    )
+    .fetch_all(readers)
+    .await;
+    let rows = rows.map_err(|error| location.explain(error))?;
+    let read = |row: &SqliteRow| {
+        let missed: i64 = row.try_get("missed").map_err(|_| location.corrupt())?;
+        Ok((Columns::new(row, location).id("user")?, u32::try_from(missed).unwrap_or(u32::MAX)))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// A user has seen his missed calls.
+pub(crate) async fn mark_seen(writer: &mut SqliteConnection, user: &UserUri) -> sqlx::Result<()> {
+    sqlx::query("UPDATE conversations SET seen = 1 WHERE user = ? AND kind = 'missed' AND seen = 0")
+        .bind(user.as_str())
+        .execute(writer)
+        .await?;
+    Ok(())
+}
+
+fn read(row: &SqliteRow, location: &Location) -> Result<ConversationEntry, StoreError> {
+    let columns = Columns::new(row, location);
+    Ok(ConversationEntry {
+        user: columns.id("user")?,
+        kind: columns.word("kind")?,
+        call: CallId(columns.unsigned("call")?),
+        peer: columns.id("peer")?,
+        peer_name: columns.plain("peer_name")?,
+        dialled: columns.optional_id("dialled")?,
+        answered_by: columns.optional_id("answered_by")?,
+        started: columns.plain("started")?,
+        answered: columns.plain("answered")?,
+        ended: columns.plain("ended")?,
+        termination: Termination { result: columns.word("result")?, reason: columns.word("reason")? },
+    })
+}

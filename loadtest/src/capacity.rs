@@ -1,0 +1,245 @@
+//! How many machines a company needs: from people and habits to legs, processor time, memory, bandwidth and nodes.
+//!
+//! The costs are measured on the user's own machine by [`calibrate`] and kept as JSON; the rest is arithmetic that can be
+//! read here. It is the spirit of the Capacity Planning Tool: users in, a recommendation out.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Failure;
+use crate::plan::Plan;
+use crate::results::table::number;
+use crate::run::Onlooker;
+use crate::run::outcome::{Outcome, Verdict};
+use crate::target::Source;
+
+/// What things cost on one machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Costs {
+    /// The machine they were measured on.
+    pub machine: serde_json::Value,
+    /// Processor time of each participant, in ms for each second.
+    pub participant_ms: f64,
+    /// Processor time of each conference besides, in ms for each second.
+    pub conference_ms: f64,
+    /// Memory of each participant in KiB.
+    pub participant_kib: f64,
+    /// Bandwidth of each participant in one direction in kbit/s, with the headers of IP, UDP and RTP.
+    pub participant_kbit: f64,
+    /// Processor time of one join and its end, in ms.
+    pub join_ms: f64,
+    /// Cores of the machine.
+    pub cores: f64,
+}
+
+/// The habits of a company.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Habits {
+    /// How many people have accounts.
+    pub users: f64,
+    /// How many of a hundred are in a conference in the busiest hour.
+    pub in_conference: f64,
+    /// How many people a conference has on average.
+    pub size: f64,
+    /// How many of a hundred come by telephone; they need trunk channels.
+    pub by_telephone: f64,
+    /// How long a conference lasts, in minutes.
+    pub minutes: f64,
+    /// How many of a hundred of a node's processor time may be used: the rest is for bursts and for whoever takes over.
+    pub load: f64,
+    /// Nodes that may fail at once without anybody being refused.
+    pub spare: f64,
+    /// Cores of a node; without one, as many as the machine that was measured.
+    pub cores: Option<f64>,
+}
+
+/// What they need.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Need {
+    /// People in conferences at once.
+    pub participants: f64,
+    /// Conferences at once.
+    pub conferences: f64,
+    /// Telephone lines at once.
+    pub channels: f64,
+    /// Joins each second in the busiest hour, spread evenly.
+    pub joins_per_second: f64,
+    /// Cores that work all the time.
+    pub cores: f64,
+    /// Nodes, spare ones included.
+    pub nodes: f64,
+    /// Participants on each node when all of them work.
+    pub participants_each: f64,
+    /// Memory of the participants of a node, in MiB, with spare nodes gone.
+    pub memory_mib_each: f64,
+    /// Bandwidth of a node in each direction, in Mbit/s, with spare nodes gone.
+    pub mbit_each: f64,
+}
+
+/// The arithmetic.
+pub fn plan(costs: &Costs, habits: &Habits) -> Need {
+    let participants = habits.users * habits.in_conference / 100.0;
+    let conferences = participants / habits.size;
+    let joins_per_second = participants / (habits.minutes * 60.0);
+    let busy_ms =
+        participants * costs.participant_ms + conferences * costs.conference_ms + joins_per_second * costs.join_ms;
+    let cores = busy_ms / 1_000.0;
+    let of_node = habits.cores.unwrap_or(costs.cores) * habits.load / 100.0;
+    let working = (cores / of_node).ceil().max(1.0);
+    let nodes = working + habits.spare;
+    Need {
+        participants,
+        conferences,
+        channels: participants * habits.by_telephone / 100.0,
+        joins_per_second,
+        cores,
+        nodes,
+        participants_each: participants / nodes,
+        memory_mib_each: participants / working * costs.participant_kib / 1_024.0,
+        mbit_each: participants / working * costs.participant_kbit / 1_000.0,
+    }
+}
+
+/// The recommendation for people.
+pub fn describe(costs: &Costs, habits: &Habits, need: &Need) -> String {
+    let mut text = String::new();
+    let lines = [
+        ("users", number(habits.users), format!("{} % of them in conferences", number(habits.in_conference))),
+        (
+            "participants",
+            number(need.participants),
+            format!("in {} conferences of {}", number(need.conferences), number(habits.size)),
+        ),
+        ("telephone channels", number(need.channels), format!("{} % come by telephone", number(habits.by_telephone))),
+        ("joins", number(need.joins_per_second), format!("a second, conferences of {} min", number(habits.minutes))),
+        (
+            "cores at work",
+            number(need.cores),
+            format!(
+                "{} ms a participant, {} ms a conference, {} ms a join",
+                number(costs.participant_ms),
+                number(costs.conference_ms),
+                number(costs.join_ms)
+            ),
+        ),
+        (
+            "nodes",
+            number(need.nodes),
+            format!(
+                "of {} cores at {} %, {} of them spare",
+                number(habits.cores.unwrap_or(costs.cores)),
+                number(habits.load),
+                number(habits.spare)
+            ),
+        ),
+        ("participants a node", number(need.participants_each), String::new()),
+        ("memory a node", number(need.memory_mib_each), "MiB for participants, beside the server's own".to_owned()),
+        ("bandwidth a node", number(need.mbit_each), "Mbit/s in, and as much out".to_owned()),
+    ];
+    for (name, value, words) in lines {
+        _ = writeln!(text, "  {name:<20} {value:>10}  {words}");
+    }
+    text
+}
+
+/// Measures the costs with two short plans: as many people in one conference and in many.
+pub fn calibrate(source: &Source, onlooker: Onlooker<'_>) -> Result<Costs, Failure> {
+    let one = measured(1, 60, source, onlooker)?;
+    let many = measured(15, 4, source, onlooker)?;
+    costs(&one, &many)
+}
+
+fn measured(
+    conferences: usize,
+    participants: usize,
+    source: &Source,
+    onlooker: Onlooker<'_>,
+) -> Result<Outcome, Failure> {
+    let text = format!(
+        "name = \"calibration-{conferences}\"\nabout = \"{conferences} conferences of {participants}\"\n\
+         [shape]\nconferences = {conferences}\nparticipants = {participants}\ntalkers = 2\nhold_seconds = 20\n\
+         [arrivals]\nper_second = 60\n[check]\nhearing = false\n[generator]\nothers_percent = 100\n[thresholds]\nfailures = 0\nloss_percent = 1\n"
+    );
+    let outcome = crate::run::run(&Plan::parse(&text)?, source, onlooker)?;
+    match outcome.verdict {
+        Verdict::Pass | Verdict::Info => Ok(outcome),
+        Verdict::Invalid => Err(Failure(format!("the generator was saturated: {}", outcome.doubts.join("; ")))),
+        Verdict::Fail => Err(Failure(format!("callers were lost: {}", outcome.faults.join("; ")))),
+    }
+}
+
+/// Two equations, two unknowns: participants and conferences.
+fn costs(one: &Outcome, many: &Outcome) -> Result<Costs, Failure> {
+    let busy = |outcome: &Outcome| outcome.value("cpu_ms") * outcome.plan.callers() as f64;
+    let rooms = |outcome: &Outcome| outcome.plan.shape.conferences as f64;
+    let (participant_ms, conference_ms) =
+        solved((rooms(one), busy(one)), (rooms(many), busy(many)), one.plan.callers() as f64);
+    let costs = Costs {
+        machine: one.machine.clone(),
+        participant_ms,
+        conference_ms,
+        participant_kib: one.value("memory_kib").max(many.value("memory_kib")),
+        participant_kbit: one.value("kbit_each").max(many.value("kbit_each")),
+        join_ms: one.value("join_cpu_ms").max(many.value("join_cpu_ms")),
+        cores: one.machine["cores"].as_f64().unwrap_or(1.0),
+    };
+    let known =
+        [costs.participant_ms, costs.conference_ms, costs.participant_kib, costs.participant_kbit, costs.join_ms];
+    if known.iter().any(|cost| !cost.is_finite()) {
+        return Err(Failure("the server's process cannot be seen; start it here, or name it with --pid".to_owned()));
+    }
+    Ok(costs)
+}
+
+/// Costs of a participant and a conference from two points (conferences, processor time) with as many participants.
+fn solved(one: (f64, f64), many: (f64, f64), participants: f64) -> (f64, f64) {
+    let conference = ((many.1 - one.1) / (many.0 - one.0)).max(0.0);
+    (((one.1 - one.0 * conference) / participants).max(0.0), conference)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Costs {
+        Costs {
+            machine: serde_json::Value::Null,
+            participant_ms: 0.5,
+            conference_ms: 5.0,
+            participant_kib: 100.0,
+            participant_kbit: 50.0,
+            join_ms: 2.0,
+            cores: 4.0,
+        }
+    }
+
+    const HABITS: Habits = Habits {
+        users: 40_000.0,
+        in_conference: 5.0,
+        size: 4.0,
+        by_telephone: 10.0,
+        minutes: 30.0,
+        load: 50.0,
+        spare: 1.0,
+        cores: None,
+    };
+
+    #[test]
+    fn ten_times_the_users_need_ten_times_the_work() {
+        let need = plan(&example(), &HABITS);
+        assert_eq!((need.participants, need.conferences, need.channels), (2_000.0, 500.0, 200.0));
+        // 2,000 x 0.5 ms + 500 x 5 ms + 1.1 x 2 ms are 3.5 cores: two nodes of two usable cores, and the spare one.
+        assert!((need.cores - 3.502).abs() < 0.001);
+        assert_eq!((need.nodes, need.mbit_each), (3.0, 50.0));
+        let more = plan(&example(), &Habits { users: 400_000.0, ..HABITS });
+        assert!((more.cores - 10.0 * need.cores).abs() < 1e-9);
+        assert_eq!(plan(&example(), &Habits { users: 1.0, spare: 0.0, ..HABITS }).nodes, 1.0);
+    }
+
+    #[test]
+    fn the_equations_are_solved() {
+        assert_eq!(solved((1.0, 35.0), (15.0, 105.0), 60.0), (0.5, 5.0));
+        assert_eq!(solved((1.0, 35.0), (15.0, 20.0), 60.0).1, 0.0, "noise makes no cost negative");
+    }
+}
