@@ -211,8 +211,8 @@ impl State {
         while let Some(output) = self.domain.poll_output() {
             match output {
                 Output::Offer(order) => self.invite(order.offer, &order.agent, order.call),
-                Output::Withdraw { offer, .. } => self.to_phone(offer, |leg| leg.cancel = true),
-                Output::AckBye { offer, .. } => self.to_phone(offer, |leg| {
+                Output::Withdraw { offer, .. } => self.send_phone(offer, |leg| leg.cancel = true),
+                Output::AckBye { offer, .. } => self.send_phone(offer, |leg| {
                     leg.bye = true;
                     leg.released = true;
                 }),
@@ -244,7 +244,7 @@ impl State {
         });
     }
 
-    fn to_phone(&mut self, offer: OfferNo, send: impl Fn(&mut Leg)) {
+    fn send_phone(&mut self, offer: OfferNo, send: impl Fn(&mut Leg)) {
         if let Some(leg) = self.legs.iter_mut().find(|leg| leg.offer == offer) {
             send(leg);
         }

@@ -108,7 +108,7 @@ fn open(lines: &str, unix_seconds: i64) -> bool {
     let mut world = World::new(config(&text));
     world.unix_seconds = unix_seconds;
     world.call("sales");
-    world.log.iter().filter_map(order).next().is_some()
+    world.log.iter().find_map(order).is_some()
 }
 
 #[test]
