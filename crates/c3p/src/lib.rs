@@ -45,3 +45,4 @@ pub use wire::token::{
     Code, DisconnectionMethod, EndpointStatus, JoiningMethod, LobbyAccess, McuType, MediaFilter, MediaStatus,
     MediaType, SessionType, State, Verb, connection_key,
 };
+pub use xml::OpaqueXml;

@@ -143,6 +143,19 @@ fn a_permanent_schedule_with_later_additions() {
 }
 
 #[test]
+fn opaque_data_are_carried_as_they_stand() {
+    let Command::AddConference(info) = command("request-addConference-data.xml") else { panic!("another command") };
+    let description = info.description.expect("it has a description");
+    let stored = description.organizer_data.expect("it has data").to_stored();
+    let expected = "<data xmlns=\"urn:ietf:params:xml:ns:cccp\" xmlns:app=\"urn:example:app\">\
+                    <app:calendar item=\"17\"><note>weekly &amp; long</note></app:calendar></data>";
+    assert_eq!((stored.as_str(), info.version), (expected, Some(3)));
+    for hostile in ["<a>", "<a><b></a>", "<a>&b;</a>", "<a><p:b/></a>", "<a><!DOCTYPE x></a>", "x"] {
+        assert!(c3p::OpaqueXml::from_stored(hostile).is_err(), "{hostile}");
+    }
+}
+
+#[test]
 fn mute_all() {
     let Command::ModifyConference(command) = command("request-modifyConference-muteAll.xml") else {
         panic!("another command")

@@ -99,6 +99,27 @@ prop_compose! {
     }
 }
 
+/// Opaque data as different clients write them: text, elements of no or a foreign namespace, of ours, nested.
+fn opaque() -> BoxedStrategy<OpaqueXml> {
+    let piece = select(vec![
+        "text &amp; more",
+        "<a/>",
+        "<a xmlns='urn:x'><b c='1'>t</b></a>",
+        "<p:a q:b=''><p:c>&#65;</p:c></p:a>",
+        "<![CDATA[<raw>]]>",
+        "<!-- no -->",
+        "<msci:x/>",
+    ]);
+    let outer = "xmlns:p='urn:p?a=1' xmlns:q='urn:q' \
+                 xmlns:msci='http://schemas.microsoft.com/rtc/2005/08/confinfoextensions'";
+    vec(piece, 0..4)
+        .prop_map(move |pieces| {
+            let text = format!("<data {outer} xmlns='urn:default'>{}</data>", pieces.concat());
+            OpaqueXml::from_stored(&text).expect("well-formed")
+        })
+        .boxed()
+}
+
 prop_compose! {
     fn description()((display_text, subject, conf_uris, conference_id) in
             (of(text()), of(text()), vec(conf_uri(), 0..3), of(token())),
@@ -108,10 +129,11 @@ prop_compose! {
             (of(access()), of(token().prop_map(Passcode::new)), of(any::<bool>()), of(text())),
         (join_url, pstn_access, pstn_lobby_bypass) in
             (of(token()), of(of(token()).prop_map(|id| PstnAccess { id })), of(any::<bool>())),
-        autopromote in of(any::<u32>()), server_mode in of(any::<u32>())) -> Description {
+        (autopromote, server_mode, organizer_data, notification_data) in
+            (of(any::<u32>()), of(any::<u32>()), of(opaque()), of(opaque()))) -> Description {
         Description { display_text, subject, conf_uris, conference_id, last_update, last_activate, is_active,
             expiry_time, admission_policy, passcode, passcode_optional, organizer, join_url, pstn_access,
-            pstn_lobby_bypass, autopromote, server_mode }
+            pstn_lobby_bypass, autopromote, server_mode, organizer_data, notification_data }
     }
 }
 
@@ -400,6 +422,11 @@ proptest! {
     fn a_roster_is_read_back_as_it_was(info in info()) {
         let printed = info.to_xml();
         prop_assert_eq!(conference_info::parse(printed.as_bytes()), Ok(info), "{}", printed);
+    }
+
+    #[test]
+    fn opaque_data_survive_storage(data in opaque()) {
+        prop_assert_eq!(OpaqueXml::from_stored(&data.to_stored()), Ok(data));
     }
 
     #[test]

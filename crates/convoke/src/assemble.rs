@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base::{Limits, UserUri};
 use call::CallConfig;
-use engine::{Directory, EngineConfig, UserAccount};
+use engine::{Directory, EngineConfig, Schedule, UserAccount};
 use focus::{ConferenceRecord, FocusConfig, Pin};
 use mcu_api::{AloneAudio, ConferenceMedia};
 use media_io::MediaConfig;
@@ -88,7 +88,7 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
     MediaConfig {
         address: config.media.address,
         advertised: config.media.advertised.unwrap_or(config.media.address),
-        ports: config.media.ports(),
+        ports: config.media.leg_ports(),
         workers: config.media.workers.unwrap_or(defaults.workers),
         dscp: config.media.dscp,
         language: Some(config.media.language.clone()).filter(|language| !language.is_empty()),
@@ -114,6 +114,7 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
             config::Srtp::Require => SrtpPolicy::Require,
         },
         codecs: sdp::LocalMedia::DEFAULT_CODECS.to_vec(),
+        media_ports: Some(config.media.ports()),
         media: ConferenceMedia {
             alone: if config.media.music_when_alone { AloneAudio::Music } else { AloneAudio::Silence },
             entry_exit_tones: config.media.entry_exit_tones,
@@ -127,12 +128,21 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
             limits: limits.clone(),
             ..CallConfig::default()
         },
+        certificate: config.sip.tls.as_ref().and_then(|tls| certificate(&tls.certificate)),
         keypad: config.media.keypad.then(engine::KeyMap::default),
         language: config.media.language.clone(),
         caller_number: config.caller_number.clone(),
         trusted_peers: trusted_peers(config),
         limits,
     }
+}
+
+/// The first certificate of a PEM file, in base64 without line breaks.
+fn certificate(path: &std::path::Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let (_, rest) = text.split_once("-----BEGIN CERTIFICATE-----")?;
+    let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
+    Some(body.split_whitespace().collect())
 }
 
 /// Where the trunks are that are believed.
@@ -142,7 +152,7 @@ fn trusted_peers(config: &Config) -> Vec<IpAddr> {
 }
 
 /// Accounts with their settings, permanent and stored conferences, and the dial plan.
-pub(crate) fn directory(config: &Config, stored: Vec<ConferenceRecord>) -> Result<Directory, String> {
+pub(crate) fn directory(config: &Config, stored: Vec<Schedule>) -> Result<Directory, String> {
     let mut directory = Directory::new(router(config)?);
     for user in &config.users {
         directory.add_user(UserAccount {
@@ -155,8 +165,8 @@ pub(crate) fn directory(config: &Config, stored: Vec<ConferenceRecord>) -> Resul
     for user in &config.users {
         directory.set_user_profile(user.uri.clone(), user.routing.clone());
     }
-    for record in stored {
-        directory.add_conference(record);
+    for schedule in stored {
+        directory.add_schedule(schedule);
     }
     for conference in &config.conferences {
         let record = permanent(conference, &config.domain);

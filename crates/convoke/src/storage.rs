@@ -3,8 +3,8 @@
 mod batch;
 
 use base::{ConversationEntry, Termination, TerminationReason, Timestamp};
-use engine::{CallRecord, LegRecord, StoreCommand, StoreTicket};
-use focus::{ConferenceRecord, Pin};
+use engine::{CallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
+use focus::{ConferenceRecord, Lobby, Pin};
 use store::{Cdr, CdrDirection, Quality, Store, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 
@@ -136,9 +136,7 @@ fn gather(batch: &mut Batch, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
 
 async fn write_conference(store: &Store, command: &StoreCommand, calendar: Calendar) -> Result<(), store::StoreError> {
     match command {
-        StoreCommand::SaveConference { record, expiry } => {
-            store.save_conference(&row(record, *expiry, calendar.now())).await
-        }
+        StoreCommand::SaveConference(schedule) => store.save_conference(&row(schedule, calendar.now())).await,
         StoreCommand::DeleteConference(id) => store.delete_conference(id).await.map(drop),
     }
 }
@@ -251,40 +249,56 @@ fn segment(id: u64, times: [Timestamp; 3], termination: Termination, calendar: C
     }
 }
 
-fn row(record: &ConferenceRecord, expiry: Option<UnixMillis>, now: UnixMillis) -> store::ConferenceRecord {
+fn row(schedule: &Schedule, now: UnixMillis) -> store::ConferenceRecord {
+    let record = &schedule.record;
     store::ConferenceRecord {
         id: record.id.clone(),
         organizer: record.organizer.clone(),
         subject: record.subject.clone().unwrap_or_default(),
-        description: String::new(),
+        description: schedule.description.clone().unwrap_or_default(),
         access: record.access,
         pin: record.pin.as_ref().map(|pin| base::Pii::new(pin.expose())),
         number: record.number.clone(),
-        expiry,
-        version: u64::try_from(now).unwrap_or(0),
+        expiry: schedule.expiry,
+        version: schedule.version,
         invited: record.invited.iter().map(|(user, role)| store::Invited { user: user.clone(), role: *role }).collect(),
         locked: record.locked,
         personal: false,
-        lobby: false,
-        organizer_data: String::new(),
-        notification_data: String::new(),
+        lobby: record.lobby != Lobby::Off,
+        phones_pass_lobby: record.lobby == Lobby::PhonesPass,
+        promote_authenticated: record.promote_authenticated,
+        organizer_data: schedule.organizer_data.clone().unwrap_or_default(),
+        notification_data: schedule.notification_data.clone().unwrap_or_default(),
         created: now,
         updated: now,
     }
 }
 
 /// Every stored conference, as the engine knows it. Those whose time is over are deleted (c3p.md 8.1).
-pub(crate) async fn load(store: &Store, calendar: Calendar) -> Result<Vec<ConferenceRecord>, store::StoreError> {
+pub(crate) async fn load(store: &Store, calendar: Calendar) -> Result<Vec<Schedule>, store::StoreError> {
     let now = calendar.now();
     let mut records = Vec::new();
     for row in store.load_all().await? {
         if row.expiry.is_some_and(|expiry| expiry < now) {
             store.delete_conference(&row.id).await?;
         } else {
-            records.push(record(row));
+            records.push(schedule(row));
         }
     }
     Ok(records)
+}
+
+fn schedule(row: store::ConferenceRecord) -> Schedule {
+    let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    Schedule {
+        version: row.version,
+        expiry: row.expiry,
+        updated: Some(row.updated),
+        description: text(&row.description),
+        organizer_data: text(&row.organizer_data),
+        notification_data: text(&row.notification_data),
+        record: record(row),
+    }
 }
 
 fn record(row: store::ConferenceRecord) -> ConferenceRecord {
@@ -299,7 +313,11 @@ fn record(row: store::ConferenceRecord) -> ConferenceRecord {
         invited: row.invited.into_iter().map(|invited| (invited.user, invited.role)).collect(),
         locked: row.locked,
         attendees_may_dial_out: false,
-        lobby: focus::Lobby::Off,
-        promote_authenticated: false,
+        lobby: match (row.lobby, row.phones_pass_lobby) {
+            (false, _) => Lobby::Off,
+            (true, false) => Lobby::On,
+            (true, true) => Lobby::PhonesPass,
+        },
+        promote_authenticated: row.promote_authenticated,
     }
 }

@@ -7,6 +7,8 @@ use focus::ConferenceRecord;
 use routing::{ProfileProblem, Router, UserProfile, World};
 use sip_api::Binding;
 
+use crate::schedule::Schedule;
+
 /// What the ids of permanent conferences begin with.
 const PERMANENT: &str = "PERMANENT";
 
@@ -32,7 +34,9 @@ pub struct Directory {
     profiles: HashMap<UserUri, UserProfile>,
     no_profile: UserProfile,
     bindings: HashMap<UserUri, Vec<Binding>>,
-    conferences: BTreeMap<ConferenceId, ConferenceRecord>,
+    conferences: BTreeMap<ConferenceId, Schedule>,
+    /// When which conference may be deleted.
+    expiries: BTreeSet<(i64, ConferenceId)>,
     conference_numbers: HashMap<ConferenceNumber, ConferenceId>,
     /// Conferences of the configuration, which no command changes.
     permanent: BTreeSet<ConferenceId>,
@@ -57,11 +61,37 @@ impl Directory {
 
     /// Adds or replaces a scheduled conference.
     pub fn add_conference(&mut self, record: ConferenceRecord) {
-        self.remove_conference(&record.id.clone());
-        if let Some(number) = &record.number {
-            self.conference_numbers.insert(number.clone(), record.id.clone());
+        self.add_schedule(record.into());
+    }
+
+    /// Adds or replaces a scheduled conference with what its Factory keeps of it.
+    pub fn add_schedule(&mut self, schedule: Schedule) {
+        let id = schedule.record.id.clone();
+        self.remove_conference(&id);
+        if let Some(number) = &schedule.record.number {
+            self.conference_numbers.insert(number.clone(), id.clone());
         }
-        self.conferences.insert(record.id.clone(), record);
+        if let Some(expiry) = schedule.expiry {
+            self.expiries.insert((expiry, id.clone()));
+        }
+        self.conferences.insert(id, schedule);
+    }
+
+    /// A scheduled conference with what its Factory keeps of it.
+    pub(crate) fn schedule(&self, id: &ConferenceId) -> Option<&Schedule> {
+        self.conferences.get(id)
+    }
+
+    /// The conference that may be deleted first, and when, in milliseconds since 1970.
+    pub(crate) fn next_expiry(&self) -> Option<&(i64, ConferenceId)> {
+        self.expiries.first()
+    }
+
+    /// Nothing is to happen to a conference any more when its time comes.
+    pub(crate) fn forget_expiry(&mut self, id: &ConferenceId) {
+        if let Some(expiry) = self.conferences.get_mut(id).and_then(|schedule| schedule.expiry.take()) {
+            self.expiries.remove(&(expiry, id.clone()));
+        }
     }
 
     /// Adds a conference of the configuration: it is always there, and no command changes or deletes it.
@@ -99,7 +129,9 @@ impl Directory {
 
     /// Forgets a scheduled conference.
     pub fn remove_conference(&mut self, id: &ConferenceId) {
-        if let Some(ConferenceRecord { number: Some(number), .. }) = self.conferences.remove(id) {
+        self.forget_expiry(id);
+        let removed = self.conferences.remove(id);
+        if let Some(number) = removed.and_then(|schedule| schedule.record.number) {
             self.conference_numbers.remove(&number);
         }
     }
@@ -137,7 +169,7 @@ impl Directory {
 
     /// A scheduled conference.
     pub fn conference(&self, id: &ConferenceId) -> Option<&ConferenceRecord> {
-        self.conferences.get(id)
+        self.conferences.get(id).map(|schedule| &schedule.record)
     }
 
     /// The conference of a number.
@@ -147,7 +179,7 @@ impl Directory {
 
     /// Every scheduled conference.
     pub fn conferences(&self) -> impl Iterator<Item = &ConferenceRecord> {
-        self.conferences.values()
+        self.conferences.values().map(|schedule| &schedule.record)
     }
 
     /// Where a target goes when this user asks for it.

@@ -1,19 +1,20 @@
 //! The Focus Factory: SERVICE requests with C3P that schedule conferences (c3p.md 2.4).
 
-use base::{AccessType, ConferenceId, ConferenceNumber, Role, UserUri};
-use c3p::conference_info::ConferenceInfo;
+use base::{AccessType, ConferenceId, ConferenceNumber, Role, Timestamp, UserUri};
+use c3p::conference_info::{ConferenceInfo, ConferenceState, Description, User, Users};
 use c3p::{
-    Capabilities, Command, ConferenceKeys, ConferenceUri, Diagnostic, FailureReason, McuType, Request, ResponseBody,
-    State,
+    Capabilities, Command, ConferenceKeys, ConferenceUri, Diagnostic, FailureReason, McuType, OpaqueXml, Request,
+    ResponseBody, State,
 };
 use focus::{ConferenceRecord, ControlRequest, Pin, Requester};
 use rand::Rng;
 use sip_api::{Method, Response, ServerTransactionId, SipCommand};
 
-use crate::c3p_command::{Refused, refused};
+use crate::c3p_command::{Refused, lobby, refused};
 use crate::c3p_dialog::{C3P, failure, success};
 use crate::directory::Directory;
 use crate::roster_document::describe;
+use crate::schedule::{Schedule, timestamp, unix_ms};
 use crate::target::Target;
 use crate::{Effect, Engine, Origin};
 
@@ -26,6 +27,16 @@ const ID_LENGTH: usize = 12;
 /// Numbers of conferences that are not permanent.
 const NUMBERS: std::ops::Range<u32> = 100_000..1_000_000;
 
+/// Conferences one organizer may have scheduled at once.
+const CONFERENCES_PER_ORGANIZER: usize = 1_000;
+
+/// The bit of `autopromote` for users of the same enterprise [M].
+const AUTOPROMOTE_ENTERPRISE: u32 = 0x8000;
+
+/// The bits of `autopromote` that mean at least those: the other one is for everybody [M], of whom we promote only users
+/// whom the server knows.
+const AUTOPROMOTE: u32 = 0x8000_0000 | AUTOPROMOTE_ENTERPRISE;
+
 /// How often a free number is drawn before the Factory says that it has none.
 const NUMBER_DRAWS: usize = 64;
 
@@ -37,12 +48,7 @@ pub struct StoreTicket(pub u64);
 #[derive(Clone, Debug)]
 pub enum StoreCommand {
     /// Insert or replace a conference.
-    SaveConference {
-        /// The conference.
-        record: Box<ConferenceRecord>,
-        /// When it may be deleted, in milliseconds since 1970; `None` = never.
-        expiry: Option<i64>,
-    },
+    SaveConference(Box<Schedule>),
     /// Delete a conference.
     DeleteConference(ConferenceId),
 }
@@ -50,8 +56,8 @@ pub enum StoreCommand {
 /// A change that waits until it lasts: then it is made, and its SERVICE is answered.
 #[derive(Debug)]
 pub(crate) struct PendingStore {
-    transaction: ServerTransactionId,
-    request: Box<Request>,
+    /// The SERVICE that waits for it; `None` when the time of a conference was over.
+    asked: Option<(ServerTransactionId, Box<Request>)>,
     change: StoreCommand,
 }
 
@@ -108,13 +114,33 @@ impl Engine {
                 self.respond(transaction, Response::new(200).with_body(C3P, success(&request, body)));
             }
             Ok(Step::Store(change)) => {
-                let ticket = StoreTicket(self.next_ticket);
-                self.next_ticket += 1;
-                let pending = PendingStore { transaction, request: Box::new(request), change: change.clone() };
-                self.stores.insert(ticket, pending);
-                self.effects.push_back(Effect::Store { ticket, command: change });
+                self.store(Some((transaction, Box::new(request))), change);
             }
             Err(refused) => self.refuse_factory_command(transaction, &request, refused),
+        }
+    }
+
+    fn store(&mut self, asked: Option<(ServerTransactionId, Box<Request>)>, change: StoreCommand) {
+        let ticket = StoreTicket(self.next_ticket);
+        self.next_ticket += 1;
+        self.stores.insert(ticket, PendingStore { asked, change: change.clone() });
+        self.effects.push_back(Effect::Store { ticket, command: change });
+    }
+
+    /// When the next conference expires.
+    pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
+        let (expiry, _) = self.directory.next_expiry()?;
+        Some(timestamp(self.config.unix_start_ms, *expiry))
+    }
+
+    /// Deletes the conferences whose time is over (c3p.md 8.1); one that is on goes when it ends.
+    pub(crate) fn expire_conferences(&mut self) {
+        while self.next_expiry().is_some_and(|at| at <= self.now)
+            && let Some((_, id)) = self.directory.next_expiry().cloned()
+        {
+            self.directory.forget_expiry(&id);
+            self.retire_conference(&id);
+            self.store(None, StoreCommand::DeleteConference(id));
         }
     }
 
@@ -145,23 +171,28 @@ impl Engine {
             Command::AddConference(info) => self.add_conference(user, info),
             Command::ModifyConference(modify) => self.modify_conference(user, &modify.info),
             Command::DeleteConference(delete) => {
-                let id = self.own_conference(user, &delete.keys)?.id.clone();
+                let id = self.own_conference(user, &delete.keys)?.record.id.clone();
                 self.check_changeable(&id)?;
                 Ok(Step::Store(StoreCommand::DeleteConference(id)))
             }
             Command::GetConferences => {
                 let own = self.directory.conferences().filter(|record| record.organizer == *user);
-                Ok(Step::Answer(ResponseBody::GetConferences(own.map(|record| self.schedule(record)).collect())))
+                let own = own.filter_map(|record| self.directory.schedule(&record.id));
+                Ok(Step::Answer(ResponseBody::GetConferences(own.map(|schedule| self.schedule(schedule)).collect())))
             }
             Command::GetConference(get) => {
-                let record = self.own_conference(user, &get.keys)?;
-                Ok(Step::Answer(ResponseBody::GetConference(Box::new(self.schedule(record)))))
+                let schedule = self.own_conference(user, &get.keys)?;
+                Ok(Step::Answer(ResponseBody::GetConference(Box::new(self.schedule(schedule)))))
             }
+            Command::GetEncryptionKey => match &self.config.certificate {
+                Some(certificate) => Ok(Step::Answer(ResponseBody::GetEncryptionKey(certificate.clone()))),
+                None => Err(refused(FailureReason::NotSupported, Diagnostic::NotImplemented)),
+            },
             _ => Err(refused(FailureReason::NotSupported, Diagnostic::NotImplemented)),
         }
     }
 
-    fn own_conference(&self, user: &UserUri, keys: &ConferenceKeys) -> Result<&ConferenceRecord, Refused> {
+    fn own_conference(&self, user: &UserUri, keys: &ConferenceKeys) -> Result<&Schedule, Refused> {
         let unknown = || refused(FailureReason::ConferenceDoesNotExist, Diagnostic::ConfEntityInvalid);
         let id = match keys {
             ConferenceKeys::ConferenceId(id) => ConferenceId::parse(id).ok(),
@@ -169,9 +200,9 @@ impl Engine {
                 ConferenceUri::parse(uri).ok().and_then(|uri| uri.conference().map(|focus| focus.conference_id.clone()))
             }
         };
-        let record = id.and_then(|id| self.directory.conference(&id)).ok_or_else(unknown)?;
+        let schedule = id.and_then(|id| self.directory.schedule(&id)).ok_or_else(unknown)?;
         // Whether somebody else's conference exists is not told.
-        if record.organizer == *user { Ok(record) } else { Err(unknown()) }
+        if schedule.record.organizer == *user { Ok(schedule) } else { Err(unknown()) }
     }
 
     /// A conference of the configuration is changed there, by the operator.
@@ -192,15 +223,23 @@ impl Engine {
         if Directory::is_permanent_id(&id) {
             return Err(refused(FailureReason::InvalidConferenceId, Diagnostic::ConferenceUriInvalid));
         }
-        let is_being_stored = self
-            .stores
-            .values()
-            .any(|pending| matches!(&pending.change, StoreCommand::SaveConference { record, .. } if record.id == id));
-        if self.directory.conference(&id).is_some() || is_being_stored {
+        if self.directory.conference(&id).is_some() || self.is_being_stored(&id) {
             return Err(refused(FailureReason::ConferenceExists, Diagnostic::ConferenceUriInvalid));
         }
+        let own = self.directory.conferences().filter(|record| record.organizer == *user).count();
+        if own >= CONFERENCES_PER_ORGANIZER {
+            return Err(refused(FailureReason::MaximumConferencesExceeded, Diagnostic::AuthorizationFailed));
+        }
         let number = self.new_number().ok_or(refused(FailureReason::ServerBusy, Diagnostic::AuthorizationFailed))?;
-        self.save(user, id, Some(number), info)
+        self.save(user, id, Some(number), info, 1)
+    }
+
+    /// Whether a change of a conference is on its way to the disk; a second one could not know the first.
+    fn is_being_stored(&self, id: &ConferenceId) -> bool {
+        self.stores.values().any(|pending| match &pending.change {
+            StoreCommand::SaveConference(schedule) => schedule.record.id == *id,
+            StoreCommand::DeleteConference(deleted) => deleted == id,
+        })
     }
 
     fn modify_conference(&mut self, user: &UserUri, info: &ConferenceInfo) -> Result<Step, Refused> {
@@ -209,10 +248,16 @@ impl Engine {
             Some(id) => ConferenceKeys::ConferenceId(id),
             None => ConferenceKeys::Entity(info.entity.clone()),
         };
-        let record = self.own_conference(user, &keys)?;
-        let (id, number) = (record.id.clone(), record.number.clone());
+        let known = self.own_conference(user, &keys)?;
+        let (id, number, version) = (known.record.id.clone(), known.record.number.clone(), known.version + 1);
         self.check_changeable(&id)?;
-        self.save(user, id, number, info)
+        if info.version.is_some_and(|of| of != known.wire_version()) {
+            return Err(refused(FailureReason::InvalidVersion, Diagnostic::AuthorizationFailed));
+        }
+        if self.is_being_stored(&id) {
+            return Err(refused(FailureReason::ServerBusy, Diagnostic::AuthorizationFailed));
+        }
+        self.save(user, id, number, info, version)
     }
 
     /// The schedule of a document as a record to be stored; it replaces the old one as a whole (c3p.md 2.4).
@@ -222,8 +267,11 @@ impl Engine {
         id: ConferenceId,
         number: Option<ConferenceNumber>,
         info: &ConferenceInfo,
+        version: u64,
     ) -> Result<Step, Refused> {
         let description = info.description.clone().unwrap_or_default();
+        check_data(&description)?;
+        let now = unix_ms(self.config.unix_start_ms, self.now);
         let pin = match &description.passcode {
             Some(passcode) => Some(
                 Pin::parse(passcode.expose())
@@ -232,8 +280,8 @@ impl Engine {
             None => None,
         };
         let expiry = match description.expiry_time.as_deref().map(parse_time) {
-            Some(None) => return Err(refused(FailureReason::InvalidExpiryTime, Diagnostic::NotParseable)),
-            Some(time) => time,
+            Some(Some(time)) if time > now => Some(time),
+            Some(_) => return Err(refused(FailureReason::InvalidExpiryTime, Diagnostic::NotParseable)),
             None => None,
         };
         let record = ConferenceRecord {
@@ -247,23 +295,34 @@ impl Engine {
             invited: invited(info)?,
             locked: info.conference_state.as_ref().and_then(|state| state.locked).unwrap_or(false),
             attendees_may_dial_out: false,
-            lobby: focus::Lobby::Off,
-            promote_authenticated: false,
+            // A client that speaks of the lobby wants one.
+            lobby: description.pstn_lobby_bypass.map_or(focus::Lobby::Off, lobby),
+            promote_authenticated: description.autopromote.is_some_and(|mask| mask & AUTOPROMOTE != 0),
         };
-        Ok(Step::Store(StoreCommand::SaveConference { record: Box::new(record), expiry }))
+        Ok(Step::Store(StoreCommand::SaveConference(Box::new(Schedule {
+            record,
+            version,
+            expiry,
+            updated: Some(now),
+            description: description.display_text,
+            organizer_data: description.organizer_data.as_ref().map(OpaqueXml::to_stored),
+            notification_data: description.notification_data.as_ref().map(OpaqueXml::to_stored),
+        }))))
     }
 
     /// What was to last does, or does not.
     pub(crate) fn on_stored(&mut self, ticket: StoreTicket, done: bool) {
-        let Some(PendingStore { transaction, request, change }) = self.stores.remove(&ticket) else { return };
+        let Some(PendingStore { asked, change }) = self.stores.remove(&ticket) else { return };
+        // Who expired is gone already; a row that stayed goes at the next start.
+        let Some((transaction, request)) = asked else { return };
         if !done {
             let busy = refused(FailureReason::ServerInternalError, Diagnostic::AuthorizationFailed);
             return self.refuse_factory_command(transaction, &request, busy);
         }
         let body = match change {
-            StoreCommand::SaveConference { record, .. } => {
-                let schedule = Box::new(self.schedule(&record));
-                self.directory.add_conference(*record);
+            StoreCommand::SaveConference(saved) => {
+                let schedule = Box::new(self.schedule(&saved));
+                self.directory.add_schedule(*saved);
                 match request.command {
                     Command::ModifyConference(_) => ResponseBody::ModifyConference(Some(schedule)),
                     _ => ResponseBody::AddConference(schedule),
@@ -282,7 +341,8 @@ impl Engine {
     }
 
     /// A scheduled conference as a document for its organizer.
-    fn schedule(&self, record: &ConferenceRecord) -> ConferenceInfo {
+    fn schedule(&self, schedule: &Schedule) -> ConferenceInfo {
+        let record = &schedule.record;
         let focus = Self::focus_uri(record);
         let mut info = ConferenceInfo::new(focus.to_string(), State::Full);
         let mut description = describe(
@@ -297,7 +357,20 @@ impl Engine {
             },
         );
         description.is_active = Some(self.conferences.get(&record.id).is_some());
-        description.last_update = Some(format_time(self.config.unix_start_ms, self.now));
+        description.last_update = schedule.updated.or(Some(self.config.unix_start_ms)).map(format_time);
+        description.expiry_time = schedule.expiry.map(format_time);
+        description.display_text.clone_from(&schedule.description);
+        description.organizer_data = opaque(schedule.organizer_data.as_deref());
+        description.notification_data = opaque(schedule.notification_data.as_deref());
+        description.pstn_lobby_bypass = match record.lobby {
+            focus::Lobby::Off => None,
+            focus::Lobby::On => Some(false),
+            focus::Lobby::PhonesPass => Some(true),
+        };
+        description.autopromote = record.promote_authenticated.then_some(AUTOPROMOTE_ENTERPRISE);
+        info.version = Some(schedule.wire_version());
+        info.conference_state = Some(ConferenceState { locked: Some(record.locked), ..ConferenceState::default() });
+        info.users = Some(Users { state: State::Full, users: record.invited.iter().map(listed).collect() });
         info.description = Some(description);
         info
     }
@@ -335,7 +408,7 @@ impl Engine {
             let number = ConferenceNumber::parse(&self.random.random_range(NUMBERS).to_string()).ok()?;
             let is_being_stored = self.stores.values().any(|pending| {
                 matches!(&pending.change,
-                    StoreCommand::SaveConference { record, .. } if record.number.as_ref() == Some(&number))
+                    StoreCommand::SaveConference(schedule) if schedule.record.number.as_ref() == Some(&number))
             });
             let is_free = self.directory.conference_of_number(&number).is_none() && !is_being_stored;
             is_free.then_some(number)
@@ -349,6 +422,26 @@ impl Engine {
 
 /// Methods this server has rules for.
 const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, SERVICE, SUBSCRIBE, NOTIFY, REFER, UPDATE, PRACK";
+
+/// Opaque data have a bound each (c3p.md 2.4).
+fn check_data(description: &Description) -> Result<(), Refused> {
+    let too_large = |data: &Option<OpaqueXml>| data.as_ref().is_some_and(|data| data.len() > Schedule::DATA_MAX);
+    let reason = match (too_large(&description.organizer_data), too_large(&description.notification_data)) {
+        (true, _) => FailureReason::OrganizerRoamingDataTooLarge,
+        (_, true) => FailureReason::NotificationDataTooLarge,
+        _ => return Ok(()),
+    };
+    Err(refused(reason, Diagnostic::NotParseable))
+}
+
+/// Stored data as they go out; what somebody spoiled in the store is left out.
+pub(crate) fn opaque(stored: Option<&str>) -> Option<OpaqueXml> {
+    OpaqueXml::from_stored(stored?).ok()
+}
+
+fn listed((user, role): &(UserUri, Role)) -> User {
+    User { roles: vec![*role], ..User::new(user.as_str(), State::Full) }
+}
 
 fn invited(info: &ConferenceInfo) -> Result<Vec<(UserUri, Role)>, Refused> {
     let users = info.users.iter().flat_map(|users| &users.users);
@@ -367,10 +460,9 @@ fn parse_time(text: &str) -> Option<i64> {
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
-/// The wall-clock time of a timestamp as an `xs:dateTime` in UTC, to the second.
-fn format_time(unix_start_ms: i64, now: base::Timestamp) -> String {
-    let seconds = (unix_start_ms + i64::try_from(now.as_micros() / 1_000).unwrap_or(0)) / 1_000;
-    time::OffsetDateTime::from_unix_timestamp(seconds)
+/// Milliseconds since 1970 as an `xs:dateTime` in UTC, to the second.
+fn format_time(unix_ms: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(unix_ms / 1_000)
         .ok()
         .and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok())
         .unwrap_or_default()

@@ -37,6 +37,7 @@ mod message_summary;
 mod pin_guard;
 mod refer;
 mod roster_document;
+mod schedule;
 mod subscription;
 mod target;
 mod translate;
@@ -59,6 +60,7 @@ pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
 pub use group::{GroupCommand, GroupJournal, SentInvite, WireRecord};
 pub use keypad::{KeyCommand, KeyMap};
+pub use schedule::Schedule;
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
 use bridge::Bridges;
@@ -170,6 +172,8 @@ pub struct Engine {
     groups: group::Groups,
     commands: HashMap<CommandId, Origin>,
     subscriptions: HashMap<SubscriptionId, ConferenceId>,
+    /// The REFER the Focus is being asked about, and what it has said.
+    refer_verdict: Option<(SubscriptionId, Option<u16>)>,
     rendered: Option<subscription::Rendered>,
     /// Conferences that nobody scheduled; their record goes when they end.
     ad_hoc: HashSet<ConferenceId>,
@@ -202,6 +206,7 @@ impl Engine {
             groups: group::Groups::default(),
             commands: HashMap::new(),
             subscriptions: HashMap::new(),
+            refer_verdict: None,
             rendered: None,
             ad_hoc: HashSet::new(),
             retired: HashSet::new(),
@@ -254,7 +259,8 @@ impl Engine {
 
     /// When [`Input::TimerFired`] is wanted.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let due = [self.calls.poll_timeout(), self.conferences.poll_timeout(), self.group_timeout()];
+        let due =
+            [self.next_expiry(), self.calls.poll_timeout(), self.conferences.poll_timeout(), self.group_timeout()];
         due.into_iter().flatten().min()
     }
 
@@ -305,6 +311,7 @@ impl Engine {
     }
 
     fn on_timer(&mut self) {
+        self.expire_conferences();
         if self.calls.poll_timeout().is_some_and(|due| due <= self.now) {
             let random = &mut self.random;
             self.calls.handle_timeout(self.now, &mut || random.next_u64());

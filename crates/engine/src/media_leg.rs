@@ -82,6 +82,7 @@ impl Engine {
             session_id: self.random.next_u64() >> 2,
             codecs: self.config.codecs.clone(),
             telephone_event: true,
+            own_ports: self.config.media_ports.clone(),
         }
     }
 

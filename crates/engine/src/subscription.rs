@@ -8,6 +8,7 @@ use focus::{Requester, RosterDocument, SubscriptionEnd};
 use sip_api::Request;
 
 use crate::Engine;
+use crate::factory::opaque;
 use crate::roster_document::conference_info;
 use crate::target::Target;
 
@@ -88,7 +89,13 @@ impl Engine {
         let is_rendered = self.rendered.as_ref().is_some_and(|last| Arc::ptr_eq(&last.document, document));
         if !is_rendered {
             let Some(record) = self.directory.conference(conference) else { return };
-            let prepared = conference_info(&Self::focus_uri(record), document).prepare();
+            let mut info = conference_info(&Self::focus_uri(record), document);
+            let data =
+                self.directory.schedule(conference).and_then(|schedule| opaque(schedule.notification_data.as_deref()));
+            if let Some(description) = &mut info.description {
+                description.notification_data = data;
+            }
+            let prepared = info.prepare();
             self.rendered = Some(Rendered { document: Arc::clone(document), prepared });
         }
         let Some(Rendered { prepared, .. }) = &self.rendered else { return };

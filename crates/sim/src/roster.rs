@@ -100,6 +100,12 @@ impl RosterCopy {
 }
 
 impl Snapshot {
+    /// Users in the lobby.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = String> + '_ {
+        let waits = self.users.iter().filter(|(_, (_, endpoints))| endpoints.values().any(|endpoint| endpoint.waits));
+        waits.map(|(user, _)| user.clone())
+    }
+
     fn users_in(&self) -> usize {
         let is_in = |endpoint: &EndpointSnapshot| {
             ["connected", "on-hold"].contains(&endpoint.status.as_str()) && !endpoint.waits

@@ -69,6 +69,7 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
         factory_user: "conference-factory".to_owned(),
         srtp: sdp::SrtpPolicy::Off,
         codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
+        media_ports: None,
         media: ConferenceMedia {
             alone: AloneAudio::Silence,
             entry_exit_tones: false,
@@ -78,6 +79,7 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
         unix_start_ms: 1_700_000_000_000,
         focus: focus::FocusConfig::default(),
         call: call::CallConfig { domain: DOMAIN.to_owned(), session_expires: session, ..call::CallConfig::default() },
+        certificate: None,
         keypad: Some(engine::KeyMap::default()),
         language: "en".to_owned(),
         caller_number: None,

@@ -62,14 +62,16 @@ async fn claim_number(
 async fn upsert(writer: &mut SqliteConnection, record: &ConferenceRecord) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO conferences (id, organizer, subject, description, access, pin, number, expiry, version,
-             invited_json, locked, personal, lobby, organizer_data, notification_data, created, updated)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             invited_json, locked, personal, lobby, organizer_data, notification_data, created, updated, phones_pass_lobby,
+             promote_authenticated)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET organizer = excluded.organizer, subject = excluded.subject,
              description = excluded.description, access = excluded.access, pin = excluded.pin,
              number = excluded.number, expiry = excluded.expiry, version = excluded.version,
              invited_json = excluded.invited_json, locked = excluded.locked, personal = excluded.personal,
              lobby = excluded.lobby, organizer_data = excluded.organizer_data,
-             notification_data = excluded.notification_data, updated = excluded.updated",
+             notification_data = excluded.notification_data, updated = excluded.updated,
+             phones_pass_lobby = excluded.phones_pass_lobby, promote_authenticated = excluded.promote_authenticated",
     )
     .bind(record.id.as_str())
     .bind(record.organizer.as_str())
@@ -88,6 +90,8 @@ async fn upsert(writer: &mut SqliteConnection, record: &ConferenceRecord) -> sql
     .bind(&record.notification_data)
     .bind(record.created)
     .bind(record.updated)
+    .bind(record.phones_pass_lobby)
+    .bind(record.promote_authenticated)
     .execute(writer)
     .await
     .map(drop)
@@ -151,6 +155,8 @@ fn read(row: &SqliteRow, location: &Location) -> Result<ConferenceRecord, StoreE
         locked: columns.plain("locked")?,
         personal: columns.plain("personal")?,
         lobby: columns.plain("lobby")?,
+        phones_pass_lobby: columns.plain("phones_pass_lobby")?,
+        promote_authenticated: columns.plain("promote_authenticated")?,
         organizer_data: columns.plain("organizer_data")?,
         notification_data: columns.plain("notification_data")?,
         created: columns.plain("created")?,

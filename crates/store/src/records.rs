@@ -34,6 +34,10 @@ pub struct ConferenceRecord {
     pub personal: bool,
     /// Callers without a role wait until a presenter lets them in.
     pub lobby: bool,
+    /// But not telephone callers who are admitted otherwise.
+    pub phones_pass_lobby: bool,
+    /// Authenticated users come in as presenters.
+    pub promote_authenticated: bool,
     /// Opaque XML of scheduling clients (`organizer-roaming-data`), at most 64 KiB.
     pub organizer_data: String,
     /// Opaque XML for participants (`notification-data`), at most 64 KiB.

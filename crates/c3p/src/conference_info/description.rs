@@ -6,8 +6,8 @@ use base::AccessType;
 
 use crate::error::BadElement;
 use crate::wire::token::{admission_policy, parse_admission_policy, parse_bool};
-use crate::wire::{Namespace, name};
-use crate::xml::{Element, Writer};
+use crate::wire::{Name, Namespace, name};
+use crate::xml::{Element, OpaqueXml, Writer};
 use crate::{McuType, State};
 
 /// `conference-description`. Times are `xs:dateTime` in UTC, as they stand on the wire.
@@ -47,6 +47,10 @@ pub struct Description {
     pub autopromote: Option<u32>,
     /// A compatibility number.
     pub server_mode: Option<u32>,
+    /// What the scheduling client keeps here for itself.
+    pub organizer_data: Option<OpaqueXml>,
+    /// What every participant is given.
+    pub notification_data: Option<OpaqueXml>,
 }
 
 /// One address of a conference.
@@ -125,6 +129,8 @@ impl Description {
             pstn_lobby_bypass: element.value_of(name::PSTN_LOBBY_BYPASS, parse_bool)?,
             autopromote: element.value_of(name::AUTOPROMOTE, |text| text.parse().ok())?,
             server_mode: element.value_of(name::SERVER_MODE, |text| text.parse().ok())?,
+            organizer_data: read_opaque(element, name::ORGANIZER_DATA)?,
+            notification_data: read_opaque(element, name::NOTIFICATION_DATA)?,
         })
     }
 
@@ -148,6 +154,12 @@ impl Description {
                 writer.element(name::PSTN_ACCESS, |writer| writer.optional_leaf(name::PSTN_ID, access.id.as_deref()));
             }
             writer.optional_leaf(name::JOIN_URL, self.join_url.as_deref());
+            if let Some(data) = &self.organizer_data {
+                writer.opaque(name::ORGANIZER_DATA, data);
+            }
+            if let Some(data) = &self.notification_data {
+                writer.opaque(name::NOTIFICATION_DATA, data);
+            }
             self.write_later_additions(writer);
         });
     }
@@ -175,6 +187,10 @@ impl Description {
         writer.optional_bool(name::PSTN_LOBBY_BYPASS, self.pstn_lobby_bypass);
         writer.optional_number(name::SERVER_MODE, self.server_mode);
     }
+}
+
+fn read_opaque(element: Element<'_>, name: Name<'static>) -> Result<Option<OpaqueXml>, BadElement> {
+    Ok(element.optional(name)?.map(|child| child.opaque().cloned().unwrap_or_default()))
 }
 
 impl ConfUri {

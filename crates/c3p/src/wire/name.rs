@@ -130,6 +130,8 @@ names! {
         EXPIRY_TIME = "expiry-time",            // [V]
         ADMISSION_POLICY = "admission-policy",  // [V]
         PASSCODE = "passcode",                  // [M]
+        ORGANIZER_DATA = "organizer-roaming-data", // [V] UCMA name; that it is a child of the description is [M]
+        NOTIFICATION_DATA = "notification-data", // [V] UCMA name; that it is a child of the description is [M]
         PASSCODE_OPTIONAL = "passcode-optional",// [M-low]
         ORGANIZER = "organizer",                // [V-impl]
         JOIN_URL = "join-url",                  // [V-impl]

@@ -46,6 +46,16 @@ impl Namespace {
         KNOWN.iter().find(|(namespace, _, _)| *namespace == self).map(|(_, prefix, uri)| (*prefix, *uri))
     }
 
+    /// Whether this crate writes a namespace with that prefix.
+    pub(crate) fn owns_prefix(prefix: &str) -> bool {
+        KNOWN.iter().any(|(_, known, _)| *known == prefix)
+    }
+
+    /// Whether that is what this crate writes the prefix for.
+    pub(crate) fn declares(prefix: &str, uri: &str) -> bool {
+        KNOWN.iter().any(|(_, known, known_uri)| *known == prefix && *known_uri == uri)
+    }
+
     /// A mask with one bit for this namespace.
     pub(crate) const fn bit(self) -> u16 {
         1 << self as u8

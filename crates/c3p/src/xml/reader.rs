@@ -10,9 +10,10 @@ use quick_xml::events::{BytesDecl, BytesStart, Event};
 use quick_xml::name::{NamespaceError, PrefixDeclaration, ResolveResult};
 
 use super::characters::{attribute_value, is_allowed, normalize_into, resolve};
+use super::opaque::OpaqueXml;
 use super::tree::{Attribute, Document, Node};
 use crate::error::{ErrorKind, Limit};
-use crate::wire::Namespace;
+use crate::wire::{Name, Namespace, name};
 
 /// Bytes of a document, unless the caller knows its sender.
 const BODY_MAX: usize = 256 * 1024;
@@ -46,6 +47,19 @@ pub(crate) fn read_within(body: &[u8], body_max: usize) -> Result<Document, Erro
     Builder::new(text.strip_prefix('\u{FEFF}').unwrap_or(text), body_max / BYTES_PER_NODE).run()
 }
 
+/// Reads a document whose root element is opaque.
+pub(super) fn read_opaque(text: &str) -> Result<OpaqueXml, ErrorKind> {
+    if text.len() > BODY_MAX {
+        return Err(ErrorKind::Limit(Limit::Body));
+    }
+    if let Some((offset, _)) = text.char_indices().find(|(_, character)| !is_allowed(*character)) {
+        return Err(ErrorKind::NotXml { why: "a character that XML does not allow", offset: offset as u64 });
+    }
+    let builder = Builder { root_is_opaque: true, ..Builder::new(text, BODY_MAX / BYTES_PER_NODE) };
+    let mut document = builder.run()?;
+    Ok(document.opaque.pop().map(|(_, opaque)| opaque).unwrap_or_default())
+}
+
 /// Why an event was refused; the builder adds the position.
 enum Refusal {
     NotXml(&'static str),
@@ -67,23 +81,47 @@ struct Builder<'t> {
     started: bool,
     /// Elements, and likewise attributes, that the document may have.
     count_max: usize,
+    text: &'t str,
+    /// The opaque element that is open.
+    opaque: Option<Opaque>,
+    root_is_opaque: bool,
+}
+
+/// An opaque element that is open.
+struct Opaque {
+    /// Where its content begins, in bytes.
+    begin: usize,
+    /// Elements open within it.
+    depth: usize,
+    declarations: Vec<(String, String)>,
 }
 
 impl<'t> Builder<'t> {
     fn new(text: &'t str, count_max: usize) -> Self {
         let mut reader = NsReader::from_str(text);
         reader.resolver_mut().set_max_namespace_bindings(NAMESPACES_MAX);
-        Self { reader, document: Document::default(), open: Vec::new(), started: false, count_max }
+        Self {
+            reader,
+            document: Document::default(),
+            open: Vec::new(),
+            started: false,
+            count_max,
+            text,
+            opaque: None,
+            root_is_opaque: false,
+        }
     }
 
     fn run(mut self) -> Result<Document, ErrorKind> {
         loop {
+            let before = self.position();
             let event = match self.reader.read_event() {
                 Ok(Event::Eof) => break,
                 Ok(event) => event,
                 Err(error) => return Err(self.located(refusal_of(&error))),
             };
-            self.take(event).map_err(|refusal| self.located(refusal))?;
+            let taken = if self.opaque.is_some() { self.pass(event, before) } else { self.take(event) };
+            taken.map_err(|refusal| self.located(refusal))?;
             self.started = true;
         }
         if !self.open.is_empty() {
@@ -104,7 +142,11 @@ impl<'t> Builder<'t> {
             Event::GeneralRef(reference) => self.reference(&reference.into_inner()),
             Event::Decl(declaration) => self.declaration(&declaration),
             Event::DocType(_) => Err("a document type is not allowed".into()),
-            Event::Empty(start) => self.begin(&start).and_then(|()| self.end()),
+            Event::Empty(start) => {
+                self.begin(&start)?;
+                self.opaque = None;
+                self.end()
+            }
             Event::Comment(_) | Event::PI(_) | Event::Eof => Ok(()),
         }
     }
@@ -133,9 +175,87 @@ impl<'t> Builder<'t> {
             self.document.nodes[*parent].text = String::new();
             self.document.nodes[*parent].end = PARENT;
         }
+        let name = Name { namespace: node.namespace, local: &node.local };
+        let is_root = self.open.is_empty();
+        if OPAQUE.contains(&name) || (is_root && self.root_is_opaque) {
+            self.opaque = Some(Opaque { begin: self.position(), depth: 0, declarations: self.declarations() });
+        }
         self.open.push(self.document.nodes.len());
         self.document.nodes.push(node);
         Ok(())
+    }
+
+    /// An event within an opaque element: checked like any other, and left as it stands.
+    fn pass(&mut self, event: Event<'_>, before: usize) -> Result<(), Refusal> {
+        let Some(depth) = self.opaque.as_ref().map(|opaque| opaque.depth) else { return Ok(()) };
+        match event {
+            Event::Start(start) => {
+                self.pass_element(&start, depth)?;
+                self.opaque.iter_mut().for_each(|opaque| opaque.depth += 1);
+                Ok(())
+            }
+            Event::Empty(start) => self.pass_element(&start, depth),
+            Event::End(_) if depth > 0 => {
+                self.opaque.iter_mut().for_each(|opaque| opaque.depth -= 1);
+                Ok(())
+            }
+            Event::End(_) => {
+                self.close_opaque(before)?;
+                self.end()
+            }
+            Event::GeneralRef(reference) => match resolve(&reference.into_inner()) {
+                Some(_) => Ok(()),
+                None => Err("a reference that is not predefined".into()),
+            },
+            Event::Decl(_) => Err("an XML declaration that is not at the start".into()),
+            Event::DocType(_) => Err("a document type is not allowed".into()),
+            Event::Text(_) | Event::CData(_) | Event::Comment(_) | Event::PI(_) | Event::Eof => Ok(()),
+        }
+    }
+
+    fn pass_element(&mut self, start: &BytesStart<'_>, depth: usize) -> Result<(), Refusal> {
+        if self.open.len() + depth >= DEPTH_MAX {
+            return Err(Refusal::Limit(Limit::Depth));
+        }
+        let (begin, _) = self.attributes(start)?;
+        self.document.attributes.truncate(begin as usize);
+        let (resolved, _) = self.reader.resolver().resolve_element(start.name());
+        namespace_of(&resolved).map(drop)
+    }
+
+    fn close_opaque(&mut self, end: usize) -> Result<(), Refusal> {
+        let (Some(opaque), Some(index)) = (self.opaque.take(), self.open.last()) else { return Ok(()) };
+        let content = self.text.get(opaque.begin..end).unwrap_or_default().to_owned();
+        let is_used = |(prefix, _): &(String, String)| match prefix.as_str() {
+            "" => content.contains('<'),
+            prefix => uses_prefix(&content, prefix),
+        };
+        let declarations: Vec<_> = opaque.declarations.into_iter().filter(is_used).collect();
+        if declarations.iter().any(|(prefix, uri)| Namespace::owns_prefix(prefix) && !Namespace::declares(prefix, uri))
+        {
+            return Err("a well-known prefix that means something else".into());
+        }
+        self.document.opaque.push((to_index(*index), OpaqueXml { declarations, content }));
+        Ok(())
+    }
+
+    /// The namespace declarations in scope. The default one is always among them: without it the content would take on
+    /// the one of wherever it is written.
+    fn declarations(&self) -> Vec<(String, String)> {
+        let declared = self.reader.resolver().bindings().map(|(prefix, namespace)| {
+            let prefix = match prefix {
+                PrefixDeclaration::Default => String::new(),
+                PrefixDeclaration::Named(name) => name.to_owned(),
+            };
+            (prefix, namespace.into_inner().to_owned())
+        });
+        let mut declared: std::collections::BTreeMap<String, String> = declared.collect();
+        declared.entry(String::new()).or_default();
+        declared.into_iter().collect()
+    }
+
+    fn position(&self) -> usize {
+        usize::try_from(self.reader.buffer_position()).expect("the document is in memory")
     }
 
     fn attributes(&mut self, start: &BytesStart<'_>) -> Result<(u32, u32), Refusal> {
@@ -246,6 +366,16 @@ impl<'t> Builder<'t> {
         }
     }
 }
+
+/// Whether a prefix stands anywhere in a text, in names or in values; it may be found where it means nothing, too.
+fn uses_prefix(text: &str, prefix: &str) -> bool {
+    let part_of_name = |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '.');
+    let mut found = text.match_indices(prefix);
+    found.any(|(at, _)| text[at + prefix.len()..].starts_with(':') && !text[..at].ends_with(part_of_name))
+}
+
+/// Elements whose content is carried and not looked into.
+const OPAQUE: [Name<'static>; 2] = [name::ORGANIZER_DATA, name::NOTIFICATION_DATA];
 
 /// Stands in [`Node::end`] of an open element that has a child element already.
 const PARENT: u32 = u32::MAX;

@@ -1,5 +1,6 @@
 //! A document as a flat list of elements.
 
+use super::opaque::OpaqueXml;
 use crate::error::BadElement;
 use crate::wire::{Name, Namespace};
 
@@ -8,6 +9,8 @@ use crate::wire::{Name, Namespace};
 pub(crate) struct Document {
     pub(super) nodes: Vec<Node>,
     pub(super) attributes: Vec<Attribute>,
+    /// Opaque elements, by the index of their node.
+    pub(super) opaque: Vec<(u32, OpaqueXml)>,
 }
 
 /// One element.
@@ -69,6 +72,12 @@ impl<'d> Element<'d> {
     /// Its text without white space around it: peers pad values.
     pub(crate) fn trimmed(self) -> &'d str {
         self.text().trim_matches([' ', '\t', '\n', '\r'])
+    }
+
+    /// What is in it, if it is an element that this crate carries and does not look into.
+    pub(crate) fn opaque(self) -> Option<&'d OpaqueXml> {
+        let found = self.document.opaque.iter().find(|(index, _)| *index as usize == self.index);
+        found.map(|(_, opaque)| opaque)
     }
 
     /// Its child elements in order.

@@ -1,6 +1,7 @@
 //! Values to text. Tags nest because closures do; everything variable is escaped.
 
 use super::characters::escape_into;
+use super::opaque::OpaqueXml;
 use crate::wire::{Name, Namespace};
 
 /// Writes one document.
@@ -86,6 +87,21 @@ impl Writer {
         if let Some(value) = value {
             self.leaf(name, &value.to_string());
         }
+    }
+
+    /// Writes an element whose content stands already, with the declarations it lives by.
+    pub(crate) fn opaque(&mut self, name: Name<'_>, content: &OpaqueXml) {
+        self.element(name, |writer| {
+            let own = name.namespace.declaration().map(|(prefix, _)| prefix);
+            for (prefix, uri) in content.declarations().filter(|(prefix, _)| Some(*prefix) != own) {
+                let attribute = if prefix.is_empty() { "xmlns".to_owned() } else { format!("xmlns:{prefix}") };
+                writer.raw_attribute(&attribute, uri);
+            }
+            if !content.is_empty() {
+                writer.end_start_tag();
+                writer.out.push_str(content.content());
+            }
+        });
     }
 
     /// Writes an attribute of the element whose start tag is open.

@@ -71,6 +71,7 @@ fn config() -> EngineConfig {
         factory_user: "conference-factory".to_owned(),
         srtp: SrtpPolicy::Off,
         codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
+        media_ports: None,
         media: ConferenceMedia {
             alone: AloneAudio::Music,
             entry_exit_tones: true,
@@ -80,6 +81,7 @@ fn config() -> EngineConfig {
         unix_start_ms: 1_700_000_000_000,
         focus: focus::FocusConfig::default(),
         call: call::CallConfig { domain: DOMAIN.to_owned(), ..call::CallConfig::default() },
+        certificate: None,
         keypad: Some(engine::KeyMap::default()),
         language: "en".to_owned(),
         caller_number: None,

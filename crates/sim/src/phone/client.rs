@@ -43,6 +43,7 @@ impl Phone {
         let endpoint = JoiningEndpoint {
             entity: format!("{{device-{port}}}"),
             session_type: Some(SessionType::Focus),
+            lobby_capable: Some(true),
             ..no_endpoint()
         };
         let user = Participant {

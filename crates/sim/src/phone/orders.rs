@@ -3,9 +3,10 @@
 use base::Role;
 use c3p::conference_info::{ConferenceInfo, ConferenceView, EntityState, EntityView, InitialFilter, Media};
 use c3p::{
-    AddUser, Command, ConferenceKeys, DeleteConference, DeleteUser, FocusUri, GetConference, JoiningEndpoint,
-    JoiningMethod, McuType, MediaFilter, MediaKeys, ModifyConference, ModifyConferenceLock, ModifyEndpointMedia,
-    ModifyUserRoles, Participant, SessionType, UserKeys,
+    AddUser, Command, ConferenceKeys, DeleteConference, DeleteEndpoint, DeleteUser, EndpointKeys, FocusUri,
+    GetConference, JoiningEndpoint, JoiningMethod, LobbyAccess, McuType, MediaFilter, MediaKeys, ModifyConference,
+    ModifyConferenceLock, ModifyEndpointMedia, ModifyUserRoles, ModifyUsersMediaFilters, Participant, SessionType,
+    SetLobbyAccess, UserKeys,
 };
 
 use super::Cx;
@@ -37,6 +38,9 @@ impl Orders<'_> {
             (cx.swarm.deletions, 1),
             (true, 2),
             (true, 1),
+            (cx.swarm.locks, 4),
+            (cx.swarm.mutes, 2),
+            (cx.swarm.ejections, 2),
         ];
         let total: u64 = kinds.iter().filter(|kind| kind.0).map(|kind| kind.1).sum();
         let mut at = cx.dice.between(1, total);
@@ -53,6 +57,9 @@ impl Orders<'_> {
             4 => self.mute(cx)?,
             5 => self.mute_all(cx),
             6 => Command::DeleteConference(DeleteConference { keys: self.entity() }),
+            9 => self.lobby(cx),
+            10 => self.mute_some(cx),
+            11 => self.delete_endpoint(cx)?,
             7 => Command::GetConference(GetConference { keys: self.entity(), certificate: None, mcu_uri: None }),
             _ => self.dial_in(),
         })
@@ -105,9 +112,43 @@ impl Orders<'_> {
             conference: self.focus.to_string(),
             locked: cx.dice.chance(0.4),
             admission_policy: None,
-            pstn_lobby_bypass: None,
+            // From the first of these on the conference has a lobby.
+            pstn_lobby_bypass: cx.dice.pick(&[None, Some(true), Some(false)]).copied().flatten(),
             autopromote: None,
         })
+    }
+
+    fn lobby(&self, cx: &mut Cx<'_>) -> Command {
+        let access = if cx.dice.chance(0.7) { LobbyAccess::Granted } else { LobbyAccess::Denied };
+        let waiting = self.roster.iter().flat_map(|copy| copy.snapshot.waiting());
+        let mut users: Vec<String> = waiting.collect();
+        if users.is_empty() {
+            users.push(self.user_keys(cx).user);
+        }
+        Command::SetLobbyAccess(SetLobbyAccess { conference: self.focus.to_string(), users, access })
+    }
+
+    fn mute_some(&self, cx: &mut Cx<'_>) -> Command {
+        let (one, another) = (self.user_keys(cx).user, self.user_keys(cx).user);
+        let named = cx.dice.chance(0.5);
+        Command::ModifyUsersMediaFilters(Box::new(ModifyUsersMediaFilters {
+            conference: self.focus.to_string(),
+            users: if named { vec![one] } else { Vec::new() },
+            role: None,
+            except: vec![another],
+            ingress: Some(some_filter(cx)),
+            egress: None,
+            mcu_uri: Some(self.focus.mcu_uri(McuType::AudioVideo)),
+        }))
+    }
+
+    fn delete_endpoint(&self, cx: &mut Cx<'_>) -> Option<Command> {
+        let users = self.roster.iter().flat_map(|copy| &copy.snapshot.users);
+        let endpoints: Vec<(String, String)> =
+            users.flat_map(|(user, (_, all))| all.keys().map(|one| (user.clone(), one.clone()))).collect();
+        let (user, endpoint) = cx.dice.pick(&endpoints)?.clone();
+        let keys = EndpointKeys { conference: self.focus.to_string(), user, endpoint };
+        Some(Command::DeleteEndpoint(DeleteEndpoint { keys, mcu_uri: None }))
     }
 
     fn mute(&self, cx: &mut Cx<'_>) -> Option<Command> {
