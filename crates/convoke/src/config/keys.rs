@@ -187,7 +187,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "UDP ports for RTP and RTCP, first-last: an even first port from 1024, an odd last one. Two ports serve one leg,\nand need two file descriptors (see LimitNOFILE or ulimit -Hn); the first two only mark the range as this\nserver's. Open them in the firewall.",
             ),
             key("workers", Plain, None, "4", "Threads that mix, 1 to 256. Without a number, one for each core."),
-            key("opus_bitrate", Plain, Some("32000"), "24000", "Bits per second of a mix in Opus, 12000 to 128000."),
+            key("opus_bitrate", Plain, Some("48000"), "24000", "Bits per second of a mix in Opus, 12000 to 128000."),
             key(
                 "opus_complexity",
                 Plain,
