@@ -81,3 +81,28 @@ impl LocalMedia {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RefusalKind, answer};
+
+    #[test]
+    fn a_port_of_any_leg_of_ours_is_no_address_of_a_peer() {
+        let at = |port| SocketAddr::from(([192, 0, 2, 1], port));
+        let local = LocalMedia { own_ports: Some(20_000..=20_099), ..LocalMedia::plain(at(20_010), at(20_011), 1) };
+        for (host, port, refused) in [
+            ("192.0.2.1", 20_010, true),
+            ("192.0.2.1", 20_000, true),
+            ("192.0.2.1", 20_099, true),
+            ("192.0.2.1", 20_100, false),
+            ("192.0.2.9", 20_010, false),
+        ] {
+            let offer = format!(
+                "v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+            );
+            let kind = answer(offer.as_bytes(), &local, None).err().map(|refusal| refusal.kind);
+            assert_eq!(kind, refused.then_some(RefusalKind::ForbiddenAddress), "{host}:{port}");
+        }
+    }
+}

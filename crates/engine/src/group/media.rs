@@ -159,7 +159,7 @@ impl Engine {
     }
 
     /// A command about a leg, if the MCU still has it: conferences end and fail while other news is on its way.
-    pub(super) fn to_leg(&mut self, leg: LegId, command: McuCommand) {
+    pub(super) fn command_leg(&mut self, leg: LegId, command: McuCommand) {
         if self.groups.legs.contains_key(&leg) && !self.groups.lost.contains(&leg) {
             self.mcu(command);
         }
@@ -168,7 +168,7 @@ impl Engine {
     /// Tells the MCU what was agreed about a leg.
     pub(super) fn connect_group_leg(&mut self, leg: LegId, media: Option<LegMedia>) {
         if let Some(media) = media {
-            self.to_leg(leg, McuCommand::ConnectLeg { leg, media });
+            self.command_leg(leg, McuCommand::ConnectLeg { leg, media });
         }
     }
 

@@ -370,7 +370,7 @@ impl Engine {
             caller.seat = None;
         }
         self.connect_group_leg(seat, Some(agreed));
-        self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
+        self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
         self.hush_caller(call);
         self.ensure_accepted(call);
         self.tell_groups(Input::Bridged { call });
@@ -379,7 +379,7 @@ impl Engine {
     /// Caller and agent are parted.
     pub(super) fn unbridge_offer(&mut self, call: CallId, number: OfferNo) {
         if let Some(seat) = self.groups.offers.get(&number).and_then(|offer| offer.seat) {
-            self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
+            self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
         }
         if let Some(caller) = self.groups.callers.get_mut(&call) {
             caller.bridged = None;
@@ -391,13 +391,13 @@ impl Engine {
         let Some(offer) = self.groups.offers.get_mut(&number) else { return };
         offer.language.clone_from(&language);
         let (Some(seat), agreed) = (offer.seat, offer.media.agreed()) else { return };
-        self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
+        self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
         self.connect_group_leg(seat, agreed);
         let announcement = Announcement {
             language: language.unwrap_or_else(|| "en".to_owned()),
             parts: vec![Spoken::Phrase(Phrase::PressOne)],
         };
-        self.to_leg(seat, McuCommand::Announce { leg: seat, announcement });
+        self.command_leg(seat, McuCommand::Announce { leg: seat, announcement });
     }
 
     /// An agent pressed a key.
