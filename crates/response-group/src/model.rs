@@ -326,11 +326,11 @@ impl State {
 
     /// A timer may fire at any moment, but a guard only when nothing of its offer is on its way any more: 64 times T1
     /// is longer than any message takes. One pass through the agents is explored; the longest conversation is an ending
-    /// like any other, and the wait for a provisional response withdraws as the alert time does.
+    /// like any other.
     fn may_fire(&self, timer: &Timer) -> bool {
         match timer {
             Timer::Offer(offer, OfferTimer::Guard) => !self.legs.iter().any(|leg| leg.offer == *offer),
-            Timer::Offer(_, OfferTimer::Talk | OfferTimer::Provisional) => false,
+            Timer::Offer(_, OfferTimer::Talk) => false,
             Timer::Call(_, CallTimer::Retry | CallTimer::Announce) | Timer::Agent(_, AgentTimer::Lease) => false,
             _ => true,
         }
