@@ -33,12 +33,12 @@ fn voice() -> Vec<Frame> {
 
 fn packets(codec: Codec, fec: bool) -> Vec<Vec<u8>> {
     let mut encoder = Codecs.encoder(EncoderSettings::for_mix(codec, fec)).expect("encoder");
-    let mut out = [0; PACKET_BYTES_MAX];
-    let mut packet = |pcm| {
+    let mut encode = |pcm: &Frame| {
+        let mut out = [0; PACKET_BYTES_MAX];
         let length = encoder.encode(pcm, &mut out).expect("a frame");
         out[..length].to_vec()
     };
-    voice().iter().map(|pcm| packet(pcm)).collect()
+    voice().iter().map(&mut encode).collect()
 }
 
 fn rounds() -> impl Fn() -> usize {

@@ -92,8 +92,8 @@ fn post_filter_lift(decoder: &mut RangeDecoder<'_>) -> f32 {
         return 0.0;
     }
     let octave = decoder.uniform(6);
-    let _pitch = decoder.from_end(4 + octave);
-    let gain = GAIN_STEP * (decoder.from_end(3) + 1) as f32;
+    let _pitch = decoder.bits_from_end(4 + octave);
+    let gain = GAIN_STEP * (decoder.bits_from_end(3) + 1) as f32;
     if decoder.tell() + 2 <= decoder.bits() {
         // The tap set: 0 half of the time, else 1 or 2, as a small number is written.
         decoder.small();

@@ -138,13 +138,16 @@ impl<'a> Packet<'a> {
 mod tests {
     use super::*;
 
+    /// Name, packet, lengths of its frames.
+    type Case = (&'static str, &'static [u8], Option<&'static [usize]>);
+
     fn lengths(packet: &[u8]) -> Option<Vec<usize>> {
         Packet::read(packet).map(|packet| packet.frames().map(<[u8]>::len).collect())
     }
 
     #[test]
     fn frames_are_found_in_every_packing() {
-        let cases: [(&str, &[u8], Option<&[usize]>); 10] = [
+        let cases: [Case; 10] = [
             ("one", &[0xF8, 1, 2, 3], Some(&[3])),
             ("two equal", &[0xF9, 1, 2, 3, 4], Some(&[2, 2])),
             ("two equal of an odd length", &[0xF9, 1, 2, 3], None),

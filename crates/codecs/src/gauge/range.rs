@@ -20,13 +20,13 @@ pub(super) struct RangeDecoder<'a> {
     /// The byte that was read last; its lowest bit is still to be used.
     rest: u32,
     bits_read: u32,
-    bits_from_end: u32,
+    end_bits_read: u32,
 }
 
 impl<'a> RangeDecoder<'a> {
     /// A decoder at the beginning of a frame.
     pub(super) fn new(frame: &'a [u8]) -> Self {
-        let mut decoder = Self { frame, next: 0, range: 128, value: 0, rest: 0, bits_read: 9, bits_from_end: 0 };
+        let mut decoder = Self { frame, next: 0, range: 128, value: 0, rest: 0, bits_read: 9, end_bits_read: 0 };
         decoder.rest = decoder.byte();
         decoder.value = 127 - (decoder.rest >> 1);
         decoder.normalise();
@@ -40,7 +40,7 @@ impl<'a> RangeDecoder<'a> {
 
     /// Bits used so far, rounded up (RFC 6716 4.1.6.1).
     pub(super) fn tell(&self) -> u32 {
-        (self.bits_read + self.bits_from_end).saturating_sub(32 - self.range.leading_zeros())
+        (self.bits_read + self.end_bits_read).saturating_sub(32 - self.range.leading_zeros())
     }
 
     /// A bit that is set with a probability of one in `2^log_probability`.
@@ -65,13 +65,13 @@ impl<'a> RangeDecoder<'a> {
     }
 
     /// The next plain bits, at most 16: they stand at the end of the frame, the lowest first (RFC 6716 4.1.4).
-    pub(super) fn from_end(&mut self, bits: u32) -> u32 {
+    pub(super) fn bits_from_end(&mut self, bits: u32) -> u32 {
         let bit = |at: u32| {
             let byte = self.frame.len().checked_sub(1 + (at / 8) as usize).map_or(0, |place| self.frame[place]);
             u32::from(byte >> (at % 8) & 1)
         };
-        let value = (0..bits).map(|number| bit(self.bits_from_end + number) << number).sum();
-        self.bits_from_end += bits;
+        let value = (0..bits).map(|number| bit(self.end_bits_read + number) << number).sum();
+        self.end_bits_read += bits;
         value
     }
 
@@ -94,11 +94,11 @@ impl<'a> RangeDecoder<'a> {
         if symbol >= zero {
             let rest = LAPLACE_TOTAL - LAPLACE_LEAST * 2 * LAPLACE_LEAST_COUNT - zero;
             low = zero;
-            width = (rest * (16_384 - decay) >> 15) + LAPLACE_LEAST;
+            width = ((rest * (16_384 - decay)) >> 15) + LAPLACE_LEAST;
             value = 1;
             while width > LAPLACE_LEAST && symbol >= low + 2 * width {
                 low += 2 * width;
-                width = ((2 * width - 2 * LAPLACE_LEAST) * decay >> 15) + LAPLACE_LEAST;
+                width = (((2 * width - 2 * LAPLACE_LEAST) * decay) >> 15) + LAPLACE_LEAST;
                 value += 1;
             }
             if width <= LAPLACE_LEAST {

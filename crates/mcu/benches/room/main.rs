@@ -7,6 +7,8 @@
 //!     cargo bench -p mcu --bench room                       # the table
 //!     cargo bench -p mcu --bench room -- 100 3 low-delay    # one room, for example under `valgrind --tool=callgrind`
 
+#![allow(clippy::print_stdout, reason = "a table for people is what this program is for")]
+
 mod room;
 mod sound;
 

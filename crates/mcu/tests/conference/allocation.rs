@@ -55,7 +55,7 @@ fn changing_talkers_cost_no_allocation_but_the_report() {
     }
     let turn = |world: &mut World, number: u64| {
         for leg in 0..12 {
-            world.phone(leg).amplitude = if (leg + number) % 3 == 0 { 0.22 } else { 0.0 };
+            world.phone(leg).amplitude = if (leg + number).is_multiple_of(3) { 0.22 } else { 0.0 };
         }
     };
     for number in 0..24 {
