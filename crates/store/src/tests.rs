@@ -19,6 +19,8 @@ fn record(number: &str) -> ConferenceRecord {
         locked: false,
         personal: false,
         lobby: false,
+        phones_pass_lobby: false,
+        promote_authenticated: false,
         organizer_data: String::new(),
         notification_data: String::new(),
         created: 1,
