@@ -38,7 +38,7 @@ loadtest-broken: deps-run ## A mixer broken on purpose must fail the smoke plan
 	$(CARGO) build $(LOCKED) --package convoke --package loadtest --features convoke/fault-injection
 	target=$${CARGO_TARGET_DIR:-target}/debug; cp $$target/convoke $$target/convoke-broken
 	$(CARGO) build $(LOCKED) --package convoke
-	target=$${CARGO_TARGET_DIR:-target}/debug; $$target/loadtest run smoke --binary $$target/convoke-broken; \
+	target=$${CARGO_TARGET_DIR:-target}/debug; $$target/loadtest run smoke --shared --binary $$target/convoke-broken; \
 		test $$? -eq 1 && echo "the broken mixer was found out"
 
 bench-peers: deps-peers ## Convoke beside Janus AudioBridge: the same plans, the same machine; PEERS="--runs 5 --variants"

@@ -159,7 +159,7 @@ fn measured(
     let text = format!(
         "name = \"calibration-{conferences}\"\nabout = \"{conferences} conferences of {participants}\"\n\
          [shape]\nconferences = {conferences}\nparticipants = {participants}\ntalkers = 2\nhold_seconds = 20\n\
-         [arrivals]\nper_second = 60\n[check]\nhearing = false\n[thresholds]\nfailures = 0\nloss_percent = 1\n"
+         [arrivals]\nper_second = 60\n[check]\nhearing = false\n[generator]\nothers_percent = 100\n[thresholds]\nfailures = 0\nloss_percent = 1\n"
     );
     let outcome = crate::run::run(&Plan::parse(&text)?, source, onlooker)?;
     match outcome.verdict {

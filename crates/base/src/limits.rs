@@ -19,6 +19,12 @@ pub struct Limits {
     pub bindings_per_user: usize,
     /// SIP transactions under way; a further request is answered 503 with Retry-After without state.
     pub transactions: usize,
+    /// INVITEs of one source address that have no final response or no ACK yet, and so may hold ports; a further one is
+    /// answered 503 with Retry-After. Trusted peers have no such bound.
+    pub pending_invites_per_source: usize,
+    /// How long an INVITE may go without a final response; then it is answered 408 and its call is cancelled. Longer
+    /// than any ringing.
+    pub invite_answer: Duration,
     /// SIP message size in bytes (head and body); a larger one is answered 513 or the connection is closed.
     pub sip_message: usize,
     /// C3P body size in bytes; a larger one is answered 413 (reliability.md A12).
@@ -49,6 +55,8 @@ impl Default for Limits {
             subscriptions_per_conference: 5_000,
             bindings_per_user: 10,
             transactions: 50_000,
+            pending_invites_per_source: 500,
+            invite_answer: Duration::from_secs(600),
             sip_message: 64 * 1024,
             c3p_body: 256 * 1024,
             sdp_body: 16 * 1024,

@@ -10,6 +10,9 @@ use crate::output::Output;
 use crate::transaction::{ClientTransaction, Purpose};
 use crate::{Calls, Cx};
 
+/// Callees of one forked call whose early BYE is remembered.
+const DEPARTED_MAX: usize = 16;
+
 /// `Reason` of a leg that is not wanted because another one answered (routing.md 2.4).
 pub(crate) const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
@@ -144,11 +147,45 @@ impl Calls {
             }
             LegState::Leaving => leg.ending.as_ref().map_or(cancelled, |ending| ending.termination),
             LegState::Queued | LegState::Calling | LegState::Ringing | LegState::Cancelling => {
+                self.note_departure(id, request);
                 return self.close_early_dialog(id, dialog);
             }
             LegState::Answered | LegState::Connected => departed,
         };
         self.end_leg(id, termination, None, request.headers.clone());
+    }
+
+    /// A BYE in no dialog we know. When it belongs to a call of ours that rings, it has overtaken the 200 that made the
+    /// dialog, and that answer will be worth nothing.
+    pub(crate) fn on_bye_before_answer(&mut self, transaction: ServerTransactionId, request: &Request) {
+        let Some(id) = self.ringing_call_of(request) else { return self.respond(transaction, 481) };
+        self.note_departure(id, request);
+        self.respond(transaction, 200);
+    }
+
+    /// The dialled leg without an answer that a callee's request belongs to, by Call-ID and our tag.
+    fn ringing_call_of(&self, request: &Request) -> Option<LegId> {
+        if !self.own_calls.contains(request.call_id()) {
+            return None;
+        }
+        let is_meant = |leg: &Leg| {
+            let Invite::Outgoing(outgoing) = &leg.invite else { return false };
+            let sent = outgoing.transaction.and_then(|running| self.clients.get(&running));
+            outgoing.call_id.as_deref() == Some(request.call_id())
+                && sent.is_some_and(|sent| sent.request.from_tag() == request.to_tag())
+        };
+        let id = self.legs.iter().find(|(_, leg)| is_meant(leg)).map(|(id, _)| *id)?;
+        self.can_still_win(id).then_some(id)
+    }
+
+    fn note_departure(&mut self, id: LegId, request: &Request) {
+        let outgoing = self.legs.get_mut(&id).and_then(|leg| leg.outgoing());
+        if let (Some(outgoing), Some(tag)) = (outgoing, request.from_tag())
+            && outgoing.departed.len() < DEPARTED_MAX
+            && !outgoing.departed.contains(&tag)
+        {
+            outgoing.departed.push(tag);
+        }
     }
 
     /// The end of a leg: the only place that says so. Nothing of it is left but answered transactions, whose late

@@ -109,6 +109,8 @@ pub(crate) struct Outgoing {
     pub(crate) machine_until: Option<Timestamp>,
     /// PRACKs without a response, bounded against a callee who counts RSeq up for ever.
     pub(crate) pracks: usize,
+    /// Tags of callees whose BYE has come before their 200.
+    pub(crate) departed: Vec<String>,
 }
 
 /// An early dialog of a dialled leg.

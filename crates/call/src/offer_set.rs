@@ -250,6 +250,7 @@ fn new_leg(dial: &Dial, target: crate::input::Target) -> Leg {
         redirects_left: dial.follow_redirects,
         pracks: 0,
         machine_until: None,
+        departed: Vec::new(),
     };
     let mut leg = Leg::new(LegState::Queued, Invite::Outgoing(Box::new(outgoing)));
     leg.session.answer_challenges = dial.answer_challenges;

@@ -21,6 +21,9 @@ use crate::timer::{LATE, T1_64, Timer};
 use crate::transaction::{ClientTransaction, Failure, Purpose};
 use crate::{Calls, Cx};
 
+/// What a callee who hung up before we heard his answer counts as: Temporarily Unavailable.
+const GONE: u16 = 480;
+
 impl Calls {
     /// Sends the INVITE of a leg whose turn has come.
     pub(crate) fn start_leg(&mut self, cx: &mut Cx<'_>, id: LegId, offer: OfferId) {
@@ -92,9 +95,10 @@ impl Calls {
             return;
         }
         if self.can_still_win(id) {
-            return match self.is_machine(id, cx.now) {
-                true => self.refuse_machine(cx, transaction, id, response, flow),
-                false => self.win(cx, transaction, id, response, flow),
+            return match (self.has_departed(id, &tag), self.is_machine(id, cx.now)) {
+                (true, _) => self.refuse_departed(cx, transaction, id, response, flow),
+                (false, true) => self.refuse_machine(cx, transaction, id, response, flow),
+                (false, false) => self.win(cx, transaction, id, response, flow),
             };
         }
         self.refuse_late_answer(cx, transaction, id, response, flow);
@@ -124,6 +128,27 @@ impl Calls {
         self.push(Output::Answered { offer, leg: id, body, headers });
         self.win_offer(cx, offer, id);
         self.advance(id);
+    }
+
+    fn has_departed(&mut self, id: LegId, tag: &str) -> bool {
+        let outgoing = self.legs.get_mut(&id).and_then(|leg| leg.outgoing());
+        outgoing.is_some_and(|outgoing| outgoing.departed.iter().any(|departed| departed == tag))
+    }
+
+    /// ACK, and no more: the callee has hung up already, his BYE was faster than his 200.
+    fn refuse_departed(
+        &mut self,
+        cx: &mut Cx<'_>,
+        transaction: ClientTransactionId,
+        id: LegId,
+        response: &Response,
+        flow: Flow,
+    ) {
+        let Some(sent) = self.clients.get(&transaction) else { return };
+        let dialog = Dialog::from_response(&sent.request, response, flow, sent.flow);
+        let (ack, over) = (dialog.ack(&sent.request), dialog.flow());
+        self.acknowledge(cx, transaction, &response.to_tag().unwrap_or_default(), ack, over);
+        self.fail_leg(cx, id, refusal(GONE), Some(GONE), response.headers.clone());
     }
 
     /// Keeps the answered dialog of a leg and drops its other early ones. Returns the answer a reliable provisional

@@ -23,6 +23,7 @@ impl Calls {
         }
         match self.dialogs.find(&request) {
             Some(dialog) => self.inside_dialog(cx, dialog, transaction, request, flow, user),
+            None if request.method == Method::Bye => self.on_bye_before_answer(transaction, &request),
             None => self.respond(transaction, 481),
         }
     }

@@ -34,7 +34,11 @@ fn voice() -> Vec<Frame> {
 fn packets(codec: Codec, fec: bool) -> Vec<Vec<u8>> {
     let mut encoder = Codecs.encoder(EncoderSettings::for_mix(codec, fec)).expect("encoder");
     let mut out = [0; PACKET_BYTES_MAX];
-    voice().iter().map(|pcm| out[..encoder.encode(pcm, &mut out).expect("a frame")].to_vec()).collect()
+    let mut packet = |pcm| {
+        let length = encoder.encode(pcm, &mut out).expect("a frame");
+        out[..length].to_vec()
+    };
+    voice().iter().map(|pcm| packet(pcm)).collect()
 }
 
 fn rounds() -> impl Fn() -> usize {

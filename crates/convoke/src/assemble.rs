@@ -88,7 +88,7 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
     MediaConfig {
         address: config.media.address,
         advertised: config.media.advertised.unwrap_or(config.media.address),
-        ports: config.media.ports(),
+        ports: config.media.leg_ports(),
         workers: config.media.workers.unwrap_or(defaults.workers),
         dscp: config.media.dscp,
         language: Some(config.media.language.clone()).filter(|language| !language.is_empty()),
@@ -114,6 +114,7 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
             config::Srtp::Require => SrtpPolicy::Require,
         },
         codecs: sdp::LocalMedia::DEFAULT_CODECS.to_vec(),
+        media_ports: Some(config.media.ports()),
         media: ConferenceMedia {
             alone: if config.media.music_when_alone { AloneAudio::Music } else { AloneAudio::Silence },
             entry_exit_tones: config.media.entry_exit_tones,

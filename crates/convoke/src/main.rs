@@ -13,6 +13,7 @@ mod config;
 mod demo;
 mod evaluation;
 mod groups_api;
+mod guard;
 mod http;
 mod journal;
 mod profiles;

@@ -1,7 +1,6 @@
 //! A running server: the adapters, the engine, and the order in which they start and stop.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::calendar::Calendar;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::guard::Guards;
 use crate::http::{self, Api};
 use crate::journal::Journal;
 use crate::profiles::{self, Users};
@@ -37,10 +37,13 @@ pub(crate) struct Server {
     questions: mpsc::Sender<Question>,
     ready: Arc<AtomicBool>,
     http: SocketAddr,
+    /// Given back last, when everything they guard is closed.
+    _guards: Guards,
 }
 
 /// Starts everything; on return the server takes calls. The error names what could not be had and what to do.
 pub(crate) async fn start(config: &Config) -> Result<Server, String> {
+    let guards = Guards::take(config)?;
     let clock = Clock::start();
     let calendar = Calendar::start_now();
     let listener = http::bind(config.http.listen).await.map_err(|error| {
@@ -90,13 +93,12 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
             tracing::error!(%error, "the HTTP side ended");
         }
     });
-    Ok(Server { edge, store, storage, questions, ready, http })
+    Ok(Server { edge, store, storage, questions, ready, http, _guards: guards })
 }
 
 /// Opens the response groups on what their journal says; phones that still ring for callers of an earlier process are
 /// silenced as soon as the engine runs.
 fn open_groups(config: &Config, engine: &mut Engine, clock: Clock) -> Result<Journal, String> {
-    make_directory(&config.data_dir)?;
     let (mut journal, mut records) = Journal::open(&config.data_dir)?;
     if !anybody_waits(&records) && Journal::retire_large(&config.data_dir)? {
         (journal, records) = Journal::open(&config.data_dir)?;
@@ -131,17 +133,9 @@ fn anybody_waits(records: &[engine::GroupJournal]) -> bool {
 async fn open_store(config: &Config) -> Result<Store, String> {
     let url = match &config.database.url {
         Some(url) => url.clone(),
-        None => {
-            make_directory(&config.data_dir)?;
-            format!("sqlite:{}", config.data_dir.join("convoke.db").display())
-        }
+        None => format!("sqlite:{}", config.data_dir.join("convoke.db").display()),
     };
     Store::open(&url).await.map_err(|error| error.to_string())
-}
-
-fn make_directory(path: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(path)
-        .map_err(|error| format!("data_dir = {path:?}: {error}; choose a directory this user may write to"))
 }
 
 impl Server {

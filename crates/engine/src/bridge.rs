@@ -224,6 +224,12 @@ impl Bridges {
         ids
     }
 
+    /// In how many calls that were answered a user is.
+    pub(crate) fn conversations_of(&self, user: &UserUri) -> usize {
+        let is_in = |bridge: &&Bridge| bridge.caller.user == *user || bridge.callee.as_ref() == Some(user);
+        self.calls.values().filter(|bridge| bridge.answered.is_some()).filter(is_in).count()
+    }
+
     /// How many calls are not over.
     pub(crate) fn len(&self) -> usize {
         self.calls.len()

@@ -183,6 +183,8 @@ impl Engine {
     fn record_call(&mut self, call: CallId, bridge: Bridge, termination: Termination) {
         let Some((callee_leg, connected)) = bridge.answered else { return };
         let Some(callee) = bridge.callee else { return };
+        self.note_conversation(&bridge.caller.user);
+        self.note_conversation(&callee);
         self.event(EngineEvent::CallEnded(Box::new(CallRecord {
             call,
             caller_leg: bridge.caller.leg,

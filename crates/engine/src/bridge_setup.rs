@@ -204,6 +204,11 @@ impl Engine {
         bridge.answered = Some((leg, now));
         bridge.set_media(Side::Callee, body.clone());
         self.call(call::Input::Accept { leg: caller, body: Some(body), headers: Vec::new() });
+        let talking = self.bridges.get(call).map(|bridge| (bridge.caller.user.clone(), bridge.callee.clone()));
+        if let Some((caller, callee)) = talking {
+            self.note_conversation(&caller);
+            callee.iter().for_each(|callee| self.note_conversation(callee));
+        }
         self.tell_the_others(call);
     }
 

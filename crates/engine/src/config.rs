@@ -1,6 +1,7 @@
 //! Settings of the engine, composed of those of its machines.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use base::{Limits, UserUri};
 use call::CallConfig;
@@ -23,6 +24,8 @@ pub struct EngineConfig {
     pub srtp: SrtpPolicy,
     /// Codecs in order of preference.
     pub codecs: Vec<Codec>,
+    /// The ports our legs receive media on; media is never sent to them. `None` when that is not known.
+    pub media_ports: Option<RangeInclusive<u16>>,
     /// What each conference's data plane does by itself.
     pub media: ConferenceMedia,
     /// When the process started, in milliseconds since 1970; for dates that people read.

@@ -39,7 +39,7 @@ impl Engine {
             ringing: Vec::new(),
             alerting: false,
         };
-        let media = MediaLeg::new(MediaOrigin::Outgoing(dial_out));
+        let media = MediaLeg::new(MediaOrigin::Outgoing(Box::new(dial_out)));
         let mut entry = Leg::new(conference.clone(), target.clone(), LegKind::Media(Box::new(media)), self.now);
         entry.address = Some(target.to_string());
         entry.listed = Some(target);

@@ -115,7 +115,8 @@ impl Engine {
     pub(crate) fn leg_over(&mut self, leg: LegId, termination: Termination) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         entry.ended.get_or_insert((self.now, termination));
-        let conference = entry.conference.clone();
+        let (conference, peer) = (entry.conference.clone(), entry.peer.clone());
+        self.note_conversation(&peer);
         self.release_media(leg);
         self.focus(&conference, focus::Input::LegEnded { leg, termination });
         self.finish_leg(leg);

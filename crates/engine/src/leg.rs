@@ -80,7 +80,7 @@ pub(crate) enum MediaOrigin {
     /// Somebody called; the invitation is kept until it is answered.
     Incoming(Option<Box<Invitation>>),
     /// The conference calls somebody.
-    Outgoing(DialOut),
+    Outgoing(Box<DialOut>),
 }
 
 /// A dial-out on its way.

@@ -172,6 +172,8 @@ pub struct Engine {
     groups: group::Groups,
     commands: HashMap<CommandId, Origin>,
     subscriptions: HashMap<SubscriptionId, ConferenceId>,
+    /// The REFER the Focus is being asked about, and what it has said.
+    refer_verdict: Option<(SubscriptionId, Option<u16>)>,
     rendered: Option<subscription::Rendered>,
     /// Conferences that nobody scheduled; their record goes when they end.
     ad_hoc: HashSet<ConferenceId>,
@@ -204,6 +206,7 @@ impl Engine {
             groups: group::Groups::default(),
             commands: HashMap::new(),
             subscriptions: HashMap::new(),
+            refer_verdict: None,
             rendered: None,
             ad_hoc: HashSet::new(),
             retired: HashSet::new(),

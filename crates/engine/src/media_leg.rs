@@ -82,6 +82,7 @@ impl Engine {
             session_id: self.random.next_u64() >> 2,
             codecs: self.config.codecs.clone(),
             telephone_event: true,
+            own_ports: self.config.media_ports.clone(),
         }
     }
 
@@ -173,6 +174,9 @@ impl Engine {
         let now = self.now;
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         entry.connected.get_or_insert(now);
+        let peer = entry.peer.clone();
+        self.note_conversation(&peer);
+        let Some(entry) = self.legs.get_mut(&leg) else { return };
         let waits = entry.media().is_some_and(|media| media.in_lobby);
         let conference = entry.conference.clone();
         let has_audio = entry.media().is_some();

@@ -53,9 +53,20 @@ impl Engine {
             (Ok(person), Some("BYE")) => ControlRequest::DeleteUser { user: person },
             _ => return self.call(call::Input::RespondRefer { refer, status: 400 }),
         };
-        self.call(call::Input::RespondRefer { refer, status: 202 });
+        // What the Focus refuses at once is refused by the response: no NOTIFY says the same again.
+        self.refer_verdict = Some((refer, None));
         let command = self.command_of(Origin::Refer { refer });
         self.focus(conference, focus::Input::Command { command, requester, request });
+        let verdict = self.refer_verdict.take().and_then(|(_, verdict)| verdict);
+        match verdict {
+            Some(status) if status >= 300 => self.call(call::Input::RespondRefer { refer, status }),
+            _ => {
+                self.call(call::Input::RespondRefer { refer, status: 202 });
+                if let Some(status) = verdict {
+                    self.call(call::Input::ReferProgress { refer, status });
+                }
+            }
+        }
     }
 
     /// A dial-out with a new leg and a new endpoint.
@@ -103,6 +114,9 @@ impl Engine {
             Outcome::Failure(failure) if failure.reason == FailureReason::OtherFailure => 486,
             Outcome::Failure(failure) => crate::translate::refusal_status(failure.reason),
         };
-        self.call(call::Input::ReferProgress { refer, status });
+        match &mut self.refer_verdict {
+            Some((asked, verdict)) if *asked == refer => *verdict = Some(status),
+            _ => self.call(call::Input::ReferProgress { refer, status }),
+        }
     }
 }

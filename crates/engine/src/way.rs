@@ -23,7 +23,7 @@ pub(crate) struct Way {
     /// Where it has been.
     pub(crate) diversions: Diversions,
     /// The settings that ring now.
-    settings: Option<Ringing>,
+    settings: Option<Box<Ringing>>,
     /// A redirection led nowhere.
     dead_end: Option<DeadEnd>,
     /// Everybody it was offered to, for their histories.
@@ -166,7 +166,7 @@ impl Way {
     ) -> bool {
         let Destination::Devices(user) = self.destination.clone() else { return false };
         let payer = by_rights_of.unwrap_or(&user);
-        let places = redirections(guide, status, headers, self.settings.as_ref(), Some(payer));
+        let places = redirections(guide, status, headers, self.settings.as_deref(), Some(payer));
         if places.is_empty() {
             return false;
         }

@@ -117,7 +117,9 @@ fn parallel_agents_ring_the_first_answer_wins_and_the_loser_is_cancelled_with_th
     let joined = world.mcu.iter().any(|command| matches!(command, McuCommand::SetInMix { in_mix: true, .. }));
     let connected = world.mcu.iter().any(|command| matches!(command, McuCommand::ConnectLeg { .. }));
     assert!(joined && connected, "the winner's audio joins in the same step: {:?}", world.mcu);
+    world.mcu.clear();
     world.respond(caller.rung[1].0, answer_to(&caller.rung[1].1, 487));
+    assert!(world.mcu.is_empty(), "the winner keeps his place when the loser is over: {:?}", world.mcu);
 
     world.request(caller.bye(), None);
     let byes = world.take_requests(&Method::Bye);
@@ -377,6 +379,32 @@ fn feature_codes_sign_agents_in_and_out() {
     let transaction = world.request(stranger, Some(user("ann")));
     assert_eq!(world.take_responses(transaction).pop().expect("refused").status, 403);
     check_drained(&mut world);
+}
+
+/// A crash between a caller's 200 and his ACK loses nobody.
+#[test]
+fn a_callers_dialog_is_in_the_journal_before_his_200_is_acknowledged() {
+    let mut world = parallel();
+    let invite = out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c1").with_body(SDP, sdp_body(30_000));
+    let transaction = world.request(invite, Some(user("ann")));
+    assert_eq!(world.take_responses(transaction).pop().expect("he is answered").status, 200);
+    let is_up = |record: &GroupJournal| matches!(record, GroupJournal::Wire(engine::WireRecord::CallerUp { .. }));
+    assert!(world.journal.iter().any(is_up));
+}
+
+#[test]
+fn b26_an_agent_in_another_conversation_is_not_rung() {
+    let mut world = open(sales(Hunt::Parallel, &["bob"]));
+    let direct = out_of_dialog(Method::Invite, "sip:1234@example.com", "bob", "own").with_body(SDP, sdp_body(36_000));
+    let transaction = world.request(direct.clone(), Some(user("bob")));
+    let admitted = world.take_responses(transaction).pop().expect("he joins a conference");
+    world.ack(in_dialog(Method::Ack, &direct, &admitted, 1));
+    let caller = dial(&mut world, 1);
+    assert!(caller.rung.is_empty(), "he is in a meeting");
+    world.request(in_dialog(Method::Bye, &direct, &admitted, 2), None);
+    world.pass(Duration::from_secs(6));
+    assert_eq!(world.take_requests(&Method::Invite).len(), 1, "now he is free");
+    world.request(caller.bye(), None);
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn connected(srtp: Option<SrtpProfile>) -> Leg {
         telephone_event: None,
         packet_time_ms: 20,
         opus_fec: false,
+        opus_dtx: false,
         opus_stereo: false,
         audio_level_extension: None,
         direction: Direction::SendRecv,

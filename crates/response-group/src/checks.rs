@@ -88,6 +88,7 @@ fn each_agent_has_one_owner(domain: &Domain, faults: &mut Vec<String>) {
 fn every_state_has_a_deadline(domain: &Domain, faults: &mut Vec<String>) {
     for (number, offer) in &domain.offers {
         let timer = match offer.state {
+            OfferState::Inviting if !offer.provisional => OfferTimer::Provisional,
             OfferState::Inviting | OfferState::Ringing => OfferTimer::Alert,
             OfferState::Confirming => OfferTimer::Confirm,
             OfferState::Talking => OfferTimer::Talk,

@@ -82,7 +82,7 @@ impl Domain {
         self.agents[agent.0 as usize].counters.answered += 1;
         self.timers.clear(Timer::Call(id, CallTimer::Bridge));
         let limit = self.now + seconds(self.config.timing.talk_seconds);
-        self.timers.set(Timer::Offer(number, OfferTimer::Talk), limit);
+        self.arm(number, Some((OfferTimer::Talk, limit)));
         let target = seconds(self.group(group).conf.target_seconds);
         let waited = key.map(|key| self.now.since(key.queued)).unwrap_or_default();
         let result = if waited <= target { QueueResult::AnsweredInTarget } else { QueueResult::AnsweredLate };
@@ -255,6 +255,7 @@ impl Domain {
     fn return_to(&mut self, id: CallId, agent: OfferNo) {
         let limit = self.now + seconds(self.config.timing.bridge_seconds);
         self.timers.set(Timer::Call(id, CallTimer::Bridge), limit);
+        self.arm(agent, None);
         self.offers.get_mut(&agent).expect("just found").state = OfferState::Connecting;
         self.calls.get_mut(&id).expect("just found").phase = Phase::Connecting(agent);
         self.bridge(id, agent);

@@ -211,8 +211,8 @@ impl State {
         while let Some(output) = self.domain.poll_output() {
             match output {
                 Output::Offer(order) => self.invite(order.offer, &order.agent, order.call),
-                Output::Withdraw { offer, .. } => self.to_phone(offer, |leg| leg.cancel = true),
-                Output::AckBye { offer, .. } => self.to_phone(offer, |leg| {
+                Output::Withdraw { offer, .. } => self.send_phone(offer, |leg| leg.cancel = true),
+                Output::AckBye { offer, .. } => self.send_phone(offer, |leg| {
                     leg.bye = true;
                     leg.released = true;
                 }),
@@ -244,7 +244,7 @@ impl State {
         });
     }
 
-    fn to_phone(&mut self, offer: OfferNo, send: impl Fn(&mut Leg)) {
+    fn send_phone(&mut self, offer: OfferNo, send: impl Fn(&mut Leg)) {
         if let Some(leg) = self.legs.iter_mut().find(|leg| leg.offer == offer) {
             send(leg);
         }
@@ -326,11 +326,11 @@ impl State {
 
     /// A timer may fire at any moment, but a guard only when nothing of its offer is on its way any more: 64 times T1
     /// is longer than any message takes. One pass through the agents is explored; the longest conversation is an ending
-    /// like any other, and the wait for a provisional response withdraws as the alert time does.
+    /// like any other.
     fn may_fire(&self, timer: &Timer) -> bool {
         match timer {
             Timer::Offer(offer, OfferTimer::Guard) => !self.legs.iter().any(|leg| leg.offer == *offer),
-            Timer::Offer(_, OfferTimer::Talk | OfferTimer::Provisional) => false,
+            Timer::Offer(_, OfferTimer::Talk) => false,
             Timer::Call(_, CallTimer::Retry | CallTimer::Announce) | Timer::Agent(_, AgentTimer::Lease) => false,
             _ => true,
         }

@@ -23,6 +23,9 @@ use crate::input::{DialogNo, OfferNo, Refusal};
 use crate::output::{CancelWhen, CloseReason, Decision, OfferOrder, Output, Release, Withdrawal};
 use crate::timers::{OfferTimer, Timer};
 
+/// Dialogs of one offer whose end is waited for; further ones are ended without.
+const DIALOGS_MAX: usize = 16;
+
 /// One offer.
 #[derive(Clone, Debug)]
 pub(crate) struct Offer {
@@ -38,6 +41,8 @@ pub(crate) struct Offer {
     pub(crate) dialog: Option<DialogNo>,
     /// Dialogs that were ended but are not gone.
     pub(crate) ending: Vec<DialogNo>,
+    /// The limit of its present state.
+    pub(crate) armed: Option<OfferTimer>,
     pub(crate) talk_from: Option<Timestamp>,
     /// It won at some time, so that it counts as a conversation.
     pub(crate) won: bool,
@@ -72,13 +77,14 @@ impl Domain {
             provisional: false,
             dialog: None,
             ending: Vec::new(),
+            armed: None,
             talk_from: None,
             won: false,
         };
-        self.timers.set(Timer::Offer(number, OfferTimer::Alert), offer.alert_until);
-        let patience = seconds(self.config.timing.no_provisional_seconds);
-        self.timers.set(Timer::Offer(number, OfferTimer::Provisional), self.now + patience);
+        let patience = self.now + seconds(self.config.timing.no_provisional_seconds);
+        let limit = patience.min(offer.alert_until);
         self.offers.insert(number, offer);
+        self.arm(number, Some((OfferTimer::Provisional, limit)));
         let entry = &mut self.agents[agent.0 as usize];
         entry.ring = Some(number);
         entry.counters.offered += 1;
@@ -108,12 +114,15 @@ impl Domain {
 
     pub(crate) fn offer_progressed(&mut self, number: OfferNo, ringing: bool) {
         let Some(offer) = self.offers.get_mut(&number) else { return self.stale() };
-        offer.provisional = true;
+        let first = !std::mem::replace(&mut offer.provisional, true);
         if offer.state == OfferState::Inviting {
             if ringing {
                 offer.state = OfferState::Ringing;
             }
-            self.timers.clear(Timer::Offer(number, OfferTimer::Provisional));
+            let until = offer.alert_until;
+            if first {
+                self.arm(number, Some((OfferTimer::Alert, until)));
+            }
         }
     }
 
@@ -154,15 +163,13 @@ impl Domain {
         offer.dialog = Some(dialog);
         let pstn = self.agents[offer.agent.0 as usize].pstn;
         let confirm = self.pools[offer.pool.0 as usize].conf.confirm;
-        self.timers.clear(Timer::Offer(number, OfferTimer::Alert));
-        self.timers.clear(Timer::Offer(number, OfferTimer::Provisional));
         if diverted || (pstn && self.now.since(offer.made) < pstn_limit) {
             return self.release(number, Release::Machine);
         }
         if confirm == Confirm::Always || (confirm == Confirm::Pstn && pstn) {
             offer.state = OfferState::Confirming;
             let limit = self.now + seconds(self.config.timing.confirm_seconds);
-            self.timers.set(Timer::Offer(number, OfferTimer::Confirm), limit);
+            self.arm(number, Some((OfferTimer::Confirm, limit)));
             let language = self.language_of(self.offers[&number].call);
             return self.outbox.push_back(Output::AskConfirm { offer: number, dialog, language });
         }
@@ -189,7 +196,7 @@ impl Domain {
         offer.state = OfferState::Connecting;
         offer.won = true;
         let (call, agent, pool) = (offer.call, offer.agent, offer.pool);
-        self.timers.clear(Timer::Offer(number, OfferTimer::Confirm));
+        self.arm(number, None);
         let entry = &mut self.agents[agent.0 as usize];
         entry.ring = None;
         entry.talks.push(number);
@@ -287,8 +294,6 @@ impl Domain {
         offer.state = OfferState::Withdrawing(reason);
         let cancel = if offer.provisional { CancelWhen::Now } else { CancelWhen::AfterProvisional };
         self.outbox.push_back(Output::Withdraw { offer: number, reason, cancel });
-        self.timers.clear(Timer::Offer(number, OfferTimer::Alert));
-        self.timers.clear(Timer::Offer(number, OfferTimer::Provisional));
         self.guard(number);
         self.detach(number);
         if self.knobs.frees_at_withdrawal {
@@ -316,15 +321,13 @@ impl Domain {
         let offer = self.offers.get_mut(&number).expect("only open offers are released");
         offer.state = OfferState::Releasing(reason);
         let agent = offer.agent;
-        self.timers.clear(Timer::Offer(number, OfferTimer::Confirm));
-        self.timers.clear(Timer::Offer(number, OfferTimer::Talk));
         self.guard(number);
         self.detach(number);
         self.agent_changed(agent);
     }
 
     fn end_dialog(&mut self, number: OfferNo, dialog: DialogNo, reason: Release) {
-        if let Some(offer) = self.offers.get_mut(&number) {
+        if let Some(offer) = self.offers.get_mut(&number).filter(|offer| offer.ending.len() < DIALOGS_MAX) {
             offer.ending.push(dialog);
         }
         self.ack_bye(number, dialog, reason);
@@ -337,7 +340,18 @@ impl Domain {
     /// Bounds the ending of an offer (I4, I9).
     pub(crate) fn guard(&mut self, number: OfferNo) {
         let limit = Duration::from_millis(u64::from(self.config.timing.t1_millis)) * 64;
-        self.timers.set(Timer::Offer(number, OfferTimer::Guard), self.now + limit);
+        self.arm(number, Some((OfferTimer::Guard, self.now + limit)));
+    }
+
+    /// Sets the one limit an offer has at a time, instead of the one it had.
+    pub(crate) fn arm(&mut self, number: OfferNo, limit: Option<(OfferTimer, Timestamp)>) {
+        let offer = self.offers.get_mut(&number).expect("only open offers have limits");
+        if let Some(old) = std::mem::replace(&mut offer.armed, limit.map(|(timer, _)| timer)) {
+            self.timers.clear(Timer::Offer(number, old));
+        }
+        if let Some((timer, at)) = limit {
+            self.timers.set(Timer::Offer(number, timer), at);
+        }
     }
 
     /// The offer can win no more, which its call and its conversation notice.
@@ -362,11 +376,7 @@ impl Domain {
 
     /// Nothing of the offer is left: the agent is his own again, after the pauses that are due.
     pub(crate) fn close(&mut self, number: OfferNo, reason: CloseReason) {
-        for timer in
-            [OfferTimer::Alert, OfferTimer::Provisional, OfferTimer::Confirm, OfferTimer::Guard, OfferTimer::Talk]
-        {
-            self.timers.clear(Timer::Offer(number, timer));
-        }
+        self.arm(number, None);
         self.stop_talking(number);
         let offer = self.offers.remove(&number).expect("only open offers are closed");
         let entry = &mut self.agents[offer.agent.0 as usize];

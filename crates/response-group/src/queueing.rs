@@ -224,6 +224,9 @@ impl Domain {
     /// Sends the caller elsewhere. Passing from group to group is bounded by the hops.
     pub(crate) fn dispose(&mut self, id: CallId, why: Disposition, action: Action) {
         let result = queue_result(why);
+        if !self.calls[&id].in_line {
+            self.count_turned_away(id, result);
+        }
         match action {
             Action::Disconnect => {
                 self.leave_line(id, result);
@@ -238,6 +241,22 @@ impl Domain {
                 self.move_to_group(id, &target, why);
             }
         }
+    }
+
+    /// Who is not let into the line at all counts too.
+    fn count_turned_away(&mut self, id: CallId, result: QueueResult) {
+        if !matches!(result, QueueResult::Overflowed | QueueResult::NoAgent) {
+            return;
+        }
+        let group = &mut self.groups[self.calls[&id].group.0 as usize];
+        group.count(result);
+        let event = WallboardEvent::LeftQueue {
+            group: group.conf.uri.clone(),
+            waiting: group.waiting(),
+            waited_millis: 0,
+            result,
+        };
+        self.outbox.push_back(Output::Wallboard(event));
     }
 
     fn move_to_group(&mut self, id: CallId, target: &UserUri, why: Disposition) {

@@ -10,7 +10,7 @@ use crate::call::{Before, Phase};
 use crate::input::OfferNo;
 use crate::offer::{OfferState, seconds};
 use crate::output::{CancelWhen, Failure, Output, QueueResult, Release, Withdrawal};
-use crate::timers::{CallTimer, OfferTimer, Timer};
+use crate::timers::{CallTimer, Timer};
 
 impl Domain {
     pub(crate) fn restarted(&mut self) {
@@ -66,8 +66,6 @@ impl Domain {
             OfferState::Inviting | OfferState::Ringing | OfferState::Withdrawing(_) => {
                 let reason = Withdrawal::Restart;
                 offer.state = OfferState::Withdrawing(reason);
-                self.timers.clear(Timer::Offer(number, OfferTimer::Alert));
-                self.timers.clear(Timer::Offer(number, OfferTimer::Provisional));
                 let cancel = CancelWhen::Unconditional;
                 self.outbox.push_back(Output::Withdraw { offer: number, reason, cancel });
                 self.guard_after_restart(number);
@@ -93,7 +91,7 @@ impl Domain {
 
     fn guard_after_restart(&mut self, number: OfferNo) {
         if self.knobs.no_restart_guard {
-            self.timers.clear(Timer::Offer(number, OfferTimer::Guard));
+            self.arm(number, None);
         } else {
             self.guard(number);
         }

@@ -1,6 +1,7 @@
 //! The times at which something happens by itself: one table for calls, offers and agents.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use base::{CallId, Timestamp};
 
@@ -37,10 +38,10 @@ pub(crate) enum CallTimer {
     Reattach,
 }
 
-/// The times of an offer.
+/// The times of an offer; one is set in each of its states, but while the media are joined, which the call limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum OfferTimer {
-    /// The alert time.
+    /// The alert time, once a provisional response came.
     Alert,
     /// No provisional response.
     Provisional,
@@ -69,7 +70,8 @@ pub(crate) enum AgentTimer {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
     in_order: BTreeSet<(Timestamp, Timer)>,
-    at: BTreeMap<Timer, Timestamp>,
+    /// Never walked, so that its order decides nothing; the hash is the same in every process.
+    at: HashMap<Timer, Timestamp, BuildHasherDefault<DefaultHasher>>,
 }
 
 impl Timers {
@@ -107,6 +109,8 @@ impl Timers {
     /// Every timer that is set, in the order of the timers.
     #[cfg(test)]
     pub(crate) fn all(&self) -> impl Iterator<Item = (Timer, Timestamp)> + '_ {
-        self.at.iter().map(|(timer, at)| (*timer, *at))
+        let mut all: Vec<_> = self.at.iter().map(|(timer, at)| (*timer, *at)).collect();
+        all.sort_unstable();
+        all.into_iter()
     }
 }

@@ -37,7 +37,7 @@ impl Config {
             }
             check.group(&key, group);
         }
-        check.full_queues_do_not_chase_each_other(&self.groups);
+        check.groups_do_not_chase_each_other(&self.groups);
         if check.problems.is_empty() { Ok(()) } else { Err(check.problems) }
     }
 }
@@ -235,35 +235,34 @@ impl<'a> Check<'a> {
     }
 
     /// Actions that pass a caller on at once must come to an end: full queues, empty groups, closed groups.
-    fn full_queues_do_not_chase_each_other(&mut self, groups: &'a [ResponseGroup]) {
-        let kinds: [(&str, fn(&ResponseGroup) -> Option<&Action>); 4] = [
-            ("queue.overflow_action", |group| Some(&group.queue.overflow_action)),
-            ("queue.no_agent_action", |group| group.queue.no_agent_action.as_ref()),
-            ("closed.action", |group| Some(&group.closed.action)),
-            ("holiday.action", |group| Some(&group.holiday.action)),
-        ];
-        for (name, action_of) in kinds {
-            let next: BTreeMap<&UserUri, &UserUri> = groups
-                .iter()
-                .filter_map(|group| match action_of(group) {
-                    Some(Action::Group { target }) if *target != group.uri => Some((&group.uri, target)),
-                    _ => None,
-                })
-                .collect();
-            for (place, group) in groups.iter().enumerate() {
-                let mut at = &group.uri;
-                let comes_back = (0..groups.len()).any(|_| match next.get(at) {
-                    Some(target) => {
-                        at = target;
-                        *at == group.uri
-                    }
-                    None => false,
-                });
-                if comes_back {
-                    let remedy = "the groups refer to each other in a circle; end it with disconnect or forward";
-                    self.report(format!("response_group[{place}].{name}"), next[&group.uri], remedy);
-                }
+    fn groups_do_not_chase_each_other(&mut self, groups: &[ResponseGroup]) {
+        let overflow: ActionOf = |group| Some(&group.queue.overflow_action);
+        let no_agent: ActionOf = |group| group.queue.no_agent_action.as_ref();
+        let closed: ActionOf = |group| Some(&group.closed.action);
+        let holiday: ActionOf = |group| Some(&group.holiday.action);
+        self.no_circle("queue.overflow_action", groups, overflow);
+        self.no_circle("queue.no_agent_action", groups, no_agent);
+        self.no_circle("closed.action", groups, closed);
+        self.no_circle("holiday.action", groups, holiday);
+    }
+
+    fn no_circle(&mut self, name: &str, groups: &[ResponseGroup], action_of: ActionOf) {
+        let target = |group: &ResponseGroup| match action_of(group) {
+            // A group that names itself is refused for that already.
+            Some(Action::Group { target }) if *target != group.uri => Some(target.clone()),
+            _ => None,
+        };
+        let next: BTreeMap<&UserUri, UserUri> =
+            groups.iter().filter_map(|group| Some((&group.uri, target(group)?))).collect();
+        for (place, group) in groups.iter().enumerate() {
+            let path = std::iter::successors(next.get(&group.uri), |at| next.get(at));
+            if path.take(groups.len()).any(|at| *at == group.uri) {
+                let remedy = "the groups refer to each other in a circle; end it with disconnect or forward";
+                self.report(format!("response_group[{place}].{name}"), &next[&group.uri], remedy);
             }
         }
     }
 }
+
+/// One of a group's actions.
+type ActionOf = fn(&ResponseGroup) -> Option<&Action>;

@@ -181,7 +181,7 @@ fn b11_who_declines_one_call_is_offered_another() {
     world.refuses("bob", Refusal::Declined);
     let second = world.call("sales");
     world.wait_seconds(1);
-    assert_eq!(world.log.iter().filter_map(order).last().map(|order| order.call), Some(second));
+    assert_eq!(world.log.iter().rev().find_map(order).map(|order| order.call), Some(second));
     world.check();
 }
 

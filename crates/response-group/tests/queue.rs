@@ -243,7 +243,7 @@ fn welcome_and_two_questions_lead_to_the_chosen_agents() {
     world.tell(Input::CallerDigit { call, digit: '9' });
     assert_eq!(world.rung(), ["b"]);
     assert_eq!(
-        world.log.iter().filter_map(order).next().map(|order| order.labels.clone()),
+        world.log.iter().find_map(order).map(|order| order.labels.clone()),
         Some(vec!["old".to_owned(), "sure".to_owned()])
     );
 
@@ -431,7 +431,7 @@ fn i17_after_a_crash_agents_become_free_and_callers_keep_their_place() {
     assert_eq!(world.domain.snapshot(world.now).groups[0].callers[0].call, ringing);
     // The answers to our CANCELs were lost; the guard frees the agents all the same.
     world.wait_seconds(40);
-    assert_eq!(world.log.iter().filter_map(order).last().map(|order| order.call), Some(ringing));
+    assert_eq!(world.log.iter().rev().find_map(order).map(|order| order.call), Some(ringing));
     assert_eq!(world.status("bob"), AgentStatus::Talking { calls: 1 });
     world.hangs_up("bob");
     assert_eq!(world.outcome(talking), Some(Outcome::Answered));

@@ -44,7 +44,7 @@ pub enum RingPlan {
     /// Nobody here rings; the call goes elsewhere at once.
     Divert(Diversion),
     /// Somebody rings.
-    Ring(Ringing),
+    Ring(Box<Ringing>),
     /// Nobody rings, and the call goes nowhere.
     Refuse(Unavailable),
 }
@@ -185,7 +185,7 @@ pub fn plan_sensitive(profile: &UserProfile, kind: CallKind, sensitivity: Sensit
     }
     let ringing = settings.ringing(sensitivity != Sensitivity::PrivateNoDiversion);
     if !ringing.targets.is_empty() {
-        return RingPlan::Ring(ringing);
+        return RingPlan::Ring(Box::new(ringing));
     }
     match settings.on_busy(DiversionReason::DoNotDisturb) {
         Some(diversion) => RingPlan::Divert(diversion),
@@ -202,7 +202,8 @@ fn group_offer(profile: &UserProfile) -> RingPlan {
     if profile.do_not_disturb {
         return RingPlan::Refuse(Unavailable::DoNotDisturb);
     }
-    RingPlan::Ring(Ringing { targets: vec![at_once(RingWho::OwnDevices)], ..Ringing::default() })
+    let targets = vec![at_once(RingWho::OwnDevices)];
+    RingPlan::Ring(Box::new(Ringing { targets, ..Ringing::default() }))
 }
 
 /// A user's settings, and which of them this call leaves in force.

@@ -33,7 +33,7 @@ fn everything() -> UserProfile {
 
 fn ringing(plan: RingPlan) -> Ringing {
     match plan {
-        RingPlan::Ring(ringing) => ringing,
+        RingPlan::Ring(ringing) => *ringing,
         other => panic!("nobody rings: {other:?}"),
     }
 }

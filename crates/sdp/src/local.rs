@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 use mcu_api::{Codec, SrtpProfile};
 
@@ -51,11 +52,20 @@ pub struct LocalMedia {
     pub codecs: Vec<Codec>,
     /// Take and offer telephone-events (RFC 4733).
     pub telephone_event: bool,
+    /// The ports at our address that all our legs are given theirs from. A peer that names one of them as its own is
+    /// refused: media would be sent to ourselves.
+    pub own_ports: Option<RangeInclusive<u16>>,
 }
 
 impl LocalMedia {
     /// The order of preference of a server that was told nothing else.
     pub const DEFAULT_CODECS: [Codec; 3] = [Codec::Opus, Codec::Pcmu, Codec::Pcma];
+
+    /// Whether this is where one of our own legs receives.
+    pub(crate) fn is_own(&self, target: SocketAddr) -> bool {
+        let in_range = self.own_ports.as_ref().is_some_and(|ports| ports.contains(&target.port()));
+        target == self.rtp || target == self.rtcp || (target.ip() == self.rtp.ip() && in_range)
+    }
 
     /// Our side with the default codecs, telephone-events and SRTP off.
     pub fn plain(rtp: SocketAddr, rtcp: SocketAddr, session_id: u64) -> Self {
@@ -67,6 +77,32 @@ impl LocalMedia {
             session_id,
             codecs: Self::DEFAULT_CODECS.to_vec(),
             telephone_event: true,
+            own_ports: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RefusalKind, answer};
+
+    #[test]
+    fn a_port_of_any_leg_of_ours_is_no_address_of_a_peer() {
+        let at = |port| SocketAddr::from(([192, 0, 2, 1], port));
+        let local = LocalMedia { own_ports: Some(20_000..=20_099), ..LocalMedia::plain(at(20_010), at(20_011), 1) };
+        for (host, port, refused) in [
+            ("192.0.2.1", 20_010, true),
+            ("192.0.2.1", 20_000, true),
+            ("192.0.2.1", 20_099, true),
+            ("192.0.2.1", 20_100, false),
+            ("192.0.2.9", 20_010, false),
+        ] {
+            let offer = format!(
+                "v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+            );
+            let kind = answer(offer.as_bytes(), &local, None).err().map(|refusal| refusal.kind);
+            assert_eq!(kind, refused.then_some(RefusalKind::ForbiddenAddress), "{host}:{port}");
         }
     }
 }

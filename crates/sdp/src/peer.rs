@@ -82,7 +82,7 @@ pub(crate) fn remote_of(line: &Line, local: &LocalMedia, previous: Option<&LegMe
         return Ok(Remote { rtp, rtcp, rtcp_mux, held: true });
     }
     let rtp = SocketAddr::new(address, line.port);
-    if is_forbidden_target(address, local.rtp.ip()) || rtp == local.rtp || rtp == local.rtcp {
+    if is_forbidden_target(address, local.rtp.ip()) || local.is_own(rtp) {
         return Err(Refusal::new(RefusalKind::ForbiddenAddress, "media is not sent to this address"));
     }
     let rtcp = if rtcp_mux { rtp } else { rtcp_of(line, rtp, local) };
@@ -94,7 +94,8 @@ fn rtcp_of(line: &Line, rtp: SocketAddr, local: &LocalMedia) -> SocketAddr {
     let (port, address) = line.audio.rtcp.unwrap_or((rtp.port().saturating_add(1), None));
     let allowed =
         |address: &IpAddr| address.is_ipv4() == local.rtp.is_ipv4() && !is_forbidden_target(*address, local.rtp.ip());
-    SocketAddr::new(address.filter(allowed).unwrap_or(rtp.ip()), port)
+    let named = SocketAddr::new(address.filter(allowed).unwrap_or(rtp.ip()), port);
+    if local.is_own(named) { SocketAddr::new(rtp.ip(), rtp.port().saturating_add(1)) } else { named }
 }
 
 /// What a direction means on the other side.

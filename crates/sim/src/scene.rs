@@ -69,6 +69,7 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
         factory_user: "conference-factory".to_owned(),
         srtp: sdp::SrtpPolicy::Off,
         codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
+        media_ports: None,
         media: ConferenceMedia {
             alone: AloneAudio::Silence,
             entry_exit_tones: false,

@@ -36,7 +36,7 @@ impl Headers {
 
     /// Removes every header of this name.
     pub fn remove(&mut self, name: &str) {
-        self.0.retain(|(existing, _)| !same_name(existing, name));
+        self.0.retain(|(existing, _)| !same_header_name(existing, name));
     }
 
     /// The first header of this name, trimmed.
@@ -45,9 +45,8 @@ impl Headers {
     }
 
     /// Every header line of this name, in order, trimmed; a line with several values comes as one.
-    pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let name = long_form(name).to_owned();
-        self.0.iter().filter(move |(existing, _)| same_name(existing, &name)).map(|(_, value)| value.trim())
+    pub fn get_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        self.0.iter().filter(move |(existing, _)| same_header_name(existing, name)).map(|(_, value)| value.trim())
     }
 
     /// Every value of a comma-separated header, over all its lines. Commas in quotes and brackets do not separate.
@@ -115,8 +114,13 @@ fn split_values(line: &str) -> Vec<&str> {
     values
 }
 
-fn same_name(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other) || long_form(one).eq_ignore_ascii_case(long_form(other))
+/// Whether two header names mean the same header, without case and with compact forms (RFC 3261 7.3.3).
+pub fn same_header_name(one: &str, other: &str) -> bool {
+    // Asked for every header of every message, so the usual case comes first.
+    if one.len() > 1 && other.len() > 1 {
+        return one.eq_ignore_ascii_case(other);
+    }
+    long_form(one).eq_ignore_ascii_case(long_form(other))
 }
 
 fn long_form(name: &str) -> &str {

@@ -17,7 +17,7 @@ mod uri;
 use base::UserUri;
 use std::net::SocketAddr;
 
-pub use headers::{Headers, header_parameter};
+pub use headers::{Headers, header_parameter, same_header_name};
 pub use message::{Method, Request, Response, reason_phrase};
 pub use uri::{NameAddr, ParseError, Scheme, SipUri};
 

@@ -67,12 +67,11 @@ impl SipUri {
             "tel" => Scheme::Tel,
             _ => return Err(error(0, "unknown scheme")),
         };
-        let (rest, headers) = match (scheme, rest.split_once('?')) {
-            // A '?' before '@' belongs to the user part (RFC 3261 25.1, user-unreserved).
-            (Scheme::Sip | Scheme::Sips, Some((before, after))) if !after.contains('@') => {
-                (before, Some(after.to_owned()))
-            }
-            _ => (rest, None),
+        // What comes before the last '@' is the user part, in which a '?' may stand (RFC 3261 25.1, user-unreserved).
+        let host_at = if scheme == Scheme::Tel { rest.len() } else { rest.rfind('@').map_or(0, |at| at + 1) };
+        let (rest, headers) = match rest[host_at..].find('?') {
+            Some(at) => (&rest[..host_at + at], Some(rest[host_at + at + 1..].to_owned())),
+            None => (rest, None),
         };
         if scheme == Scheme::Tel {
             let mut parts = rest.split(';');

@@ -27,6 +27,8 @@ mod counters;
 mod credentials;
 mod digest;
 mod edge;
+#[doc(hidden)]
+pub mod fuzz;
 mod hygiene;
 mod message;
 mod reception;

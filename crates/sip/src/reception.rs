@@ -23,8 +23,8 @@ use crate::message::{
 };
 use crate::registrar::Registrar;
 use crate::secret::Secret;
-use crate::stack::Stack;
-use crate::throttle::Buckets;
+use crate::stack::{Matcher, Stack};
+use crate::throttle::{Buckets, Guesses};
 use crate::transport::{Hub, Inbound, Link};
 
 /// When a refused caller may come again, in seconds: long enough to let a queue run empty.
@@ -146,8 +146,11 @@ impl Reception {
                 return;
             }
             Method::Cancel => return self.cancel(&incoming, letter, link),
-            _ if self.stack.absorbs(&incoming, letter, link) => return,
             _ => {}
+        }
+        let Some(matcher) = Matcher::of(&incoming) else { return self.counters.dropped(DropReason::Garbage) };
+        if self.stack.absorbs(&matcher, letter, link) {
+            return;
         }
         if !self.may_speak(link) {
             return;
@@ -163,13 +166,14 @@ impl Reception {
             Err((reason, response)) => return self.answer(&incoming, reason, response, link),
         };
         if incoming.request.method == Method::Register {
-            return self.register(&incoming, user, link);
+            return self.register(&incoming, matcher, user, link);
         }
         let trusted = self.trusts(link);
+        if !trusted && self.holds_too_much(&incoming, link) {
+            return self.answer(&incoming, RejectReason::Overload, overloaded(), link);
+        }
         hygiene::strip(&mut incoming.request.headers, trusted);
-        let Some(transaction) = self.stack.open(&incoming, link, trusted) else {
-            return self.counters.dropped(DropReason::Garbage);
-        };
+        let transaction = self.stack.open(&incoming, matcher, link, trusted);
         let event = SipEvent::Request { transaction, request: incoming.request, flow: link.flow(), user };
         if self.events.try_send(event).is_err() {
             self.counters.rejected(RejectReason::Overload);
@@ -193,6 +197,13 @@ impl Reception {
             self.counters.dropped(DropReason::RateLimited);
         }
         may
+    }
+
+    /// Whether this is one call too many that its source has begun and not finished beginning.
+    fn holds_too_much(&self, incoming: &Incoming, link: &Link) -> bool {
+        incoming.request.method == Method::Invite
+            && incoming.to.tag.is_none()
+            && self.stack.pending(link.flow().remote.ip()) >= self.config.limits.pending_invites_per_source
     }
 
     fn trusts(&self, link: &Link) -> bool {
@@ -229,7 +240,11 @@ impl Reception {
                 self.counters.authentication_failed();
                 Err((RejectReason::Unauthorized, self.challenge(false, Algorithms::of_sender(&request.headers))))
             }
-            Proof::Throttled => Err((RejectReason::Throttled, refusal(403, "Too many attempts"))),
+            Proof::Throttled => {
+                let wait = Guesses::WINDOW.as_secs().to_string();
+                let response = refusal(403, "Too many attempts").with_header("Retry-After", wait);
+                Err((RejectReason::Throttled, response))
+            }
         }
     }
 
@@ -248,7 +263,7 @@ impl Reception {
         UserUri::parse(&format!("sip:{user}@{}", self.config.realm)).ok()
     }
 
-    fn register(&self, incoming: &Incoming, user: Option<UserUri>, link: &Link) {
+    fn register(&self, incoming: &Incoming, matcher: Matcher, user: Option<UserUri>, link: &Link) {
         let Some(owner) = incoming.to.uri.as_ref().and_then(|uri| self.account(uri, link)) else {
             // RFC 3261 10.3, step 5. It tells of our domain, which is no secret, and not of our users.
             return self.answer(incoming, RejectReason::UnknownDomain, Response::new(404), link);
@@ -262,9 +277,7 @@ impl Reception {
             return self.answer(incoming, RejectReason::ForeignIdentity, response, link);
         }
         // In a transaction, so that a retransmission is not taken for a replay of its credentials.
-        let Some(transaction) = self.stack.open(incoming, link, false) else {
-            return self.counters.dropped(DropReason::Garbage);
-        };
+        let transaction = self.stack.open(incoming, matcher, link, false);
         let (response, changed) = lock(&self.registrar).register(self.now(), &user, &incoming.request, link.flow());
         match response.status {
             200 => self.counters.registered(),

@@ -3,7 +3,7 @@
 //! A request that reaches it has been authenticated and its To belongs to the user. It changes all bindings of the
 //! request or none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use base::{Duration, Timestamp, UserUri};
 use sip_api::{Binding, Flow, NameAddr, Request, Response, Scheme, SipUri};
@@ -15,6 +15,8 @@ pub(crate) struct Registrar {
     times: RegistrationTimes,
     per_user: usize,
     users: HashMap<UserUri, Vec<Entry>>,
+    /// When the first device of each user expires; one entry for each of `users`.
+    deadlines: BTreeSet<(Timestamp, UserUri)>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +37,7 @@ struct Wish {
 impl Registrar {
     /// An empty registrar.
     pub(crate) fn new(times: RegistrationTimes, per_user: usize) -> Self {
-        Self { times, per_user, users: HashMap::new() }
+        Self { times, per_user, users: HashMap::new(), deadlines: BTreeSet::new() }
     }
 
     /// Carries out a REGISTER of `user`; the answer, and whether his devices changed.
@@ -46,20 +48,17 @@ impl Registrar {
         request: &Request,
         flow: Flow,
     ) -> (Response, bool) {
-        self.expire_user(now, user);
-        match self.apply(now, user, request, flow) {
-            Err(refusal) => (refusal, false),
+        let before = self.bindings(user);
+        self.keep(user, |entry| entry.expires > now);
+        let response = match self.apply(now, user, request, flow) {
+            Err(refusal) => refusal,
             Ok(entries) => {
-                let before = self.bindings(user);
                 let response = success(now, request, &entries);
-                if entries.is_empty() {
-                    self.users.remove(user);
-                } else {
-                    self.users.insert(user.clone(), entries);
-                }
-                (response, self.bindings(user) != before)
+                self.set(user, entries);
+                response
             }
-        }
+        };
+        (response, self.bindings(user) != before)
     }
 
     /// The devices of a user, best first.
@@ -72,18 +71,27 @@ impl Registrar {
 
     /// Forgets what has expired; the users whose devices changed.
     pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<UserUri> {
-        self.retain(|entry| entry.expires > now)
+        let mut changed = Vec::new();
+        while let Some((_, user)) = self.deadlines.first().filter(|(at, _)| *at <= now).cloned() {
+            self.keep(&user, |entry| entry.expires > now);
+            changed.push(user);
+        }
+        changed
     }
 
     /// Forgets what was registered over a connection that is closed now: nobody can be reached over it any more
     /// (RFC 5626 in spirit). The users whose devices changed.
     pub(crate) fn connection_closed(&mut self, flow: &Flow) -> Vec<UserUri> {
-        self.retain(|entry| entry.binding.flow != *flow)
+        let over_it = |entries: &[Entry]| entries.iter().any(|entry| entry.binding.flow == *flow);
+        let users = self.users.iter().filter(|(_, entries)| over_it(entries));
+        let changed: Vec<UserUri> = users.map(|(user, _)| user.clone()).collect();
+        changed.iter().for_each(|user| self.keep(user, |entry| entry.binding.flow != *flow));
+        changed
     }
 
     /// When the next binding expires.
     pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
-        self.users.values().flatten().map(|entry| entry.expires).min()
+        self.deadlines.first().map(|(at, _)| *at)
     }
 
     /// How many devices are registered.
@@ -91,22 +99,22 @@ impl Registrar {
         self.users.values().map(Vec::len).sum()
     }
 
-    fn retain(&mut self, keep: impl Fn(&Entry) -> bool) -> Vec<UserUri> {
-        let mut changed = Vec::new();
-        self.users.retain(|user, entries| {
-            let before = entries.len();
-            entries.retain(&keep);
-            if entries.len() != before {
-                changed.push(user.clone());
-            }
-            !entries.is_empty()
-        });
-        changed
+    fn keep(&mut self, user: &UserUri, keep: impl Fn(&Entry) -> bool) {
+        let Some(entries) = self.users.get(user) else { return };
+        if !entries.iter().all(&keep) {
+            let kept = entries.iter().filter(|entry| keep(entry)).cloned().collect();
+            self.set(user, kept);
+        }
     }
 
-    fn expire_user(&mut self, now: Timestamp, user: &UserUri) {
-        if let Some(entries) = self.users.get_mut(user) {
-            entries.retain(|entry| entry.expires > now);
+    /// Replaces the devices of a user.
+    fn set(&mut self, user: &UserUri, entries: Vec<Entry>) {
+        if let Some(before) = self.users.remove(user).and_then(|entries| first_expiry(&entries)) {
+            self.deadlines.remove(&(before, user.clone()));
+        }
+        if let Some(next) = first_expiry(&entries) {
+            self.deadlines.insert((next, user.clone()));
+            self.users.insert(user.clone(), entries);
         }
     }
 
@@ -183,6 +191,10 @@ impl Registrar {
             _ => self.times.default,
         }
     }
+}
+
+fn first_expiry(entries: &[Entry]) -> Option<Timestamp> {
+    entries.iter().map(|entry| entry.expires).min()
 }
 
 /// 200 with the list of what is registered now.

@@ -91,7 +91,8 @@ pub(crate) struct Guesses {
 }
 
 impl Guesses {
-    const WINDOW: Duration = Duration::from_secs(600);
+    /// How long wrong passwords count.
+    pub(crate) const WINDOW: Duration = Duration::from_secs(600);
     const ENTRIES: usize = 10_000;
 
     /// No guesses yet; `allowed` in ten minutes.

@@ -59,7 +59,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "development",
-        crates: &["testkit", "xtask", "system-tests", "loadtest"],
+        crates: &["testkit", "xtask", "system-tests", "fuzz", "loadtest"],
         below: &[],
         why: "the other end of the line must not share the server's errors",
     },

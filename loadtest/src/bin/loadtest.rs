@@ -156,6 +156,9 @@ struct PeersArguments {
     /// Also with SRTP, without the level extension, and with G.711.
     #[arg(long)]
     variants: bool,
+    /// The machine is shared: what other programs take of it does not make a run invalid.
+    #[arg(long)]
+    shared: bool,
     /// Where the table (peers.md) and the figures (peers.json) go.
     #[arg(long, value_name = "FOLDER", default_value = "target/loadtest")]
     output: PathBuf,
@@ -363,7 +366,10 @@ fn peers(arguments: &PeersArguments) -> Result<u8, Failure> {
         return Err(Failure(format!("there is no {}; make bench-peers installs it", arguments.janus.display())));
     }
     let read = |name: &String| Plan::read(&arguments.folder.join(format!("{name}.toml")));
-    let plans = arguments.plans.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let mut plans = arguments.plans.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    if arguments.shared {
+        plans.iter_mut().for_each(|plan| plan.generator.others_percent = 100.0);
+    }
     let janus = arguments.janus.clone();
     let contest = Contest { plans, convoke, janus, runs: arguments.runs.max(1), variants: arguments.variants };
     let machine = Machine::look();

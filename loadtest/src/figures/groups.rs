@@ -271,7 +271,7 @@ impl Desk {
         }
         if let Some(audio) = audio_of(&invite.body_text()) {
             // He speaks from the very moment of his answer.
-            drop(voice.send(audio));
+            let _ = voice.send(audio);
         }
         let body = format!(
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {VOICE_PORT} RTP/AVP 0\r\n\

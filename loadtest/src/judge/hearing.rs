@@ -73,14 +73,14 @@ impl Matrix {
     /// More faults than these are only counted.
     pub const FAULTS_MAX: usize = 40;
 
-    /// Compares what was heard with what should have been.
-    pub fn judge(members: &[Member], turns: &[Turn], records: &HashMap<usize, &LegRecord>) -> Self {
+    /// Compares what was heard with what should have been. Whoever called again has several records.
+    pub fn judge(members: &[Member], turns: &[Turn], records: &HashMap<usize, Vec<&LegRecord>>) -> Self {
         let mut matrix = Self::default();
         let mut known = HashMap::new();
         for turn in turns {
             for member in members {
-                let Some(record) = records.get(&member.caller) else { continue };
-                let levels = levels_in(record, member.codec, turn, &mut known);
+                let Some(records) = records.get(&member.caller) else { continue };
+                let levels = levels_in(records, member.codec, turn, &mut known);
                 matrix.compare(member, turn, members, &levels);
             }
         }
@@ -127,14 +127,18 @@ impl Matrix {
 
 /// The level of each tone in what was received during a turn. Streams that are shared by many are decoded once.
 fn levels_in(
-    record: &LegRecord,
+    records: &[&LegRecord],
     codec: Codec,
     turn: &Turn,
     known: &mut HashMap<u64, [f64; TONES.len()]>,
 ) -> [f64; TONES.len()] {
     let (from, to) = (turn.from + LEAD_MS * 1_000_000, turn.to - TAIL_MS * 1_000_000);
-    let window = record.heard.iter().filter(|heard| (from..to).contains(&heard.at));
-    let payloads: Vec<&[u8]> = window.map(|heard| payload_of(record, heard)).collect();
+    let heard_in = |record: &&'_ LegRecord| record.heard.iter().any(|heard| (from..to).contains(&heard.at));
+    let record = records.iter().find(|record| heard_in(record));
+    let payloads: Vec<&[u8]> = record.map_or_else(Vec::new, |record| {
+        let window = record.heard.iter().filter(|heard| (from..to).contains(&heard.at));
+        window.map(|heard| payload_of(record, heard)).collect()
+    });
     let mut hasher = DefaultHasher::new();
     (codec, turn.from).hash(&mut hasher);
     payloads.hash(&mut hasher);
@@ -189,7 +193,7 @@ mod tests {
             })
             .collect();
         let records: Vec<LegRecord> = (0..3).map(|caller| record(caller, codecs[caller], heard[caller])).collect();
-        let by_caller = records.iter().map(|record| (record.caller, record)).collect();
+        let by_caller = records.iter().map(|record| (record.caller, vec![record])).collect();
         Matrix::judge(&members, &turns, &by_caller)
     }
 
@@ -217,12 +221,22 @@ mod tests {
     }
 
     #[test]
+    fn whoever_called_again_is_judged_by_what_he_heard_before() {
+        let members = [0, 1].map(|caller| Member { caller, conference: 0, codec: Codec::Pcmu });
+        let turn = Turn { tones: vec![(1, 5)], from: 0, to: TURN_NANOS };
+        let (before, own) = (record(0, Codec::Pcmu, &[Some(5)]), record(1, Codec::Pcmu, &[None]));
+        let after = LegRecord::default();
+        let records = HashMap::from([(0, vec![&before, &after]), (1, vec![&after, &own])]);
+        assert_eq!(Matrix::judge(&members, &[turn], &records).faults, Vec::<String>::new());
+    }
+
+    #[test]
     fn a_neighbours_voice_is_a_leak() {
         let members = [0, 1].map(|caller| Member { caller, conference: caller, codec: Codec::Pcmu });
         let turn = Turn { tones: vec![(1, 5)], from: 0, to: TURN_NANOS };
         let leaky = record(0, Codec::Pcmu, &[Some(5)]);
         let own = record(1, Codec::Pcmu, &[None]);
-        let matrix = Matrix::judge(&members, &[turn], &HashMap::from([(0, &leaky), (1, &own)]));
+        let matrix = Matrix::judge(&members, &[turn], &HashMap::from([(0, vec![&leaky]), (1, vec![&own])]));
         assert_eq!((matrix.wrong(), matrix.cells.len()), (1, 2), "{:?}", matrix.faults);
     }
 }

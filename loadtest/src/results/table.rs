@@ -36,7 +36,7 @@ pub fn table(outcome: &Outcome) -> String {
 }
 
 fn line(figure: &Figure) -> String {
-    let value = figure.value.map_or_else(|| "-".to_owned(), |value| number(value));
+    let value = figure.value.map_or_else(|| "-".to_owned(), number);
     let bound = figure
         .bound
         .map_or_else(String::new, |bound| format!("{} {}", if figure.rises { ">=" } else { "<=" }, number(bound)));

@@ -138,7 +138,9 @@ impl Outcome {
         let records: Vec<&LegRecord> = evidence.harvests.iter().flat_map(|harvest| &harvest.legs).collect();
         // Whoever called again has more than one record; his last one holds the end of the run.
         let by_caller: HashMap<usize, &LegRecord> = records.iter().map(|record| (record.caller, *record)).collect();
-        let matrix = Matrix::judge(&Score::members(plan), &evidence.turns, &by_caller);
+        let mut all_of_caller: HashMap<usize, Vec<&LegRecord>> = HashMap::new();
+        records.iter().for_each(|record| all_of_caller.entry(record.caller).or_default().push(record));
+        let matrix = Matrix::judge(&Score::members(plan), &evidence.turns, &all_of_caller);
         let chirps = chirp_delays(plan, &by_caller);
         let delay_ms: Vec<f64> = chirps.iter().flatten().copied().collect();
         let join_ms: Vec<f64> = records.iter().filter_map(|record| join_ms(record)).collect();

@@ -120,6 +120,11 @@ impl Linphone {
         std::thread::sleep(Duration::from_millis(300));
     }
 
+    /// Takes the call that rings.
+    pub fn answer(&mut self) {
+        self.command("answer");
+    }
+
     fn recording(&self) -> PathBuf {
         self.folder.path().join("heard.wav")
     }

@@ -4,7 +4,9 @@ use base::TerminationReason as Why;
 use call::{Input, Output, RingMode};
 use sip_api::{Method, SipEvent};
 
-use crate::support::solo::{Solo, acks, cancelled, cancels, completed, ends, response, responses, sent, statuses};
+use crate::support::solo::{
+    Peer, Solo, acks, cancelled, cancels, completed, ends, failed, response, responses, sent, statuses,
+};
 use crate::support::{sdp, seconds};
 
 /// Row 1.
@@ -165,4 +167,38 @@ fn a_200_that_crosses_a_hang_up_of_the_last_leg_is_ended() {
     let outputs = solo.respond(invites[0].0, response(&invites[0].1, 200, "b"));
     let bye = &sent(&outputs, &Method::Bye)[0].1;
     assert_eq!(bye.headers.get("Reason"), Some("SIP;cause=487"), "the reason of the CANCEL");
+}
+
+#[test]
+fn a_callees_bye_that_overtakes_his_200_ends_the_leg_at_once() {
+    for rang in [false, true] {
+        let mut solo = Solo::new();
+        let (_, legs, invites) = solo.dialled(1, RingMode::Parallel, |_| {});
+        let (transaction, invite) = invites[0].clone();
+        if rang {
+            solo.respond(transaction, response(&invite, 180, "b"));
+        }
+        let (_, outputs) = solo.request(Peer::callee(&invite, "b").request(Method::Bye));
+        assert_eq!(statuses(&outputs), [200], "rang: {rang}");
+        let outputs = solo.respond(transaction, response(&invite, 200, "b"));
+        assert_eq!((acks(&outputs).len(), sent(&outputs, &Method::Bye).len()), (1, 0), "rang: {rang}");
+        assert_eq!(ends(&outputs), [(legs[0], failed(Why::NoAnswer), Some(480))], "rang: {rang}");
+        let outputs = solo.respond(transaction, response(&invite, 200, "b"));
+        assert_eq!(acks(&outputs).len(), 1, "a retransmission is acknowledged");
+        solo.elapse(seconds(60));
+        solo.check_drained();
+    }
+}
+
+#[test]
+fn a_bye_that_belongs_to_no_call_of_ours_makes_none_fail() {
+    let mut solo = Solo::new();
+    let (_, legs, invites) = solo.dialled(1, RingMode::Parallel, |_| {});
+    let (transaction, invite) = invites[0].clone();
+    let mut stranger = invite.clone();
+    stranger.headers.set("From", "<sip:convoke@example.com>;tag=guessed");
+    let (_, outputs) = solo.request(Peer::callee(&stranger, "b").request(Method::Bye));
+    assert_eq!(statuses(&outputs), [481]);
+    solo.respond(transaction, response(&invite, 200, "b"));
+    assert_eq!(solo.calls.leg_state(legs[0]), Some("connected"));
 }

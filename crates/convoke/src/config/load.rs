@@ -313,4 +313,28 @@ mod tests {
         let told = load(Some(Path::new("/nonexistent/convoke.toml"))).expect_err("missing").to_string();
         assert!(told.contains("/nonexistent/convoke.toml") && told.contains("print-default"), "{told}");
     }
+
+    #[test]
+    fn any_file_is_read_or_refused() {
+        const WORDS: &[&str] = &[
+            "[[user]]\n",
+            "[[conference]]\n",
+            "[[trunk]]\n",
+            "[sip.tls]\n",
+            "[media]\nports = \"1024-65535\"\n",
+            "= \"\"",
+            "= -1",
+            "= true",
+            "[]",
+            "\"\"\"",
+            "\\u0000",
+        ];
+        let seeds = [crate::config::print_default(), "[[user]]\nuri = \"sip:a@b\"\npassword = \"1\"\n".to_owned()];
+        fuzz::target("configuration").seeds(seeds).words(WORDS).rounds(1_500).run_text(|text| match parse(text) {
+            Ok(config) => {
+                let _findings: Vec<String> = crate::config::check(&config).iter().map(ToString::to_string).collect();
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        });
+    }
 }

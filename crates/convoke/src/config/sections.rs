@@ -125,9 +125,14 @@ impl Media {
         self.ports.first..=self.ports.last
     }
 
+    /// The ports legs are given theirs from: all but the first two, which mark the range as ours.
+    pub(crate) fn leg_ports(&self) -> RangeInclusive<u16> {
+        self.ports.first + 2..=self.ports.last
+    }
+
     /// Legs the port range has room for.
     pub(crate) fn legs(&self) -> usize {
-        self.ports().len() / 2
+        self.leg_ports().len() / 2
     }
 }
 
@@ -139,7 +144,7 @@ impl Default for Media {
             ports: PortRange { first: 20_000, last: 21_999 },
             workers: None,
             opus_bitrate: 48_000,
-            opus_complexity: 5,
+            opus_complexity: 0,
             opus_speech_mode: false,
             dscp: Some(46),
             srtp: Srtp::Support,

@@ -65,10 +65,10 @@ impl Engine {
         let (background, waiting) = (caller.audio.background.take(), caller.audio.waiting.take());
         caller.audio.outstanding += u32::from(waiting.is_some());
         if let Some(background) = background {
-            self.to_leg(leg, McuCommand::SetBackground { leg, background });
+            self.command_leg(leg, McuCommand::SetBackground { leg, background });
         }
         if let Some(announcement) = waiting {
-            self.to_leg(leg, McuCommand::Announce { leg, announcement });
+            self.command_leg(leg, McuCommand::Announce { leg, announcement });
         }
     }
 
@@ -78,7 +78,7 @@ impl Engine {
         caller.audio.waiting = None;
         if caller.audio.outstanding > 0 {
             let leg = caller.leg;
-            self.to_leg(leg, McuCommand::StopAnnouncement { leg });
+            self.command_leg(leg, McuCommand::StopAnnouncement { leg });
         }
     }
 

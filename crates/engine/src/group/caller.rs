@@ -35,6 +35,8 @@ pub(super) struct Caller {
     wanted: Option<AnswerMode>,
     /// The 200 has been sent.
     pub(super) accepted: bool,
+    /// His dialog is in the journal.
+    recorded: bool,
     /// He has been given early media.
     previewed: bool,
     /// The MCU was asked for his ports.
@@ -66,6 +68,7 @@ impl Caller {
             invitation: None,
             wanted: None,
             accepted: false,
+            recorded: false,
             previewed: false,
             reserved: false,
             media: GroupMedia::default(),
@@ -192,6 +195,15 @@ impl Engine {
         let contact = format!("<sip:{user}@{CONTACT_PLACEHOLDER}>;automata;actor=\"attendant\"");
         let leg = caller.leg;
         self.call(call::Input::Accept { leg, body: Some(body), headers: vec![("Contact".to_owned(), contact)] });
+        self.record_caller(call);
+    }
+
+    /// Writes his dialog down, once: before the 200 leaves, or, where that waits for a PRACK, with its ACK.
+    fn record_caller(&mut self, call: CallId) {
+        let Some(caller) = self.groups.callers.get_mut(&call).filter(|caller| !caller.recorded) else { return };
+        let Some(dialog) = self.calls.dialog_record(caller.leg) else { return };
+        caller.recorded = true;
+        self.journal(GroupJournal::Wire(WireRecord::CallerUp { call, dialog: Box::new(dialog) }));
     }
 
     /// Our answer to his offer; one that cannot be answered ends the call.
@@ -230,9 +242,7 @@ impl Engine {
         }
         let agreed = caller.media.agreed();
         self.connect_group_leg(leg, agreed);
-        if let Some(dialog) = self.calls.dialog_record(leg) {
-            self.journal(GroupJournal::Wire(WireRecord::CallerUp { call, dialog: Box::new(dialog) }));
-        }
+        self.record_caller(call);
         self.play_to_caller(call);
     }
 

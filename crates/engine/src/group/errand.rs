@@ -75,7 +75,7 @@ impl Engine {
         let (agreed, phrase) = (errand.media.agreed(), errand.phrase);
         self.connect_group_leg(leg, agreed);
         let announcement = Announcement { language: "en".to_owned(), parts: vec![Spoken::Phrase(phrase)] };
-        self.to_leg(leg, McuCommand::Announce { leg, announcement });
+        self.command_leg(leg, McuCommand::Announce { leg, announcement });
     }
 
     pub(super) fn on_errand_ended(&mut self, leg: LegId) {

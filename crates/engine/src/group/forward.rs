@@ -126,7 +126,7 @@ impl Engine {
             return self.forward_failed(call);
         }
         self.connect_group_leg(seat, agreed);
-        self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
+        self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
         self.hush_caller(call);
         self.ensure_accepted(call);
         self.tell_groups(Input::ForwardEnded { call, connected: true });

@@ -90,7 +90,12 @@ impl Engine {
 
     /// A new seat; whoever it is for goes on when its ports are there.
     pub(super) fn take_seat(&mut self, call: CallId, purpose: Purpose) -> Option<LegId> {
-        let conference = self.groups.callers.get(&call)?.conference.clone();
+        let caller = self.groups.callers.get(&call)?;
+        // Of a caller who is gone, or whose conference is, nothing is left to sit in.
+        if !self.groups.legs.contains_key(&caller.leg) || self.groups.lost.contains(&caller.leg) {
+            return None;
+        }
+        let conference = caller.conference.clone();
         let seat = self.calls.allocate_leg();
         self.groups.legs.insert(seat, Role::Seat(call));
         self.groups.seats.insert(seat, Seat { call, ports: None, waiting: vec![purpose] });
@@ -154,7 +159,7 @@ impl Engine {
     }
 
     /// A command about a leg, if the MCU still has it: conferences end and fail while other news is on its way.
-    pub(super) fn to_leg(&mut self, leg: LegId, command: McuCommand) {
+    pub(super) fn command_leg(&mut self, leg: LegId, command: McuCommand) {
         if self.groups.legs.contains_key(&leg) && !self.groups.lost.contains(&leg) {
             self.mcu(command);
         }
@@ -163,7 +168,7 @@ impl Engine {
     /// Tells the MCU what was agreed about a leg.
     pub(super) fn connect_group_leg(&mut self, leg: LegId, media: Option<LegMedia>) {
         if let Some(media) = media {
-            self.to_leg(leg, McuCommand::ConnectLeg { leg, media });
+            self.command_leg(leg, McuCommand::ConnectLeg { leg, media });
         }
     }
 

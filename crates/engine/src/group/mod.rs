@@ -28,6 +28,7 @@ use mcu_api::McuEvent;
 use response_group::{Domain, OfferNo};
 use sip_api::{SipEvent, SipUri};
 
+use crate::leg::{Leg, LegKind};
 use crate::{Effect, Engine};
 
 pub use command::GroupCommand;
@@ -85,6 +86,9 @@ pub(crate) struct Groups {
     /// Legs the MCU has lost, until they have ended on the SIP side too.
     lost: HashSet<LegId>,
     dials: HashMap<OfferId, Purpose>,
+    /// Devices whose INVITE is not over although their agent's offer is: another device of his answered, and he has hung
+    /// up already. He is rung for nobody until they are silent.
+    silencing: HashMap<LegId, UserUri>,
     /// The Call-IDs of offers that were sent and have not been heard of.
     unheard: HashMap<String, OfferNo>,
     /// Where the INVITEs of an earlier process went, until the machine has asked for their end.
@@ -190,6 +194,21 @@ impl Engine {
         }
     }
 
+    /// A user began or ended a conversation outside the groups: an agent in one is not offered calls.
+    pub(crate) fn note_conversation(&mut self, user: &UserUri) {
+        if !self.is_agent(user) {
+            return;
+        }
+        let talks = |leg: &&Leg| {
+            let audio = matches!(leg.kind, LegKind::Media(_));
+            audio && leg.peer == *user && leg.connected.is_some() && leg.ended.is_none()
+        };
+        let meetings = self.legs.values().filter(talks).count();
+        let count = u32::try_from(meetings + self.bridges.conversations_of(user)).unwrap_or(u32::MAX);
+        let change = response_group::AgentChange::ExternalCalls { count };
+        self.tell_groups(response_group::Input::AgentChanged { agent: user.clone(), change });
+    }
+
     fn is_agent(&self, user: &UserUri) -> bool {
         let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
         groups.flat_map(|group| &group.agent_groups).flat_map(|group| &group.agents).any(|agent| agent.uri == *user)
@@ -246,6 +265,7 @@ impl Engine {
             Output::Ended { termination, status, headers, .. } => {
                 self.groups.legs.remove(&leg);
                 self.groups.lost.remove(&leg);
+                self.groups.silencing.remove(&leg);
                 match role {
                     Role::Caller(call) => self.on_caller_ended(call),
                     Role::Device(offer) => self.on_device_ended(offer, leg, termination, status, &headers),

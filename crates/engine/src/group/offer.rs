@@ -76,7 +76,9 @@ impl Engine {
                 self.share_seat(seat, Purpose::Offer(number));
             }
             None => {
-                let Some(seat) = self.take_seat(call, Purpose::Offer(number)) else { return };
+                let Some(seat) = self.take_seat(call, Purpose::Offer(number)) else {
+                    return self.close_offer(number, Refusal::Unreachable);
+                };
                 self.seat_offer(number, seat);
                 if let Some(caller) = self.groups.callers.get_mut(&call).filter(|_| !alone) {
                     caller.seat = Some(seat);
@@ -110,7 +112,8 @@ impl Engine {
             return self.close_offer(number, Refusal::Unreachable);
         };
         let targets = if order.pstn { self.trunk_targets(number) } else { self.own_devices(&order.agent) };
-        if targets.is_empty() || !self.groups.callers.contains_key(&order.call) {
+        let silent = !self.groups.silencing.values().any(|agent| *agent == order.agent);
+        if targets.is_empty() || !silent || !self.groups.callers.contains_key(&order.call) {
             return self.close_offer(number, Refusal::Unreachable);
         }
         let Some(offer) = self.groups.offers.get_mut(&number) else { return };
@@ -327,9 +330,14 @@ impl Engine {
     fn forget_offer(&mut self, number: OfferNo) {
         self.hear_of(number);
         let Some(offer) = self.groups.offers.remove(&number) else { return };
+        let agent = &offer.order.agent;
+        let ringing = offer.open.iter().filter(|leg| offer.answered != Some(**leg));
+        self.groups.silencing.extend(ringing.map(|leg| (*leg, agent.clone())));
         let Some(seat) = offer.seat else { return };
-        let shared = self.groups.callers.get(&offer.order.call).is_some_and(|caller| caller.seat == Some(seat));
-        if !shared || offer.answered.is_some() {
+        let wanted = self.groups.callers.get(&offer.order.call).is_some_and(|caller| caller.seat == Some(seat));
+        let used = self.groups.offers.values().any(|other| other.seat == Some(seat));
+        // A loser's INVITE ends while the winner sits there.
+        if offer.answered.is_some() || !(wanted || used) {
             self.leave_seat(seat);
         }
         if let Some(caller) = self.groups.callers.get_mut(&offer.order.call)
@@ -362,7 +370,7 @@ impl Engine {
             caller.seat = None;
         }
         self.connect_group_leg(seat, Some(agreed));
-        self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
+        self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
         self.hush_caller(call);
         self.ensure_accepted(call);
         self.tell_groups(Input::Bridged { call });
@@ -371,7 +379,7 @@ impl Engine {
     /// Caller and agent are parted.
     pub(super) fn unbridge_offer(&mut self, call: CallId, number: OfferNo) {
         if let Some(seat) = self.groups.offers.get(&number).and_then(|offer| offer.seat) {
-            self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
+            self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
         }
         if let Some(caller) = self.groups.callers.get_mut(&call) {
             caller.bridged = None;
@@ -383,13 +391,13 @@ impl Engine {
         let Some(offer) = self.groups.offers.get_mut(&number) else { return };
         offer.language.clone_from(&language);
         let (Some(seat), agreed) = (offer.seat, offer.media.agreed()) else { return };
-        self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
+        self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
         self.connect_group_leg(seat, agreed);
         let announcement = Announcement {
             language: language.unwrap_or_else(|| "en".to_owned()),
             parts: vec![Spoken::Phrase(Phrase::PressOne)],
         };
-        self.to_leg(seat, McuCommand::Announce { leg: seat, announcement });
+        self.command_leg(seat, McuCommand::Announce { leg: seat, announcement });
     }
 
     /// An agent pressed a key.

@@ -231,7 +231,7 @@ impl Engine {
         let seat = self.groups.callers.get(&call).and_then(|caller| caller.bridged);
         let seat = seat.and_then(|offer| self.groups.offers.get(&offer)?.seat);
         if let Some(leg) = seat.filter(|_| caller && agent) {
-            self.to_leg(leg, McuCommand::SetInMix { leg, in_mix: true });
+            self.command_leg(leg, McuCommand::SetInMix { leg, in_mix: true });
         }
     }
 }

@@ -38,7 +38,7 @@ impl Engine {
         let purpose = Purpose::Supervisor(call, LegId(0));
         let Some(seat) = self.take_seat(call, purpose) else { return };
         // Nobody hears him before the machine has said how he takes part.
-        self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
+        self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
         if let Some(caller) = self.groups.callers.get_mut(&call) {
             let media = GroupMedia::default();
             caller.supervisors.push(Supervisor { user, seat, leg: None, media, dial: None, mode });
@@ -112,14 +112,14 @@ impl Engine {
         let Some(caller) = self.groups.callers.get(&call) else { return };
         let agent = caller.bridged.and_then(|offer| self.groups.offers.get(&offer)?.seat);
         let Some(mode) = mode else {
-            return self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
+            return self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
         };
         let silent = mode == MonitorMode::Listen;
         let ingress = if silent { MediaFilter::Block } else { MediaFilter::Unblock };
         let only = agent.filter(|_| mode == MonitorMode::Whisper);
-        self.to_leg(seat, McuCommand::SetFilters { leg: seat, ingress, egress: MediaFilter::Unblock });
-        self.to_leg(seat, McuCommand::SetAudience { leg: seat, only });
-        self.to_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
+        self.command_leg(seat, McuCommand::SetFilters { leg: seat, ingress, egress: MediaFilter::Unblock });
+        self.command_leg(seat, McuCommand::SetAudience { leg: seat, only });
+        self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
     }
 
     pub(super) fn on_supervisor_failed(&mut self, call: CallId, seat: LegId) {

@@ -71,6 +71,7 @@ fn config() -> EngineConfig {
         factory_user: "conference-factory".to_owned(),
         srtp: SrtpPolicy::Off,
         codecs: vec![Codec::Opus, Codec::Pcmu, Codec::Pcma],
+        media_ports: None,
         media: ConferenceMedia {
             alone: AloneAudio::Music,
             entry_exit_tones: true,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::{CallId, Duration, Timestamp, UserUri};
-use response_group::{CancelWhen, Config, DialogNo, Input, OfferNo, Output, Withdrawal};
+use response_group::{CallRecord, CancelWhen, Config, DialogNo, Input, OfferNo, Output, Withdrawal};
 
 /// An offer as the wire sees it.
 struct Wire {
@@ -31,6 +31,7 @@ pub struct Watch {
     offered: BTreeSet<(CallId, UserUri)>,
     /// Dialogs that answered in this step and must be won or ended in it.
     owed: Vec<(OfferNo, DialogNo)>,
+    answers: BTreeSet<(OfferNo, DialogNo)>,
     addresses: BTreeSet<UserUri>,
     concurrent: bool,
     crashed: bool,
@@ -48,6 +49,7 @@ impl Watch {
             histories: BTreeSet::new(),
             offered: BTreeSet::new(),
             owed: Vec::new(),
+            answers: BTreeSet::new(),
             addresses: BTreeSet::new(),
             concurrent: false,
             crashed: false,
@@ -80,15 +82,16 @@ impl Watch {
                     wire.progressed = true;
                 }
             }
-            Input::OfferAnswered { offer, dialog, .. } => match self.open.get_mut(offer) {
-                Some(wire) => {
-                    if wire.seen.insert(*dialog) {
-                        wire.up.insert(*dialog);
-                        self.owed.push((*offer, *dialog));
-                    }
+            Input::OfferAnswered { offer, dialog, .. } => {
+                // The same dialog again is a retransmission, which the wire answers by itself.
+                if self.answers.insert((*offer, *dialog)) {
+                    self.owed.push((*offer, *dialog));
                 }
-                None => self.owed.push((*offer, *dialog)),
-            },
+                if let Some(wire) = self.open.get_mut(offer).filter(|wire| !wire.seen.contains(dialog)) {
+                    wire.seen.insert(*dialog);
+                    wire.up.insert(*dialog);
+                }
+            }
             Input::OfferRefused { offer, .. } => {
                 self.open.remove(offer);
             }
@@ -116,7 +119,7 @@ impl Watch {
             Output::AckBye { offer, dialog, .. } => {
                 self.owed.retain(|owed| *owed != (*offer, *dialog));
                 if let Some(wire) = self.open.get_mut(offer) {
-                    wire.ending = Some(now);
+                    wire.ending.get_or_insert(now);
                 }
             }
             Output::Bridge { call, offer, dialog, .. } => {
@@ -128,34 +131,40 @@ impl Watch {
                     wire.won = true;
                 }
             }
-            Output::Unbridge { call, offer } => {
-                if self.bridges.remove(call) != Some(*offer) {
-                    self.fault(now, format!("I5: {call} is parted from {offer:?}, to which it is not bridged"));
-                }
-            }
+            Output::Unbridge { call, offer } => self.saw_unbridge(now, *call, *offer),
             Output::History(entry) => {
-                if !self.histories.insert((entry.call, entry.agent.clone())) {
-                    self.fault(now, format!("I7: two history entries for {} on {}", entry.agent, entry.call));
-                }
+                let first = self.histories.insert((entry.call, entry.agent.clone()));
+                self.expect(first, now, || format!("I7: two history entries for {} on {}", entry.agent, entry.call));
             }
-            Output::Cdr(record) => {
-                if !self.ended.insert(record.call) {
-                    self.fault(now, format!("I8: {} has two outcomes", record.call));
-                }
-                let total: Duration = record.segments.iter().map(|part| part.to.since(part.from)).sum();
-                if total != record.ended.since(record.arrived) {
-                    self.fault(now, format!("I19: segments of {} make {total:?}: {record:?}", record.call));
-                }
-                let offered = self.offered.iter().filter(|(call, _)| *call == record.call);
-                let silent: Vec<_> = offered.filter(|pair| !self.histories.contains(*pair)).cloned().collect();
-                for pair in silent {
-                    self.fault(now, format!("I7: {pair:?} was offered and has no history entry"));
-                }
-                if let Some(offer) = self.bridges.remove(&record.call) {
-                    self.fault(now, format!("I5: {} ended bridged to {offer:?}", record.call));
-                }
-            }
+            Output::Cdr(record) => self.saw_record(now, record),
             _ => {}
+        }
+    }
+
+    fn expect(&mut self, holds: bool, now: Timestamp, what: impl Fn() -> String) {
+        if !holds {
+            self.fault(now, what());
+        }
+    }
+
+    fn saw_unbridge(&mut self, now: Timestamp, call: CallId, offer: OfferNo) {
+        let joined = self.bridges.remove(&call) == Some(offer);
+        self.expect(joined, now, || format!("I5: {call} is parted from {offer:?}, to which it is not bridged"));
+    }
+
+    fn saw_record(&mut self, now: Timestamp, record: &CallRecord) {
+        let first = self.ended.insert(record.call);
+        self.expect(first, now, || format!("I8: {} has two outcomes", record.call));
+        let total: Duration = record.segments.iter().map(|part| part.to.since(part.from)).sum();
+        let whole = total == record.ended.since(record.arrived);
+        self.expect(whole, now, || format!("I19: segments make {total:?}: {record:?}"));
+        let offered = self.offered.iter().filter(|(call, _)| *call == record.call);
+        let silent: Vec<_> = offered.filter(|pair| !self.histories.contains(*pair)).cloned().collect();
+        for pair in silent {
+            self.fault(now, format!("I7: {pair:?} was offered and has no history entry"));
+        }
+        if let Some(offer) = self.bridges.remove(&record.call) {
+            self.fault(now, format!("I5: {} ended bridged to {offer:?}", record.call));
         }
     }
 
@@ -226,5 +235,12 @@ impl Watch {
         if !without.is_empty() {
             self.fault(now, format!("I8: {without:?} have no outcome"));
         }
+    }
+}
+
+impl Watch {
+    /// Whether a dialog of an open offer answered.
+    pub fn answered(&self, offer: OfferNo) -> bool {
+        self.open.get(&offer).is_some_and(|wire| !wire.seen.is_empty())
     }
 }

@@ -1,5 +1,7 @@
 //! From bytes to lines: the start line, headers without folding, and the body.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use sip_api::Headers;
 
@@ -136,13 +138,13 @@ pub(crate) fn is_token(byte: u8) -> bool {
 }
 
 /// Position of `needle` in `haystack`.
-pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+pub(crate) fn find<const N: usize>(haystack: &[u8], needle: &[u8; N]) -> Option<usize> {
+    haystack.windows(N).position(|window| window == needle)
 }
 
 /// Lines without folding: a line that begins with a blank continues the one before, joined by one blank.
-fn unfold(head: &[u8]) -> Vec<Vec<u8>> {
-    let mut lines: Vec<Vec<u8>> = Vec::new();
+fn unfold(head: &[u8]) -> Vec<Cow<'_, [u8]>> {
+    let mut lines: Vec<Cow<'_, [u8]>> = Vec::new();
     let mut rest = head;
     loop {
         let (line, tail) = match find(rest, b"\r\n") {
@@ -151,10 +153,11 @@ fn unfold(head: &[u8]) -> Vec<Vec<u8>> {
         };
         match lines.last_mut() {
             Some(last) if line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) => {
+                let last = last.to_mut();
                 last.push(b' ');
                 last.extend_from_slice(line.trim_ascii());
             }
-            _ => lines.push(line.to_vec()),
+            _ => lines.push(Cow::Borrowed(line)),
         }
         match tail {
             Some(tail) => rest = tail,

@@ -1,9 +1,12 @@
 //! From values to bytes.
 
 use bytes::Bytes;
-use sip_api::{Headers, NameAddr, Request, Response};
+use sip_api::{Headers, NameAddr, Request, Response, same_header_name};
 
 use super::via::Via;
+
+/// Room for the head of most messages, bytes.
+const HEAD_USUAL: usize = 1_024;
 
 /// What a response repeats of its request (RFC 3261 8.2.6.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +47,8 @@ impl ReplyHead {
 /// The bytes of a response. `tag` is put on To unless the response or the request brought one; 100 carries none.
 pub(crate) fn response_bytes(head: &ReplyHead, response: &Response, tag: &str, server: &str) -> Bytes {
     let reason: String = response.reason.chars().filter(|character| !character.is_control()).collect();
-    let mut text = format!("SIP/2.0 {} {}\r\n", response.status, reason);
+    let mut text = String::with_capacity(HEAD_USUAL + response.body.len());
+    text.push_str(&format!("SIP/2.0 {} {reason}\r\n", response.status));
     for via in &head.vias {
         push(&mut text, "Via", via);
     }
@@ -75,7 +79,8 @@ pub(crate) fn request_bytes(request: &Request, via: &Via, user_agent: &str) -> B
     let method: String =
         request.method.as_str().bytes().filter(|byte| byte.is_ascii_graphic()).map(char::from).collect();
     let uri: String = request.uri.to_string().chars().filter(|character| !character.is_control()).collect();
-    let mut text = format!("{method} {uri} SIP/2.0\r\n");
+    let mut text = String::with_capacity(HEAD_USUAL + request.body.len());
+    text.push_str(&format!("{method} {uri} SIP/2.0\r\n"));
     push(&mut text, "Via", &via.to_string());
     if request.headers.get("Max-Forwards").is_none() {
         push(&mut text, "Max-Forwards", "70");
@@ -96,13 +101,11 @@ fn push(text: &mut String, name: &str, value: &str) {
 
 /// Every header whose name, long or compact, is not in `left_out`.
 fn push_others(text: &mut String, headers: &Headers, left_out: &[&str]) {
-    let mut probe = Headers::new();
     for (name, value) in headers.iter() {
-        probe.set(name, "");
-        if !left_out.iter().any(|other| probe.get(other).is_some()) && name.bytes().all(super::parse::is_token) {
+        let left_out = left_out.iter().any(|other| same_header_name(name, other));
+        if !left_out && name.bytes().all(super::parse::is_token) {
             push(text, name, value.trim());
         }
-        probe.remove(name);
     }
 }
 

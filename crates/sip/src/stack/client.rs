@@ -105,13 +105,16 @@ impl Stack {
     /// The bytes of a request on this link, and its Via.
     fn letter(&self, request: &Request, link: &Link) -> (Via, Bytes) {
         let via = own_via(link, request);
-        let mut request = request.clone();
-        place_contact(&mut request.headers, link);
-        let bytes = request_bytes(&request, &via, &self.server_name);
+        let placed = has_placeholder(&request.headers).then(|| {
+            let mut request = request.clone();
+            place_contact(&mut request.headers, link);
+            request
+        });
+        let bytes = request_bytes(placed.as_ref().unwrap_or(request), &via, &self.server_name);
         (via, bytes)
     }
 
-    fn start(&self, client: &Client, request: &Request, link: Link) -> Option<(Arc<Sent>, Transaction)> {
+    fn start(&self, client: &Client, request: &Request, link: Link) -> Option<(Arc<Sent>, Box<Transaction>)> {
         let (via, letter) = self.letter(request, &link);
         let envelope = Envelope::of_own(request, via.branch()?)?;
         let sent = Arc::new(Sent { request: request.clone(), via, envelope, link });
@@ -124,12 +127,14 @@ impl Stack {
     }
 
     /// A transaction of rsipstack that has sent its request.
-    fn launch(&self, envelope: &Envelope, letter: Bytes, link: &Link) -> Option<Transaction> {
+    fn launch(&self, envelope: &Envelope, letter: Bytes, link: &Link) -> Option<Box<Transaction>> {
         let key = envelope.client_key()?;
         let connection = self.outlets.connection(link);
         silently(|| {
             let request = envelope.request(letter);
-            let mut transaction = Transaction::new_client(key, request, self.endpoint.clone(), Some(connection));
+            // In a box, because it is large and would be moved with every task that holds it.
+            let mut transaction =
+                Box::new(Transaction::new_client(key, request, self.endpoint.clone(), Some(connection)));
             wire::now(transaction.send())?.ok()?;
             Some(transaction)
         })
@@ -141,12 +146,12 @@ impl Stack {
         id: ClientTransactionId,
         client: &Client,
         sent: &Sent,
-        mut transaction: Transaction,
+        mut transaction: Box<Transaction>,
     ) {
         let mut give_up: Option<Instant> = None;
         loop {
             let finished = client.progress().finished;
-            let deadline = give_up.filter(|_| !finished).unwrap_or_else(|| Instant::now() + NEVER);
+            let deadline = give_up.filter(|_| !finished);
             // Giving `receive` up half-way is safe here, because it waits nowhere but for its queue.
             tokio::select! {
                 biased;
@@ -162,7 +167,7 @@ impl Stack {
                 () = sent.link.closed(), if !finished => return self.fail(id, ClientFailure::Transport).await,
                 // RFC 3261 9.1: without a final response 64*T1 after the CANCEL the transaction is given up.
                 () = client.cancelled.notified() => give_up = Some(Instant::now() + self.patience),
-                () = tokio::time::sleep_until(deadline) => return self.fail(id, ClientFailure::Timeout).await,
+                () = sleep_until(deadline) => return self.fail(id, ClientFailure::Timeout).await,
             }
         }
     }
@@ -224,6 +229,14 @@ impl Stack {
 impl Client {
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Sleeps for ever without a deadline.
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -337,9 +350,13 @@ fn branch_of(request: &Request) -> String {
     digest(&[request.call_id(), &tag, &request.cseq().unwrap_or(0).to_string()])
 }
 
+fn has_placeholder(headers: &Headers) -> bool {
+    headers.get_all("Contact").any(|contact| contact.contains(CONTACT_PLACEHOLDER))
+}
+
 /// Puts our address in place of the placeholder in Contact.
 pub(super) fn place_contact(headers: &mut Headers, link: &Link) {
-    if !headers.get_all("Contact").any(|contact| contact.contains(CONTACT_PLACEHOLDER)) {
+    if !has_placeholder(headers) {
         return;
     }
     let contacts: Vec<String> = headers.get_all("Contact").map(str::to_owned).collect();

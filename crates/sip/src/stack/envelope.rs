@@ -1,5 +1,7 @@
 //! Envelopes: what rsipstack sees of a message.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use rsipstack::sip::{self, Header, Headers, StatusCode, Version};
 use sha2::{Digest, Sha256};
@@ -11,6 +13,9 @@ use crate::message::{Address, Incoming, IncomingResponse, Via};
 
 /// An address all envelopes carry; nothing is ever sent to it, because a link knows its peer.
 const NOWHERE: &str = "127.0.0.1:5060";
+
+static NOWHERE_URI: LazyLock<sip::Uri> =
+    LazyLock::new(|| sip::Uri::try_from(format!("sip:{NOWHERE}").as_str()).unwrap_or_default());
 
 /// The identifiers a transaction is matched by (RFC 3261 17.1.3, 17.2.3), in characters any parser takes.
 #[derive(Clone, Debug)]
@@ -107,11 +112,22 @@ impl Envelope {
         TransactionKey::from_request(&self.request(Bytes::new()), TransactionRole::Client).ok()
     }
 
+    /// The response with this letter, and the key of the client transaction it belongs to.
+    pub(super) fn keyed_response(&self, status: u16, letter: Bytes) -> Option<(TransactionKey, sip::Response)> {
+        let response = self.response(status, letter);
+        Some((TransactionKey::from_response(&response, TransactionRole::Client).ok()?, response))
+    }
+
     /// A request with this letter.
     pub(super) fn request(&self, letter: Bytes) -> sip::Request {
-        let uri = sip::Uri::try_from(format!("sip:{NOWHERE}").as_str()).unwrap_or_default();
         let headers = self.headers(1);
-        sip::Request { method: self.method, uri, version: Version::V2, headers, body: letter.into() }
+        sip::Request {
+            method: self.method,
+            uri: NOWHERE_URI.clone(),
+            version: Version::V2,
+            headers,
+            body: letter.into(),
+        }
     }
 
     /// A response with this letter.

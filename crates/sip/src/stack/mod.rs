@@ -26,6 +26,7 @@ mod server;
 mod wire;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -52,6 +53,20 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 /// Farther away than any call may ring: Timer C is the control side's.
 const NEVER: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// What a request that came in is matched by; worked out once for each.
+pub(crate) struct Matcher {
+    envelope: Envelope,
+    key: TransactionKey,
+}
+
+impl Matcher {
+    /// The matcher of a request; `None` when it cannot be matched.
+    pub(crate) fn of(incoming: &crate::message::Incoming) -> Option<Self> {
+        let envelope = Envelope::of_request(incoming);
+        Some(Self { key: envelope.server_key()?, envelope })
+    }
+}
+
 /// All transactions of the edge.
 pub(crate) struct Stack {
     endpoint: Arc<EndpointInner>,
@@ -62,10 +77,14 @@ pub(crate) struct Stack {
     limit: usize,
     /// 64*T1, the life of a transaction nobody answers.
     patience: Duration,
+    /// How long an INVITE may go without a final response.
+    invite_answer: Duration,
+    /// INVITEs that are not answered or not acknowledged yet, by source; an entry is never zero.
+    pending: Arc<DashMap<IpAddr, usize>>,
     next_server: AtomicU64,
     servers: DashMap<ServerTransactionId, Arc<Server>>,
     /// The same by what a retransmission, an ACK or a CANCEL is matched with.
-    by_key: DashMap<String, ServerTransactionId>,
+    by_key: DashMap<TransactionKey, ServerTransactionId>,
     /// The accepted INVITEs among them, by what the ACK of their 2xx is known by.
     accepted: DashSet<String>,
     clients: DashMap<ClientTransactionId, Arc<Client>>,
@@ -107,6 +126,8 @@ impl Stack {
             server_name: config.server_name.clone(),
             limit: config.limits.transactions,
             patience: timers.t1 * 64,
+            invite_answer: config.limits.invite_answer,
+            pending: Arc::default(),
             next_server: AtomicU64::new(1),
             servers: DashMap::new(),
             by_key: DashMap::new(),
@@ -153,6 +174,11 @@ impl Stack {
         }
     }
 
+    /// INVITEs of this source that are not answered or not acknowledged yet.
+    pub(crate) fn pending(&self, source: IpAddr) -> usize {
+        self.pending.get(&source).map_or(0, |count| *count)
+    }
+
     /// How many transactions are under way.
     pub(crate) fn len(&self) -> usize {
         self.servers.len() + self.clients.len()
@@ -167,15 +193,15 @@ impl Stack {
     /// Takes a response; `false` when no transaction waits for it.
     pub(crate) fn response(&self, incoming: &IncomingResponse, letter: bytes::Bytes, link: &Link) -> bool {
         let Some(envelope) = Envelope::of_response(incoming) else { return false };
-        let Some(key) = envelope.client_key() else { return false };
+        let status = incoming.response.status;
+        let Some((key, response)) = envelope.keyed_response(status, letter) else { return false };
         if !self.knows(&key) {
             return false;
         }
-        let status = incoming.response.status;
         if incoming.method == sip_api::Method::Invite && status >= 300 {
             self.acks.final_response(envelope.branch(), incoming.response.headers.get("To").unwrap_or(""));
         }
-        self.feed(envelope.response(status, letter).into(), link);
+        self.feed(response.into(), link);
         true
     }
 
@@ -198,6 +224,16 @@ impl Stack {
             tracing::debug!(%error, "a message did not fit its transaction");
         }
     }
+}
+
+/// Whether rsipstack can match a request that has passed the checks; for the fuzz targets.
+pub(crate) fn try_request_envelope(incoming: &crate::message::Incoming) -> bool {
+    Matcher::of(incoming).is_some()
+}
+
+/// The same of a response, which may lack what a request must have.
+pub(crate) fn try_response_envelope(incoming: &IncomingResponse) -> bool {
+    Envelope::of_response(incoming).is_some_and(|envelope| envelope.client_key().is_some())
 }
 
 /// Runs rsipstack's code without a log.

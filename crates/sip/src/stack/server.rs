@@ -1,16 +1,18 @@
 //! Server transactions: requests that came in and what became of them.
 
-use std::sync::OnceLock;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dashmap::DashMap;
 use rsipstack::sip::{self, SipMessage};
 use rsipstack::transaction::Transaction;
 use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSender};
 use sip_api::{Method, Response, ServerTransactionId, SipEvent};
 
-use super::{Arc, Envelope, Stack, silently, spawn_silently};
+use super::{Arc, Envelope, Matcher, Stack, TransactionKey, silently, spawn_silently};
 use crate::counters::DropReason;
 use crate::digest::Algorithms;
 use crate::hygiene;
@@ -33,18 +35,18 @@ pub(super) struct Server {
     to_transaction: TransactionEventSender,
     /// A final response was given.
     answered: AtomicBool,
+    /// Its place among the INVITEs of its source that are not answered or not acknowledged yet.
+    pending: Mutex<Option<Pending>>,
     /// It was a 2xx to an INVITE, which wants an ACK: what that ACK is known by.
     accepted: OnceLock<String>,
 }
 
 impl Stack {
     /// Whether the request belongs to a transaction that is under way or was; if so it has been dealt with.
-    pub(crate) fn absorbs(&self, incoming: &Incoming, letter: &Bytes, link: &Link) -> bool {
-        let envelope = Envelope::of_request(incoming);
-        let Some(key) = envelope.server_key() else { return false };
+    pub(crate) fn absorbs(&self, Matcher { envelope, key }: &Matcher, letter: &Bytes, link: &Link) -> bool {
         // Ours first: a transaction leaves our table only after it has been entered among rsipstack's finished ones.
-        let ours = self.by_key.contains_key(&key.to_string());
-        let known = self.knows(&key);
+        let ours = self.by_key.contains_key(key);
+        let known = self.knows(key);
         if known {
             self.feed(envelope.request(letter.clone()).into(), link);
         }
@@ -66,7 +68,7 @@ impl Stack {
     /// Takes a CANCEL (RFC 3261 9.2): the tag for its 200, or `None` when there is nothing to cancel.
     pub(crate) fn cancel_received(&self, incoming: &Incoming, letter: Bytes) -> Option<String> {
         let envelope = Envelope::of_request(incoming);
-        let id = *self.by_key.get(&envelope.server_key()?.to_string())?;
+        let id = *self.by_key.get(&envelope.server_key()?)?;
         let server = self.servers.get(&id)?.clone();
         // Through the transaction's own queue, so that the control side hears of the INVITE first. After a final
         // response the transaction ignores it.
@@ -81,37 +83,35 @@ impl Stack {
     pub(crate) fn open(
         self: &Arc<Self>,
         incoming: &Incoming,
+        Matcher { envelope, key }: Matcher,
         link: &Link,
         trusted: bool,
-    ) -> Option<ServerTransactionId> {
+    ) -> ServerTransactionId {
         let id = ServerTransactionId(self.next_server.fetch_add(1, Ordering::Relaxed));
-        let envelope = Envelope::of_request(incoming);
-        let key = envelope.server_key()?;
         let link = link.answering_at(incoming.via.reply_address(link.flow().remote));
         let connection = self.outlets.connection(&link);
         let request = envelope.request(Bytes::new());
-        let transaction =
-            silently(|| Transaction::new_server(key.clone(), request, self.endpoint.clone(), Some(connection)));
+        // In a box, because it is large and would be moved with every task that holds it.
+        let transaction = silently(|| {
+            Box::new(Transaction::new_server(key.clone(), request, self.endpoint.clone(), Some(connection)))
+        });
         let server = Arc::new(Server::new(incoming, envelope, link, trusted, transaction.tu_sender.clone()));
-        let method = server.method.clone();
         self.servers.insert(id, server.clone());
-        self.by_key.insert(key.to_string(), id);
-        if method == Method::Invite {
+        self.by_key.insert(key.clone(), id);
+        if server.method == Method::Invite {
+            server.hold(Pending::begin(&self.pending, server.link.flow().remote.ip()));
             self.respond(id, &Response::new(100));
         }
         let stack = self.clone();
         spawn_silently(async move {
-            // RFC 3261 17.1.2.2: after 64*T1 nobody waits for the answer to a non-INVITE any more. A little more, so
-            // that an answer in the last moment is not lost here.
-            let patience =
-                if method == Method::Invite { super::NEVER } else { stack.patience + Duration::from_secs(1) };
-            let _guard = Guard { stack: &stack, id, key: key.to_string(), server: &server };
+            let _guard = Guard { stack: &stack, id, key, server: &server };
             tokio::select! {
-                _unanswered = tokio::time::timeout(patience, stack.serve(id, &server, transaction)) => {}
+                () = stack.serve(id, &server, transaction) => {}
+                () = stack.lose_patience(id, &server) => {}
                 () = stack.hub.stopped() => {}
             }
         });
-        Some(id)
+        id
     }
 
     /// What the sender of a request can be challenged with; `None` when the transaction is gone.
@@ -131,6 +131,9 @@ impl Stack {
         if late {
             return self.counters.dropped(DropReason::LateCommand);
         }
+        if response.status >= 300 {
+            server.release();
+        }
         let tag = response.to_tag().or_else(|| server.to_had_tag.clone()).unwrap_or_else(|| server.tag.clone());
         let envelope = server.envelope.with_to_tag(&tag);
         if response.is_success() && server.method == Method::Invite {
@@ -143,8 +146,23 @@ impl Stack {
         let _ended = server.to_transaction.send(TransactionEvent::Respond(envelope.response(response.status, letter)));
     }
 
+    /// Ends a transaction that the control side does not answer. An INVITE gets an answer here, and goes on until that is
+    /// acknowledged; nobody waits for the answer to anything else any more (RFC 3261 17.1.2.2: 64*T1, and a little more,
+    /// so that an answer in the last moment is not lost here).
+    async fn lose_patience(&self, id: ServerTransactionId, server: &Server) {
+        if server.method != Method::Invite {
+            return tokio::time::sleep(self.patience + Duration::from_secs(1)).await;
+        }
+        tokio::time::sleep(self.invite_answer).await;
+        if !server.answered.load(Ordering::Acquire) {
+            self.respond(id, &Response::new(408));
+            self.tell(SipEvent::Cancelled { transaction: id, reason: Vec::new() }).await;
+        }
+        std::future::pending().await
+    }
+
     /// Drives one transaction until it ends.
-    async fn serve(&self, id: ServerTransactionId, server: &Server, mut transaction: Transaction) {
+    async fn serve(&self, id: ServerTransactionId, server: &Server, mut transaction: Box<Transaction>) {
         let mut acknowledged = false;
         while let Some(message) = transaction.receive().await {
             let SipMessage::Request(envelope) = message else { continue };
@@ -152,6 +170,7 @@ impl Stack {
             match envelope.method {
                 sip::Method::Ack if server.accepted.get().is_some() && !acknowledged => {
                     acknowledged = true;
+                    server.release();
                     hygiene::strip(&mut request.headers, server.trusted);
                     self.tell(SipEvent::Ack { request, flow: server.link.flow() }).await;
                 }
@@ -195,8 +214,39 @@ impl Server {
             trusted,
             to_transaction,
             answered: AtomicBool::new(false),
+            pending: Mutex::new(None),
             accepted: OnceLock::new(),
         }
+    }
+}
+
+impl Server {
+    fn hold(&self, place: Pending) {
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+    }
+
+    fn release(&self) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// A place among the unfinished INVITEs of one source; dropping it gives it back.
+struct Pending {
+    table: Arc<DashMap<IpAddr, usize>>,
+    source: IpAddr,
+}
+
+impl Pending {
+    fn begin(table: &Arc<DashMap<IpAddr, usize>>, source: IpAddr) -> Self {
+        *table.entry(source).or_insert(0) += 1;
+        Self { table: table.clone(), source }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.table.alter(&self.source, |_, count| count - 1);
+        self.table.remove_if(&self.source, |_, count| *count == 0);
     }
 }
 
@@ -204,7 +254,7 @@ impl Server {
 struct Guard<'a> {
     stack: &'a Stack,
     id: ServerTransactionId,
-    key: String,
+    key: TransactionKey,
     server: &'a Server,
 }
 
@@ -213,6 +263,7 @@ impl Drop for Guard<'_> {
         if let Some(dialog) = self.server.accepted.get() {
             self.stack.accepted.remove(dialog);
         }
+        self.server.release();
         self.stack.servers.remove(&self.id);
         self.stack.by_key.remove(&self.key);
     }

@@ -7,7 +7,7 @@ use crate::message::{Message, body_length, parse_head};
 
 /// What the bytes so far amount to.
 #[derive(Debug, PartialEq)]
-pub(super) enum Frame {
+pub(crate) enum Frame {
     /// A double line break between messages, which wants a single one back (RFC 5626 4.4.1).
     Ping,
     /// A whole message of this size.
@@ -21,7 +21,7 @@ pub(super) enum Frame {
 }
 
 /// Collects the bytes of one connection.
-pub(super) struct Framer {
+pub(crate) struct Framer {
     buffer: BytesMut,
     limit: usize,
     /// The head that was read already, its length and the length of its body.
@@ -32,22 +32,22 @@ pub(super) struct Framer {
 
 impl Framer {
     /// A framer that holds at most `limit` bytes of one message.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { buffer: BytesMut::new(), limit, head: None, searched: 0 }
     }
 
     /// Where to read into.
-    pub(super) fn buffer(&mut self) -> &mut BytesMut {
+    pub(crate) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
 
     /// Whether a message has begun and is not whole yet.
-    pub(super) fn is_inside(&self) -> bool {
+    pub(crate) fn is_inside(&self) -> bool {
         self.head.is_some() || self.buffer.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
     }
 
     /// The next thing in the buffer.
-    pub(super) fn next(&mut self) -> Frame {
+    pub(crate) fn next(&mut self) -> Frame {
         if self.head.is_none() {
             if self.buffer.starts_with(b"\r\n\r\n") {
                 self.buffer.advance(4);

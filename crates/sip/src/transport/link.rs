@@ -25,7 +25,8 @@ struct Inner {
     /// The names a verified client certificate gives.
     names: Vec<String>,
     outlet: Outlet,
-    closed: CancellationToken,
+    /// Datagrams have no connection that could close.
+    closed: Option<CancellationToken>,
     counters: Arc<Counters>,
 }
 
@@ -38,8 +39,7 @@ impl Link {
     /// Datagrams from `socket` to the remote address of `flow`.
     pub(super) fn datagrams(flow: Flow, socket: Arc<UdpSocket>, counters: Arc<Counters>) -> Self {
         let outlet = Outlet::Datagrams { socket, to: flow.remote };
-        let closed = CancellationToken::new();
-        Self(Arc::new(Inner { flow, contact: flow.local, names: Vec::new(), outlet, closed, counters }))
+        Self(Arc::new(Inner { flow, contact: flow.local, names: Vec::new(), outlet, closed: None, counters }))
     }
 
     /// A connection whose writer takes from the other end of `queue`.
@@ -51,7 +51,8 @@ impl Link {
         closed: CancellationToken,
         counters: Arc<Counters>,
     ) -> Self {
-        Self(Arc::new(Inner { flow, contact, names, outlet: Outlet::Connection(queue), closed, counters }))
+        let outlet = Outlet::Connection(queue);
+        Self(Arc::new(Inner { flow, contact, names, outlet, closed: Some(closed), counters }))
     }
 
     /// The same datagram flow, answered at another address of the peer.
@@ -62,7 +63,7 @@ impl Link {
                 contact: self.0.contact,
                 names: Vec::new(),
                 outlet: Outlet::Datagrams { socket: socket.clone(), to },
-                closed: self.0.closed.clone(),
+                closed: None,
                 counters: self.0.counters.clone(),
             })),
             _ => self.clone(),
@@ -91,17 +92,22 @@ impl Link {
 
     /// Resolves when the connection is closed; never for datagrams.
     pub(crate) async fn closed(&self) {
-        self.0.closed.cancelled().await;
+        match &self.0.closed {
+            Some(closed) => closed.cancelled().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Whether the connection is closed.
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.closed.is_cancelled()
+        self.0.closed.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
     /// Closes the connection.
     pub(super) fn close(&self) {
-        self.0.closed.cancel();
+        if let Some(closed) = &self.0.closed {
+            closed.cancel();
+        }
     }
 
     /// Sends bytes without waiting. A datagram that the system does not take now is lost, as on the wire; a connection

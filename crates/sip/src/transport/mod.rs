@@ -13,6 +13,7 @@ mod stream;
 mod tls;
 mod udp;
 
+pub(crate) use framing::{Frame, Framer};
 pub(crate) use hub::Hub;
 pub(crate) use link::Link;
 pub(crate) use next_hop::next_hop;

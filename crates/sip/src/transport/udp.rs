@@ -54,3 +54,19 @@ pub(super) async fn receive(hub: Arc<Hub>, socket: Arc<UdpSocket>, local: Socket
         inbound.datagram(&Bytes::copy_from_slice(&buffer[..length]), &link);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn packets_carry_the_class_of_the_configuration() {
+        for (address, dscp) in [("127.0.0.1:0", Some(24)), ("127.0.0.1:0", None), ("[::1]:0", Some(40))] {
+            let address: SocketAddr = address.parse().expect("an address");
+            let socket = bind(address, dscp).expect("a socket");
+            let reference = SockRef::from(&socket);
+            let class = if address.is_ipv4() { reference.tos_v4() } else { reference.tclass_v6() };
+            assert_eq!(class.expect("an option"), dscp.map_or(0, |dscp| u32::from(dscp) << 2), "{address} {dscp:?}");
+        }
+    }
+}

@@ -81,7 +81,9 @@ async fn wrong_passwords_and_unknown_users_look_the_same() {
         let credentials = authorization(&asked[0], "ann", "guess", "REGISTER", URI, cseq);
         phone.send(&register("UDP", cseq, "<sip:ann@10.0.0.1>", &credentials)).await;
         let expected = if cseq <= 12 { 401 } else { 403 };
-        assert_eq!(phone.receive().await.status(), expected, "attempt {cseq}");
+        let answer = phone.receive().await;
+        let wait = (expected == 403).then_some("600");
+        assert_eq!((answer.status(), answer.headers.get("Retry-After")), (expected, wait), "attempt {cseq}");
     }
     assert_eq!(world.edge.counters().rejected(RejectReason::Throttled), 8);
 }

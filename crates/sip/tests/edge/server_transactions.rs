@@ -1,7 +1,9 @@
 //! Calls that come in: what the edge does by itself and what it tells the control side.
 
-use crate::support::{World, request};
-use sip::DropReason;
+use std::time::Duration;
+
+use crate::support::{World, config, request};
+use sip::{DropReason, ListenAddress};
 use sip_api::{Method, Response, ServerTransactionId, SipCommand, SipEvent, Transport};
 
 const SDP: &str = "v=0\r\n";
@@ -216,4 +218,77 @@ async fn record_routes_and_foreign_vias_come_back() {
     assert_eq!(vias, [own, "SIP/2.0/TCP far.example;branch=z9hG4bKfar"]);
     assert_eq!(answer.get("Record-Route"), "<sip:p1;lr>, <sip:p2;lr>");
     assert_eq!(answer.get("To"), "<sip:bob@example.com>;tag=mine");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invite_nobody_answers_is_answered_here() {
+    let mut config = config();
+    config.limits.invite_answer = Duration::from_millis(100);
+    let mut world = World::with(config, 1_000).await;
+    let mut phone = world.udp().await;
+    phone.send(&invite("1")).await;
+    let transaction = incoming(&mut world).await;
+    let overdue = phone.expect(408).await;
+    match world.event().await {
+        SipEvent::Cancelled { transaction: which, reason } => assert_eq!((which, reason.len()), (transaction, 0)),
+        other => panic!("{other:?}"),
+    }
+    phone.send(&in_dialog("ACK", "1", 1, overdue.get("To"))).await;
+    respond(&world, transaction, 487);
+    assert_eq!(world.edge.counters().dropped(DropReason::LateCommand), 1, "it has its final response");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_begins_only_so_many_calls_at_once() {
+    let mut config = config();
+    config.limits.pending_invites_per_source = 2;
+    let mut world = World::with(config, 1_000).await;
+    let mut phone = world.udp().await;
+    let mut begun = Vec::new();
+    for branch in ["1", "2"] {
+        phone.send(&invite(branch)).await;
+        begun.push(incoming(&mut world).await);
+    }
+    phone.send(&invite("3")).await;
+    assert_eq!(phone.expect(503).await.get("Retry-After"), "5");
+
+    respond(&world, begun[0], 486);
+    phone.expect(486).await;
+    phone.send(&invite("4")).await;
+    let _in_its_place = incoming(&mut world).await;
+    respond(&world, begun[1], 200);
+    let answer = phone.expect(200).await;
+    phone.send(&invite("5")).await;
+    phone.expect(503).await;
+    phone.send(&in_dialog("ACK", "6", 1, answer.get("To"))).await;
+    assert!(matches!(world.event().await, SipEvent::Ack { .. }));
+    phone.send(&invite("7")).await;
+    let _in_the_place_of_the_acknowledged_one = incoming(&mut world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_come_in_over_ipv6() {
+    let mut config = config();
+    let any = "[::1]:0".parse().expect("address");
+    config.listen = vec![ListenAddress::new(Transport::Udp, any), ListenAddress::new(Transport::Tcp, any)];
+    let mut world = World::with(config, 1_000).await;
+    let mut phone = world.udp().await;
+    phone.send(&invite("1").replace("127.0.0.1:9", "[::1]:9")).await;
+    let transaction = incoming(&mut world).await;
+    respond(&world, transaction, 200);
+    let answer = phone.expect(200).await;
+    assert_eq!(answer.get("Contact"), format!("<sip:us@{}>", world.address(Transport::Udp)));
+    assert!(answer.get("Via").contains(&format!("rport={}", phone.local.port())), "{answer:?}");
+
+    let mut stream = world.tcp().await;
+    stream
+        .send_all(&request(
+            "OPTIONS sip:example.com",
+            "TCP [::1]:9;branch=z9hG4bK2",
+            1,
+            "To: <sip:example.com>\r\n",
+            "",
+        ))
+        .await;
+    stream.expect_next(200).await;
 }

@@ -81,7 +81,8 @@ impl World {
     }
 
     pub(crate) async fn udp(&self) -> Phone<UdpSocket> {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("socket");
+        let here = SocketAddr::new(self.address(Transport::Udp).ip(), 0);
+        let socket = UdpSocket::bind(here).await.expect("socket");
         socket.connect(self.address(Transport::Udp)).await.expect("connected");
         Phone { local: socket.local_addr().expect("address"), wire: socket, buffer: Vec::new(), seen: VecDeque::new() }
     }
