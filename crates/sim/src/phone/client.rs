@@ -25,6 +25,8 @@ pub(crate) struct Commands {
     /// The last dial-out, for sending it again.
     pub(super) last_dial_out: Option<Command>,
     pub(super) endpoints: u64,
+    /// The join itself has its verdict, after a wait in the lobby.
+    let_in: bool,
 }
 
 #[derive(Debug, Default)]
@@ -155,6 +157,11 @@ impl Phone {
             return cx.broken(format!("{}: an INFO that is no C3P response", self.name));
         };
         let id = response.envelope.request_id;
+        if id == 0 && !dialog.commands.let_in {
+            // The join itself: it waited in the lobby.
+            dialog.commands.let_in = true;
+            return cx.count("lobby decided");
+        }
         let Some(state) = dialog.commands.states.get_mut(&id) else {
             return cx.broken(format!("{}: a response to request {id}, which was never made", self.name));
         };
