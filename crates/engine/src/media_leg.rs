@@ -2,7 +2,7 @@
 
 use base::{ConferenceId, LegId, Termination, TerminationReason};
 use call::Body;
-use mcu_api::{Announcement, Direction, LegFailure, McuCommand, McuEvent, Phrase, Spoken, SrtpProfile};
+use mcu_api::{Direction, LegFailure, McuCommand, McuEvent, Phrase, Spoken, SrtpProfile};
 use rand::RngCore;
 use sdp::{LocalKey, LocalMedia, Session, SrtpPolicy};
 
@@ -180,15 +180,14 @@ impl Engine {
         let waits = entry.media().is_some_and(|media| media.in_lobby);
         let conference = entry.conference.clone();
         let has_audio = entry.media().is_some();
-        if has_audio && self.directory.is_recorded(&conference) {
-            // Whoever is recorded has to know it (in Germany, paragraph 201 of the penal code).
-            let parts = vec![Spoken::Phrase(Phrase::Recorded)];
-            let announcement = Announcement { language: String::new(), parts };
-            self.mcu(McuCommand::Announce { leg, announcement });
-        }
+        let recorded = has_audio && self.directory.is_recorded(&conference);
         self.focus(&conference, focus::Input::LegConnected { leg });
-        if waits {
-            self.say(leg, vec![Spoken::Phrase(Phrase::WaitInLobby)]);
+        // In one announcement, for a second one would cut the first off; whoever is recorded has to know it.
+        let said = [(recorded, Phrase::Recorded), (waits, Phrase::WaitInLobby)];
+        let said: Vec<Spoken> =
+            said.iter().filter(|(due, _)| *due).map(|(_, phrase)| Spoken::Phrase(*phrase)).collect();
+        if !said.is_empty() {
+            self.say(leg, said);
         }
     }
 

@@ -15,6 +15,11 @@
 //! | --- | --- | --- | --- |
 //! | G.711 | 0 | 25.1 | G.113 table I.4, with concealment of appendix I |
 //! | Opus | 0 | 20 | none: G.113 has no value for Opus; taken a little below G.711, since a lost packet also disturbs the decoder's state |
+//!
+//! `scripts/measure-speech-quality` sets it beside PESQ-WB of synthetic speech through the whole mixer (E-model / PESQ):
+//! Opus with error correction 4.41 / 3.14, 4.15 / 2.76 and 3.03 / 1.89 at 0, 5 and 20 % random loss; without 4.41 / 3.46,
+//! 3.73 / 2.40, 2.23 / 1.50; A-law 4.41 / 3.00, 3.89 / 2.33, 2.52 / 1.50. The order is the same; PESQ, which also counts
+//! two codings and the band, is lower throughout and falls faster.
 
 use mcu_api::Codec;
 

@@ -131,9 +131,10 @@ mod tests {
                 let seconds = clip.len() as f64 / f64::from(SAMPLE_RATE);
                 assert!((0.15..6.0).contains(&seconds), "{language:?} {name}: {seconds} s");
                 let mut frame = SILENCE;
-                let loudest = (0..clip.len())
-                    .step_by(frame.len())
-                    .filter_map(|at| clip.read(at, &mut frame).then(|| Level::measure(&frame)));
+                let loudest = (0..clip.len()).step_by(frame.len()).map(|at| {
+                    clip.read(at, &mut frame);
+                    Level::measure(&frame)
+                });
                 let loudest = loudest.max().expect("it has frames");
                 assert!(loudest > Level::from_dbov(25), "{language:?} {name}: {loudest:?}");
             }
