@@ -263,7 +263,7 @@ impl Desk {
             |status, reason| SipMessage::response_to(invite, status, reason, "agent").with("Contact", contact.clone());
         self.send(&reply(180, "Ringing"));
         let number = invite.uri().trim_start_matches("sip:agent").split('@').next().and_then(|text| text.parse().ok());
-        let is_first = number.is_some_and(|number: usize| number % AGENTS == 0);
+        let is_first = number.is_some_and(|number: usize| number.is_multiple_of(AGENTS));
         self.seen.lock().expect("no holder panics").invites += 1;
         if self.answer == Answer::Nobody || !is_first {
             self.ringing.insert(invite.call_id().to_owned(), invite.clone());
