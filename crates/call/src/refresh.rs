@@ -5,7 +5,7 @@ use sip_api::{Headers, Method, Response};
 
 use crate::leg::{Ending, LegState};
 use crate::message::push_abilities;
-use crate::session_timer::{self, Refresher};
+use crate::session_timer::{self, Refresher, SessionTimer};
 use crate::timer::Timer;
 use crate::transaction::{ClientTransaction, Failure, Purpose};
 use crate::{Calls, Cx};
@@ -63,10 +63,13 @@ impl Calls {
         self.advance(id);
     }
 
-    /// A 2xx to a request of ours that refreshes the session: it may change the session timer.
+    /// A 2xx to a request of ours that refreshes the session: it may change the session timer. A 2xx that says nothing of
+    /// it does not end it: we go on refreshing alone, or nobody would notice that the peer is gone (RFC 4028 7.2 lets a
+    /// UAC do so).
     pub(crate) fn on_session_refreshed(&mut self, cx: &mut Cx<'_>, id: LegId, headers: &Headers) {
         if let Some(leg) = self.legs.get_mut(&id) {
-            leg.session.timer = session_timer::granted(headers);
+            let alone = leg.session.timer.map(|timer| SessionTimer { refresher: Refresher::Us, ..timer });
+            leg.session.timer = session_timer::granted(headers).or(alone);
         }
         self.arm_session_timer(cx, id);
     }

@@ -219,3 +219,22 @@ proptest! {
         prop_assert_eq!(incoming, scene.answers, "{:?}", lines);
     }
 }
+
+/// Both phones answered a re-INVITE without a word about the session timer; nobody would have noticed that they are gone.
+#[test]
+fn a_call_ends_although_a_phone_forgets_the_session_timer() {
+    let mut scene = Scene::new([UserProfile::default(), UserProfile::default()]);
+    for happening in [
+        Happening::Answered { request: 0, status: 200 },
+        Happening::CalleeSends(0),
+        Happening::Answered { request: 0, status: 302 },
+        Happening::Passes(20),
+        Happening::CallerAcknowledges,
+        Happening::Answered { request: 2, status: 200 },
+        Happening::Answered { request: 0, status: 200 },
+    ] {
+        scene.step(happening);
+    }
+    scene.end();
+    assert_eq!(scene.world.engine.call_count(), 0);
+}
