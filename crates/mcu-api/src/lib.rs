@@ -1,7 +1,7 @@
 //! The contract between the control side and the media side: plain serialisable commands and events.
 //!
 //! In one process they are two ends of a ring; on two nodes they are the same messages over the cluster bus. Nothing
-//! else crosses (design.md section 2). Commands of a conference are applied in order, at tick boundaries.
+//! else crosses (ARCHITECTURE.md, "The picture"). Commands of a conference are applied in order, at tick boundaries.
 //!
 //! Must not know: either side's insides, sockets, SIP.
 //! Start reading at [`McuCommand`] and [`McuEvent`].

@@ -5,7 +5,7 @@
 //! *due*, which the delay estimator tells. A wrong delay is mended where nobody hears it: a quiet unit is dropped when
 //! we are late, silence is inserted when we are early. Lateness that lasts is mended anyway.
 //!
-//! Whatever happens, a packet is not handed out after it has lain here longer than the bound (design.md invariant 4).
+//! Whatever happens, a packet is not handed out after it has lain here longer than the bound (ARCHITECTURE.md, invariant 4).
 
 use base::{Duration, Timestamp};
 use mcu_api::Codec;
