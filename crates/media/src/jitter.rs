@@ -426,7 +426,7 @@ impl JitterBuffer {
     }
 
     /// The longest time a packet may lie here: never less than it takes to hand it out.
-    fn bound(&self) -> Duration {
+    pub(crate) fn bound(&self) -> Duration {
         let packet = Duration::from_micros(self.to_us(self.packet_length + self.unit_length()) as u64);
         self.delay_max.max(packet)
     }
