@@ -54,7 +54,7 @@ impl Credentials for Accounts {
 }
 
 /// Settings of the SIP edge.
-pub(crate) fn sip_config(config: &Config) -> SipConfig {
+pub(crate) fn sip_config(config: &Config, trusted_peers: Vec<IpAddr>) -> SipConfig {
     let listen = config
         .sip
         .listen
@@ -70,6 +70,7 @@ pub(crate) fn sip_config(config: &Config) -> SipConfig {
         }),
         dscp: config.sip.dscp,
         server_name: concat!("Convoke/", env!("CARGO_PKG_VERSION")).to_owned(),
+        trusted_peers,
         ..SipConfig::new(&config.domain, listen)
     }
 }
@@ -101,7 +102,7 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
 }
 
 /// Settings of the engine.
-pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig {
+pub(crate) fn engine_config(config: &Config, calendar: Calendar, trusted_peers: Vec<IpAddr>) -> EngineConfig {
     let limits = Limits {
         jitter_delay: std::time::Duration::from_millis(config.media.jitter_buffer_ms.into()),
         ..Limits::default()
@@ -135,7 +136,7 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
         keypad: config.media.keypad.then(engine::KeyMap::default),
         language: config.media.language.clone(),
         caller_number: config.caller_number.clone(),
-        trusted_peers: trusted_peers(config),
+        trusted_peers,
         limits,
     }
 }
@@ -146,12 +147,6 @@ fn certificate(path: &std::path::Path) -> Option<String> {
     let (_, rest) = text.split_once("-----BEGIN CERTIFICATE-----")?;
     let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
     Some(body.split_whitespace().collect())
-}
-
-/// Where the trunks are that are believed.
-fn trusted_peers(config: &Config) -> Vec<IpAddr> {
-    let trusted = config.trunks.iter().filter(|trunk| trunk.trusted);
-    trusted.filter_map(|trunk| TrunkTarget::parse(&trunk.target).ok()?.address()).collect()
 }
 
 /// Accounts with their settings, permanent and stored conferences, and the dial plan.

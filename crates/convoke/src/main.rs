@@ -22,6 +22,7 @@ mod seed;
 mod server;
 mod storage;
 mod story;
+mod trusted;
 mod watch;
 
 use std::process::ExitCode;

@@ -21,7 +21,7 @@ use crate::profiles::{self, Users};
 use crate::pump::{self, Question, Sinks, Sources};
 use crate::storage::{self, StorageQueue};
 use crate::watch::{Gauges, Watch};
-use crate::{assemble, seed};
+use crate::{assemble, seed, trusted};
 
 /// Questions that may wait for the engine.
 const QUESTIONS: usize = 64;
@@ -62,13 +62,14 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let media = Arc::new(media);
     let (sip_events, sip) = mpsc::channel(base::Limits::default().engine_queue);
     let credentials = Arc::new(assemble::Accounts::new(config));
-    let edge = sip::start(assemble::sip_config(config), credentials, sip_events).await;
+    let trusted = trusted::peers(config).await;
+    let edge = sip::start(assemble::sip_config(config, trusted.clone()), credentials, sip_events).await;
     let edge = Arc::new(edge.map_err(|error| error.to_string())?);
 
     let mut directory = assemble::directory(config, stored)?;
     let changed = profiles::load(&store, config).await.map_err(|error| error.to_string())?;
     profiles::apply(changed, &mut directory);
-    let mut engine = Engine::new(assemble::engine_config(config, calendar), directory, seed::fresh()?);
+    let mut engine = Engine::new(assemble::engine_config(config, calendar, trusted), directory, seed::fresh()?);
     for (user, missed) in store.unseen_missed_calls().await.map_err(|error| error.to_string())? {
         engine.restore_missed_calls(user, missed);
     }

@@ -217,11 +217,6 @@ fn check_users(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a trunk's target is an IP address; a target that cannot be read is complained of elsewhere.
-fn has_address(target: &str) -> bool {
-    TrunkTarget::parse(target).map_or(true, |target| target.address().is_some())
-}
-
 fn known(profiles: &[LocationProfile]) -> String {
     let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     if names.is_empty() {
@@ -296,10 +291,6 @@ fn check_trunks(config: &Config, findings: &mut Vec<Finding>) {
                 quoted(&trunk.target),
                 format!("{error}; write for example udp:sip.provider.example:5060"),
             ));
-        }
-        if trunk.trusted && !has_address(&trunk.target) {
-            let why = "requests are recognised by their address; write an IP address in target, or leave trusted out";
-            findings.push(Finding::error(key("trusted"), Some("true".to_owned()), why));
         }
         for (name, prefixes) in [("allow", &trunk.allow), ("deny", &trunk.deny)] {
             for prefix in prefixes.iter().filter(|prefix| !is_prefix(prefix)) {

@@ -476,7 +476,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 Some("false"),
                 "false",
-                "Whether requests from the address in target, which must be an IP address, are the provider's own: then it may\ncall users here without a password, and is believed on who calls (P-Asserted-Identity) and on the call's way\n(History-Info, Ms-Sensitivity). UDP senders can be forged; let a firewall guard the address.",
+                "Whether requests from the address in target are the provider's own: then it may call users here without a\npassword, is believed on who calls (P-Asserted-Identity) and on the call's way (History-Info, Ms-Sensitivity), and\nmay send as much as it likes. A name's addresses are asked for once, at start. UDP senders can be forged; let a\nfirewall guard the address.",
             ),
         ],
     },

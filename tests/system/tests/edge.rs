@@ -1,0 +1,57 @@
+//! The SIP edge of the real binary: whom it believes.
+
+use system_tests::{Behaviour, Device, Server, ServerOptions};
+use testkit::{Agent, AgentOptions, SipMessage};
+
+/// A trunk at an address of its own on loopback, which no phone of the tests has.
+const TRUNK: [u8; 4] = [127, 0, 0, 2];
+
+/// A server with this trunk line in its configuration.
+fn server_with_trunk(trusted: bool) -> Server {
+    let extra = format!(
+        "\n[[location_profile]]\nname = \"default\"\n\n[[trunk]]\nname = \"provider\"\ntarget = \"udp:127.0.0.2:5060\"\n\
+         trusted = {trusted}\n"
+    );
+    Server::start(&ServerOptions { extra, ..ServerOptions::default() })
+}
+
+async fn trunk(server: &Server) -> Agent {
+    let options = AgentOptions {
+        bind: (TRUNK, 0).into(),
+        credentials: None,
+        ..AgentOptions::new("provider", "127.0.0.2", "", server.sip())
+    };
+    Agent::open(options).await.expect("127.0.0.2 is on loopback").0
+}
+
+/// An INVITE for user2 in which the trunk asserts who calls.
+fn asserting(trunk: &Agent, server: &Server) -> SipMessage {
+    trunk
+        .new_request("INVITE", &format!("sip:user2@{}", server.sip()))
+        .with("P-Asserted-Identity", "<tel:+4930111222>")
+        .with_body(
+            "application/sdp",
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n",
+        )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trusted_trunk_is_believed_on_who_calls() {
+    let server = server_with_trunk(true);
+    let bob = Device::register(&server, "user2", Behaviour::Refuse(486)).await;
+    let trunk = trunk(&server).await;
+    let answer = trunk.request(&mut asserting(&trunk, &server)).await.expect("an answer");
+    assert_eq!(answer.status(), Some(486), "the call came to bob");
+    let from = bob.until("INVITE", 1).await.header("From").expect("there is one").to_owned();
+    assert!(from.contains("sip:+4930111222@"), "bob is shown {from}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trunk_that_is_not_trusted_calls_nobody() {
+    let server = server_with_trunk(false);
+    let bob = Device::register(&server, "user2", Behaviour::Refuse(486)).await;
+    let trunk = trunk(&server).await;
+    let answer = trunk.request(&mut asserting(&trunk, &server)).await.expect("an answer");
+    assert!(matches!(answer.status(), Some(401 | 403)), "{:?}", answer.status());
+    assert!(bob.received("INVITE").is_empty());
+}
