@@ -1,10 +1,13 @@
-//! The SIP edge of the real binary: whom it believes.
+//! The SIP edge of the real binary: whom it believes, and by which names and addresses it is known.
 
-use system_tests::{Behaviour, Device, Server, ServerOptions};
+use system_tests::{Behaviour, Device, PASSWORD, Server, ServerOptions};
 use testkit::{Agent, AgentOptions, SipMessage};
 
 /// A trunk at an address of its own on loopback, which no phone of the tests has.
 const TRUNK: [u8; 4] = [127, 0, 0, 2];
+
+const OFFER: &str =
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
 
 /// A server with this trunk line in its configuration.
 fn server_with_trunk(trusted: bool) -> Server {
@@ -29,10 +32,7 @@ fn asserting(trunk: &Agent, server: &Server) -> SipMessage {
     trunk
         .new_request("INVITE", &format!("sip:user2@{}", server.sip()))
         .with("P-Asserted-Identity", "<tel:+4930111222>")
-        .with_body(
-            "application/sdp",
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n",
-        )
+        .with_body("application/sdp", OFFER)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,4 +54,30 @@ async fn a_trunk_that_is_not_trusted_calls_nobody() {
     let answer = trunk.request(&mut asserting(&trunk, &server)).await.expect("an answer");
     assert!(matches!(answer.status(), Some(401 | 403)), "{:?}", answer.status());
     assert!(bob.received("INVITE").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_behind_address_translation_is_called_and_calls_by_its_outer_names() {
+    let sip = "advertised = \"sip.outside.test\"\nhost_names = [\"meet.outside.test\"]\n".to_owned();
+    let server = Server::start(&ServerOptions { sip, ..ServerOptions::default() });
+    let ann =
+        Agent::open(AgentOptions::new("user1", server.domain(), PASSWORD, server.sip())).await.expect("free port").0;
+    for (host, status) in [("sip.outside.test", 200), ("meet.outside.test", 200), ("elsewhere.test", 403)] {
+        let mut invite = ann.new_request("INVITE", &format!("sip:1000@{host}")).with_body("application/sdp", OFFER);
+        let answer = ann.request(&mut invite).await.expect("an answer");
+        assert_eq!(answer.status(), Some(status), "{host}");
+        if status == 200 {
+            let contact = answer.header("Contact").expect("there is one").to_owned();
+            assert!(contact.contains(&format!("@sip.outside.test:{}", server.sip().port())), "{contact}");
+        }
+    }
+    let bob = Device::register(&server, "user2", Behaviour::Refuse(486)).await;
+    let mut invite = ann.new_request("INVITE", "sip:user2@meet.outside.test").with_body("application/sdp", OFFER);
+    assert_eq!(ann.request(&mut invite).await.expect("an answer").status(), Some(486));
+    let rung = bob.until("INVITE", 1).await;
+    let outside = format!("sip.outside.test:{}", server.sip().port());
+    for name in ["Via", "Contact"] {
+        let value = rung.header(name).expect("there is one");
+        assert!(value.contains(&outside), "{name}: {value}");
+    }
 }

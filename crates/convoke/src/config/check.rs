@@ -117,7 +117,27 @@ fn check_sip(config: &Config, findings: &mut Vec<Finding>) {
         let why = "nothing listens by TLS; add an address like \"tls:192.0.2.10:5061\" to sip.listen";
         findings.push(Finding::warning("sip.tls", None, why));
     }
+    if let Some(advertised) = &sip.advertised {
+        let address = advertised.parse::<IpAddr>();
+        if address.is_ok_and(|address| address.is_unspecified() || address.is_multicast()) || !is_host(advertised) {
+            let why = "peers cannot send to it; write the host name or IP address they reach, without a port";
+            findings.push(Finding::error("sip.advertised", quoted(advertised), why));
+        }
+    } else if let Some(media) = config.media.advertised.filter(|media| *media != config.media.address) {
+        let why = format!("phones are told {media} for media, but for SIP the address listened on; set it as well");
+        findings.push(Finding::warning("sip.advertised", None, why));
+    }
+    for (index, name) in sip.host_names.iter().enumerate().filter(|(_, name)| !is_host(name)) {
+        let why = "it is no host name or IP address; write it without scheme and port, as in \"sip.example.com\"";
+        findings.push(Finding::error(format!("sip.host_names[{}]", index + 1), quoted(name), why));
+    }
     check_dscp("sip.dscp", sip.dscp, findings);
+}
+
+/// Whether a text can stand as the host of a URI; IPv6 without brackets.
+fn is_host(text: &str) -> bool {
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    text.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.bytes().all(named))
 }
 
 fn check_dscp(key: &str, dscp: Option<u8>, findings: &mut Vec<Finding>) {

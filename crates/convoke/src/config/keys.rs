@@ -102,7 +102,21 @@ pub(super) const SECTIONS: &[Section] = &[
                 List,
                 Some(r#"["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"]"#),
                 r#"["udp:192.0.2.10:5060", "tcp:192.0.2.10:5060", "tls:192.0.2.10:5061"]"#,
-                "Addresses to listen on: udp:, tcp: or tls:, an IP address (IPv6 in brackets), a port. At least one.\nA tls: address needs [sip.tls].",
+                "Addresses to listen on: udp:, tcp: or tls:, an IP address (IPv6 in brackets), a port. At least one.\nA tls: address needs [sip.tls]. 0.0.0.0 and [::] listen on every address of the machine.",
+            ),
+            key(
+                "advertised",
+                Text,
+                None,
+                r#""198.51.100.10""#,
+                "Host name or IP address told to peers in Via and Contact, when they reach the server at another one (behind\naddress translation, which must keep the ports). It also means this server in what they call. Without one, the\naddress a peer's packets come to.",
+            ),
+            key(
+                "host_names",
+                List,
+                Some("[]"),
+                r#"["sip.voice.example.com"]"#,
+                "Further host names and IP addresses that mean this server behind the @ of what is called: sip:1000@sip.voice...\n`domain`, `advertised`, localhost and the addresses listened on always do; for 0.0.0.0 and [::] that is every\naddress the machine has at start.",
             ),
             key(
                 "dscp",

@@ -12,6 +12,10 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Sip {
     pub(crate) listen: Vec<Listen>,
+    /// The host told to peers in place of the address listened on.
+    pub(crate) advertised: Option<String>,
+    /// Further host names that mean this server.
+    pub(crate) host_names: Vec<String>,
     pub(crate) tls: Option<Tls>,
     /// Differentiated services code point of SIP packets, 0 to 63.
     pub(crate) dscp: Option<u8>,
@@ -21,7 +25,7 @@ impl Default for Sip {
     fn default() -> Self {
         let address = (Ipv4Addr::LOCALHOST, 5060).into();
         let listen = [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address });
-        Self { listen: listen.to_vec(), tls: None, dscp: None }
+        Self { listen: listen.to_vec(), advertised: None, host_names: Vec::new(), tls: None, dscp: None }
     }
 }
 

@@ -333,10 +333,14 @@ fn related(sent: &Sent, method: Method, to: &str, reason: &[String]) -> Request 
 
 fn own_via(link: &Link, request: &Request) -> Via {
     let contact = link.contact();
-    let host = if contact.is_ipv6() { format!("[{}]", contact.ip()) } else { contact.ip().to_string() };
     let branch = format!("{}{}", crate::message::BRANCH_COOKIE, branch_of(request));
     let params = vec![("rport".to_owned(), None), ("branch".to_owned(), Some(branch))];
-    Via { transport: link.flow().transport.as_str().to_ascii_uppercase(), host, port: Some(contact.port()), params }
+    Via {
+        transport: link.flow().transport.as_str().to_ascii_uppercase(),
+        host: contact.host(),
+        port: Some(contact.port()),
+        params,
+    }
 }
 
 /// What makes a branch unique. That of an INVITE follows from its Call-ID, tag and number, which no other INVITE of ours

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::link::OUTGOING;
+use super::link::{Contact, OUTGOING};
 use super::local::LocalAddresses;
 use super::next_hop::NextHop;
 use super::stream::{Bounds, Connection};
@@ -37,6 +37,7 @@ pub(crate) struct Hub {
     connections: DashMap<Flow, Link>,
     sources: Mutex<HashMap<IpAddr, usize>>,
     locals: LocalAddresses,
+    advertised: Option<Arc<str>>,
     tls: Option<Tls>,
     bounds: Bounds,
     per_source: usize,
@@ -67,6 +68,7 @@ impl Hub {
             connections: DashMap::new(),
             sources: Mutex::new(HashMap::new()),
             locals: LocalAddresses::default(),
+            advertised: config.advertised.as_deref().map(Arc::from),
             tls,
             bounds: Bounds {
                 message: config.limits.sip_message,
@@ -170,7 +172,9 @@ impl Hub {
     /// The link of a datagram that came in.
     pub(super) fn datagram_link(&self, socket: &Arc<UdpSocket>, listen: SocketAddr, remote: SocketAddr) -> Link {
         let local = self.locals.towards(listen, remote.ip());
-        Link::datagrams(Flow { transport: Transport::Udp, local, remote }, socket.clone(), self.counters.clone())
+        let flow = Flow { transport: Transport::Udp, local, remote };
+        let contact = Contact::new(local, self.advertised.as_ref());
+        Link::datagrams(flow, contact, socket.clone(), self.counters.clone())
     }
 
     fn connection_to(&self, transport: Transport, remote: SocketAddr) -> Option<Link> {
@@ -322,11 +326,15 @@ impl Hub {
         let (sender, _) = mpsc::channel(1);
         let closed = CancellationToken::new();
         closed.cancel();
-        Link::connection(flow, flow.local, Vec::new(), sender, closed, self.counters.clone())
+        Link::connection(flow, Contact::new(flow.local, None), Vec::new(), sender, closed, self.counters.clone())
     }
 
     /// Where the peer of a connection reaches us for a new one: our listener on that transport.
-    fn contact(&self, flow: &Flow) -> SocketAddr {
+    fn contact(&self, flow: &Flow) -> Contact {
+        Contact::new(self.listener_of(flow), self.advertised.as_ref())
+    }
+
+    fn listener_of(&self, flow: &Flow) -> SocketAddr {
         let same = |listener: &&Listener| listener.address.transport == flow.transport;
         let listening = |address: &SocketAddr| address.ip() == flow.local.ip() || address.ip().is_unspecified();
         let mut addresses = self.listeners.iter().filter(same).map(|listener| listener.address.address);
