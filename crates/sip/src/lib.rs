@@ -12,6 +12,8 @@
 //!
 //! * a client whose Via names an address it does not have is answered at the port it sent from, with or without rport;
 //! * a request with more than one meaning (two CSeq, two Content-Length ...) is answered 400, never guessed at;
+//! * a request above 1,300 bytes goes over TCP where the peer takes a connection, even to one that came by UDP (RFC 3261
+//!   18.1.1); its Contact still names the way the peer came;
 //! * the error answers of the edge itself keep no state, except to requests whose sender has proved his identity;
 //! * a next hop's name is resolved by address records alone: NAPTR and SRV records are not asked for.
 //!

@@ -42,7 +42,16 @@ struct Sent {
     via: Via,
     envelope: Envelope,
     link: Link,
+    /// The way the control side is told: that of `link`, unless the request was too long for a datagram.
+    flow: Flow,
 }
+
+/// The longest request that goes as a datagram where a connection can be had (RFC 3261 18.1.1, the path MTU being
+/// unknown).
+const SHORT: usize = 1_300;
+
+/// The longest datagram IPv4 carries.
+const DATAGRAM: usize = 65_507;
 
 impl Stack {
     /// Sends a request in a new transaction.
@@ -55,14 +64,18 @@ impl Stack {
         self.clients.insert(id, client.clone());
         // With a link at hand the request leaves now, so that requests go out in the order they were given.
         let link = flow.as_ref().and_then(|flow| self.hub.existing(flow));
-        let started = if full { None } else { link.and_then(|link| self.start(&client, &request, link)) };
+        let started = link.filter(|_| !full).and_then(|link| {
+            let (via, letter) = self.letter(&request, &link, &link);
+            let leaves = link.is_reliable() || letter.len() <= SHORT;
+            leaves.then(|| self.start(&client, &request, via, letter, link.clone(), link.flow())).flatten()
+        });
         let stack = self.clone();
         spawn_silently(async move {
             let _guard = Guard { stack: &stack, id };
             let started = match started {
                 Some(started) => Some(started),
                 None if full => None,
-                None => stack.find_link(&request, flow).await.and_then(|link| stack.start(&client, &request, link)),
+                None => stack.begin(&client, &request, flow).await,
             };
             let Some((sent, transaction)) = started else { return stack.fail(id, ClientFailure::Transport).await };
             tokio::select! {
@@ -75,13 +88,21 @@ impl Stack {
     /// Sends the ACK of a 2xx, outside any transaction.
     pub(crate) fn send_ack(self: &Arc<Self>, request: Request, flow: Option<Flow>) {
         if let Some(link) = flow.as_ref().and_then(|flow| self.hub.existing(flow)) {
-            return link.send(self.letter(&request, &link).1);
+            let letter = self.letter(&request, &link, &link).1;
+            if link.is_reliable() || letter.len() <= SHORT {
+                return link.send(letter);
+            }
         }
         let stack = self.clone();
         tokio::spawn(async move {
-            match stack.find_link(&request, flow).await {
-                Some(link) => link.send(stack.letter(&request, &link).1),
-                None => stack.counters.dropped(DropReason::Unsent),
+            let sent = async {
+                let link = stack.find_link(&request, flow).await?;
+                let carrier = stack.carrier(&request, &link).await?;
+                carrier.send(stack.letter(&request, &carrier, &link).1);
+                Some(())
+            };
+            if sent.await.is_none() {
+                stack.counters.dropped(DropReason::Unsent);
             }
         });
     }
@@ -102,22 +123,59 @@ impl Stack {
         }
     }
 
-    /// The bytes of a request on this link, and its Via.
-    fn letter(&self, request: &Request, link: &Link) -> (Via, Bytes) {
-        let via = own_via(link, request);
+    /// Finds the way of a request and sends it.
+    async fn begin(
+        &self,
+        client: &Client,
+        request: &Request,
+        flow: Option<Flow>,
+    ) -> Option<(Arc<Sent>, Box<Transaction>)> {
+        let link = self.find_link(request, flow).await?;
+        let carrier = self.carrier(request, &link).await?;
+        let (via, letter) = self.letter(request, &carrier, &link);
+        self.start(client, request, via, letter, carrier, link.flow())
+    }
+
+    /// What carries a request that would take this link: a connection to the same host when it is long and the host
+    /// takes one, else the datagram link as long as it can (RFC 3261 18.1.1).
+    async fn carrier(&self, request: &Request, link: &Link) -> Option<Link> {
+        let length = self.letter(request, link, link).1.len();
+        if link.is_reliable() || length <= SHORT {
+            return Some(link.clone());
+        }
+        // A phone listens where its Contact says; behind address translation only the port it sends from is known.
+        let sent_from = link.flow().remote;
+        let named = next_hop(request).and_then(|hop| hop.address()).filter(|named| named.ip() == sent_from.ip());
+        match self.hub.stream_to(named.unwrap_or(sent_from)).await {
+            Some(stream) => Some(stream),
+            None => (length <= DATAGRAM).then(|| link.clone()),
+        }
+    }
+
+    /// The bytes of a request on the link that carries it, and its Via. The Contact is that of `home`: a request that is
+    /// too long for its usual way does not change where the peer sends his.
+    fn letter(&self, request: &Request, carrier: &Link, home: &Link) -> (Via, Bytes) {
+        let via = own_via(carrier, request);
         let placed = has_placeholder(&request.headers).then(|| {
             let mut request = request.clone();
-            place_contact(&mut request.headers, link);
+            place_contact(&mut request.headers, home);
             request
         });
         let bytes = request_bytes(placed.as_ref().unwrap_or(request), &via, &self.server_name);
         (via, bytes)
     }
 
-    fn start(&self, client: &Client, request: &Request, link: Link) -> Option<(Arc<Sent>, Box<Transaction>)> {
-        let (via, letter) = self.letter(request, &link);
+    fn start(
+        &self,
+        client: &Client,
+        request: &Request,
+        via: Via,
+        letter: Bytes,
+        link: Link,
+        flow: Flow,
+    ) -> Option<(Arc<Sent>, Box<Transaction>)> {
         let envelope = Envelope::of_own(request, via.branch()?)?;
-        let sent = Arc::new(Sent { request: request.clone(), via, envelope, link });
+        let sent = Arc::new(Sent { request: request.clone(), via, envelope, link, flow });
         if request.method == Method::Invite {
             self.acks.insert(sent.clone(), &self.server_name);
         }
@@ -197,7 +255,7 @@ impl Stack {
             }
         }
         self.cancel_if_due(client);
-        self.tell(SipEvent::Response { transaction: id, response, flow: sent.link.flow() }).await;
+        self.tell(SipEvent::Response { transaction: id, response, flow: sent.flow }).await;
         true
     }
 

@@ -28,6 +28,16 @@ use crate::counters::{Counters, DropReason};
 /// How long a connection we open may take, TLS handshake included.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// How long a peer may take to accept a connection for one long message, before that goes as a datagram: a lost SYN is
+/// repeated once.
+const STREAM_PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// How long a peer that takes no connection is not asked again.
+const STREAMLESS: Duration = Duration::from_secs(600);
+
+/// Peers remembered as such; when the table is full it starts anew.
+const STREAMLESS_MAX: usize = 4_096;
+
 /// The pause after a failed accept: the process is out of descriptors, and spinning would not bring any.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -37,6 +47,8 @@ pub(crate) struct Hub {
     connections: DashMap<Flow, Link>,
     sources: Mutex<HashMap<IpAddr, usize>>,
     locals: LocalAddresses,
+    /// Peers that take no connection, and since when that is known.
+    streamless: Mutex<HashMap<SocketAddr, Instant>>,
     advertised: Option<Arc<str>>,
     tls: Option<Tls>,
     bounds: Bounds,
@@ -68,6 +80,7 @@ impl Hub {
             connections: DashMap::new(),
             sources: Mutex::new(HashMap::new()),
             locals: LocalAddresses::default(),
+            streamless: Mutex::default(),
             advertised: config.advertised.as_deref().map(Arc::from),
             tls,
             bounds: Bounds {
@@ -167,6 +180,29 @@ impl Hub {
             }
         }
         None
+    }
+
+    /// A connection for what is too long for a datagram: one that is open, else a new one, unless this peer refused one
+    /// lately.
+    pub(crate) async fn stream_to(self: &Arc<Self>, remote: SocketAddr) -> Option<Link> {
+        if let Some(link) = self.connection_to(Transport::Tcp, remote) {
+            return Some(link);
+        }
+        if lock(&self.streamless).get(&remote).is_some_and(|since| since.elapsed() < STREAMLESS) {
+            return None;
+        }
+        let link = timeout(STREAM_PATIENCE, self.connect(Transport::Tcp, remote, None)).await.ok().flatten();
+        let mut streamless = lock(&self.streamless);
+        match link {
+            Some(_) => drop(streamless.remove(&remote)),
+            None => {
+                if streamless.len() >= STREAMLESS_MAX {
+                    streamless.clear();
+                }
+                streamless.insert(remote, Instant::now());
+            }
+        }
+        link
     }
 
     /// The link of a datagram that came in.

@@ -1,6 +1,6 @@
 //! Where a request without a flow goes first (RFC 3261 8.1.2, RFC 3263 without NAPTR and SRV).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use sip_api::{Request, Scheme, SipUri, Transport};
@@ -43,10 +43,15 @@ fn of_uri(uri: &SipUri) -> Option<NextHop> {
 }
 
 impl NextHop {
+    /// The address, where the host is one.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.host.parse().ok()?, self.port))
+    }
+
     /// The addresses of the host.
     pub(super) async fn addresses(&self) -> Vec<SocketAddr> {
-        if let Ok(address) = self.host.parse::<IpAddr>() {
-            return vec![SocketAddr::new(address, self.port)];
+        if let Some(address) = self.address() {
+            return vec![address];
         }
         match tokio::time::timeout(RESOLVE, tokio::net::lookup_host((self.host.as_str(), self.port))).await {
             Ok(Ok(addresses)) => addresses.collect(),
