@@ -18,6 +18,7 @@ mod http;
 mod journal;
 mod profiles;
 mod pump;
+mod registrations;
 mod seed;
 mod server;
 mod storage;

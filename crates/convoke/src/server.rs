@@ -19,6 +19,7 @@ use crate::http::{self, Api};
 use crate::journal::Journal;
 use crate::profiles::{self, Users};
 use crate::pump::{self, Question, Sinks, Sources};
+use crate::registrations::{self, Keeper};
 use crate::storage::{self, StorageQueue};
 use crate::watch::{Gauges, Watch};
 use crate::{assemble, seed, trusted};
@@ -63,7 +64,10 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let (sip_events, sip) = mpsc::channel(base::Limits::default().engine_queue);
     let credentials = Arc::new(assemble::Accounts::new(config));
     let trusted = trusted::peers(config).await;
-    let edge = sip::start(assemble::sip_config(config, trusted.clone()), credentials, sip_events).await;
+    let kept = registrations::load(&store, config, calendar).await.map_err(|error| error.to_string())?;
+    let keeper: Arc<dyn sip::RegistrationKeeper> = Arc::new(Keeper { storage: storage.clone(), calendar });
+    let kept = sip::Registrations { kept, keeper: Some(keeper) };
+    let edge = sip::start(assemble::sip_config(config, trusted.clone()), credentials, kept, sip_events).await;
     let edge = Arc::new(edge.map_err(|error| error.to_string())?);
 
     let mut directory = assemble::directory(config, stored)?;

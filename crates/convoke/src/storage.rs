@@ -2,16 +2,16 @@
 
 mod batch;
 
-use base::{ConversationEntry, Termination, TerminationReason, Timestamp};
+use base::{ConversationEntry, Termination, TerminationReason, Timestamp, UserUri};
 use engine::{CallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Lobby, Pin};
-use store::{Cdr, CdrDirection, Quality, Store, UnixMillis};
+use store::{Cdr, CdrDirection, Quality, RegistrationRow, Store, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 
 use self::batch::{Batch, Record};
 use crate::calendar::Calendar;
 
-/// Jobs that may wait for the disk; a further conference is refused, a further call detail record is logged instead.
+/// Jobs that may wait for the disk; a further conference is refused, a further record is logged instead.
 const QUEUE: usize = 10_000;
 
 enum Job {
@@ -103,13 +103,18 @@ impl StorageQueue {
         self.queue(Record::Conversation(Box::new(entry)));
     }
 
+    /// Stores which devices a user has registered now.
+    pub(crate) fn keep_registrations(&self, user: UserUri, devices: Vec<RegistrationRow>) {
+        self.queue(Record::Registrations(user, devices));
+    }
+
     fn record(&self, cdr: Cdr) {
         self.queue(Record::Cdr(Box::new(cdr)));
     }
 
     fn queue(&self, record: Record) {
         if let Err(error) = self.jobs.try_send(Job::Record(record)) {
-            tracing::error!(%error, "what a call leaves could not be queued");
+            tracing::error!(%error, "what a call or a registration leaves could not be queued");
         }
     }
 }
@@ -210,7 +215,7 @@ fn group_cdr(call: &response_group::CallRecord, segment: &response_group::Segmen
         call: call.call.0,
         sip_call_id: call.reference.clone(),
         user,
-        requested_by: base::UserUri::parse(&call.caller).ok(),
+        requested_by: UserUri::parse(&call.caller).ok(),
         dialled: Some(base::Pii::new(call.group.as_str())),
         started: millis(segment.from),
         answered: millis(segment.from),

@@ -35,6 +35,7 @@ mod hygiene;
 mod message;
 mod reception;
 mod registrar;
+mod registration;
 mod secret;
 mod stack;
 mod throttle;
@@ -44,3 +45,4 @@ pub use config::{ListenAddress, Rate, RegistrationTimes, SipConfig, StartError, 
 pub use counters::{CounterSnapshot, DropReason, RejectReason};
 pub use credentials::{Credentials, Ha1};
 pub use edge::{Edge, start};
+pub use registration::{Registration, RegistrationKeeper, Registrations};

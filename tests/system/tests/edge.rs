@@ -1,7 +1,8 @@
-//! The SIP edge of the real binary: whom it believes, and by which names and addresses it is known.
+//! The SIP edge of the real binary: whom it believes, and by which names and addresses it is
+//! known, and whom it still reaches after a crash.
 
-use system_tests::{Behaviour, Device, PASSWORD, Server, ServerOptions};
-use testkit::{Agent, AgentOptions, SipMessage};
+use system_tests::{Behaviour, Device, PASSWORD, Server, ServerOptions, eventually};
+use testkit::{Agent, AgentOptions, SipMessage, Transport};
 
 /// A trunk at an address of its own on loopback, which no phone of the tests has.
 const TRUNK: [u8; 4] = [127, 0, 0, 2];
@@ -79,5 +80,51 @@ async fn a_server_behind_address_translation_is_called_and_calls_by_its_outer_na
     for name in ["Via", "Contact"] {
         let value = rung.header(name).expect("there is one");
         assert!(value.contains(&outside), "{name}: {value}");
+    }
+}
+
+/// Whether the database, or the journal beside it, holds a text.
+fn is_stored(server: &Server, text: &str) -> bool {
+    let holds = |name: &str| {
+        let bytes = std::fs::read(server.file(name)).unwrap_or_default();
+        bytes.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    holds("data/convoke.db") || holds("data/convoke.db-wal")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_is_reached_after_a_crash_without_registering_again() {
+    let mut server = Server::start(&ServerOptions::default());
+    let by_datagrams = Device::register(&server, "user2", Behaviour::Refuse(486)).await;
+    let options = AgentOptions::new("user3", server.domain(), PASSWORD, server.sip()).over(Transport::Tcp);
+    let by_connection = Device::open(options, Behaviour::Refuse(486)).await;
+    by_connection.register_again().await;
+    for device in [&by_datagrams, &by_connection] {
+        let contact = device.agent().local().to_string();
+        eventually(
+            "stored registration",
+            || is_stored(&server, &contact),
+            || format!("{contact} is not in the database"),
+        );
+    }
+    server.crash_and_restart();
+    let ann =
+        Agent::open(AgentOptions::new("user1", server.domain(), PASSWORD, server.sip())).await.expect("free port").0;
+    for (device, user) in [(&by_datagrams, "user2"), (&by_connection, "user3")] {
+        let called = async {
+            loop {
+                let uri = format!("sip:{user}@{}", server.sip());
+                let mut invite = ann.new_request("INVITE", &uri).with_body("application/sdp", OFFER);
+                let answer = ann.request(&mut invite).await.expect("an answer");
+                // The connection to a phone is made anew right after the start; until then the phone is not there.
+                match (user, answer.status()) {
+                    ("user3", Some(480 | 404)) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                    (_, status) => return status,
+                }
+            }
+        };
+        let status = tokio::time::timeout(std::time::Duration::from_secs(20), called).await.expect("it rings in time");
+        assert_eq!(status, Some(486), "{user} was rung");
+        assert_eq!(device.received("INVITE").len(), 1);
     }
 }

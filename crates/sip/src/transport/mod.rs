@@ -16,7 +16,7 @@ mod udp;
 pub(crate) use framing::{Frame, Framer};
 pub(crate) use hub::Hub;
 pub(crate) use link::Link;
-pub(crate) use next_hop::next_hop;
+pub(crate) use next_hop::{hop_of, next_hop};
 
 use bytes::Bytes;
 

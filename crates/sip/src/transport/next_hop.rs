@@ -22,13 +22,14 @@ pub(crate) struct NextHop {
 /// The first Route, else the Request-URI; `None` when neither names a host (a `tel:` URI).
 pub(crate) fn next_hop(request: &Request) -> Option<NextHop> {
     match request.headers.name_addr("Route") {
-        Some(Ok(route)) => of_uri(&route.uri),
+        Some(Ok(route)) => hop_of(&route.uri),
         Some(Err(_)) => None,
-        None => of_uri(&request.uri),
+        None => hop_of(&request.uri),
     }
 }
 
-fn of_uri(uri: &SipUri) -> Option<NextHop> {
+/// Where a URI leads; `None` for a `tel:` URI.
+pub(crate) fn hop_of(uri: &SipUri) -> Option<NextHop> {
     let transport = match (uri.scheme, uri.param("transport").map(str::to_ascii_lowercase).as_deref()) {
         (Scheme::Tel, _) => return None,
         (Scheme::Sips, _) | (_, Some("tls")) => Some(Transport::Tls),
