@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod abilities;
 mod headers;
 mod message;
 mod uri;
@@ -17,6 +18,7 @@ mod uri;
 use base::UserUri;
 use std::net::SocketAddr;
 
+pub use abilities::{ACCEPT, ALLOW, SUPPORTED, is_supported};
 pub use headers::{Headers, header_parameter, same_header_name};
 pub use message::{Method, Request, Response, reason_phrase};
 pub use uri::{NameAddr, ParseError, Scheme, SipUri};

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use base::{Timestamp, UserUri};
 use bytes::Bytes;
-use sip_api::{Method, Response, SipCommand, SipEvent, SipUri, Transport};
+use sip_api::{ACCEPT, ALLOW, Method, Response, SUPPORTED, SipCommand, SipEvent, SipUri, Transport};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
@@ -19,8 +19,7 @@ use crate::credentials::Credentials;
 use crate::digest::{Algorithms, Authenticator, Proof};
 use crate::hygiene;
 use crate::message::{
-    ACCEPT, ALLOW, Checker, Garbage, Incoming, Message, Rejection, ReplyHead, SUPPORTED, Verdict, Via, parse_datagram,
-    response_bytes,
+    Checker, Garbage, Incoming, Message, Rejection, ReplyHead, Verdict, Via, parse_datagram, response_bytes,
 };
 use crate::registrar::Registrar;
 use crate::registration::{Registration, RegistrationKeeper, Registrations};
@@ -508,10 +507,7 @@ fn is_for_us(incoming: &Incoming) -> bool {
 }
 
 fn capabilities() -> Response {
-    Response::new(200)
-        .with_header("Allow", ALLOW)
-        .with_header("Accept", ACCEPT)
-        .with_header("Supported", SUPPORTED.join(", "))
+    Response::new(200).with_header("Allow", ALLOW).with_header("Accept", ACCEPT).with_header("Supported", SUPPORTED)
 }
 
 fn overloaded() -> Response {
