@@ -66,6 +66,7 @@ pub(crate) fn sip_config(config: &Config, trusted_peers: Vec<IpAddr>) -> SipConf
             certificate: tls.certificate.clone(),
             key: tls.key.clone(),
             client_ca: tls.client_ca.clone(),
+            client_required: tls.client_required,
             server_ca: tls.server_ca.clone().map_or(TrustAnchors::System, TrustAnchors::File),
         }),
         dscp: config.sip.dscp,

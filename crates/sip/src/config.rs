@@ -49,6 +49,8 @@ pub struct TlsConfig {
     /// Authorities of client certificates, PEM. When set, a client may show a certificate, and one that shows a bad
     /// one is refused; who shows none proves himself by digest.
     pub client_ca: Option<PathBuf>,
+    /// A client that shows no certificate is refused as well. Needs `client_ca`.
+    pub client_required: bool,
     /// Authorities of the servers we connect to.
     pub server_ca: TrustAnchors,
 }

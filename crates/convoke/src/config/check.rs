@@ -117,6 +117,10 @@ fn check_sip(config: &Config, findings: &mut Vec<Finding>) {
         let why = "nothing listens by TLS; add an address like \"tls:192.0.2.10:5061\" to sip.listen";
         findings.push(Finding::warning("sip.tls", None, why));
     }
+    if sip.tls.as_ref().is_some_and(|tls| tls.client_required && tls.client_ca.is_none()) {
+        let why = "nobody could come in: there is no authority whose certificates are believed; set sip.tls.client_ca";
+        findings.push(Finding::error("sip.tls.client_required", Some("true".to_owned()), why));
+    }
     if let Some(advertised) = &sip.advertised {
         let address = advertised.parse::<IpAddr>();
         if address.is_ok_and(|address| address.is_unspecified() || address.is_multicast()) || !is_host(advertised) {

@@ -151,7 +151,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 Text,
                 None,
                 r#""/etc/convoke/tls/clients.pem""#,
-                "File of authorities whose client certificates are demanded, PEM. Without one, clients need no certificate.",
+                "File of authorities whose client certificates are believed, PEM. A client that shows one of them need not give a\npassword for the user its certificate names; one that shows another is refused; one that shows none gives its\npassword, unless client_required. Without this key, no client is asked for a certificate.",
+            ),
+            key(
+                "client_required",
+                Plain,
+                None,
+                "false",
+                "Whether a client that shows no certificate is refused by TLS, trunks included. Needs client_ca; without this\nkey, it is not. Most phones have none: where all of them do, true keeps others from even trying passwords.",
             ),
             key(
                 "server_ca",

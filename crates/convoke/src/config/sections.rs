@@ -80,6 +80,9 @@ pub(crate) struct Tls {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) client_ca: Option<PathBuf>,
+    /// Clients without a certificate are refused.
+    #[serde(default)]
+    pub(crate) client_required: bool,
     pub(crate) server_ca: Option<PathBuf>,
 }
 

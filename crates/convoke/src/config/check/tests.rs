@@ -27,6 +27,10 @@ fn what_is_wrong_is_told_with_key_value_and_remedy() {
         ("[sip]\nlisten = [\"udp:[::1]:1\", \"udp:[::1]:1\"]", &["error: sip.listen[2] = \"udp:[::1]:1\"", "twice"]),
         ("[sip]\nlisten = [\"tls:127.0.0.1:5061\"]", &["error: sip.listen[1]", "needs a certificate", "[sip.tls]"]),
         ("[sip.tls]\ncertificate = \"c\"\nkey = \"k\"", &["warning: sip.tls", "sip.listen"]),
+        (
+            "[sip.tls]\ncertificate = \"c\"\nkey = \"k\"\nclient_required = true",
+            &["error: sip.tls.client_required = true", "client_ca"],
+        ),
         ("[sip]\nadvertised = \"0.0.0.0\"", &["error: sip.advertised = \"0.0.0.0\"", "they reach"]),
         ("[sip]\nadvertised = \"sip.example.com:5060\"", &["error: sip.advertised", "without a port"]),
         ("[media]\nadvertised = \"203.0.113.5\"", &["warning: sip.advertised", "203.0.113.5"]),
