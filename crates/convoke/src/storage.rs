@@ -33,6 +33,8 @@ impl StorageQueue {
     /// Starts the writing task. Its answers come out of the receiver.
     pub(crate) fn start(store: Store, calendar: Calendar) -> (Self, mpsc::UnboundedReceiver<(StoreTicket, bool)>) {
         let (jobs, mut queue) = mpsc::channel(QUEUE);
+        // Bounded by construction: each answer belongs to a change the engine asked for on behalf of a request that is not
+        // answered yet, or of a conference that ends, and `Limits` bounds both (`transactions`, `conferences`).
         let (answers, receiver) = mpsc::unbounded_channel();
         let done = answers.clone();
         tokio::spawn(async move {

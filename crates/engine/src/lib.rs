@@ -38,6 +38,7 @@ mod pin_guard;
 mod refer;
 mod roster_document;
 mod schedule;
+mod strangers;
 mod subscription;
 mod target;
 mod translate;
@@ -181,6 +182,7 @@ pub struct Engine {
     retired: HashSet<ConferenceId>,
     stores: HashMap<StoreTicket, PendingStore>,
     pins: pin_guard::PinGuard,
+    strangers: strangers::Strangers,
     lamps: message_summary::Lamps,
     /// No new conference and no new call between people is begun.
     draining: bool,
@@ -212,6 +214,7 @@ impl Engine {
             retired: HashSet::new(),
             stores: HashMap::new(),
             pins: pin_guard::PinGuard::default(),
+            strangers: strangers::Strangers::default(),
             lamps: message_summary::Lamps::default(),
             draining: false,
             next_command: 1,
