@@ -1,14 +1,11 @@
 //! Which addresses are those of trusted trunks.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use routing::TrunkTarget;
+use routing::{TrunkTarget, TrunkTransport};
+use sip_api::Transport;
 
 use crate::config::Config;
-
-/// How long a trunk's name may take to resolve; the server does not wait longer for any of them.
-const RESOLVE: Duration = Duration::from_secs(5);
 
 /// The addresses of the trusted trunks. Names are asked for once, at start: an address that is believed must not change
 /// behind the operator's back. A name without an address is logged, and its trunk is a stranger until the next start.
@@ -16,10 +13,7 @@ pub(crate) async fn peers(config: &Config) -> Vec<IpAddr> {
     let mut peers = Vec::new();
     for trunk in config.trunks.iter().filter(|trunk| trunk.trusted) {
         let Ok(target) = TrunkTarget::parse(&trunk.target) else { continue };
-        let found = match target.address() {
-            Some(address) => vec![address],
-            None => addresses(&target).await,
-        };
+        let found = addresses(&target).await;
         if found.is_empty() {
             tracing::warn!(
                 trunk = %trunk.name,
@@ -33,11 +27,14 @@ pub(crate) async fn peers(config: &Config) -> Vec<IpAddr> {
     peers
 }
 
-async fn addresses(target: &TrunkTarget) -> Vec<IpAddr> {
-    match tokio::time::timeout(RESOLVE, tokio::net::lookup_host((target.host.as_str(), target.port))).await {
-        Ok(Ok(addresses)) => addresses.map(|address| address.ip()).collect(),
-        Ok(Err(_)) | Err(_) => Vec::new(),
-    }
+/// The addresses a trunk's requests may come from; none when its name leads nowhere.
+pub(crate) async fn addresses(target: &TrunkTarget) -> Vec<IpAddr> {
+    let transport = match target.transport {
+        TrunkTransport::Udp => Transport::Udp,
+        TrunkTransport::Tcp => Transport::Tcp,
+        TrunkTransport::Tls => Transport::Tls,
+    };
+    sip::addresses_of(transport, &target.host, target.port).await
 }
 
 #[cfg(test)]

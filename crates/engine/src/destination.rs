@@ -202,7 +202,7 @@ pub(crate) fn devices(directory: &Directory, user: &UserUri) -> Vec<Target> {
 }
 
 fn trunk_uri(number: &Pii, trunk: &TrunkChoice) -> SipUri {
-    let mut uri = SipUri::sip(Some(number.expose()), &trunk.target.host, Some(trunk.target.port));
+    let mut uri = SipUri::sip(Some(number.expose()), &trunk.target.host, trunk.target.port);
     let transport = match trunk.target.transport {
         TrunkTransport::Udp => "udp",
         TrunkTransport::Tcp => "tcp",

@@ -16,7 +16,7 @@ use crate::transport::{Hub, Inbound};
 
 /// The running edge. Dropping it does not stop it; [`Edge::shutdown`] does.
 pub struct Edge {
-    hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
     reception: Arc<Reception>,
     listeners: Mutex<Vec<JoinHandle<()>>>,
     runtime: Handle,

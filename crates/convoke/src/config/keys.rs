@@ -482,7 +482,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Text,
                 None,
                 r#""udp:sip.provider.example:5060""#,
-                "udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT; IPv6 in brackets. Required.",
+                "udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT; IPv6 in brackets. Without a port, the SRV records of the name say where its\nservers are, and each is tried in turn. Required.",
             ),
             key("allow", List, Some("[]"), r#"["+49", "+43"]"#, "Prefixes it carries, + first; empty = every number."),
             key(
@@ -497,7 +497,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 Some("false"),
                 "false",
-                "Whether requests from the address in target are the provider's own: then it may call users here without a\npassword, is believed on who calls (P-Asserted-Identity) and on the call's way (History-Info, Ms-Sensitivity), and\nmay send as much as it likes. A name's addresses are asked for once, at start. UDP senders can be forged; let a\nfirewall guard the address.",
+                "Whether requests from the address in target are the provider's own: then it may call users here without a\npassword, is believed on who calls (P-Asserted-Identity) and on the call's way (History-Info, Ms-Sensitivity), and\nmay send as much as it likes. A name's addresses (SRV records too) are asked for once, at start. UDP senders can be forged; let a\nfirewall guard the address.",
             ),
         ],
     },

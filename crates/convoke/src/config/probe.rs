@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
 use routing::TrunkTarget;
@@ -73,20 +73,23 @@ fn probe_media(config: &Config, findings: &mut Vec<Finding>) {
 fn probe_trunks(config: &Config, findings: &mut Vec<Finding>) {
     for (index, trunk) in config.trunks.iter().enumerate().filter(|(_, trunk)| trunk.trusted) {
         let Ok(target) = TrunkTarget::parse(&trunk.target) else { continue };
-        if target.address().is_some() {
+        if target.address().is_some() || has_addresses(&target) {
             continue;
         }
-        let Err(error) = (target.host.as_str(), target.port).to_socket_addrs() else { continue };
-        let why = format!(
-            "it is trusted, but its name has no address ({error}): its requests would be treated as anybody's; correct \
-             the name, or write an IP address"
-        );
+        let why = "it is trusted, but its name has no address: its requests would be treated as anybody's; correct the name, or \
+                   write an IP address";
         findings.push(Finding::warning(
             format!("trunk[{}].target", index + 1),
             Some(format!("{:?}", trunk.target)),
             why,
         ));
     }
+}
+
+/// Asks as the server does at its start.
+fn has_addresses(target: &TrunkTarget) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.is_ok_and(|runtime| !runtime.block_on(crate::trusted::addresses(target)).is_empty())
 }
 
 /// Tries the directory, or the nearest one above it that exists: the server makes what is missing.

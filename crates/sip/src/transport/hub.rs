@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::dns::{Location, Locator};
 use super::link::{Contact, OUTGOING};
 use super::local::LocalAddresses;
 use super::next_hop::NextHop;
@@ -47,6 +48,7 @@ pub(crate) struct Hub {
     connections: DashMap<Flow, Link>,
     sources: Mutex<HashMap<IpAddr, usize>>,
     locals: LocalAddresses,
+    pub(crate) locator: Locator,
     /// Peers that take no connection, and since when that is known.
     streamless: Mutex<HashMap<SocketAddr, Instant>>,
     advertised: Option<Arc<str>>,
@@ -80,6 +82,7 @@ impl Hub {
             connections: DashMap::new(),
             sources: Mutex::new(HashMap::new()),
             locals: LocalAddresses::default(),
+            locator: Locator::new(),
             streamless: Mutex::default(),
             advertised: config.advertised.as_deref().map(Arc::from),
             tls,
@@ -160,23 +163,33 @@ impl Hub {
         }
     }
 
-    /// A link to the next hop: an open connection if there is one, else a new one.
+    /// Where the next hop may be, in the order to be tried (RFC 3263).
+    pub(crate) async fn locate(&self, hop: &NextHop) -> Vec<Location> {
+        let mut spoken: Vec<Transport> = self.addresses().map(|listen| listen.transport).collect();
+        spoken.extend(self.tls.as_ref().map(|_| Transport::Tls));
+        self.locator.locate(hop, &spoken).await
+    }
+
+    /// A link to the next hop at this place: an open connection if there is one, else a new one.
+    pub(crate) async fn link_at(self: &Arc<Self>, hop: &NextHop, location: Location) -> Option<Link> {
+        let Location { transport, address } = location;
+        // RFC 3263 4.1: without a wish, datagrams; unless we have no such socket.
+        let datagrams = self.datagram_socket(address, None);
+        let transport = transport.unwrap_or(if datagrams.is_some() { Transport::Udp } else { Transport::Tcp });
+        match transport {
+            Transport::Udp => datagrams.map(|(socket, listen)| self.datagram_link(&socket, listen, address)),
+            _ => match self.connection_to(transport, address) {
+                Some(link) => Some(link),
+                None => self.connect(transport, address, Some(&hop.host)).await,
+            },
+        }
+    }
+
+    /// A link to the next hop, at the first place that takes one.
     pub(crate) async fn link_to(self: &Arc<Self>, hop: &NextHop) -> Option<Link> {
-        for remote in hop.addresses().await {
-            // RFC 3263 4.1: without a wish, datagrams; unless we have no such socket.
-            let datagrams = self.datagram_socket(remote, None).is_some();
-            let transport = hop.transport.unwrap_or(if datagrams { Transport::Udp } else { Transport::Tcp });
-            let link = match transport {
-                Transport::Udp => self
-                    .datagram_socket(remote, None)
-                    .map(|(socket, listen)| self.datagram_link(&socket, listen, remote)),
-                _ => match self.connection_to(transport, remote) {
-                    Some(link) => Some(link),
-                    None => self.connect(transport, remote, Some(&hop.host)).await,
-                },
-            };
-            if link.is_some() {
-                return link;
+        for location in self.locate(hop).await {
+            if let Some(link) = self.link_at(hop, location).await {
+                return Some(link);
             }
         }
         None
