@@ -263,6 +263,12 @@ impl Conference {
         }
     }
 
+    /// The only peer a leg's RTP port need exchange packets with at present, if there is one: see
+    /// [`media::Leg::settled_peer`].
+    pub fn settled_peer(&self, now: Timestamp, leg: LegId) -> Option<SocketAddr> {
+        self.legs[*self.places.get(&leg)?].media.settled_peer(now)
+    }
+
     /// What was counted on a leg so far.
     pub fn statistics(&self, leg: LegId) -> Option<LegStatistics> {
         self.places.get(&leg).map(|&place| self.legs[place].media.statistics())

@@ -151,6 +151,33 @@ fn two_legs_hear_each_other_and_nobody_himself() {
 }
 
 #[test]
+fn strangers_are_refused_once_a_peer_is_known_and_a_peer_that_moves_is_not() {
+    let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let bench = Bench::start(address, 24_120..=24_139, Arc::new(Codecs));
+    bench.create("SETTLED1");
+    let (mut ann, mut bob) = (bench.join("SETTLED1", 1, address), bench.join("SETTLED1", 2, address));
+    let stranger = UdpSocket::bind((address, 0)).expect("free");
+    stranger.connect((address, ann.server_port())).expect("UDP connects");
+    until("the stranger is refused", || {
+        [&mut ann, &mut bob].into_iter().for_each(Phone::listen);
+        ann.send_tone(1_000.0);
+        bob.send_tone(440.0);
+        stranger.send(&[0; 172]).is_err()
+    });
+    let mut moved = ann.moved(address);
+    bench.server.send(McuCommand::ConnectLeg { leg: LegId(1), media: moved.media() });
+    until("Ann is heard from where she is now, and hears", || {
+        [&mut moved, &mut bob].into_iter().for_each(Phone::listen);
+        moved.send_tone(1_300.0);
+        bob.send_tone(440.0);
+        // What is still on its way.
+        ann.send_tone(1_000.0);
+        bob.hears(1_300.0) && moved.hears(440.0) && !bob.hears(1_000.0)
+    });
+    drop(bench.server);
+}
+
+#[test]
 fn ports_run_out_and_come_back() {
     let address = IpAddr::from(Ipv4Addr::LOCALHOST);
     let _other = UdpSocket::bind((address, 24_041)).expect("free");

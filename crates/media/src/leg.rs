@@ -196,6 +196,14 @@ impl Leg {
         self.jitter.pull(now)
     }
 
+    /// Where this leg's RTP comes from and goes to, while a socket may be bound to that peer: it is proven, packets come from
+    /// there, and what strangers send would be rejected. (An authentic packet from elsewhere would be played all the same;
+    /// it can only come when the peer moves, and then 200 ms pass until this answers `None`.) To be asked again all the
+    /// time, and after each [`Leg::connect`].
+    pub fn settled_peer(&self, now: Timestamp) -> Option<SocketAddr> {
+        self.connection.as_ref()?.latch.settled(now)
+    }
+
     /// Writes one RTP packet that carries `payload`, protected when SRTP is agreed.
     ///
     /// `samples` is the length of the payload in RTP clock units (Opus: 960 for 20 ms; G.711: 160); `marker` says that
