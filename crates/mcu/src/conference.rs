@@ -14,7 +14,7 @@ use crate::attention::Attention;
 use crate::leg::Leg;
 use crate::leg_map::LegMap;
 use crate::playlist::Playlist;
-use crate::program::{Program, Programs};
+use crate::program::{Program, ProgramSet, Programs};
 use crate::recorder::Recorder;
 use crate::shared::SharedStreams;
 use crate::sound::SoundPool;
@@ -26,6 +26,9 @@ const EVENTS_MAX: usize = 4_096;
 
 /// Events there is room for from the start, so that the tick seldom allocates.
 const EVENTS_KEPT: usize = 64;
+
+/// Ticks after which all packet times are at the same place again: packets are of one, two or three frames.
+const BEAT_TICKS: u64 = 6;
 
 /// Takes the packets that leave a conference. They are protected already.
 pub trait PacketSink {
@@ -57,8 +60,13 @@ pub struct Conference {
     /// In the order of arrival, but for the gaps that a removal fills with the last one.
     pub(crate) legs: Vec<Leg>,
     places: LegMap<usize>,
-    /// Number of the tick that comes next.
+    /// Number of the tick that comes next. The first one differs, so that not all conferences send their packets of 40 and
+    /// 60 ms at the same tick.
     pub(crate) tick: u64,
+    /// Number of legs that take part at this tick.
+    pub(crate) taking_part: usize,
+    /// What somebody is to hear at this tick.
+    pub(crate) wanted: ProgramSet,
     pub(crate) attention: Attention,
     pub(crate) decoders: SoundPool,
     pub(crate) choice: SpeakerChoice,
@@ -87,13 +95,16 @@ impl Conference {
         codecs: Arc<dyn CodecFactory>,
         sounds: Arc<Sounds>,
     ) -> Self {
+        let beat = id.as_str().bytes().map(u64::from).sum::<u64>() % BEAT_TICKS;
         Self {
             id,
             settings,
             sounds,
             legs: Vec::new(),
             places: LegMap::default(),
-            tick: 0,
+            tick: beat,
+            taking_part: 0,
+            wanted: ProgramSet::default(),
             attention: Attention::new(),
             decoders: SoundPool::new(Arc::clone(&codecs)),
             choice: SpeakerChoice::new(HEARD_MAX),
@@ -299,9 +310,12 @@ impl Conference {
     }
 
     fn forget_unheard_files(&mut self) {
-        let legs = &self.legs;
-        self.programs
-            .keep_files(|program| legs.iter().any(|leg| leg.backdrop == Some(program) || leg.listener.needs(program)));
+        let mut wanted = ProgramSet::default();
+        for leg in &self.legs {
+            wanted.add(leg.listener.needs());
+            leg.backdrop.into_iter().for_each(|program| wanted.insert(program));
+        }
+        self.programs.keep_files(wanted);
     }
 
     /// Plays a tone to those who take part, but for the one it tells of.

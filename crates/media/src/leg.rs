@@ -254,10 +254,11 @@ impl Leg {
     /// The RTCP report that is due now, if any: about one in 5 s. Call it after each tick until it answers `None`.
     pub fn poll_rtcp(&mut self, now: Timestamp, out: &mut Vec<u8>) -> Option<(SocketAddr, Port)> {
         out.clear();
-        let sent = self.sent_so_far(now)?;
-        if !self.reports.poll(now, &self.cname, sent, &mut self.stream, out) {
+        if !self.reports.is_due(now) {
             return None;
         }
+        let sent = self.sent_so_far(now)?;
+        self.reports.write_due(now, &self.cname, sent, &mut self.stream, out);
         self.address_rtcp(out)
     }
 
