@@ -169,13 +169,23 @@ impl Host {
 
     /// Ends a conference whose commands were lost.
     pub(crate) fn fail_overflowed(&mut self) {
-        while let Some(conference) = self.setup.shared.take_overflowed() {
+        for conference in self.setup.shared.take_overflowed() {
             match self.places.get(&conference) {
                 Some(&place) => self.fail(place),
                 None => self.report(McuEvent::ConferenceFailed { conference, legs: Vec::new() }),
             }
             self.count_hosted();
         }
+    }
+
+    /// Whether the control side is behind with our events; then no further command should be done.
+    pub(crate) fn is_congested(&self) -> bool {
+        self.setup.events.is_congested()
+    }
+
+    /// Lets the control side know what was reported.
+    pub(crate) fn flush_events(&mut self) {
+        self.setup.events.flush();
     }
 
     /// Ends everything.
@@ -357,14 +367,17 @@ impl Host {
         self.count_hosted();
     }
 
+    /// Takes over what a conference has to tell, which keeps it a while when there is no room.
     fn report_events(&mut self, place: usize) {
-        while let Some(event) = self.conferences[place].as_mut().and_then(|conference| conference.poll_event()) {
+        while !self.is_congested()
+            && let Some(event) = self.conferences[place].as_mut().and_then(|conference| conference.poll_event())
+        {
             self.report(event);
         }
     }
 
-    fn report(&self, event: McuEvent) {
-        self.setup.events.report(self.setup.index, event);
+    fn report(&mut self, event: McuEvent) {
+        self.setup.events.report(event);
     }
 
     fn count_hosted(&self) {
