@@ -14,11 +14,10 @@ use crate::attention::Attention;
 use crate::leg::Leg;
 use crate::leg_map::LegMap;
 use crate::playlist::Playlist;
+use crate::pools::Pools;
 use crate::program::{Program, ProgramSet, Programs};
 use crate::recorder::Recorder;
 use crate::shared::SharedStreams;
-use crate::sound::SoundPool;
-use crate::stream::StreamPool;
 use crate::whisper::Whispers;
 
 /// Events that wait to be polled; a further one is dropped.
@@ -68,7 +67,6 @@ pub struct Conference {
     /// What somebody is to hear at this tick.
     pub(crate) wanted: ProgramSet,
     pub(crate) attention: Attention,
-    pub(crate) decoders: SoundPool,
     pub(crate) choice: SpeakerChoice,
     pub(crate) announcement: Announcement,
     /// What those leave behind who were removed while they spoke: their voices dying away.
@@ -76,7 +74,7 @@ pub struct Conference {
     pub(crate) programs: Programs,
     pub(crate) whispers: Whispers,
     pub(crate) shared: SharedStreams,
-    pub(crate) pool: StreamPool,
+    pub(crate) pools: Pools,
     pub(crate) recorder: Option<Box<dyn Recorder>>,
     /// Voices are levelled by themselves.
     auto_gain: bool,
@@ -106,14 +104,13 @@ impl Conference {
             taking_part: 0,
             wanted: ProgramSet::default(),
             attention: Attention::new(),
-            decoders: SoundPool::new(Arc::clone(&codecs)),
             choice: SpeakerChoice::new(HEARD_MAX),
             announcement: Announcement::new(),
             farewells: Sum::new(),
             programs: Programs::new(),
             whispers: Whispers::default(),
             shared: SharedStreams::new(),
-            pool: StreamPool::new(codecs),
+            pools: Pools::new(codecs),
             recorder: None,
             auto_gain: false,
             speakers: Vec::with_capacity(HEARD_MAX),
@@ -140,6 +137,14 @@ impl Conference {
     /// The legs, in no particular order.
     pub fn legs(&self) -> impl Iterator<Item = LegId> {
         self.legs.iter().map(|leg| leg.id)
+    }
+
+    /// Lets the conference do something with pools that other conferences use too. Without that it has its own.
+    pub fn with_pools<T>(&mut self, pools: &mut Pools, act: impl FnOnce(&mut Self) -> T) -> T {
+        std::mem::swap(&mut self.pools, pools);
+        let outcome = act(self);
+        std::mem::swap(&mut self.pools, pools);
+        outcome
     }
 
     /// Changes the settings. Those of the jitter buffer and of media silence hold for legs added from now on.
@@ -256,7 +261,7 @@ impl Conference {
         if let Some((to, port)) = gone.media.write_bye(now, &mut self.packet) {
             out.send(leg, port, to, &self.packet);
         }
-        gone.listener.release(&mut self.pool);
+        gone.listener.release(&mut self.pools.streams);
         if let Some(farewell) = gone.voice.farewell().filter(|_| gone.audience.is_none()) {
             self.farewells.add(&farewell);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mcu_api::{Codec, LegMedia};
 use mixer::{CodecFactory, Encoder, EncoderSettings, FRAME_MS, FRAME_SAMPLES, Frame, Level, Limiter, PACKET_BYTES_MAX};
 
+use crate::idle::Idle;
 use crate::program::Track;
 
 /// Frames of the longest packet sent: 60 ms.
@@ -13,8 +14,8 @@ const PACKET_FRAMES_MAX: usize = 3;
 /// Earlier frames an encoder hears before it goes on with another stream's sound. Two settle its filters.
 const WARM_UP_FRAMES: usize = 2;
 
-/// Streams kept for the next talker: as many as can be heard at once.
-const IDLE_MAX: usize = mixer::HEARD_MAX;
+/// Streams kept for the next talker.
+const IDLE_MAX: usize = 32;
 
 /// What the packets of a stream are like. Legs of the same format can share a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,18 +155,22 @@ fn copy_past(track: &Track, ticks_ago: usize, to: &mut [i16]) {
 /// Makes streams and keeps a few for re-use, so that a change of talkers seldom allocates.
 pub(crate) struct StreamPool {
     codecs: Arc<dyn CodecFactory>,
-    idle: Vec<Box<Stream>>,
+    idle: Idle<Box<Stream>>,
 }
 
 impl StreamPool {
     pub(crate) fn new(codecs: Arc<dyn CodecFactory>) -> Self {
-        Self { codecs, idle: Vec::with_capacity(IDLE_MAX) }
+        Self { codecs, idle: Idle::new(IDLE_MAX) }
+    }
+
+    /// Another tick begins.
+    pub(crate) fn turn(&mut self) {
+        self.idle.turn();
     }
 
     /// A stream that has yet to [`Stream::begin`]; `None` when no encoder can be made.
     pub(crate) fn take(&mut self, format: Format) -> Option<Box<Stream>> {
-        if let Some(at) = self.idle.iter().position(|stream| stream.format.settings == format.settings) {
-            let mut stream = self.idle.swap_remove(at);
+        if let Some(mut stream) = self.idle.take(|stream| stream.format.settings == format.settings) {
             stream.format = format;
             return Some(stream);
         }
@@ -186,9 +191,7 @@ impl StreamPool {
 
     /// Takes a stream back that is no longer heard.
     pub(crate) fn give(&mut self, stream: Box<Stream>) {
-        if self.idle.len() < IDLE_MAX {
-            self.idle.push(stream);
-        }
+        self.idle.give(stream);
     }
 }
 

@@ -36,7 +36,7 @@ impl Conference {
         self.plan();
         self.shared.encode(self.tick, &self.programs);
         self.send(now, out);
-        self.shared.retire(self.tick, &mut self.pool);
+        self.shared.retire(self.tick, &mut self.pools.streams);
         self.report_legs();
         self.report_speakers();
         self.tick += 1;
@@ -49,9 +49,9 @@ impl Conference {
             leg.change_audience();
             let Some(agreed) = leg.media.media() else { continue };
             let (open, codec) = (leg.is_open(agreed), agreed.codec);
-            leg.voice.listen(leg.media.pull(now), open, codec, &mut self.decoders);
+            leg.voice.listen(leg.media.pull(now), open, codec, &mut self.pools.decoders);
         }
-        self.attention.turn(&mut self.legs, &mut self.decoders);
+        self.attention.turn(&mut self.legs, &mut self.pools.decoders);
     }
 
     fn choose_speakers(&mut self) {
@@ -86,7 +86,7 @@ impl Conference {
                 (MediaFilter::Unblock, _) if leg.listener.player.is_sounding() => Program::Silence,
                 (MediaFilter::Unblock, _) => leg.backdrop.unwrap_or(alone),
             };
-            leg.listener.tune(format, program, &mut self.pool);
+            leg.listener.tune(format, program, &mut self.pools.streams);
             self.wanted.add(leg.listener.needs());
         }
     }
@@ -119,7 +119,7 @@ impl Conference {
     fn plan(&mut self) {
         for leg in &mut self.legs {
             let (personal, listener) = leg.hearing(&self.announcement, &self.whispers);
-            listener.plan(self.tick, personal, &self.programs, &mut self.shared, &mut self.pool);
+            listener.plan(self.tick, personal, &self.programs, &mut self.shared, &mut self.pools.streams);
         }
     }
 

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use base::{ConferenceId, Duration, LegId, Timestamp};
-use mcu::{Conference, LegIdentity, Port};
+use mcu::{Conference, LegIdentity, Pools, Port};
 use mcu_api::{ConferenceMedia, LegFailure, McuCommand, McuEvent};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -39,6 +39,8 @@ pub(crate) struct Host {
     conferences: Vec<Option<Box<Conference>>>,
     places: HashMap<ConferenceId, usize>,
     legs: Legs,
+    /// The conferences have them in turn.
+    pools: Pools,
     /// Ports that rest, in the order in which their rest ends.
     draining: VecDeque<(Timestamp, PortLease)>,
     rng: StdRng,
@@ -51,8 +53,10 @@ pub(crate) struct Host {
 impl Host {
     /// A host without conferences.
     pub(crate) fn new(setup: Setup) -> Self {
+        let pools = Pools::new(Arc::clone(&setup.codecs));
         Self {
             setup,
+            pools,
             looks: 0,
             looked: Duration::ZERO,
             conferences: Vec::new(),
@@ -146,6 +150,7 @@ impl Host {
 
     /// Does one tick of each conference.
     pub(crate) fn tick(&mut self, now: Timestamp) {
+        self.pools.turn();
         for place in 0..self.conferences.len() {
             self.with(place, |conference, outbox| conference.tick(now, outbox));
             self.report_events(place);
@@ -341,8 +346,9 @@ impl Host {
     fn with<T>(&mut self, place: usize, act: impl FnOnce(&mut Conference, &mut Outbox<'_>) -> T) -> Option<T> {
         let conference = self.conferences.get_mut(place)?.as_mut()?;
         let mut outbox = Outbox { legs: &self.legs, counters: &self.setup.shared.counters };
-        // What the panic left behind is not looked at again, so a broken invariant in it does no harm.
-        match catch_unwind(AssertUnwindSafe(|| act(conference, &mut outbox))) {
+        let act = || conference.with_pools(&mut self.pools, |conference| act(conference, &mut outbox));
+        // What the panic left behind is not looked at again, so a broken invariant in it does no harm. The pools go with it.
+        match catch_unwind(AssertUnwindSafe(act)) {
             Ok(outcome) => Some(outcome),
             Err(_) => {
                 self.fail(place);
