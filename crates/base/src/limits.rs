@@ -43,7 +43,7 @@ pub struct Limits {
     pub dial_out_ring: Duration,
     /// Silence on a connected leg that is not on hold, after which it is ended (reliability.md 26).
     pub media_silence: Duration,
-    /// Delay a jitter buffer may add, whatever the network does (design.md invariant 4).
+    /// Delay a jitter buffer may add, whatever the network does (ARCHITECTURE.md, invariant 4).
     pub jitter_delay: Duration,
 }
 

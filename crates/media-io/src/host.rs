@@ -1,6 +1,6 @@
 //! The conferences of one worker: commands, packets and ticks find their conference here.
 //!
-//! The boundary of each conference is here too: a panic inside one ends that one (design.md invariant 8).
+//! The boundary of each conference is here too: a panic inside one ends that one (ARCHITECTURE.md, invariant 7).
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;

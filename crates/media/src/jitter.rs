@@ -5,7 +5,7 @@
 //! *due*, which the delay estimator tells. A wrong delay is mended where nobody hears it: a quiet unit is dropped when
 //! we are late, silence is inserted when we are early. Lateness that lasts is mended anyway.
 //!
-//! Whatever happens, a packet is not handed out after it has lain here longer than the bound (design.md invariant 4).
+//! Whatever happens, a packet is not handed out after it has lain here longer than the bound (ARCHITECTURE.md, invariant 4).
 
 use base::{Duration, Timestamp};
 use mcu_api::Codec;
@@ -430,7 +430,7 @@ impl JitterBuffer {
     }
 
     /// The longest time a packet may lie here: never less than it takes to hand it out.
-    fn bound(&self) -> Duration {
+    pub(crate) fn bound(&self) -> Duration {
         let packet = Duration::from_micros(self.to_us(self.packet_length + self.unit_length()) as u64);
         self.delay_max.max(packet)
     }

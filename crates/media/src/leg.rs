@@ -279,6 +279,7 @@ impl Leg {
     /// What was counted since the leg was made.
     pub fn statistics(&self) -> LegStatistics {
         let jitter = self.jitter.counters();
+        let e_model = self.media().and_then(|media| jitter.reception.e_model(media.codec));
         LegStatistics {
             received_packets: self.counters.received_packets,
             received_bytes: self.counters.received_bytes,
@@ -289,9 +290,11 @@ impl Leg {
             concealed_frames: jitter.reception.concealed,
             rejected_packets: self.counters.rejected_packets,
             jitter_us: self.stream.jitter_us(),
-            buffer_delay_us: u32::try_from(jitter.delay.as_micros()).unwrap_or(u32::MAX),
+            buffer_delay_us: micros(jitter.delay),
+            buffer_delay_max_us: micros(self.jitter.bound()),
             round_trip_us: self.reports.round_trip_us(),
-            mos_hundredths: self.media().map_or(0, |media| jitter.reception.mos_hundredths(media.codec)),
+            mos_hundredths: e_model.map_or(0, |model| model.mos_hundredths()),
+            e_model: e_model.unwrap_or_default(),
             remote_loss_fraction: self.reports.remote_loss(),
             one_way: self.is_one_way(),
         }
@@ -461,6 +464,10 @@ impl Content {
             _ => None,
         }
     }
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 
 impl std::fmt::Debug for Srtp {
