@@ -32,6 +32,7 @@ mod incoming;
 mod keypad;
 mod keys;
 mod leg;
+mod loudness;
 mod media_leg;
 mod message_summary;
 mod pin_guard;
@@ -60,6 +61,7 @@ pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
 pub use group::{GroupCommand, GroupJournal, SentInvite, WireRecord};
 pub use keypad::{KeyCommand, KeyMap};
+pub use loudness::{Loudness, LoudnessChange};
 pub use schedule::Schedule;
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
@@ -97,6 +99,8 @@ pub enum Input {
         /// The user.
         user: UserUri,
     },
+    /// A device of a conference is to be louder or quieter; nothing happens where [`Engine::loudness_objection`] objects.
+    SetLoudness(Box<LoudnessChange>),
     /// The time of [`Engine::poll_timeout`] has come.
     TimerFired,
     /// The server is about to stop: begin nothing new. Conferences that are on go on, and may be joined.
@@ -245,6 +249,7 @@ impl Engine {
             }
             Input::Group(command) => self.on_group_command(command),
             Input::MissedCallsSeen { user } => self.on_missed_calls_seen(&user),
+            Input::SetLoudness(change) => self.on_loudness_change(&change),
             Input::TimerFired => self.on_timer(),
             Input::Drain => self.draining = true,
             Input::Stop => self.stop(),

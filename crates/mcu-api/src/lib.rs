@@ -1,7 +1,8 @@
 //! The contract between the control side and the media side: plain serialisable commands and events.
 //!
 //! In one process they are two ends of a ring; on two nodes they are the same messages over the cluster bus. Nothing
-//! else crosses (ARCHITECTURE.md, "The picture"). Commands of a conference are applied in order, at tick boundaries.
+//! else crosses (ARCHITECTURE.md, "The picture"). Commands of a conference are applied in order, as they
+//! come, between two ticks; what one changes is heard from the next tick on.
 //!
 //! Must not know: either side's insides, sockets, SIP.
 //! Start reading at [`McuCommand`] and [`McuEvent`].
@@ -74,6 +75,9 @@ pub enum MediaFilter {
     /// Audio is stopped.
     Block,
 }
+
+/// The gains of [`McuCommand::SetGain`], in decibels.
+pub const GAIN_DB: std::ops::RangeInclusive<i8> = -20..=12;
 
 /// An SRTP protection profile of SDES (RFC 4568 6.2, RFC 7714 14.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -233,6 +237,15 @@ pub enum McuCommand {
         ingress: MediaFilter,
         /// From the mix to the participant.
         egress: MediaFilter,
+    },
+    /// Make a leg louder or quieter, in decibels; held within [`GAIN_DB`]. 0 is as it comes.
+    SetGain {
+        /// The leg.
+        leg: LegId,
+        /// From the participant into the mix: how loud the others hear him.
+        ingress_db: i8,
+        /// From the mix to the participant: how loud he hears everything.
+        egress_db: i8,
     },
     /// Play a prompt to one leg.
     PlayPrompt {

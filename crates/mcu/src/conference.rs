@@ -191,6 +191,15 @@ impl Conference {
         self.change(leg, |leg| (leg.ingress, leg.egress) = (ingress, egress));
     }
 
+    /// Makes a leg louder or quieter by so many decibels, -20 to 12: `ingress` as the others hear it, `egress` everything
+    /// it hears. Whoever has an `egress` other than 0 has a stream of his own, encoded for him alone.
+    pub fn set_gain(&mut self, leg: LegId, ingress: i8, egress: i8) {
+        self.change(leg, |leg| {
+            leg.voice.set_gain(ingress);
+            leg.listener.gain.set_db(egress);
+        });
+    }
+
     /// Plays a prompt to one leg, after those it is still being played. At most five wait; a further one is dropped, and
     /// so are all when the leg is put on hold.
     pub fn play_prompt(&mut self, leg: LegId, prompt: Prompt) {

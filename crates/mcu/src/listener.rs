@@ -1,6 +1,6 @@
 //! What one leg hears: a shared stream, or one of its own while something is his alone.
 
-use mixer::{Frame, Level, SILENCE, Sounds, Sum};
+use mixer::{Frame, Gain, Level, SILENCE, Sounds, Sum};
 
 use crate::announcement::Prompts;
 use crate::playlist::{Player, Said};
@@ -28,6 +28,8 @@ pub(crate) struct Listener {
     begins: bool,
     pub(crate) prompts: Prompts,
     pub(crate) player: Player,
+    /// How much louder than it is the leg wants to hear everything.
+    pub(crate) gain: Gain,
     /// Packets in a row that held nothing to hear.
     silent_packets: u32,
     /// What the player came to an end with at this tick: whether all was said.
@@ -76,6 +78,7 @@ impl Listener {
             begins: false,
             prompts: Prompts::new(),
             player: Player::default(),
+            gain: Gain::new(),
             silent_packets: 0,
             said: None,
         }
@@ -130,7 +133,8 @@ impl Listener {
         let bound = self.private.as_ref().is_some_and(|private| {
             !format.begins_packet(tick) || private.limiter != programs.track(self.program).limiter_before
         });
-        differs || changes || bound || self.prompts.is_playing() || self.player.is_sounding()
+        let louder = !self.gain.is_neutral();
+        differs || changes || bound || louder || self.prompts.is_playing() || self.player.is_sounding()
     }
 
     fn begin_private(&mut self, tick: u64, format: Format, programs: &Programs, pool: &mut StreamPool) -> bool {
@@ -158,6 +162,7 @@ impl Listener {
         if says {
             sum.add(&said);
         }
+        self.gain.apply_to_sum(&mut sum);
         let mut frame = SILENCE;
         private.limiter.process(&sum, &mut frame);
         private.push(tick, &frame);

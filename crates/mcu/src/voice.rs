@@ -2,7 +2,7 @@
 
 use mcu_api::Codec;
 use media::Pulled;
-use mixer::{AutoGain, Frame, Gauge, Gauged, Level, Speech, fade_in};
+use mixer::{AutoGain, Frame, Gain, Gauge, Gauged, Level, Speech, fade_in};
 
 use crate::backlog::Backlog;
 use crate::sound::{Sound, SoundPool};
@@ -23,7 +23,9 @@ pub(crate) struct Voice {
     /// This tick's frame is part of the mix, perhaps fading.
     in_mix: bool,
     /// `None` leaves the voice as loud as it is.
-    gain: Option<AutoGain>,
+    auto_gain: Option<AutoGain>,
+    /// How much louder than it came somebody wants it heard.
+    gain: Gain,
 }
 
 impl Voice {
@@ -36,13 +38,19 @@ impl Voice {
             sounding: false,
             was_on: false,
             in_mix: false,
-            gain: None,
+            auto_gain: None,
+            gain: Gain::new(),
         }
     }
 
     /// Levels the voice by itself from now on, or leaves it as it is.
     pub(crate) fn set_auto_gain(&mut self, on: bool) {
-        self.gain = on.then(AutoGain::new);
+        self.auto_gain = on.then(AutoGain::new);
+    }
+
+    /// Makes the voice louder or quieter by so many decibels.
+    pub(crate) fn set_gain(&mut self, decibels: i8) {
+        self.gain.set_db(decibels);
     }
 
     /// Takes what the jitter buffer has for this tick. Decodes it if the leg is listened to, and is `open` (may be
@@ -99,7 +107,7 @@ impl Voice {
         let on = self.speech.is_heard() && self.sounding;
         self.in_mix = on || self.was_on;
         let sound = self.sound.as_mut()?;
-        if let Some(gain) = self.gain.as_mut().filter(|_| on) {
+        if let Some(gain) = self.auto_gain.as_mut().filter(|_| on) {
             gain.listen(&sound.frame);
         }
         match (self.was_on, on) {
@@ -107,8 +115,11 @@ impl Voice {
             (true, false) => sound.fade_out(self.sounding),
             (true, true) | (false, false) => {}
         }
-        if let Some(gain) = self.gain.as_mut().filter(|_| self.in_mix) {
-            gain.apply(&mut sound.frame);
+        if self.in_mix {
+            if let Some(gain) = &mut self.auto_gain {
+                gain.apply(&mut sound.frame);
+            }
+            self.gain.apply(&mut sound.frame);
         }
         self.was_on = on;
         self.own()
@@ -128,9 +139,10 @@ impl Voice {
     pub(crate) fn farewell(mut self) -> Option<Frame> {
         let sound = self.sound.as_mut().filter(|_| self.was_on)?;
         sound.fade_out(false);
-        if let Some(gain) = &mut self.gain {
+        if let Some(gain) = &mut self.auto_gain {
             gain.apply(&mut sound.frame);
         }
+        self.gain.apply(&mut sound.frame);
         Some(sound.frame)
     }
 

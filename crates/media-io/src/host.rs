@@ -89,6 +89,9 @@ impl Host {
             McuCommand::SetFilters { leg, ingress, egress } => {
                 self.change(leg, |conference| conference.set_filters(leg, ingress, egress));
             }
+            McuCommand::SetGain { leg, ingress_db, egress_db } => {
+                self.change(leg, |conference| conference.set_gain(leg, ingress_db, egress_db));
+            }
             McuCommand::PlayPrompt { leg, prompt } => {
                 self.change(leg, |conference| conference.play_prompt(leg, prompt));
             }

@@ -58,6 +58,7 @@ impl Routes {
             McuCommand::ConnectLeg { leg, .. }
             | McuCommand::SetInMix { leg, .. }
             | McuCommand::SetFilters { leg, .. }
+            | McuCommand::SetGain { leg, .. }
             | McuCommand::PlayPrompt { leg, .. }
             | McuCommand::Announce { leg, .. }
             | McuCommand::StopAnnouncement { leg }

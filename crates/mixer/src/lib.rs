@@ -28,7 +28,7 @@ pub use codec::{
     CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge, Gauged, PACKET_BYTES_MAX, PACKET_SAMPLES_MAX,
 };
 pub use fade::{fade_in, fade_out};
-pub use gain::AutoGain;
+pub use gain::{AutoGain, Gain};
 pub use level::Level;
 pub use limiter::{LIMITER_CEILING, LIMITER_DELAY, Limiter};
 pub use resample::{Downsampler, NARROW_FRAME_SAMPLES, NARROW_RATE, RATE_RATIO, Upsampler};

@@ -52,6 +52,7 @@ impl FakeMcu {
             McuCommand::Announce { leg, .. } => vec![McuEvent::AnnouncementEnded { leg: *leg, completed: true }],
             McuCommand::SetInMix { .. }
             | McuCommand::SetFilters { .. }
+            | McuCommand::SetGain { .. }
             | McuCommand::PlayPrompt { .. }
             | McuCommand::StopAnnouncement { .. }
             | McuCommand::SetBackground { .. }

@@ -242,7 +242,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 Some("true"),
                 "true",
-                "Whether keys of a telephone command the conference: *6 mutes and unmutes oneself, *3 or *# tells how many are\nin; for presenters *4 mutes the attendees, *7 locks, *8 lets in who waits in the lobby.",
+                "Whether keys of a telephone command the conference: *6 mutes and unmutes oneself, *3 or *# tells how many are\nin, *2 and *5 make what one hears louder and quieter, *1 and *0 how loud one is heard (3 dB each); for presenters *4 mutes the attendees, *7 locks, *8 lets in who waits in the lobby.",
             ),
             key(
                 "language",

@@ -49,7 +49,8 @@ impl Media {
             McuCommand::SetFilters { leg, ingress, .. } => {
                 self.known(*leg, command)?.muted = *ingress == MediaFilter::Block;
             }
-            McuCommand::PlayPrompt { leg, .. }
+            McuCommand::SetGain { leg, .. }
+            | McuCommand::PlayPrompt { leg, .. }
             | McuCommand::Announce { leg, .. }
             | McuCommand::StopAnnouncement { leg }
             | McuCommand::SetBackground { leg, .. }
