@@ -95,6 +95,7 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
         prompts_dir: config.media.prompts_dir.clone(),
         recordings_dir: config.media.recordings_dir.clone(),
         automatic_level: config.media.automatic_level,
+        noise_gate: config.media.noise_gate,
         epoch: clock.epoch(),
         ..defaults
     }

@@ -72,6 +72,8 @@ pub struct Conference {
     pub(crate) recorder: Option<Box<dyn Recorder>>,
     /// Voices are levelled by themselves.
     auto_gain: bool,
+    /// Background is taken away while nothing is said.
+    noise_gate: bool,
     /// Who speaks, as last reported, by number.
     pub(crate) speakers: Vec<LegId>,
     /// The packet being written.
@@ -105,6 +107,7 @@ impl Conference {
             pool: StreamPool::new(codecs),
             recorder: None,
             auto_gain: false,
+            noise_gate: false,
             speakers: Vec::with_capacity(HEARD_MAX),
             packet: Vec::with_capacity(2_048),
             events: VecDeque::with_capacity(EVENTS_KEPT),
@@ -141,6 +144,12 @@ impl Conference {
         self.auto_gain = on;
     }
 
+    /// Takes the background of legs added from now on away while nothing is said on them, or lets it pass, which is the
+    /// default.
+    pub fn set_noise_gate(&mut self, on: bool) {
+        self.noise_gate = on;
+    }
+
     /// Records what everybody together says, from the next tick on, in place of what recorded it before.
     pub fn start_recording(&mut self, recorder: Box<dyn Recorder>) {
         self.recorder = Some(recorder);
@@ -168,6 +177,7 @@ impl Conference {
         self.places.insert(leg, self.legs.len());
         let mut added = Leg::new(leg, media);
         added.voice.set_auto_gain(self.auto_gain);
+        added.voice.set_noise_gate(self.noise_gate);
         self.legs.push(added);
         true
     }

@@ -2,7 +2,7 @@
 
 use mcu_api::Codec;
 use media::Pulled;
-use mixer::{AutoGain, Frame, Gain, Gauge, Gauged, Level, Speech, fade_in};
+use mixer::{AutoGain, Frame, Gain, Gauge, Gauged, Level, NoiseGate, SILENCE, Speech, fade_in};
 
 use crate::backlog::Backlog;
 use crate::sound::{Sound, SoundPool};
@@ -24,6 +24,8 @@ pub(crate) struct Voice {
     in_mix: bool,
     /// `None` leaves the voice as loud as it is.
     auto_gain: Option<AutoGain>,
+    /// `None` lets its background pass.
+    gate: Option<NoiseGate>,
     /// How much louder than it came somebody wants it heard.
     gain: Gain,
 }
@@ -39,6 +41,7 @@ impl Voice {
             was_on: false,
             in_mix: false,
             auto_gain: None,
+            gate: None,
             gain: Gain::new(),
         }
     }
@@ -46,6 +49,11 @@ impl Voice {
     /// Levels the voice by itself from now on, or leaves it as it is.
     pub(crate) fn set_auto_gain(&mut self, on: bool) {
         self.auto_gain = on.then(AutoGain::new);
+    }
+
+    /// Takes its background away while nothing is said from now on, or lets it pass.
+    pub(crate) fn set_noise_gate(&mut self, on: bool) {
+        self.gate = on.then(NoiseGate::new);
     }
 
     /// Makes the voice louder or quieter by so many decibels.
@@ -63,6 +71,7 @@ impl Voice {
         if self.sound.is_some() && (open || self.was_on) {
             self.sounding = self.decode(pulled);
             self.measure();
+            self.gate();
         } else if open {
             self.glimpse(pulled, codec, pool);
         }
@@ -92,6 +101,7 @@ impl Voice {
         let level = if self.sounding { Level::measure(&sound.frame) } else { Level::SILENT };
         self.speech.correct(level);
         self.sound = Some(sound);
+        self.gate();
     }
 
     /// Stops listening, unless the voice is still dying away.
@@ -112,7 +122,13 @@ impl Voice {
         }
         match (self.was_on, on) {
             (false, true) => fade_in(&mut sound.frame),
-            (true, false) => sound.fade_out(self.sounding),
+            (true, false) => {
+                sound.fade_out(self.sounding);
+                // What is made up so that it can fade is background too, when that was all there was.
+                if !self.sounding && self.gate.as_ref().is_some_and(NoiseGate::is_closed) {
+                    sound.frame = SILENCE;
+                }
+            }
             (true, true) | (false, false) => {}
         }
         if self.in_mix {
@@ -170,6 +186,15 @@ impl Voice {
         match &self.sound {
             Some(sound) if self.sounding => self.speech.update(Level::measure(&sound.frame)),
             _ => self.speech.pass(),
+        }
+    }
+
+    /// Takes the background out of this tick's frame. Who is heard is chosen by what came.
+    fn gate(&mut self) {
+        if let (Some(gate), Some(sound)) = (&mut self.gate, &mut self.sound)
+            && self.sounding
+        {
+            gate.process(&mut sound.frame);
         }
     }
 

@@ -30,6 +30,8 @@ pub struct MediaConfig {
     pub recordings_dir: Option<PathBuf>,
     /// Level the voices by themselves.
     pub automatic_level: bool,
+    /// Whether the background of a voice is taken away while nothing is said.
+    pub noise_gate: bool,
     /// The instant that all time stamps count from; the same for the whole process.
     pub epoch: Instant,
     /// Bounds; of these, `worker_queue` and `port_drain` are used here.
@@ -50,6 +52,7 @@ impl Default for MediaConfig {
             prompts_dir: None,
             recordings_dir: None,
             automatic_level: true,
+            noise_gate: false,
             epoch: Instant::now(),
             limits: Limits::default(),
         }

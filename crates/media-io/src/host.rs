@@ -196,6 +196,7 @@ impl Host {
         let (codecs, sounds) = (Arc::clone(&self.setup.codecs), Arc::clone(&self.setup.sounds));
         let mut conference = Box::new(Conference::new(id.clone(), settings, codecs, sounds));
         conference.set_auto_gain(self.setup.config.automatic_level);
+        conference.set_noise_gate(self.setup.config.noise_gate);
         let place = self.conferences.iter().position(Option::is_none).unwrap_or(self.conferences.len());
         if place == self.conferences.len() {
             self.conferences.push(None);

@@ -15,6 +15,7 @@
 mod codec;
 mod fade;
 mod gain;
+mod gate;
 mod level;
 mod limiter;
 mod music;
@@ -29,6 +30,7 @@ pub use codec::{
 };
 pub use fade::{fade_in, fade_out};
 pub use gain::{AutoGain, Gain};
+pub use gate::NoiseGate;
 pub use level::Level;
 pub use limiter::{LIMITER_CEILING, LIMITER_DELAY, Limiter};
 pub use resample::{Downsampler, NARROW_FRAME_SAMPLES, NARROW_RATE, RATE_RATIO, Upsampler};

@@ -272,6 +272,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "true",
                 "Whether quiet voices are made louder (up to 12 dB) and loud ones quieter (up to 9 dB), over seconds.",
             ),
+            key(
+                "noise_gate",
+                Plain,
+                Some("false"),
+                "false",
+                "Whether the background of somebody (below -40 dBov) is taken away while he says nothing: from 160 ms after his last\nword on, in 100 ms. It opens before the first syllable and delays nothing. Who is quiet for 400 ms is left out of the\nmix in any case; this silences shorter pauses as well.",
+            ),
         ],
     },
     Section {

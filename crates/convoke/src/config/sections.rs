@@ -118,6 +118,8 @@ pub(crate) struct Media {
     pub(crate) recordings_dir: Option<PathBuf>,
     /// Voices are levelled.
     pub(crate) automatic_level: bool,
+    /// Background is taken away while nothing is said.
+    pub(crate) noise_gate: bool,
 }
 
 impl Media {
@@ -157,6 +159,7 @@ impl Default for Media {
             prompts_dir: None,
             recordings_dir: None,
             automatic_level: true,
+            noise_gate: false,
         }
     }
 }
