@@ -141,8 +141,9 @@ pub struct LegMedia {
     pub opus_fec: bool,
     /// The peer asked for discontinuous transmission (`usedtx=1`): nothing need be sent to it while nothing is heard.
     pub opus_dtx: bool,
-    /// The peer sends or asks for two Opus channels (`stereo=1`); the mix stays mono.
-    pub opus_stereo: bool,
+    /// Payload type of comfort noise (RFC 3389), beside G.711 only: while nothing is heard it is told so in place of
+    /// packets of silence.
+    pub comfort_noise: Option<u8>,
     /// Header extension id of the audio level (RFC 6464), 1 to 14.
     pub audio_level_extension: Option<u8>,
     /// Which way audio flows.

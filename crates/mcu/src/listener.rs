@@ -36,6 +36,19 @@ pub(crate) struct Listener {
     said: Option<bool>,
 }
 
+/// Where a listener is in a pause: nothing that could be heard is in the packet at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// In none.
+    No,
+    /// With this packet it begins.
+    Begins,
+    /// It goes on.
+    GoesOn,
+    /// It goes on, and it is time for a sign of life, so that the way stays open and nobody takes it for lost.
+    Renewed,
+}
+
 /// Where this tick's packet comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Route {
@@ -188,16 +201,21 @@ impl Listener {
         self.said.take()
     }
 
-    /// Whether the packet at hand need not be sent to somebody who agreed on discontinuous transmission: nothing has been
-    /// heard for 200 ms. Now and then one is sent all the same, so that the way stays open and nobody takes it for lost.
-    pub(crate) fn may_be_left_out(&mut self, level: Level) -> bool {
+    /// Whether the packet at hand has to be sent to somebody who agreed that silence need not be. Nothing is left out
+    /// before nothing has been heard for 200 ms.
+    pub(crate) fn pause(&mut self, level: Level) -> Pause {
         if level > Level::SILENT {
             self.begins |= self.silent_packets >= SILENT_BEFORE;
             self.silent_packets = 0;
-            return false;
+            return Pause::No;
         }
         self.silent_packets += 1;
-        self.silent_packets >= SILENT_BEFORE && !self.silent_packets.is_multiple_of(SILENT_SENT)
+        match self.silent_packets {
+            ..SILENT_BEFORE => Pause::No,
+            SILENT_BEFORE => Pause::Begins,
+            later if later.is_multiple_of(SILENT_SENT) => Pause::Renewed,
+            _ => Pause::GoesOn,
+        }
     }
 
     /// Whether the packet at hand is the first one after a time without (RFC 3551 4.1); true once.

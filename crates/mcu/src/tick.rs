@@ -14,7 +14,10 @@ use media::{AudioLevel, LegEvent, Port};
 use mixer::{HEARD_MAX, Level, Sum};
 
 use crate::conference::{Conference, PacketSink};
+use crate::leg::Leg;
+use crate::listener::Pause;
 use crate::program::Program;
+use crate::shared::SharedStreams;
 use crate::stream::Format;
 
 /// A mix louder than this is announced as speech to those who agreed on RFC 6464.
@@ -133,11 +136,19 @@ impl Conference {
             if !format.ends_packet(self.tick) {
                 continue;
             }
-            let pauses = leg.media.media().is_some_and(|agreed| agreed.opus_dtx);
-            let level = leg.listener.stream(&self.shared).and_then(|stream| stream.packet()).map(|(_, level)| level);
-            if pauses && level.is_some_and(|level| leg.listener.may_be_left_out(level)) {
-                leg.media.skip(format.packet_units());
-                continue;
+            match pause_of(leg, &self.shared) {
+                None => {}
+                Some(Unsent::Nothing) => {
+                    leg.media.skip(format.packet_units());
+                    continue;
+                }
+                Some(Unsent::ComfortNoise) => {
+                    let (units, silent) = (format.packet_units(), Level::SILENT.dbov());
+                    if let Some(to) = leg.media.write_comfort_noise(now, silent, units, &mut self.packet) {
+                        out.send(leg.id, Port::Rtp, to, &self.packet);
+                    }
+                    continue;
+                }
             }
             let marker = leg.listener.take_marker();
             let Some((payload, level)) = leg.listener.stream(&self.shared).and_then(|stream| stream.packet()) else {
@@ -209,6 +220,27 @@ impl Conference {
         speaking.sort_by(|one, two| two.0.total_cmp(&one.0));
         let speakers = speaking.iter().map(|&(_, leg)| leg).collect();
         self.report(McuEvent::ActiveSpeakers { conference: self.id.clone(), speakers });
+    }
+}
+
+/// What is sent in place of a packet in which there is nothing to hear.
+enum Unsent {
+    Nothing,
+    ComfortNoise,
+}
+
+/// Whether a packet at hand is not sent to a leg that agreed on such pauses, by Opus' own means or by comfort noise.
+fn pause_of(leg: &mut Leg, shared: &SharedStreams) -> Option<Unsent> {
+    let agreed = leg.media.media()?;
+    let (dtx, noise) = (agreed.opus_dtx, agreed.comfort_noise.is_some());
+    if !dtx && !noise {
+        return None;
+    }
+    let (_, level) = leg.listener.stream(shared)?.packet()?;
+    match (leg.listener.pause(level), noise) {
+        (Pause::No, _) | (Pause::Renewed, false) => None,
+        (Pause::Begins | Pause::Renewed, true) => Some(Unsent::ComfortNoise),
+        (Pause::Begins, false) | (Pause::GoesOn, _) => Some(Unsent::Nothing),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use mcu_api::Codec;
 use media::Pulled;
-use mixer::{AutoGain, Frame, Gain, Gauge, Gauged, Level, NoiseGate, SILENCE, Speech, fade_in};
+use mixer::{AutoGain, ComfortNoise, Frame, Gain, Gauge, Gauged, Level, NoiseGate, SILENCE, Speech, fade_in};
 
 use crate::backlog::Backlog;
 use crate::sound::{Sound, SoundPool};
@@ -26,6 +26,8 @@ pub(crate) struct Voice {
     auto_gain: Option<AutoGain>,
     /// `None` lets its background pass.
     gate: Option<NoiseGate>,
+    /// The background it does not send.
+    noise: ComfortNoise,
     /// How much louder than it came somebody wants it heard.
     gain: Gain,
 }
@@ -42,6 +44,7 @@ impl Voice {
             in_mix: false,
             auto_gain: None,
             gate: None,
+            noise: ComfortNoise::new(),
             gain: Gain::new(),
         }
     }
@@ -175,8 +178,15 @@ impl Voice {
                 sound.conceal(next);
                 true
             }
-            Pulled::Lost { .. } | Pulled::Silence => {
+            // Whoever is heard does not fall into dead silence between two words.
+            Pulled::Noise { minus_dbov } if self.was_on => {
                 sound.pause();
+                self.noise.fill(Level::from_dbov(minus_dbov), &mut sound.frame);
+                true
+            }
+            Pulled::Lost { .. } | Pulled::Silence | Pulled::Noise { .. } => {
+                sound.pause();
+                self.noise.restart();
                 false
             }
         }
@@ -206,7 +216,7 @@ impl Voice {
                 self.backlog.go_on();
                 return self.speech.pass();
             }
-            Pulled::Silence => {
+            Pulled::Silence | Pulled::Noise { .. } => {
                 self.backlog.clear();
                 return self.speech.pass();
             }

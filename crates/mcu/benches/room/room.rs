@@ -152,7 +152,7 @@ fn media(leg: usize, kind: Kind) -> LegMedia {
         packet_time_ms: 20,
         opus_fec: false,
         opus_dtx: false,
-        opus_stereo: false,
+        comfort_noise: None,
         audio_level_extension: (kind == Kind::LowDelayWithLevel).then_some(LEVEL_EXTENSION),
         direction: Direction::SendRecv,
         srtp: None,

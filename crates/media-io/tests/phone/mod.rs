@@ -44,7 +44,7 @@ impl Phone {
             packet_time_ms: 20,
             opus_fec: false,
             opus_dtx: false,
-            opus_stereo: false,
+            comfort_noise: None,
             audio_level_extension: None,
             direction: Direction::SendRecv,
             srtp: None,
