@@ -150,14 +150,18 @@ impl Conference {
         self.noise_gate = on;
     }
 
-    /// Records what everybody together says, from the next tick on, in place of what recorded it before.
-    pub fn start_recording(&mut self, recorder: Box<dyn Recorder>) {
+    /// Records what everybody together says, from the next tick on, in place of what recorded it before, which ends `at`
+    /// that time.
+    pub fn start_recording(&mut self, at: Timestamp, recorder: Box<dyn Recorder>) {
+        self.stop_recording(at);
         self.recorder = Some(recorder);
     }
 
-    /// Ends the recording.
-    pub fn stop_recording(&mut self) {
-        self.recorder = None;
+    /// Ends the recording `at` that time, which ticks may not have reached yet.
+    pub fn stop_recording(&mut self, at: Timestamp) {
+        if let Some(mut recorder) = self.recorder.take() {
+            recorder.end(at);
+        }
     }
 
     /// Adds a leg; false when it is already there. It is silent until [`Conference::connect`].

@@ -72,10 +72,10 @@ impl Host {
 
     /// Does what a command says.
     pub(crate) fn apply(&mut self, now: Timestamp, order: Order) {
-        let Order { command, sound, recorder } = order;
+        let Order { command, at, sound, recorder } = order;
         match command {
             McuCommand::CreateConference { conference, media } => self.create(conference, media),
-            McuCommand::EndConference { conference } => self.end(now, &conference),
+            McuCommand::EndConference { conference } => self.end(now, at, &conference),
             McuCommand::ReserveLeg { conference, leg } => self.reserve(&conference, leg),
             McuCommand::ConnectLeg { leg, media } => {
                 let failed = self.change(leg, |conference| conference.connect(now, leg, &media).err()).flatten();
@@ -109,12 +109,12 @@ impl Host {
             }
             McuCommand::StartRecording { conference, .. } => {
                 if let (Some(&place), Some(recorder)) = (self.places.get(&conference), recorder) {
-                    self.with(place, |conference, _| conference.start_recording(recorder));
+                    self.with(place, |conference, _| conference.start_recording(at, recorder));
                 }
             }
             McuCommand::StopRecording { conference } => {
                 if let Some(&place) = self.places.get(&conference) {
-                    self.with(place, |conference, _| conference.stop_recording());
+                    self.with(place, |conference, _| conference.stop_recording(at));
                 }
             }
             McuCommand::RemoveLeg { leg } => self.remove_leg(now, leg, None),
@@ -174,7 +174,7 @@ impl Host {
     /// Ends everything.
     pub(crate) fn end_all(&mut self, now: Timestamp) {
         let conferences: Vec<_> = self.places.keys().cloned().collect();
-        conferences.iter().for_each(|conference| self.end(now, conference));
+        conferences.iter().for_each(|conference| self.end(now, now, conference));
         self.draining.clear();
         self.count_hosted();
     }
@@ -205,8 +205,10 @@ impl Host {
         self.places.insert(id, place);
     }
 
-    fn end(&mut self, now: Timestamp, id: &ConferenceId) {
+    /// Ends a conference; its recording ends when that was ordered.
+    fn end(&mut self, now: Timestamp, ordered: Timestamp, id: &ConferenceId) {
         let Some(&place) = self.places.get(id) else { return };
+        self.with(place, |conference, _| conference.stop_recording(ordered));
         for leg in self.legs.of(place) {
             self.remove_leg(now, leg, None);
         }

@@ -4,8 +4,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
-use base::ConferenceId;
+use base::{ConferenceId, Timestamp};
 use mcu::{Playlist, Recorder};
 use mcu_api::{Background, LegFailure, McuCommand, McuEvent};
 use mixer::CodecFactory;
@@ -54,6 +55,8 @@ pub struct MediaServer {
     /// Shared with the workers, which report through it.
     events: Arc<Events>,
     workers: Vec<Worker>,
+    /// Where the time begins.
+    epoch: Instant,
     library: Library,
     /// Ends after the workers, whose recordings it completes.
     recordings: Recordings,
@@ -67,6 +70,8 @@ struct Control {
 /// A command on its way to a worker, with what it needs that another thread provides.
 pub(crate) struct Order {
     pub(crate) command: McuCommand,
+    /// When it was given.
+    pub(crate) at: Timestamp,
     /// The sounds of what is to be said or played.
     pub(crate) sound: Option<Arc<Playlist>>,
     /// Where the sound of the conference goes that is recorded.
@@ -129,7 +134,8 @@ impl MediaServer {
             queues.push(queue);
             workers.push(Worker { shared, thread: Some(thread) });
         }
-        Ok(Self { control: Mutex::new(Control { queues }), events, workers, library, recordings })
+        let epoch = config.epoch;
+        Ok(Self { control: Mutex::new(Control { queues }), events, workers, epoch, library, recordings })
     }
 
     /// Gives a command to the worker of its conference. Never blocks for long. A command about something that has
@@ -170,11 +176,14 @@ impl MediaServer {
             McuCommand::SetBackground { background: Background::File(name), .. } => Some(self.library.file(name)),
             _ => None,
         };
+        let at = Timestamp::ZERO + self.epoch.elapsed();
         let recorder = match &command {
-            McuCommand::StartRecording { conference, name, format } => self.recordings.begin(conference, name, *format),
+            McuCommand::StartRecording { conference, name, format } => {
+                self.recordings.begin(at, conference, name, *format)
+            }
             _ => None,
         };
-        Order { command, sound, recorder }
+        Order { command, at, sound, recorder }
     }
 
     /// What was counted since the start, over all workers.

@@ -289,6 +289,8 @@ fn a_recording_is_as_long_as_it_took_and_its_end_is_reported() {
     let mut ann = bench.join("RECORD01", 1, Ipv4Addr::LOCALHOST.into());
     let (mut wave, mut opus) = (None, None);
     for format in [RecordingFormat::Wav, RecordingFormat::Opus] {
+        // The orders are given within these times, however busy the machine is.
+        let before_start = Instant::now();
         start("RECORD01", "talk", format);
         let from = Instant::now();
         while from.elapsed() < Duration::from_millis(1_500) {
@@ -296,11 +298,13 @@ fn a_recording_is_as_long_as_it_took_and_its_end_is_reported() {
             ann.listen();
             std::thread::sleep(Duration::from_millis(5));
         }
+        let least = from.elapsed();
         bench.server.send(McuCommand::StopRecording { conference: id("RECORD01") });
-        let (took, (file, length_ms, error)) = (from.elapsed(), ended(&bench));
+        let most = before_start.elapsed();
+        let (file, length_ms, error) = ended(&bench);
         assert_eq!(error, None);
-        let took_ms = took.as_millis() as u64;
-        assert!(length_ms.abs_diff(took_ms) <= 60, "{length_ms} ms of {took_ms} ms");
+        let (length, frame) = (Duration::from_millis(length_ms), Duration::from_millis(20));
+        assert!(least <= length + frame && length <= most + frame, "{length:?} of {least:?} to {most:?}");
         let bytes = std::fs::read(folder.path().join(&file)).expect("it has its name");
         match format {
             RecordingFormat::Wav => {

@@ -18,6 +18,11 @@ impl Recorder for Tape {
     fn record(&mut self, now: Timestamp, frame: &Frame) {
         self.0.lock().expect("one thread").push((now, *frame));
     }
+
+    fn end(&mut self, at: Timestamp) {
+        let tape = self.0.lock().expect("one thread");
+        assert!(tape.last().is_some_and(|(last, _)| at.since(*last).as_millis() <= 20), "it ends after the last frame");
+    }
 }
 
 #[test]
@@ -29,11 +34,11 @@ fn a_recording_holds_everybody_and_every_tick() {
     world.conference.set_audience(LegId(2), Some(LegId(1)));
     world.run(1.0);
     let (first, second) = (Tape::default(), Tape::default());
-    world.conference.start_recording(Box::new(first.clone()));
+    world.conference.start_recording(world.now, Box::new(first.clone()));
     world.run(2.0);
-    world.conference.start_recording(Box::new(second.clone()));
+    world.conference.start_recording(world.now, Box::new(second.clone()));
     world.run(1.0);
-    world.conference.stop_recording();
+    world.conference.stop_recording(world.now);
     world.run(1.0);
     let recorded = first.0.lock().expect("one thread");
     assert_eq!((recorded.len(), second.0.lock().expect("one thread").len()), (100, 50));
