@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use base::{ConferenceId, LegId, Limits};
 use codecs::Codecs;
 use mcu_api::Codec;
-use mcu_api::{AloneAudio, ConferenceMedia, LegFailure, LegStatistics, McuCommand, McuEvent, RecordingFormat};
+use mcu_api::{
+    AloneAudio, ConferenceMedia, LegFailure, LegMedia, LegStatistics, McuCommand, McuEvent, RecordingFormat,
+};
 use media_io::{EventSink, MediaConfig, MediaServer};
 use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge};
 
@@ -318,4 +320,46 @@ fn a_recording_is_as_long_as_it_took_and_its_end_is_reported() {
     drop(bench);
     let unfinished = std::fs::read_dir(folder.path()).expect("there").filter_map(Result::ok);
     assert_eq!(unfinished.filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).count(), 0);
+}
+
+#[test]
+fn who_reports_loss_is_sent_error_correction() {
+    let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let bench = Bench::start(address, 24_120..=24_139, Arc::new(Codecs));
+    bench.create("LOSSY001");
+    let mut ann = bench.join("LOSSY001", 1, address);
+    let server = bench.reserve("LOSSY001", 2);
+    let socket = UdpSocket::bind((address, 0)).expect("a port is free");
+    socket.set_nonblocking(true).expect("a socket option");
+    let local = socket.local_addr().expect("bound");
+    let media = LegMedia {
+        remote_rtp: local,
+        remote_rtcp: local,
+        rtcp_mux: true,
+        codec: Codec::Opus,
+        send_payload_type: 111,
+        receive_payload_type: 111,
+        opus_fec: true,
+        ..ann.media()
+    };
+    bench.server.send(McuCommand::ConnectLeg { leg: LegId(2), media });
+    // SSRC of the latest packet, and whether it is in Opus' speech mode, which alone has error correction.
+    let mut latest = None;
+    let mut talk = || {
+        ann.send_tone(440.0);
+        ann.listen();
+        let mut packet = [0; 2_048];
+        while let Ok(length) = socket.recv(&mut packet) {
+            if length > 12 && packet[1] & 0x7F == 111 {
+                latest = Some((packet[8..12].to_vec(), packet[12] >> 3 < 16));
+            }
+        }
+        latest.clone()
+    };
+    until("audio comes", || talk().is_some_and(|(_, speech_mode)| !speech_mode));
+    let (ssrc, _) = talk().expect("it came");
+    // RFC 3550 6.4.2: a tenth was lost.
+    let report = [&[0x81, 201, 0, 7, 0, 0, 0, 2], &*ssrc, &[26, 0, 0, 0], &[0; 16]].concat();
+    socket.send_to(&report, server).expect("loopback");
+    until("there is error correction", || talk().is_some_and(|(_, speech_mode)| speech_mode));
 }
