@@ -177,6 +177,14 @@ pub(crate) fn directory(config: &Config, stored: Vec<Schedule>) -> Result<Direct
         if conference.record {
             directory.record_conference(record.id.clone());
         }
+        if let Some(what) = conference.entry_exit {
+            let what = match what {
+                config::EntryExit::Tones => engine::EntryExit::Tones,
+                config::EntryExit::Announce => engine::EntryExit::Announce,
+                config::EntryExit::Off => engine::EntryExit::Off,
+            };
+            directory.set_entry_exit(record.id.clone(), what);
+        }
         directory.add_permanent_conference(record);
     }
     Ok(directory)

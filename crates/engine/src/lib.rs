@@ -23,6 +23,7 @@ mod destination;
 mod dial_out;
 mod directory;
 mod diversion;
+mod entry_exit;
 mod event;
 mod factory;
 mod focus_output;
@@ -57,6 +58,7 @@ use sip_api::{SipCommand, SipEvent};
 
 pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
+pub use entry_exit::EntryExit;
 pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
 pub use group::{GroupCommand, GroupJournal, SentInvite, WireRecord};

@@ -88,6 +88,10 @@ pub enum Phrase {
     SignedOut,
     /// "This call is being recorded."
     Recorded,
+    /// "Somebody has joined."
+    SomebodyJoined,
+    /// "Somebody has left."
+    SomebodyLeft,
 }
 
 /// What a leg hears while it hears no mix and no announcement.

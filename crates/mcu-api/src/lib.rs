@@ -262,6 +262,16 @@ pub enum McuCommand {
         /// What to say.
         announcement: Announcement,
     },
+    /// Say something to everybody who takes part. Where something is being said to all already, nothing is: where many
+    /// come and go at once, nobody wants to hear of each.
+    AnnounceToAll {
+        /// The conference.
+        conference: ConferenceId,
+        /// What to say.
+        announcement: Announcement,
+        /// Who does not hear it: the one it tells of.
+        except: Option<LegId>,
+    },
     /// Stop what is being said to a leg.
     StopAnnouncement {
         /// The leg.

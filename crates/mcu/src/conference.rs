@@ -228,6 +228,13 @@ impl Conference {
         }
     }
 
+    /// Says something to all who take part but one, unless something is being said or played to all already.
+    pub fn announce_to_all(&mut self, what: Arc<Playlist>, except: Option<LegId>) {
+        if self.somebody_hears(except) {
+            self.announcement.say(what, except);
+        }
+    }
+
     /// Breaks off what is being said to a leg.
     pub fn stop_announcement(&mut self, leg: LegId) {
         if self.change(leg, |leg| leg.listener.player.stop()) == Some(true) {
@@ -323,10 +330,13 @@ impl Conference {
 
     /// Plays a tone to those who take part, but for the one it tells of.
     fn play_tone(&mut self, prompt: Prompt, about: Option<LegId>) {
-        let somebody_hears = self.legs.iter().any(|leg| leg.takes_part() && Some(leg.id) != about);
-        if self.settings.entry_exit_tones && somebody_hears {
+        if self.settings.entry_exit_tones && self.somebody_hears(about) {
             self.announcement.play(prompt, about);
         }
+    }
+
+    fn somebody_hears(&self, except: Option<LegId>) -> bool {
+        self.legs.iter().any(|leg| leg.takes_part() && Some(leg.id) != except)
     }
 }
 

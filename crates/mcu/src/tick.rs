@@ -73,7 +73,7 @@ impl Conference {
     /// Says to each leg what it is to hear.
     fn tune(&mut self, now: Timestamp) {
         let taking_part = self.legs.iter().filter(|leg| leg.takes_part()).count();
-        let company = taking_part > 1 || self.announcement.is_playing();
+        let company = taking_part > 1 || self.announcement.is_pending();
         let alone = match self.settings.alone {
             AloneAudio::Music => Program::Music,
             AloneAudio::Silence => Program::Silence,

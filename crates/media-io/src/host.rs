@@ -98,6 +98,12 @@ impl Host {
             McuCommand::Announce { leg, .. } => {
                 self.change(leg, |conference| conference.announce(leg, sound.unwrap_or_default()));
             }
+            McuCommand::AnnounceToAll { conference, except, .. } => {
+                if let Some(&place) = self.places.get(&conference) {
+                    let sound = sound.unwrap_or_default();
+                    self.with(place, |conference, _| conference.announce_to_all(sound, except));
+                }
+            }
             McuCommand::StopAnnouncement { leg } => {
                 self.change(leg, |conference| conference.stop_announcement(leg));
             }

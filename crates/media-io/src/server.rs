@@ -172,7 +172,9 @@ impl MediaServer {
     /// Asks for what a command needs.
     fn order(&self, command: McuCommand) -> Order {
         let sound = match &command {
-            McuCommand::Announce { announcement, .. } => Some(self.library.announcement(announcement)),
+            McuCommand::Announce { announcement, .. } | McuCommand::AnnounceToAll { announcement, .. } => {
+                Some(self.library.announcement(announcement))
+            }
             McuCommand::SetBackground { background: Background::File(name), .. } => Some(self.library.file(name)),
             _ => None,
         };

@@ -117,7 +117,9 @@ mod tests {
             Phrase::Goodbye => Phrase::SignedIn,
             Phrase::SignedIn => Phrase::SignedOut,
             Phrase::SignedOut => Phrase::Recorded,
-            Phrase::Recorded => return None,
+            Phrase::Recorded => Phrase::SomebodyJoined,
+            Phrase::SomebodyJoined => Phrase::SomebodyLeft,
+            Phrase::SomebodyLeft => return None,
         })
     }
 

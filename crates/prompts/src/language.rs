@@ -109,6 +109,8 @@ pub(crate) const fn clip_name(phrase: Phrase) -> &'static str {
         Phrase::SignedIn => "signed-in",
         Phrase::SignedOut => "signed-out",
         Phrase::Recorded => "recorded",
+        Phrase::SomebodyJoined => "somebody-joined",
+        Phrase::SomebodyLeft => "somebody-left",
     }
 }
 

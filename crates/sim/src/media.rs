@@ -57,6 +57,7 @@ impl FakeMcu {
             | McuCommand::StopAnnouncement { .. }
             | McuCommand::SetBackground { .. }
             | McuCommand::SetAudience { .. }
+            | McuCommand::AnnounceToAll { .. }
             | McuCommand::StartRecording { .. }
             | McuCommand::StopRecording { .. } => Vec::new(),
         };

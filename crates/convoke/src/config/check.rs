@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use base::{AccessType, UserUri};
 use routing::{DEFAULT_PROFILE, TrunkTarget};
 
-use super::{Config, Finding, LocationProfile, Srtp, Transport};
+use super::{Conference, Config, EntryExit, Finding, LocationProfile, Srtp, Transport};
 
 /// Characters below which a password is guessed.
 const PASSWORD_MIN: usize = 8;
@@ -165,6 +165,11 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
     if media.recordings_dir.is_none() && config.conferences.iter().any(|conference| conference.record) {
         let why = "a [[conference]] is to be recorded; name the directory for it";
         findings.push(Finding::error("media.recordings_dir", None, why));
+    }
+    let announces = |conference: &Conference| conference.entry_exit == Some(EntryExit::Announce);
+    if language.is_empty() && config.conferences.iter().any(announces) {
+        let why = "a [[conference]] announces who enters and leaves, and there is no language to do it in; name one";
+        findings.push(Finding::error("media.language", quoted(language), why));
     }
     let all_tls = config.sip.listen.iter().all(|listen| listen.transport == Transport::Tls);
     if media.srtp == Srtp::Require && !all_tls && !is_local(config) {

@@ -455,6 +455,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "true",
                 "Whether it is recorded, to Ogg/Opus in media.recordings_dir, whenever it is held. Whoever joins is told so.",
             ),
+            key(
+                "entry_exit",
+                Text,
+                None,
+                r#""announce""#,
+                "What is heard when somebody enters or leaves: \"tones\", \"announce\" (\"Somebody has joined\"; and he is told that he\nis in, or the first one; needs media.language) or \"off\". Without it, what media.entry_exit_tones says.",
+            ),
         ],
     },
     Section {

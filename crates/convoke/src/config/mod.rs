@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub(crate) use check::check;
-pub(crate) use entries::{Conference, LocationProfile, Trunk, User};
+pub(crate) use entries::{Conference, EntryExit, LocationProfile, Trunk, User};
 pub(crate) use load::{load, parse};
 pub(crate) use probe::probe;
 pub(crate) use problem::{ConfigError, Finding};

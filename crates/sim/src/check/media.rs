@@ -55,7 +55,8 @@ impl Media {
             | McuCommand::StopAnnouncement { leg }
             | McuCommand::SetBackground { leg, .. }
             | McuCommand::SetAudience { leg, .. } => drop(self.known(*leg, command)?),
-            McuCommand::StartRecording { .. } | McuCommand::StopRecording { .. } => {}
+            McuCommand::AnnounceToAll { .. } | McuCommand::StartRecording { .. } | McuCommand::StopRecording { .. } => {
+            }
             McuCommand::RemoveLeg { leg } => self.known(*leg, command)?.leaving = true,
         }
         match command {
