@@ -92,6 +92,7 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
         workers: config.media.workers.unwrap_or(defaults.workers),
         dscp: config.media.dscp,
         language: Some(config.media.language.clone()).filter(|language| !language.is_empty()),
+        languages_dir: config.media.languages_dir.clone(),
         prompts_dir: config.media.prompts_dir.clone(),
         recordings_dir: config.media.recordings_dir.clone(),
         automatic_level: config.media.automatic_level,

@@ -22,8 +22,10 @@ pub struct MediaConfig {
     pub pin_workers: bool,
     /// DSCP of media packets (requirement C37), 0 to 63; `None` leaves the system's. 46 is Expedited Forwarding.
     pub dscp: Option<u8>,
-    /// Language of the prompts, a BCP 47 tag; without one, or where it is not shipped, prompts are tones.
+    /// Language of the prompts, a BCP 47 tag; without one, or where it is not known, prompts are tones.
     pub language: Option<String>,
+    /// Directory of further languages, a folder of clips for each ([`find_languages`](crate::find_languages)).
+    pub languages_dir: Option<PathBuf>,
     /// The operator's sound files; without it, none is played.
     pub prompts_dir: Option<PathBuf>,
     /// Where recordings are written; made if need be. Without it, none is.
@@ -49,6 +51,7 @@ impl Default for MediaConfig {
             pin_workers: true,
             dscp: Some(46),
             language: None,
+            languages_dir: None,
             prompts_dir: None,
             recordings_dir: None,
             automatic_level: true,

@@ -13,6 +13,7 @@
 mod config;
 mod counters;
 mod host;
+mod languages;
 mod legs;
 mod library;
 mod ports;
@@ -26,4 +27,5 @@ mod worker;
 
 pub use config::MediaConfig;
 pub use counters::MediaCounters;
+pub use languages::{FoundLanguage, LanguageError, find_languages};
 pub use server::{EventSink, MediaServer, StartError};

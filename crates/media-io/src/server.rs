@@ -111,8 +111,12 @@ impl MediaServer {
         let count = config.workers.max(1);
         let events = Arc::new(Events { routes: Mutex::new(Routes::new(count)), sink });
         let ports = Arc::new(PortPool::new(config.address, config.ports.clone(), config.dscp));
-        let (library, sounds) =
-            Library::start(config.prompts_dir.clone(), config.language.as_deref(), Arc::clone(&codecs))?;
+        let (library, sounds) = Library::start(
+            config.prompts_dir.clone(),
+            config.languages_dir.as_deref(),
+            config.language.as_deref(),
+            Arc::clone(&codecs),
+        )?;
         let sounds = Arc::new(sounds);
         let recordings = Recordings::start(config.recordings_dir.clone(), Arc::clone(&codecs), Arc::clone(&events))?;
         let mut queues = Vec::with_capacity(count);

@@ -249,7 +249,14 @@ pub(super) const SECTIONS: &[Section] = &[
                 Text,
                 Some(r#""en""#),
                 r#""de""#,
-                "Language of what the server says to those who enter a PIN, are muted or see a conference end: \"en\" or \"de\".\nEmpty: it beeps.",
+                "Language of what the server says to those who enter a PIN, are muted or see a conference end: \"en\", \"de\" or\none of languages_dir. Empty: it beeps.",
+            ),
+            key(
+                "languages_dir",
+                Text,
+                None,
+                r#""/etc/convoke/languages""#,
+                "Directory of further languages: a folder for each, called by its tag, with a sound file NAME.wav or NAME.opus for\neach phrase and number. What a folder lacks is told at the start. One called en or de is used in place of ours.",
             ),
             key(
                 "prompts_dir",

@@ -112,6 +112,8 @@ pub(crate) struct Media {
     pub(crate) keypad: bool,
     /// Language of the prompts; empty for tones.
     pub(crate) language: String,
+    /// Languages beside those that are shipped.
+    pub(crate) languages_dir: Option<PathBuf>,
     /// The operator's sound files.
     pub(crate) prompts_dir: Option<PathBuf>,
     /// Where recordings are written.
@@ -156,6 +158,7 @@ impl Default for Media {
             entry_exit_tones: true,
             keypad: true,
             language: "en".to_owned(),
+            languages_dir: None,
             prompts_dir: None,
             recordings_dir: None,
             automatic_level: true,
