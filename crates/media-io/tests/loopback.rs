@@ -363,3 +363,29 @@ fn who_reports_loss_is_sent_error_correction() {
     socket.send_to(&report, server).expect("loopback");
     until("there is error correction", || talk().is_some_and(|(_, speech_mode)| speech_mode));
 }
+
+#[test]
+fn gains_are_heard_at_the_other_end_of_the_wire() {
+    let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let bench = Bench::start(address, 24_140..=24_159, Arc::new(Codecs));
+    bench.create("LOUDNESS");
+    let (mut ann, mut bob) = (bench.join("LOUDNESS", 1, address), bench.join("LOUDNESS", 2, address));
+    let mut hears = || {
+        ann.send_tone(1_000.0);
+        ann.listen();
+        bob.listen();
+        bob.amplitude(1_000.0)
+    };
+    // The phone speaks at 8,000.
+    let near = |heard: f64, wanted: f64| (0.85 * wanted..1.15 * wanted).contains(&heard);
+    until("Bob hears Ann as she speaks", || near(hears(), 8_000.0));
+    let set = |leg, ingress_db, egress_db| {
+        bench.server.send(McuCommand::SetGain { leg: LegId(leg), ingress_db, egress_db });
+    };
+    set(2, 0, -20);
+    until("Bob hears everything at a tenth", || near(hears(), 800.0));
+    set(1, 6, 0);
+    until("Ann is heard at twice that", || near(hears(), 1_600.0));
+    set(2, 0, 0);
+    until("Bob hears her twice as loud as she speaks", || near(hears(), 16_000.0));
+}
