@@ -187,7 +187,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "UDP ports for RTP and RTCP, first-last: an even first port from 1024, an odd last one. Two ports serve one leg,\nand need two file descriptors (see LimitNOFILE or ulimit -Hn); the first two only mark the range as this\nserver's. Open them in the firewall.",
             ),
             key("workers", Plain, None, "4", "Threads that mix, 1 to 256. Without a number, one for each core."),
-            key("opus_bitrate", Plain, Some("48000"), "24000", "Bits per second of a mix in Opus, 12000 to 128000."),
+            key("opus_bitrate", Plain, Some("64000"), "64000", "Bits per second of a mix in Opus, 12000 to 128000."),
             key(
                 "opus_complexity",
                 Plain,
@@ -242,7 +242,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 Some("true"),
                 "true",
-                "Whether keys of a telephone command the conference: *6 mutes and unmutes oneself, *3 or *# tells how many are\nin, *2 and *5 make what one hears louder and quieter, *1 and *0 how loud one is heard (3 dB each); for presenters *4 mutes the attendees, *7 locks, *8 lets in who waits in the lobby.",
+                "Whether keys of a telephone command the conference: *6 mutes and unmutes oneself, *3 or *# tells how many are\nin, *2 and *5 make what one hears louder and quieter, *1 and *0 how loud one is heard (3 dB each);\nfor presenters *4 mutes the attendees, *7 locks, *8 lets in who waits in the lobby.",
             ),
             key(
                 "language",

@@ -148,7 +148,7 @@ impl Default for Media {
             advertised: None,
             ports: PortRange { first: 20_000, last: 21_999 },
             workers: None,
-            opus_bitrate: 48_000,
+            opus_bitrate: 64_000,
             opus_complexity: 0,
             opus_speech_mode: false,
             jitter_buffer_ms: 120,
