@@ -100,7 +100,8 @@ fn error_correction_begins_where_loss_is_reported_and_leaves_no_seam() {
     assert!(is_speech_mode(&mut world, 1), "SILK or hybrid, which has error correction");
     assert!(!is_speech_mode(&mut world, 2), "the other one loses nothing");
     let sharpest = sharpest_bend(world.phone(1).last(2.5));
-    assert!(sharpest < calm * 3, "a click of {sharpest} against {calm}");
+    // The tone itself bends by 31 and its coded form by little more; a click would bend by thousands.
+    assert!(sharpest < calm * 4, "a click of {sharpest} against {calm}");
     for _ in 0..8 {
         report_loss(&mut world, 1, 0);
         world.run(5.0);
