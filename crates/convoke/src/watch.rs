@@ -155,7 +155,8 @@ impl Watch {
                 storage.record_leg(&leg);
             }
             EngineEvent::GroupCallEnded(record) => {
-                tracing::info!(call = %record.call, group = %record.group, outcome = ?record.outcome, "group call ended");
+                let call = &record.call;
+                tracing::info!(call = %call.call, group = %call.group, outcome = ?call.outcome, "group call ended");
                 storage.record_group_call(&record);
             }
             EngineEvent::GroupAgent { agent, state } => tracing::debug!(%agent, ?state, "agent"),

@@ -287,8 +287,8 @@ struct Caller {
     is_trusted: bool,
 }
 
-/// A caller as histories and records name him: a telephone number as `tel:`.
-fn person_of(uri: &SipUri) -> Option<UserUri> {
+/// A caller as histories and records name him: a telephone number as `tel:`; `None` when he has no name that can be kept.
+pub(crate) fn person_of(uri: &SipUri) -> Option<UserUri> {
     match uri.user.as_deref().filter(|user| user.starts_with('+')) {
         Some(number) => UserUri::parse(&format!("tel:{number}")).ok(),
         None => UserUri::parse(&uri.to_string()).ok().map(|user| user.address_of_record()),

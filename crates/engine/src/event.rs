@@ -4,6 +4,8 @@ use base::{CallId, ConferenceId, ConversationEntry, LegId, Termination, Timestam
 use focus::{EndReason, FocusEvent};
 use mcu_api::{Codec, LegStatistics};
 
+use crate::group::GroupCallRecord;
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum EngineEvent {
@@ -53,8 +55,8 @@ pub enum EngineEvent {
     },
     /// A leg with audio, answered or not, is over on both sides. Exactly once for each.
     LegEnded(Box<LegRecord>),
-    /// A caller of a response group is done with. Exactly once for each.
-    GroupCallEnded(Box<response_group::CallRecord>),
+    /// A caller of a response group has gone, and every leg of his call is accounted for. Exactly once for each.
+    GroupCallEnded(Box<GroupCallRecord>),
     /// An agent's state changed.
     GroupAgent {
         /// He.

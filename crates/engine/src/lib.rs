@@ -58,7 +58,7 @@ pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
-pub use group::{GroupCommand, GroupJournal, SentInvite, WireRecord};
+pub use group::{GroupCallRecord, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireRecord};
 pub use keypad::{KeyCommand, KeyMap};
 pub use schedule::Schedule;
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};

@@ -10,6 +10,7 @@ use sip_api::{CONTACT_PLACEHOLDER, NameAddr, ServerTransactionId};
 use super::audio::Audio;
 use super::forward::Forwarding;
 use super::headers::{HOPS_HEADER, PASSED_ON};
+use super::ledger::{GroupLegs, person};
 use super::media::GroupMedia;
 use super::supervisor::Supervisor;
 use super::{GroupJournal, Role, WireRecord};
@@ -23,6 +24,8 @@ pub(super) struct Caller {
     /// His own conference.
     pub(super) conference: ConferenceId,
     pub(super) group: UserUri,
+    /// He, as histories and records name him.
+    pub(super) person: UserUri,
     /// He, as agents are shown him.
     pub(super) from: NameAddr,
     /// Hops his INVITE may still go.
@@ -62,6 +65,7 @@ impl Caller {
             leg,
             conference,
             group,
+            person: person(&from.uri.to_string()),
             from,
             hops_left: 70,
             passed_on: Vec::new(),
@@ -101,7 +105,9 @@ impl Engine {
         let from = NameAddr { display_name: call.from.display_name.clone().or(display_name), ..call.from.clone() };
         let passed_on =
             |name: &&str| call.request.headers.get(name).map(|value| ((*name).to_owned(), value.to_owned()));
+        let person = call.user.clone().unwrap_or_else(|| person(&call.from.uri.to_string()));
         let caller = Caller {
+            person: person.clone(),
             hops_left,
             passed_on: PASSED_ON.iter().filter_map(passed_on).collect(),
             ..Caller::new(leg, conference, group.clone(), from)
@@ -110,10 +116,7 @@ impl Engine {
             call: id,
             reference: call.request.call_id().to_owned(),
             group,
-            caller: call
-                .user
-                .as_ref()
-                .map_or_else(|| call.from.uri.address_of_record().to_string(), UserUri::to_string),
+            caller: person.to_string(),
             unix_seconds: i64::try_from(self.group_time().as_micros() / 1_000_000).unwrap_or(0),
             hops: call.request.headers.get(HOPS_HEADER).and_then(|hops| hops.parse().ok()).unwrap_or(0),
         };
@@ -141,6 +144,7 @@ impl Engine {
         }
         if !std::mem::replace(&mut caller.reserved, true) {
             let (conference, leg) = (caller.conference.clone(), caller.leg);
+            self.groups.ledger.open_leg(call, leg);
             self.mcu(McuCommand::ReserveLeg { conference, leg });
         }
     }
@@ -241,6 +245,9 @@ impl Engine {
             return self.hang_up_sip(leg, termination);
         }
         let agreed = caller.media.agreed();
+        if let Some(agreed) = &agreed {
+            self.note_group_leg(call, GroupLegs { sip: leg, media: leg }, None, agreed);
+        }
         self.connect_group_leg(leg, agreed);
         self.record_caller(call);
         self.play_to_caller(call);
@@ -261,6 +268,7 @@ impl Engine {
         }
         if over {
             self.groups.callers.remove(&call);
+            self.settle_page(call);
         } else {
             self.tell_groups(Input::CallerLeft { call });
         }

@@ -7,6 +7,7 @@ use call::Body;
 use mcu_api::{AloneAudio, ConferenceMedia, Direction, LegMedia, McuCommand};
 use sdp::{LocalMedia, PendingOffer, Session};
 
+use super::ledger::GroupLegs;
 use super::{CONFERENCE, Purpose, Role};
 use crate::Engine;
 use crate::media_leg::{self, SDP};
@@ -99,6 +100,7 @@ impl Engine {
         let seat = self.calls.allocate_leg();
         self.groups.legs.insert(seat, Role::Seat(call));
         self.groups.seats.insert(seat, Seat { call, ports: None, waiting: vec![purpose] });
+        self.groups.ledger.open_leg(call, seat);
         self.mcu(McuCommand::ReserveLeg { conference, leg: seat });
         Some(seat)
     }
@@ -194,6 +196,9 @@ impl Engine {
             Some((seat, media)) if media.awaits_answer() => {
                 let good = media.take_answer(body.as_ref());
                 let agreed = media.agreed().filter(|_| good);
+                if let (Role::Caller(call), Some(agreed)) = (role, &agreed) {
+                    self.note_group_leg(call, GroupLegs { sip: leg, media: seat }, None, agreed);
+                }
                 self.connect_group_leg(seat, agreed);
                 good
             }

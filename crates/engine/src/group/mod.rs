@@ -15,6 +15,7 @@ mod errand;
 mod forward;
 mod headers;
 mod journal;
+mod ledger;
 mod media;
 mod offer;
 mod output;
@@ -33,6 +34,7 @@ use crate::{Effect, Engine};
 
 pub use command::GroupCommand;
 pub use journal::{GroupJournal, SentInvite, WireRecord};
+pub use ledger::{GroupCallRecord, GroupLegRecord, Onward};
 
 use caller::Caller;
 use errand::Errand;
@@ -82,6 +84,8 @@ pub(crate) struct Groups {
     offers: HashMap<OfferNo, Offer>,
     seats: HashMap<LegId, Seat>,
     errands: HashMap<LegId, Errand>,
+    /// What calls leave.
+    ledger: ledger::Ledger,
     legs: HashMap<LegId, Role>,
     /// Legs the MCU has lost, until they have ended on the SIP side too.
     lost: HashSet<LegId>,
@@ -96,9 +100,10 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// Callers, offers and feature calls that are under way.
+    /// Callers, offers and feature calls that are under way, and calls that are not recorded yet.
     pub(crate) fn len(&self) -> usize {
-        self.callers.len() + self.offers.len() + self.errands.len()
+        let unrecorded = self.ledger.waiting(|call| self.callers.contains_key(call));
+        self.callers.len() + self.offers.len() + self.errands.len() + unrecorded
     }
 
     /// Callers, agents' devices, forwarded callers' targets and feature calls.
@@ -281,6 +286,7 @@ impl Engine {
 
     /// Takes an event of the media side that is about a group; gives back any other.
     pub(crate) fn on_group_mcu(&mut self, event: McuEvent) -> Option<McuEvent> {
+        self.note_group_figures(&event);
         match event {
             McuEvent::LegReserved { leg, rtp, rtcp } if self.groups.role(leg).is_some() => {
                 let local = self.local_media(rtp, rtcp);

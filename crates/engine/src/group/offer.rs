@@ -9,6 +9,7 @@ use routing::{CallKind, RingPlan};
 use sip_api::{Headers, NameAddr};
 
 use super::headers::{is_diverted, offer_from, offer_headers};
+use super::ledger::GroupLegs;
 use super::media::GroupMedia;
 use super::{GroupJournal, Purpose, Role, SentInvite, WireRecord};
 use crate::Engine;
@@ -361,14 +362,18 @@ impl Engine {
 
     /// The machine has a winner: his audio joins the caller's. Both commands reach the mixer before its next tick.
     pub(super) fn bridge_offer(&mut self, call: CallId, number: OfferNo) {
-        let agreed = self.groups.offers.get(&number).and_then(|offer| Some((offer.seat?, offer.media.agreed()?)));
+        let joined =
+            self.groups.offers.get(&number).and_then(|offer| {
+                Some((offer.seat?, offer.media.agreed()?, offer.answered?, offer.order.agent.clone()))
+            });
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
-        let Some((seat, agreed)) = agreed else { return self.tell_groups(Input::BridgeFailed { call }) };
+        let Some((seat, agreed, sip, agent)) = joined else { return self.tell_groups(Input::BridgeFailed { call }) };
         caller.bridged = Some(number);
         if caller.seat == Some(seat) {
             // Nobody else may be offered the place of somebody who sits there.
             caller.seat = None;
         }
+        self.note_group_leg(call, GroupLegs { sip, media: seat }, Some(agent), &agreed);
         self.connect_group_leg(seat, Some(agreed));
         self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
         self.hush_caller(call);
