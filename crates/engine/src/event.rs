@@ -66,6 +66,15 @@ pub enum EngineEvent {
     },
     /// Somebody began or ceased to wait in a response group.
     Wallboard(response_group::WallboardEvent),
+    /// A supervisor who was to take part in a conversation is further on his way, or has left.
+    GroupSupervisor {
+        /// The call.
+        call: CallId,
+        /// He.
+        supervisor: UserUri,
+        /// Where he is.
+        state: SupervisorState,
+    },
     /// A supervisor's command could not be carried out.
     GroupSupervisorRefused {
         /// The call.
@@ -85,6 +94,20 @@ pub enum EngineEvent {
         /// How many devices were told; none when none is registered. They are told when they come back.
         devices: usize,
     },
+}
+
+/// Where a supervisor is on his way into a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SupervisorState {
+    /// His phones ring.
+    Ringing,
+    /// He takes part.
+    TakesPart,
+    /// None of his phones was there, or none answered.
+    NotReached,
+    /// He left, or was let go.
+    Left,
 }
 
 /// What the call detail record of a call between two people is made of.

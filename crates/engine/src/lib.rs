@@ -56,7 +56,7 @@ use sip_api::{SipCommand, SipEvent};
 
 pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
-pub use event::{CallRecord, EngineEvent, LegRecord};
+pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use factory::{StoreCommand, StoreTicket};
 pub use group::{GroupCallRecord, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireRecord};
 pub use keypad::{KeyCommand, KeyMap};
