@@ -90,7 +90,8 @@ impl Caller {
 impl Engine {
     /// Somebody calls a group. Anybody may, like any service number; who claims to be a user of ours must prove it.
     pub(crate) fn call_group(&mut self, leg: LegId, group: UserUri, call: Box<Invitation>) {
-        if self.requester(&call).is_none() {
+        let told = self.told_by_trunk(&call);
+        if told.is_none() && self.requester(&call).is_none() {
             return self.challenge(leg);
         }
         let room = self.legs.len() + self.groups.leg_count() < self.config.limits.legs;
@@ -102,10 +103,12 @@ impl Engine {
         let id = CallId(self.groups.next_call);
         let conference = self.make_group_conference(id.0, AloneAudio::Music);
         let display_name = call.user.as_ref().and_then(|user| self.directory.user(user)?.display_name.clone());
-        let from = NameAddr { display_name: call.from.display_name.clone().or(display_name), ..call.from.clone() };
+        let from = told.unwrap_or_else(|| call.from.clone());
+        let display_name = from.display_name.clone().or_else(|| call.from.display_name.clone()).or(display_name);
+        let from = NameAddr { display_name, ..from };
         let passed_on =
             |name: &&str| call.request.headers.get(name).map(|value| ((*name).to_owned(), value.to_owned()));
-        let person = call.user.clone().unwrap_or_else(|| person(&call.from.uri.to_string()));
+        let person = call.user.clone().unwrap_or_else(|| person(&from.uri.to_string()));
         let caller = Caller {
             person: person.clone(),
             hops_left,
@@ -198,8 +201,22 @@ impl Engine {
         let user = caller.group.user_part();
         let contact = format!("<sip:{user}@{CONTACT_PLACEHOLDER}>;automata;actor=\"attendant\"");
         let leg = caller.leg;
-        self.call(call::Input::Accept { leg, body: Some(body), headers: vec![("Contact".to_owned(), contact)] });
+        let identity = self.identity_for(call).map(|agent| ("P-Asserted-Identity".to_owned(), format!("<{agent}>")));
+        let headers = std::iter::once(("Contact".to_owned(), contact)).chain(identity).collect();
+        self.call(call::Input::Accept { leg, body: Some(body), headers });
         self.record_caller(call);
+    }
+
+    /// The agent whom the caller talks with, if his 200 waited for one and the group is not anonymous (RFC 5876 4.5).
+    fn identity_for(&self, call: CallId) -> Option<UserUri> {
+        let caller = self.groups.callers.get(&call)?;
+        let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
+        let group = groups.into_iter().find(|group| group.uri == caller.group)?;
+        // His 200 leaves before the two are joined; whoever is asked for the key beside him makes it uncertain who won.
+        let mut answered =
+            self.groups.offers.values().filter(|offer| offer.order.call == call && offer.answered.is_some());
+        let winner = answered.next().filter(|_| !group.anonymous)?;
+        answered.next().is_none().then(|| winner.order.agent.clone())
     }
 
     /// Writes his dialog down, once: before the 200 leaves, or, where that waits for a PRACK, with its ACK.

@@ -92,8 +92,10 @@ impl Engine {
     }
 
     fn ring_places(&mut self, call: CallId, ring: Ring) {
-        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        let Some(caller) = self.groups.callers.get(&call) else { return };
         let (from, mut headers) = (caller.from.clone(), caller.passed_on.clone());
+        let number = self.caller_uri(&caller.person, true);
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
         let Some(forward) = caller.forward.as_mut() else { return };
         headers.extend(forward.way.diversions.headers(&self.config));
         headers.push((HOPS_HEADER.to_owned(), (forward.hops + 1).to_string()));
@@ -104,7 +106,11 @@ impl Engine {
         let (to, silence_limit, mode) = (ring.to(None), ring.silence_limit(), ring.mode);
         let ring_limit = ring.limit.unwrap_or(RING_LIMIT);
         let mut legs = Vec::new();
-        for RingTarget { target, who, .. } in ring.targets {
+        for RingTarget { mut target, who, by_trunk } in ring.targets {
+            if by_trunk {
+                let from = NameAddr { uri: number.clone(), params: Vec::new(), ..from.clone() };
+                target.headers.push(("From".to_owned(), from.to_string()));
+            }
             let leg = self.calls.allocate_leg();
             forward.rung.push(Rung { leg, who });
             legs.push((leg, target));

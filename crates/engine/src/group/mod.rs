@@ -87,6 +87,8 @@ pub(crate) struct Groups {
     /// What calls leave.
     ledger: ledger::Ledger,
     legs: HashMap<LegId, Role>,
+    /// SIP legs that have put the other side on hold.
+    holding: HashSet<LegId>,
     /// Legs the MCU has lost, until they have ended on the SIP side too.
     lost: HashSet<LegId>,
     dials: HashMap<OfferId, Purpose>,
@@ -149,11 +151,16 @@ impl Engine {
         let Some(news) = self.groups.news.pop_front() else { return false };
         let now = self.group_time();
         let timer = matches!(news, response_group::Input::TimerFired);
+        let configured = matches!(news, response_group::Input::Configured { .. });
         let Some(domain) = &mut self.groups.domain else { return true };
         domain.handle(now, news);
         self.drain_groups();
         if timer {
             self.fire_group_timers();
+        }
+        if configured {
+            // Only now it is known who is an agent; the devices of new ones may have been there for long.
+            self.tell_registrations();
         }
         true
     }
@@ -268,6 +275,7 @@ impl Engine {
             Output::Info { id, body, .. } => self.on_group_info(role, id, body),
             Output::Referred { refer, refer_to, .. } => self.on_group_referred(role, refer, &refer_to),
             Output::Ended { termination, status, headers, .. } => {
+                self.release_hold(leg);
                 self.groups.legs.remove(&leg);
                 self.groups.lost.remove(&leg);
                 self.groups.silencing.remove(&leg);

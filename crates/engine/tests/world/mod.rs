@@ -238,6 +238,15 @@ impl World {
         transaction
     }
 
+    /// A request from another host, by nobody we know.
+    pub(crate) fn request_from(&mut self, request: Request, host: [u8; 4]) -> ServerTransactionId {
+        let transaction = ServerTransactionId(self.next_transaction);
+        self.next_transaction += 1;
+        let flow = Flow { remote: SocketAddr::from((host, 5_060)), ..flow(40_000) };
+        self.input(Input::Sip(SipEvent::Request { transaction, request, flow, user: None }));
+        transaction
+    }
+
     pub(crate) fn ack(&mut self, request: Request) {
         self.input(Input::Sip(SipEvent::Ack { request, flow: flow(40_000) }));
     }
