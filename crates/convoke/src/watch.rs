@@ -8,10 +8,11 @@ use engine::EngineEvent;
 use focus::FocusEvent;
 use mcu_api::LegStatistics;
 use media_io::MediaServer;
-use response_group::AgentStatus;
+use response_group::{AgentStatus, QueueResult, WallboardEvent};
 use sip::Edge;
 use telemetry::{GroupFigures, LegFigures, MediaFigures, Metrics, SipFigures};
 
+use crate::happenings::Happenings;
 use crate::pump::Load;
 use crate::storage::StorageQueue;
 
@@ -22,12 +23,14 @@ pub(crate) struct Gauges {
     media: Arc<MediaServer>,
     /// Packets that legs received and refused: from elsewhere, replayed, wrongly keyed, malformed.
     rejected: AtomicU64,
+    /// What happens in the response groups, for those who listen.
+    happenings: Happenings,
 }
 
 impl Gauges {
     /// Metrics of a server that has just started.
     pub(crate) fn new(edge: Arc<Edge>, media: Arc<MediaServer>) -> Self {
-        Self { metrics: Metrics::new(), edge, media, rejected: AtomicU64::new(0) }
+        Self { metrics: Metrics::new(), edge, media, rejected: AtomicU64::new(0), happenings: Happenings::default() }
     }
 
     /// All metrics at this moment, in the text format of Prometheus.
@@ -39,6 +42,11 @@ impl Gauges {
             self.take_groups(board);
         }
         self.metrics.render()
+    }
+
+    /// What happens in the response groups.
+    pub(crate) fn happenings(&self) -> &Happenings {
+        &self.happenings
     }
 
     /// A request reached the engine.
@@ -63,6 +71,7 @@ impl Gauges {
                 overflowed: group.counters.overflowed,
                 timed_out: group.counters.timed_out,
                 no_agent: group.counters.no_agent,
+                other: group.counters.other,
             })
             .collect();
         self.metrics.set_groups(&groups, board.agents.iter().map(|agent| agent_state(&agent.status)));
@@ -121,6 +130,7 @@ impl Watch {
     /// Something happened: count it, log it, and record what is owed a record.
     pub(crate) fn note(&self, event: EngineEvent, storage: &StorageQueue) {
         let metrics = &self.gauges.metrics;
+        self.gauges.happenings.tell(&event);
         match event {
             EngineEvent::ConferenceStarted { conference } => {
                 metrics.conference_started();
@@ -155,11 +165,19 @@ impl Watch {
                 storage.record_leg(&leg);
             }
             EngineEvent::GroupCallEnded(record) => {
-                tracing::info!(call = %record.call, group = %record.group, outcome = ?record.outcome, "group call ended");
+                let call = &record.call;
+                tracing::info!(call = %call.call, group = %call.group, outcome = ?call.outcome, "group call ended");
                 storage.record_group_call(&record);
             }
             EngineEvent::GroupAgent { agent, state } => tracing::debug!(%agent, ?state, "agent"),
-            EngineEvent::Wallboard(event) => tracing::debug!(?event, "wallboard"),
+            EngineEvent::Wallboard(event) => {
+                tracing::debug!(?event, "wallboard");
+                if let WallboardEvent::LeftQueue { group, waited_millis, result, .. } = event {
+                    let waited = Duration::from_millis(waited_millis);
+                    metrics.group_waited(group.user_part(), queue_result(result), waited);
+                }
+            }
+            EngineEvent::GroupSupervisor { call, state, .. } => tracing::info!(%call, ?state, "supervisor"),
             EngineEvent::GroupSupervisorRefused { call, why } => tracing::info!(%call, why, "supervisor refused"),
             EngineEvent::CallEnded(call) => {
                 metrics.leg_ended(call.termination.reason, Some(call.ended.since(call.connected)));
@@ -190,6 +208,19 @@ fn agent_state(status: &AgentStatus) -> &'static str {
         AgentStatus::CoolDown { .. } => "cool-down",
         AgentStatus::Paused { .. } => "paused",
         AgentStatus::NotAvailable { .. } => "not-available",
+    }
+}
+
+/// What became of one who waited, as a label.
+const fn queue_result(result: QueueResult) -> &'static str {
+    match result {
+        QueueResult::AnsweredInTarget => "answered-in-target",
+        QueueResult::AnsweredLate => "answered-late",
+        QueueResult::Abandoned => "abandoned",
+        QueueResult::Overflowed => "overflowed",
+        QueueResult::TimedOut => "timed-out",
+        QueueResult::NoAgent => "no-agent",
+        QueueResult::Other => "other",
     }
 }
 

@@ -150,7 +150,7 @@ impl Engine {
     }
 
     /// The caller's address; towards the telephone network his number, or the operator's if he has none.
-    fn caller_uri(&self, user: &UserUri, by_trunk: bool) -> SipUri {
+    pub(crate) fn caller_uri(&self, user: &UserUri, by_trunk: bool) -> SipUri {
         let own = self.directory.user(user).and_then(|account| account.number.as_ref());
         let number = own.or(self.config.caller_number.as_ref()).filter(|_| by_trunk);
         let user_part = number.map_or(user.user_part(), String::as_str);
@@ -270,13 +270,17 @@ impl Engine {
         if let Some(user) = &call.user {
             return Some(Caller { user: user.clone(), is_trusted: false });
         }
+        Some(Caller { user: person_of(&self.told_by_trunk(call)?.uri)?, is_trusted: true })
+    }
+
+    /// Who calls, if a trusted trunk says so: by `P-Asserted-Identity`, or else by `From` (RFC 3325).
+    pub(crate) fn told_by_trunk(&self, call: &Invitation) -> Option<NameAddr> {
         let address = call.flow.remote.ip();
-        if !self.config.trusted_peers.contains(&address) {
+        if call.user.is_some() || !self.config.trusted_peers.contains(&address) {
             return None;
         }
         let asserted = call.request.headers.name_addrs("P-Asserted-Identity").unwrap_or_default();
-        let uri = asserted.first().map_or(&call.from.uri, |asserted| &asserted.uri);
-        Some(Caller { user: person_of(uri)?, is_trusted: true })
+        Some(asserted.into_iter().next().unwrap_or_else(|| call.from.clone()))
     }
 }
 
@@ -287,8 +291,8 @@ struct Caller {
     is_trusted: bool,
 }
 
-/// A caller as histories and records name him: a telephone number as `tel:`.
-fn person_of(uri: &SipUri) -> Option<UserUri> {
+/// A caller as histories and records name him: a telephone number as `tel:`; `None` when he has no name that can be kept.
+pub(crate) fn person_of(uri: &SipUri) -> Option<UserUri> {
     match uri.user.as_deref().filter(|user| user.starts_with('+')) {
         Some(number) => UserUri::parse(&format!("tel:{number}")).ok(),
         None => UserUri::parse(&uri.to_string()).ok().map(|user| user.address_of_record()),

@@ -4,6 +4,8 @@ use base::{CallId, ConferenceId, ConversationEntry, LegId, Termination, Timestam
 use focus::{EndReason, FocusEvent};
 use mcu_api::{Codec, LegStatistics};
 
+use crate::group::GroupCallRecord;
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum EngineEvent {
@@ -53,8 +55,8 @@ pub enum EngineEvent {
     },
     /// A leg with audio, answered or not, is over on both sides. Exactly once for each.
     LegEnded(Box<LegRecord>),
-    /// A caller of a response group is done with. Exactly once for each.
-    GroupCallEnded(Box<response_group::CallRecord>),
+    /// A caller of a response group has gone, and every leg of his call is accounted for. Exactly once for each.
+    GroupCallEnded(Box<GroupCallRecord>),
     /// An agent's state changed.
     GroupAgent {
         /// He.
@@ -64,6 +66,15 @@ pub enum EngineEvent {
     },
     /// Somebody began or ceased to wait in a response group.
     Wallboard(response_group::WallboardEvent),
+    /// A supervisor who was to take part in a conversation is further on his way, or has left.
+    GroupSupervisor {
+        /// The call.
+        call: CallId,
+        /// He.
+        supervisor: UserUri,
+        /// Where he is.
+        state: SupervisorState,
+    },
     /// A supervisor's command could not be carried out.
     GroupSupervisorRefused {
         /// The call.
@@ -83,6 +94,20 @@ pub enum EngineEvent {
         /// How many devices were told; none when none is registered. They are told when they come back.
         devices: usize,
     },
+}
+
+/// Where a supervisor is on his way into a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SupervisorState {
+    /// His phones ring.
+    Ringing,
+    /// He takes part.
+    TakesPart,
+    /// None of his phones was there, or none answered.
+    NotReached,
+    /// He left, or was let go.
+    Left,
 }
 
 /// What the call detail record of a call between two people is made of.

@@ -13,8 +13,8 @@ pub(crate) async fn append(writer: &mut SqliteConnection, cdr: &Cdr) -> sqlx::Re
     let result = sqlx::query(
         "INSERT OR IGNORE INTO cdrs (segment_id, conference, call, sip_call_id, direction, user, requested_by, dialled,
              number, trunk, started, answered, ended, duration_ms, result, reason, sip_status, codec, encrypted,
-             quality_json, claimed)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             quality_json, claimed, segment, outcome)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&cdr.segment_id)
     .bind(cdr.conference.as_ref().map(ConferenceId::as_str))
@@ -37,6 +37,8 @@ pub(crate) async fn append(writer: &mut SqliteConnection, cdr: &Cdr) -> sqlx::Re
     .bind(cdr.encrypted)
     .bind(json(&cdr.quality))
     .bind(cdr.claimed.as_ref().map(UserUri::as_str))
+    .bind(&cdr.segment)
+    .bind(&cdr.outcome)
     .execute(writer)
     .await?;
     Ok(result.rows_affected() > 0)
@@ -80,5 +82,7 @@ fn read(row: &SqliteRow, location: &Location) -> Result<Cdr, StoreError> {
         codec: columns.plain("codec")?,
         encrypted: columns.plain("encrypted")?,
         quality: columns.json("quality_json")?,
+        segment: columns.plain("segment")?,
+        outcome: columns.plain("outcome")?,
     })
 }

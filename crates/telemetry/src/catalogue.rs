@@ -2,11 +2,15 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Counter, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Counter, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// Stands before every name.
 const PREFIX: &str = "convoke";
+
+/// Waiting times in a queue: what a service level speaks of, and what nobody should have to wait.
+const WAIT_SECONDS: &[f64] = &[1.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0];
 
 /// Lengths of calls in seconds: a mistake, a message, a talk, a meeting, a day.
 const CALL_SECONDS: &[f64] = &[1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 86_400.0];
@@ -66,6 +70,7 @@ pub(crate) struct Catalogue {
     pub(crate) group_talking: IntGaugeVec,
     pub(crate) group_ready_agents: IntGaugeVec,
     pub(crate) group_calls: IntCounterVec,
+    pub(crate) group_wait: HistogramVec,
     pub(crate) group_agents: IntGaugeVec,
     pub(crate) build: IntGaugeVec,
 }
@@ -182,6 +187,13 @@ impl Catalogue {
                 "Callers of a response group by what became of them; `offered` counts all who waited.",
                 &["group", "result"],
             ),
+            group_wait: made.histograms(
+                "group_wait_seconds",
+                "Waiting time of response groups' callers by what became of them; `answered-in-target` and `answered-late` \
+                 were connected.",
+                WAIT_SECONDS,
+                &["group", "result"],
+            ),
             group_agents: made.gauges("group_agents", "Agents of response groups by state.", &["state"]),
             build: made.gauges("build_info", "Always 1; the version that runs.", &["version"]),
         }
@@ -225,6 +237,11 @@ impl Maker<'_> {
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
         let options = HistogramOpts::new(name, help).namespace(PREFIX).buckets(buckets.to_vec());
         self.registered(Histogram::with_opts(options))
+    }
+
+    fn histograms(&self, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).namespace(PREFIX).buckets(buckets.to_vec());
+        self.registered(HistogramVec::new(options, labels))
     }
 }
 

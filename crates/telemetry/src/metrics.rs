@@ -83,6 +83,8 @@ pub struct GroupFigures<'a> {
     pub timed_out: u64,
     /// Callers sent away because nobody was there.
     pub no_agent: u64,
+    /// Callers who went elsewhere for any other reason.
+    pub other: u64,
 }
 
 /// Every state an agent can be in, as a label.
@@ -187,6 +189,11 @@ impl Metrics {
         }
     }
 
+    /// A caller of a response group stopped waiting; `result` says what became of him.
+    pub fn group_waited(&self, group: &str, result: &'static str, waited: Duration) {
+        self.families.group_wait.with_label_values(&[group, result]).observe(waited.as_secs_f64());
+    }
+
     /// A leg's quality was reported.
     pub fn leg_quality(&self, figures: &LegFigures) {
         let families = &self.families;
@@ -280,6 +287,7 @@ impl Metrics {
                 ("overflowed", figures.overflowed),
                 ("timed-out", figures.timed_out),
                 ("no-agent", figures.no_agent),
+                ("other", figures.other),
             ] {
                 raise(&families.group_calls.with_label_values(&[figures.group, result]), count);
             }

@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// Whose devices are registered: nobody's, right after a start.
-    fn tell_registrations(&mut self) {
+    pub(super) fn tell_registrations(&mut self) {
         let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
         let agents = groups.flat_map(|group| &group.agent_groups).flat_map(|group| &group.agents);
         let mut agents: Vec<UserUri> = agents.map(|agent| agent.uri.clone()).collect();
