@@ -15,6 +15,7 @@ pub mod machine;
 pub mod media;
 pub mod peers;
 pub mod plan;
+pub mod process;
 pub mod relay;
 pub mod results;
 pub mod run;
