@@ -10,6 +10,7 @@
 #![deny(unsafe_code)]
 
 pub mod capacity;
+pub mod goals;
 pub mod judge;
 pub mod machine;
 pub mod media;
