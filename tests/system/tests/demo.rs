@@ -33,8 +33,16 @@ fn the_demo_runs_beside_a_server_and_leaves_what_was_heard() {
             heard.samples.len()
         );
     }
-    let story = ["Ben was muted", "Cleo was promoted to presenter", "Dan was ejected", "# A conference of robots"];
-    for part in story.iter().chain(&["dialing-out", "disconnected", "presenter"]) {
+    let story = [
+        "# A conference of robots",
+        "Ben was muted",
+        "Cleo was promoted to presenter",
+        "Dan was ejected",
+        "ada@demo.convoke.invalid, attendee: dialing-out -> connected",
+        "cleo@demo.convoke.invalid, presenter",
+    ];
+    for part in story {
         assert!(summary.contains(part), "{part} is missing in\n{summary}");
     }
+    assert!(!summary.contains("dan@"), "whoever was ejected is still in the roster:\n{summary}");
 }
