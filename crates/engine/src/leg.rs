@@ -6,6 +6,7 @@ use mcu_api::LegStatistics;
 use sdp::{LocalMedia, PendingOffer, Session};
 
 use crate::destination::Answerer;
+use crate::digits::Digits;
 use crate::keypad::Keypad;
 use crate::way::Way;
 
@@ -70,6 +71,8 @@ pub(crate) struct MediaLeg {
     pub(crate) in_lobby: bool,
     /// The keys he presses.
     pub(crate) keypad: Keypad,
+    /// Those keys as they are reported, perhaps twice.
+    pub(crate) digits: Digits,
     /// Final figures, once the MCU has given them.
     pub(crate) statistics: LegStatistics,
 }
@@ -174,6 +177,7 @@ impl MediaLeg {
             pin_entry: None,
             in_lobby: false,
             keypad: Keypad::default(),
+            digits: Digits::default(),
             statistics: LegStatistics::default(),
         }
     }

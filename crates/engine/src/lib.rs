@@ -21,6 +21,7 @@ mod conferences;
 mod config;
 mod destination;
 mod dial_out;
+mod digits;
 mod directory;
 mod diversion;
 mod event;
