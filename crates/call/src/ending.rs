@@ -1,7 +1,7 @@
 //! How legs end: the one place that says `Ended`, BYE in both directions, and what a status means.
 
 use base::{LegId, Termination, TerminationReason};
-use sip_api::{ClientFailure, Headers, Method, Request, Response, ServerTransactionId, SipCommand};
+use sip_api::{ClientFailure, Headers, Method, Request, Response, ServerTransactionId};
 
 use crate::dialogs::DialogId;
 use crate::leg::{Ending, Exchange, Invite, Leg, LegState};
@@ -95,7 +95,7 @@ impl Calls {
         if let Some(entry) = dialog.and_then(|dialog| self.dialogs.get(dialog)) {
             response.headers.push("To", entry.dialog.response(response.status).headers.get("To").unwrap_or(""));
         }
-        self.push(Output::Sip(SipCommand::Respond { transaction, response }));
+        self.push_response(transaction, response);
     }
 
     /// Sends BYE, which ends the leg (RFC 3261 15.1.1).

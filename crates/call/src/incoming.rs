@@ -31,7 +31,7 @@ impl Calls {
         let caller = caller(&request);
         let timer = TimerRequest::of(&request.headers);
         if let Some(response) = self.refusal_of(&request, timer, &caller) {
-            return self.push(Output::Sip(SipCommand::Respond { transaction, response }));
+            return self.push_response(transaction, response);
         }
         let dialog = Dialog::from_request(&request, flow, &cx.token(), self.default_contact());
         let invitation = invitation(request, flow, user.clone());
@@ -56,7 +56,7 @@ impl Calls {
             return Some(Response::new(482));
         }
         if self.legs.len() >= self.config.limits.legs {
-            return Some(Response::new(503).with_header("Retry-After", "10"));
+            return Some(Response::new(503));
         }
         if let Some(lacking) = unsupported(request) {
             return Some(Response::new(420).with_header("Unsupported", lacking));
@@ -303,7 +303,7 @@ impl Calls {
     fn respond_invite(&mut self, id: LegId, response: Response) {
         let incoming = self.legs.get_mut(&id).and_then(|leg| leg.incoming());
         if let Some(transaction) = incoming.map(|incoming| incoming.transaction) {
-            self.push(Output::Sip(SipCommand::Respond { transaction, response }));
+            self.push_response(transaction, response);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What every message of ours has in common: the methods and extensions we know, and the guard on headers from above.
 
-use sip_api::{Headers, Method, NameAddr, Request};
+use sip_api::{Headers, Method, NameAddr, Request, Response};
 
 use crate::input::{Body, ExtraHeaders};
 
@@ -55,6 +55,17 @@ pub(crate) fn push_abilities(headers: &mut Headers) {
     headers.push("Supported", SUPPORTED);
 }
 
+/// When a peer whom we cannot serve now may come again, in seconds, unless the refusal says otherwise.
+const RETRY_AFTER: &str = "10";
+
+/// A response as it goes out: who is refused for want of room is told when to come again (RFC 3261 21.5.4).
+pub(crate) fn outgoing(mut response: Response) -> Response {
+    if response.status == 503 && response.headers.get("Retry-After").is_none() {
+        response.headers.push("Retry-After", RETRY_AFTER);
+    }
+    response
+}
+
 /// Adds one `Reason` for each value (RFC 3326).
 pub(crate) fn push_reasons(headers: &mut Headers, reasons: &[String]) {
     for reason in reasons {
@@ -93,7 +104,7 @@ impl WithBody for Request {
     }
 }
 
-impl WithBody for sip_api::Response {
+impl WithBody for Response {
     fn with(self, body: Option<&Body>) -> Self {
         match body {
             Some(body) => self.with_body(&body.content_type, body.bytes.clone()),

@@ -6,6 +6,7 @@ use mcu_api::LegStatistics;
 use sdp::{LocalMedia, PendingOffer, Session};
 
 use crate::destination::Answerer;
+use crate::digits::Digits;
 use crate::keypad::Keypad;
 use crate::loudness::Loudness;
 use crate::way::Way;
@@ -73,6 +74,8 @@ pub(crate) struct MediaLeg {
     pub(crate) keypad: Keypad,
     /// How loud he is heard and hears.
     pub(crate) loudness: Loudness,
+    /// Those keys as they are reported, perhaps twice.
+    pub(crate) digits: Digits,
     /// Final figures, once the MCU has given them.
     pub(crate) statistics: LegStatistics,
 }
@@ -186,6 +189,7 @@ impl MediaLeg {
             in_lobby: false,
             keypad: Keypad::default(),
             loudness: Loudness::default(),
+            digits: Digits::default(),
             statistics: LegStatistics::default(),
         }
     }

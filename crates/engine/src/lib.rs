@@ -21,6 +21,7 @@ mod conferences;
 mod config;
 mod destination;
 mod dial_out;
+mod digits;
 mod directory;
 mod diversion;
 mod entry_exit;
@@ -177,9 +178,9 @@ pub struct Engine {
     /// Response groups; their legs and offers are not among those above either.
     groups: group::Groups,
     commands: HashMap<CommandId, Origin>,
-    subscriptions: HashMap<SubscriptionId, ConferenceId>,
-    /// The REFER the Focus is being asked about, and what it has said.
-    refer_verdict: Option<(SubscriptionId, Option<u16>)>,
+    subscriptions: HashMap<SubscriptionId, subscription::Watch>,
+    /// REFERs that are not answered yet, because their Focus has not said its first word on them.
+    undecided_refers: Vec<SubscriptionId>,
     rendered: Option<subscription::Rendered>,
     /// Conferences that nobody scheduled; their record goes when they end.
     ad_hoc: HashSet<ConferenceId>,
@@ -212,7 +213,7 @@ impl Engine {
             groups: group::Groups::default(),
             commands: HashMap::new(),
             subscriptions: HashMap::new(),
-            refer_verdict: None,
+            undecided_refers: Vec::new(),
             rendered: None,
             ad_hoc: HashSet::new(),
             retired: HashSet::new(),
@@ -311,7 +312,7 @@ impl Engine {
                 self.on_call(output);
             } else if let Some((conference, output)) = self.conferences.poll_output(self.now) {
                 self.on_focus(&conference, output);
-            } else if !self.advance_groups() {
+            } else if !self.accept_refer() && !self.advance_groups() {
                 return;
             }
         }

@@ -69,6 +69,47 @@ fn a_stranger_enters_the_pin_by_digits() {
 }
 
 #[test]
+fn keys_that_come_by_info_are_keys() {
+    for kind in ["application/dtmf-relay", "application/dtmf"] {
+        let mut world = World::new();
+        let invitation = invite("sip:2345@example.com", "stranger", "c1");
+        let ok = connect(&mut world, &invitation, None);
+        let leg = reserved_legs(&world)[0];
+        let body = |digit: char| match kind {
+            "application/dtmf" => digit.to_string(),
+            _ => format!("Signal={digit}\r\nDuration=160\r\n"),
+        };
+        for (number, digit) in (2..).zip("4711#".chars()) {
+            let info = in_dialog(Method::Info, &invitation, &ok, number).with_body(kind, body(digit));
+            let transaction = world.request(info, None);
+            assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(200), "{kind}");
+            // This phone sends telephone-events as well.
+            world.digits(leg, &digit.to_string());
+        }
+        assert!(world.mcu.contains(&McuCommand::SetInMix { leg, in_mix: true }), "{kind}");
+        world.digits(leg, "*");
+        let info = in_dialog(Method::Info, &invitation, &ok, 10).with_body(kind, body('6'));
+        world.request(info, None);
+        let muted = |command: &McuCommand| matches!(command, McuCommand::SetFilters { .. });
+        assert!(world.mcu.iter().any(muted), "{kind}: the keypad takes them too");
+    }
+}
+
+#[test]
+fn an_info_that_carries_no_digit_is_told_so() {
+    let mut world = World::new();
+    let invitation = invite("sip:1234@example.com", "bob", "c1");
+    let ok = connect(&mut world, &invitation, Some("bob"));
+    for (number, (kind, body, status)) in
+        (2..).zip([("application/dtmf-relay", "Signal=hello", 400), ("application/x-unknown", "5", 415)])
+    {
+        let info = in_dialog(Method::Info, &invitation, &ok, number).with_body(kind, body);
+        let transaction = world.request(info, None);
+        assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(status), "{kind}");
+    }
+}
+
+#[test]
 fn three_wrong_pins_end_the_call() {
     let mut world = World::new();
     connect(&mut world, &invite("sip:2345@example.com", "stranger", "c1"), None);

@@ -16,6 +16,7 @@ use super::supervisor::Supervisor;
 use super::{GroupJournal, Role, WireRecord};
 use crate::Engine;
 use crate::bridge_setup::hops_left;
+use crate::digits::{self, Digits, Way};
 
 /// One caller of a group.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(super) struct Caller {
     reserved: bool,
     pub(super) media: GroupMedia,
     pub(super) audio: Audio,
+    /// Keys as they are reported, perhaps twice.
+    digits: Digits,
     /// The seat that is offered to agents.
     pub(super) seat: Option<LegId>,
     /// Whom he talks with.
@@ -77,6 +80,7 @@ impl Caller {
             reserved: false,
             media: GroupMedia::default(),
             audio: Audio::default(),
+            digits: Digits::default(),
             seat: None,
             bridged: None,
             forward: None,
@@ -327,20 +331,34 @@ impl Engine {
     /// A digit by telephone-event, from a caller, an agent or a feature call.
     pub(super) fn on_group_digit(&mut self, leg: LegId, digit: char) {
         match self.groups.role(leg) {
-            Some(Role::Caller(call)) => self.tell_groups(Input::CallerDigit { call, digit }),
+            Some(Role::Caller(call)) => self.on_caller_digit(call, Way::Event, digit),
             Some(Role::Seat(_)) => self.on_agent_digit(leg, digit),
             _ => {}
         }
     }
 
-    /// A digit by INFO (`application/dtmf-relay`), for phones without telephone-events.
+    fn on_caller_digit(&mut self, call: CallId, way: Way, digit: char) {
+        let now = self.now;
+        let caller = self.groups.callers.get_mut(&call);
+        if caller.is_some_and(|caller| caller.digits.is_new(now, way, digit)) {
+            self.tell_groups(Input::CallerDigit { call, digit });
+        }
+    }
+
+    /// A digit by INFO, for phones without telephone-events.
     pub(super) fn on_group_info(&mut self, role: Role, id: ServerTransactionId, body: Option<Body>) {
-        let digit = body.as_ref().filter(|body| body.content_type.starts_with("application/dtmf")).and_then(digit_of);
-        let status = if digit.is_some() { 200 } else { 415 };
+        let body = body.filter(digits::is_digit_body);
+        let digit = body.as_ref().and_then(digits::digit_of);
+        let status = match (&body, digit) {
+            (_, Some(_)) => 200,
+            (Some(_), None) => 400,
+            (None, None) => 415,
+        };
         self.call(call::Input::RespondInfo { id, status, headers: Vec::new() });
         let Some(digit) = digit else { return };
         match role {
-            Role::Caller(call) => self.tell_groups(Input::CallerDigit { call, digit }),
+            Role::Caller(call) => self.on_caller_digit(call, Way::Info, digit),
+            // The key that takes a call may come twice: the second time there is nothing left to take.
             Role::Device(offer) => self.confirm_offer(offer, digit),
             _ => {}
         }
@@ -372,12 +390,4 @@ impl Engine {
             _ => {}
         }
     }
-}
-
-/// `Signal=5` of `application/dtmf-relay`, or the digit alone of `application/dtmf`.
-fn digit_of(body: &Body) -> Option<char> {
-    let text = std::str::from_utf8(&body.bytes).ok()?;
-    let value = text.lines().find_map(|line| line.trim().strip_prefix("Signal=")).unwrap_or(text).trim();
-    let mut characters = value.chars();
-    characters.next().filter(|digit| characters.next().is_none() && (digit.is_ascii_digit() || "*#".contains(*digit)))
 }
