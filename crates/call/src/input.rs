@@ -2,8 +2,9 @@
 
 use base::{Duration, LegId, OfferId, SubscriptionId, Termination};
 use bytes::Bytes;
-use sip_api::{ClientTransactionId, Flow, Headers, NameAddr, Response, ServerTransactionId, SipEvent, SipUri};
+use sip_api::{Flow, Headers, NameAddr, Response, ServerTransactionId, SipEvent, SipUri};
 
+use crate::credentials::Credentials;
 use crate::restore::DialogRecord;
 
 /// A message body: opaque bytes with their media type.
@@ -150,14 +151,6 @@ pub enum Input {
         /// Further headers.
         headers: ExtraHeaders,
     },
-    /// Credentials for [`Output::Challenged`](crate::Output::Challenged); without headers the request fails.
-    Authorize {
-        /// The challenged request, as named by the output.
-        challenge: ClientTransactionId,
-        /// `Authorization` or `Proxy-Authorization`.
-        headers: ExtraHeaders,
-    },
-
     /// Answer [`Output::Referred`](crate::Output::Referred): 202 takes the transfer on and opens the implicit
     /// subscription, 300 to 699 refuses it.
     RespondRefer {
@@ -253,8 +246,26 @@ pub struct Dial {
     pub follow_redirects: u8,
     /// Treat 181 (Call Is Being Forwarded) as a failure of that leg (routing.md 2.3).
     pub refuse_forwarding: bool,
-    /// Ask for credentials by [`Output::Challenged`](crate::Output::Challenged) instead of failing on 401 and 407.
-    pub answer_challenges: bool,
+}
+
+impl Dial {
+    /// An offer to ring these legs all at once, as long as an INVITE may ring, by the rules of RFC 3261 alone.
+    pub fn new(offer: OfferId, legs: Vec<(LegId, Target)>, from: NameAddr, to: NameAddr, body: Body) -> Self {
+        Self {
+            offer,
+            legs,
+            mode: RingMode::Parallel,
+            from,
+            to,
+            headers: Vec::new(),
+            body,
+            ring_limit: Duration::from_secs(180),
+            silence_limit: None,
+            cancel_reason: Vec::new(),
+            follow_redirects: 0,
+            refuse_forwarding: false,
+        }
+    }
 }
 
 /// One place to ring.
@@ -273,12 +284,14 @@ pub struct Target {
     /// An answer that comes sooner than this after the INVITE is a machine's, a carrier's mailbox: it is acknowledged
     /// and ended, and the others go on ringing (routing.md 1.1, the voicemail escape timer).
     pub machine_within: Option<Duration>,
+    /// What a challenge (401, 407) to any request of the call is answered with; without, it is a refusal.
+    pub credentials: Option<Credentials>,
 }
 
 impl Target {
     /// A target the edge finds by its URI.
     pub fn new(uri: SipUri) -> Self {
-        Self { uri, flow: None, route: Vec::new(), headers: Vec::new(), machine_within: None }
+        Self { uri, flow: None, route: Vec::new(), headers: Vec::new(), machine_within: None, credentials: None }
     }
 }
 

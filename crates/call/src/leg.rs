@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use base::{LegId, OfferId, Termination, Timestamp};
 use sip_api::{ClientTransactionId, ServerTransactionId};
 
+use crate::credentials::Authority;
 use crate::dialogs::DialogId;
 use crate::input::{Body, ExtraHeaders, Target};
 use crate::reliable::{ReliableReceiver, ReliableSender};
@@ -99,7 +100,7 @@ pub(crate) struct Outgoing {
     pub(crate) target: Target,
     /// The Call-ID, once it has been sent.
     pub(crate) call_id: Option<String>,
-    /// The running transaction; none before the leg's turn and while credentials are awaited.
+    /// The running transaction; none before the leg's turn.
     pub(crate) transaction: Option<ClientTransactionId>,
     /// Whether any response came in that transaction.
     pub(crate) heard: bool,
@@ -142,8 +143,8 @@ pub(crate) struct Session {
     pub(crate) peer_updates: bool,
     /// Whether the Call-ID is ours, which decides about the glare delay.
     pub(crate) owns_call_id: bool,
-    /// Whether credentials may be asked for.
-    pub(crate) answer_challenges: bool,
+    /// What challenges are answered with, and those met so far.
+    pub(crate) authority: Option<Authority>,
     /// INFO requests of the peer that above has not answered.
     pub(crate) infos_received: Vec<ServerTransactionId>,
     /// INFO requests of ours that wait for the one under way.
@@ -266,7 +267,7 @@ impl Session {
             timer: None,
             peer_updates: false,
             owns_call_id,
-            answer_challenges: false,
+            authority: None,
             infos_received: Vec::new(),
             infos_waiting: VecDeque::new(),
             info_under_way: false,

@@ -16,6 +16,7 @@
 #![warn(missing_docs)]
 
 mod config;
+mod credentials;
 mod dialog;
 mod dialogs;
 mod early;
@@ -53,6 +54,7 @@ use crate::timer::{Timer, Timers};
 use crate::transaction::ClientTransaction;
 
 pub use config::CallConfig;
+pub use credentials::{Credentials, Unanswered};
 pub use input::{Body, Dial, ExtraHeaders, Input, NotifyState, RingMode, Target};
 pub use output::{Invitation, Output};
 pub use restore::DialogRecord;
@@ -141,7 +143,6 @@ impl Calls {
             Input::RefuseOffer { leg, status } => self.refuse_offer(leg, status),
             Input::SendInfo { leg, body } => self.send_info(leg, body),
             Input::RespondInfo { id, status, headers } => self.respond_info(id, status, &headers),
-            Input::Authorize { challenge, headers } => self.authorize(cx, challenge, &headers),
             Input::RespondRefer { refer, status } => self.respond_refer(cx, refer, status),
             Input::ReferProgress { refer, status } => self.refer_progress(cx, refer, status),
             Input::AcceptSubscription { subscription, expires } => self.accept_subscription(cx, subscription, expires),
@@ -190,7 +191,7 @@ impl Calls {
             Timer::Refresh(leg) => self.on_refresh_due(leg),
             Timer::Expiry(leg) => self.on_session_expired(cx, leg),
             Timer::Subscription(subscription) => self.on_subscription_timer(cx, subscription),
-            Timer::Forget(transaction) => self.on_forget(cx, transaction),
+            Timer::Forget(transaction) => self.on_forget(transaction),
         }
     }
 

@@ -252,9 +252,7 @@ fn new_leg(dial: &Dial, target: crate::input::Target) -> Leg {
         machine_until: None,
         departed: Vec::new(),
     };
-    let mut leg = Leg::new(LegState::Queued, Invite::Outgoing(Box::new(outgoing)));
-    leg.session.answer_challenges = dial.answer_challenges;
-    leg
+    Leg::new(LegState::Queued, Invite::Outgoing(Box::new(outgoing)))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use sip_api::{
     SipCommand,
 };
 
+use crate::credentials::Authority;
 use crate::dialog::Dialog;
 use crate::dialogs::DialogId;
 use crate::ending::{ELSEWHERE, refusal, silence};
@@ -34,6 +35,10 @@ impl Calls {
         let (body, silence_limit) = (set.dial.body.clone(), set.dial.silence_limit);
         let call_id = request.call_id().to_owned();
         self.own_calls.insert(call_id.clone());
+        let authority = target.credentials.map(|credentials| Authority::new(credentials, cx.token()));
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.session.authority = authority;
+        }
         let transaction = self.send(Purpose::Invite(id), None, request, target.flow);
         if let Some(limit) = silence_limit {
             self.timers.set(Timer::Silence(id), cx.now + limit);
@@ -203,7 +208,7 @@ impl Calls {
         let Some(sent) = self.clients.get(&transaction) else { return };
         let mut dialog = Dialog::from_response(&sent.request, response, flow, sent.flow);
         dialog.skip(sent.pracks);
-        let reasons = sent.late_reason.clone();
+        let (reasons, authority) = (sent.late_reason.clone(), sent.authority.clone());
         let (ack, over) = (dialog.ack(&sent.request), dialog.flow());
         self.acknowledge(cx, transaction, &response.to_tag().unwrap_or_default(), ack, over);
         let mut bye = dialog.request(Method::Bye);
@@ -211,7 +216,7 @@ impl Calls {
         if reasons.is_empty() {
             bye.headers.push("Reason", ELSEWHERE);
         }
-        self.send(Purpose::Bye(id), None, bye, over);
+        self.send_as(Purpose::Bye(id), None, bye, over, authority);
     }
 
     /// Gives a leg up that was queued or is being rung, so that it can no longer win.
@@ -303,13 +308,18 @@ impl Calls {
             300..=399 if self.redirect(id, &mut transaction, headers) => {}
             _ => return Some(transaction),
         }
+        self.drop_early_dialogs(id);
+        self.send_again(transaction);
+        None
+    }
+
+    /// The INVITE is repeated: the early dialogs of the first one are over.
+    pub(crate) fn drop_early_dialogs(&mut self, id: LegId) {
         let outgoing = self.legs.get_mut(&id).and_then(|leg| leg.outgoing());
         let early = outgoing.map(|outgoing| std::mem::take(&mut outgoing.early)).unwrap_or_default();
         for early in early {
             self.drop_dialog(early.dialog);
         }
-        self.send_again(transaction);
-        None
     }
 
     /// Points the INVITE to the best Contact of a redirection, if the dial allows one more.
@@ -324,6 +334,14 @@ impl Calls {
         transaction.request.uri = uri;
         transaction.request.headers.remove("Route");
         transaction.flow = None;
+        // The password is for whom it was given, not for whoever he names.
+        transaction.authority = None;
+        for name in ["Authorization", "Proxy-Authorization"] {
+            transaction.request.headers.remove(name);
+        }
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.session.authority = None;
+        }
         true
     }
 }

@@ -1,8 +1,9 @@
 //! What comes out of the machine: SIP commands, and what became of the calls.
 
 use base::{Duration, LegId, OfferId, SubscriptionId, Termination, UserUri};
-use sip_api::{ClientTransactionId, Flow, Headers, Method, NameAddr, Request, ServerTransactionId, SipCommand, SipUri};
+use sip_api::{Flow, Headers, NameAddr, Request, ServerTransactionId, SipCommand, SipUri};
 
+use crate::credentials::Unanswered;
 use crate::input::Body;
 
 /// Everything the machine says.
@@ -117,20 +118,15 @@ pub enum Output {
         /// The final status; `None` when it was never answered.
         status: Option<u16>,
     },
-    /// A request of ours was challenged and the dial said that there may be credentials. Wants `Authorize`.
-    Challenged {
+    /// A request of ours was challenged and the challenge cannot be answered: the request fails with its 401 or 407.
+    /// For the operator; what it means for the call follows.
+    Unauthorized {
         /// The leg.
         leg: LegId,
-        /// Names the request in `Authorize`.
-        challenge: ClientTransactionId,
-        /// 401 or 407.
-        status: u16,
-        /// The method of the challenged request.
-        method: Method,
-        /// Its Request-URI.
+        /// The Request-URI of the challenged request.
         uri: SipUri,
-        /// The headers of the response, with the challenges.
-        headers: Box<Headers>,
+        /// Why there is no answer.
+        why: Unanswered,
     },
 
     /// A REFER inside a dialog. Wants `RespondRefer`.

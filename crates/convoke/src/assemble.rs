@@ -168,6 +168,12 @@ pub(crate) fn directory(config: &Config, stored: Vec<Schedule>) -> Result<Direct
     for user in &config.users {
         directory.set_user_profile(user.uri.clone(), user.routing.clone());
     }
+    for trunk in &config.trunks {
+        if let (Some(username), Some(password)) = (&trunk.username, &trunk.password) {
+            let credentials = call::Credentials { username: username.clone(), password: password.clone() };
+            directory.set_trunk_credentials(trunk.name.clone(), credentials);
+        }
+    }
     for schedule in stored {
         directory.add_schedule(schedule);
     }

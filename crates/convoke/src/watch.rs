@@ -136,6 +136,7 @@ impl Watch {
             EngineEvent::PinGuessing { conference } => {
                 tracing::warn!(%conference, "a caller with too many wrong PINs was refused");
             }
+            EngineEvent::Unauthorized { trunk, host, why } => log_unauthorized(trunk.as_deref(), &host, why),
             EngineEvent::Command { command, success } => {
                 metrics.command(command, success);
                 tracing::debug!(command, success, "C3P command answered");
@@ -177,6 +178,23 @@ impl Watch {
             }
         }
     }
+}
+
+/// A call could not be made because somebody asked who we are.
+fn log_unauthorized(trunk: Option<&str>, host: &str, why: call::Unanswered) {
+    let remedy = match (why, trunk) {
+        (call::Unanswered::NoCredentials, Some(_)) => {
+            "it asks for credentials; set username and password of this [[trunk]]"
+        }
+        (call::Unanswered::NoCredentials, None) => "it asks for credentials, and there are none for it",
+        (call::Unanswered::Refused, _) => {
+            "it does not accept the credentials; check username and password of this [[trunk]]"
+        }
+        (call::Unanswered::Unsupported, _) => {
+            "its challenge cannot be answered; it must offer Digest with SHA-256 or MD5, and qop=auth if any"
+        }
+    };
+    tracing::error!(trunk, host, remedy, "a call was refused for want of credentials");
 }
 
 /// An agent's state as a label: never who he is.

@@ -121,19 +121,11 @@ impl Engine {
         }
         self.bridges.ring(call, Ringing { offer, legs: rung, rang: false });
         self.call(call::Input::Dial(Box::new(Dial {
-            offer,
-            legs,
             mode: ring.mode,
-            from: here,
-            to,
             headers,
-            body,
             ring_limit: ring.limit.unwrap_or(RING_LIMIT),
             silence_limit,
-            cancel_reason: Vec::new(),
-            follow_redirects: 0,
-            refuse_forwarding: false,
-            answer_challenges: false,
+            ..Dial::new(offer, legs, here, to, body)
         })));
     }
 

@@ -111,7 +111,11 @@ impl Destination {
             Self::Devices(user) => (devices(directory, user), false),
             Self::External(user) => (SipUri::parse(user.as_str()).map(Target::new).into_iter().collect(), false),
             Self::Trunks { left, .. } if left.is_empty() => return None,
-            Self::Trunks { number, left } => (vec![Target::new(trunk_uri(number, &left.remove(0)))], true),
+            Self::Trunks { number, left } => {
+                let trunk = left.remove(0);
+                let credentials = directory.trunk_credentials(&trunk.name).cloned();
+                (vec![Target { credentials, ..Target::new(trunk_uri(number, &trunk)) }], true)
+            }
         };
         Ring::at_once(
             targets.into_iter().map(|target| RingTarget { target, who: Answerer::Callee, by_trunk }).collect(),

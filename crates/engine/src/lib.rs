@@ -368,6 +368,9 @@ impl Engine {
     /// Sorts what the call machine says to the translator that understands it.
     fn on_call(&mut self, output: call::Output) {
         use call::Output;
+        if let Output::Unauthorized { uri, why, .. } = output {
+            return self.on_unauthorized(&uri, why);
+        }
         let Some(output) = self.on_group_call(output) else { return };
         if let Some(call) = self.bridges.call_of(&output) {
             return self.on_bridged(call, output);
@@ -383,11 +386,10 @@ impl Engine {
             Output::Answered { offer, leg, body, .. } => self.on_answered(offer, leg, body),
             Output::OfferFailed { offer, termination, status } => self.on_offer_failed(offer, termination, status),
             Output::Offered { leg, body } => self.on_offered(leg, body),
-            Output::OfferWithdrawn { .. } | Output::InfoAnswered { .. } => {}
+            Output::OfferWithdrawn { .. } | Output::InfoAnswered { .. } | Output::Unauthorized { .. } => {}
             Output::ReofferAnswered { leg, result } => self.on_reoffer_answered(leg, result),
             Output::Refreshed { leg, body } => self.on_reoffer_answered(leg, Ok(Some(body))),
             Output::Info { leg, id, body, .. } => self.on_info(leg, id, body),
-            Output::Challenged { challenge, .. } => self.on_challenged(challenge),
             Output::Referred { leg, refer, refer_to, .. } => self.on_referred(leg, refer, &refer_to),
             Output::ReferredFromOutside { refer, refer_to, request, user } => {
                 self.on_referred_from_outside(refer, &refer_to, &request.uri, user);

@@ -423,6 +423,58 @@ fn a_number_goes_out_by_a_trunk_and_to_the_next_one_when_it_is_down() {
     assert_eq!(records(&world)[0].callee.as_str(), "tel:+493055501234");
 }
 
+fn challenge(request: &Request) -> Response {
+    answer_to(request, 407).with_header("Proxy-Authenticate", "Digest realm=\"gw\", nonce=\"n\", qop=\"auth\"")
+}
+
+fn with_credentials(trunk: &str) -> World {
+    World::with(|directory| {
+        let password = base::Pii::new("sesame open");
+        let credentials = call::Credentials { username: "line7".to_owned(), password };
+        directory.set_trunk_credentials(trunk.to_owned(), credentials);
+    })
+}
+
+fn unauthorized(world: &World) -> Vec<(Option<String>, call::Unanswered)> {
+    let refused = |event: &EngineEvent| match event {
+        EngineEvent::Unauthorized { trunk, why, .. } => Some((trunk.clone(), *why)),
+        _ => None,
+    };
+    world.events.iter().filter_map(refused).collect()
+}
+
+#[test]
+fn a_trunk_that_challenges_is_told_its_own_credentials() {
+    let mut world = with_credentials("one");
+    let call = place(&mut world, invite("sip:03055501234@example.com"));
+    let (first, request) = &call.rung[0];
+    world.respond(*first, challenge(request));
+    let (second, request) = world.take_requests(&Method::Invite).pop().expect("once more");
+    assert!(request.headers.get("Proxy-Authorization").is_some_and(|value| value.contains("username=\"line7\"")));
+    world.respond(second, answer_to(&request, 200).with_body(SDP, sdp_body(31_000)));
+    assert_eq!(status(&mut world, call.transaction), 200);
+    assert!(unauthorized(&world).is_empty());
+}
+
+#[test]
+fn a_trunk_that_refuses_our_credentials_fails_the_call_and_the_operator_is_told() {
+    for (owner, why) in [("one", call::Unanswered::Refused), ("two", call::Unanswered::NoCredentials)] {
+        let mut world = with_credentials(owner);
+        let call = place(&mut world, invite("sip:03055501234@example.com"));
+        let (mut transaction, mut request) = call.rung[0].clone();
+        world.respond(transaction, challenge(&request));
+        if let Some(next) = world.take_requests(&Method::Invite).pop() {
+            (transaction, request) = next;
+            world.respond(transaction, challenge(&request));
+        }
+        assert!(world.take_requests(&Method::Invite).is_empty(), "not once more, and not by the next trunk");
+        assert_eq!(status(&mut world, call.transaction), 500);
+        assert_eq!(unauthorized(&world), [(Some("one".to_owned()), why)]);
+        assert!(!format!("{:?}", world.engine).contains("sesame"), "the password is not printed");
+        nothing_is_left(&mut world);
+    }
+}
+
 #[test]
 fn a_tel_uri_is_a_number() {
     let mut world = World::new();

@@ -5,6 +5,7 @@ mod support;
 
 mod answers;
 mod cancelling;
+mod challenges;
 mod chaos;
 mod glare;
 mod in_dialog;

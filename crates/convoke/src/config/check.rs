@@ -301,6 +301,14 @@ fn check_trunks(config: &Config, findings: &mut Vec<Finding>) {
             let why = "requests are recognised by their address; write an IP address in target, or leave trusted out";
             findings.push(Finding::error(key("trusted"), Some("true".to_owned()), why));
         }
+        let lacking = match (&trunk.username, &trunk.password) {
+            (Some(_), None) => Some(("password", "username is set, so the provider wants one; write both or neither")),
+            (None, Some(_)) => Some(("username", "password is set, so the provider wants one; write both or neither")),
+            _ => None,
+        };
+        if let Some((name, why)) = lacking {
+            findings.push(Finding::error(key(name), None, why));
+        }
         for (name, prefixes) in [("allow", &trunk.allow), ("deny", &trunk.deny)] {
             for prefix in prefixes.iter().filter(|prefix| !is_prefix(prefix)) {
                 findings.push(Finding::error(key(name), quoted(prefix), "a prefix is + and digits, as in \"+49\""));

@@ -60,6 +60,9 @@ pub(crate) struct Trunk {
     pub(crate) allow: Vec<String>,
     #[serde(default)]
     pub(crate) deny: Vec<String>,
+    /// What its challenges are answered with; both or neither.
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<Pii>,
     /// It may call users here, and is believed on who calls and where a call has been.
     #[serde(default)]
     pub(crate) trusted: bool,

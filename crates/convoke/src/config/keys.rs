@@ -81,7 +81,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Text,
                 None,
                 r#""+4930123450""#,
-                "The number called telephones see: + and 7 to 15 digits. Your trunk's provider must have given it to you.\nWithout one, telephones see an anonymous call.",
+                "The number called telephones see: + and 7 to 15 digits. Your trunk's provider must have given it to you.\nWithout one they see the conference's number, or the caller's own number or name; providers often refuse what is not theirs.",
             ),
             key(
                 "drain_seconds",
@@ -462,6 +462,20 @@ pub(super) const SECTIONS: &[Section] = &[
                 None,
                 r#""udp:sip.provider.example:5060""#,
                 "udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT; IPv6 in brackets. Required.",
+            ),
+            key(
+                "username",
+                Text,
+                None,
+                r#""4930123450""#,
+                "The account's name, if the provider asks for digest authentication (401 or 407 to a call). Goes with password.",
+            ),
+            key(
+                "password",
+                Secret,
+                None,
+                r#""from-your-provider""#,
+                "The account's password. It leaves the server only hashed. Keep the file from others (chmod 600).",
             ),
             key("allow", List, Some("[]"), r#"["+49", "+43"]"#, "Prefixes it carries, + first; empty = every number."),
             key(

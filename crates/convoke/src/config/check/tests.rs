@@ -51,6 +51,14 @@ fn what_is_wrong_is_told_with_key_value_and_remedy() {
             &["error: trunk[1].target = \"h:1\"", "warning: location_profile", "+"],
         ),
         (
+            "[[trunk]]\nname = \"t\"\ntarget = \"udp:h:1\"\nusername = \"u\"",
+            &["error: trunk[1].password", "both or neither"],
+        ),
+        (
+            "[[trunk]]\nname = \"t\"\ntarget = \"udp:h:1\"\npassword = \"p\"",
+            &["error: trunk[1].username", "both or neither"],
+        ),
+        (
             "[[trunk]]\nname = \"\"\ntarget = \"udp:h:1\"\nallow = [\"49\"]",
             &["trunk[1].name", "error: trunk[1].allow = \"49\""],
         ),
