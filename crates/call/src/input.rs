@@ -23,7 +23,7 @@ impl Body {
     }
 
     /// Whether it is a session description by its type; a C3P body on a Focus dialog is not.
-    pub(crate) fn describes_session(&self) -> bool {
+    pub fn describes_session(&self) -> bool {
         let kind = self.content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         kind == "application/sdp" || kind.starts_with("multipart/")
     }
@@ -119,14 +119,22 @@ pub enum Input {
         /// The offer; its version is the caller's business.
         body: Body,
     },
-    /// Answer [`Output::Offered`](crate::Output::Offered); the body is an offer when that carried none.
+    /// Ask the peer for an offer by a re-INVITE without one. It comes as
+    /// [`Output::ReofferAnswered`](crate::Output::ReofferAnswered) and wants `AnswerOffer` or `RefuseOffer`: the ACK waits.
+    AskForOffer {
+        /// The leg.
+        leg: LegId,
+    },
+    /// Answer [`Output::Offered`](crate::Output::Offered); the body is an offer when that carried none. Or answer the offer
+    /// of a 200, which the ACK then carries.
     AnswerOffer {
         /// The leg.
         leg: LegId,
         /// The answer.
         body: Option<Body>,
     },
-    /// Refuse [`Output::Offered`](crate::Output::Offered); the session stays as it was.
+    /// Refuse [`Output::Offered`](crate::Output::Offered); the session stays as it was. The offer of a 200 to a re-INVITE
+    /// cannot be refused: it is answered with the last description we sent. A leg that never sent one is hung up.
     RefuseOffer {
         /// The leg.
         leg: LegId,
@@ -233,8 +241,11 @@ pub struct Dial {
     pub to: NameAddr,
     /// Headers of every INVITE of the set. A `Contact` among them replaces the default one.
     pub headers: ExtraHeaders,
-    /// The session description offered.
-    pub body: Body,
+    /// The session description offered. Without one the callee is asked for his: his 200 carries the offer, and its ACK
+    /// waits for [`Input::AnswerOffer`] (RFC 3261 13.2.1).
+    pub body: Option<Body>,
+    /// What a leg that answers 415 is offered once more, alone (C69).
+    pub fallback: Option<Body>,
     /// How long the whole set may ring, from the first INVITE; never more than
     /// [`CallConfig::timer_c`](crate::CallConfig::timer_c).
     pub ring_limit: Duration,
@@ -250,7 +261,7 @@ pub struct Dial {
 
 impl Dial {
     /// An offer to ring these legs all at once, as long as an INVITE may ring, by the rules of RFC 3261 alone.
-    pub fn new(offer: OfferId, legs: Vec<(LegId, Target)>, from: NameAddr, to: NameAddr, body: Body) -> Self {
+    pub fn new(offer: OfferId, legs: Vec<(LegId, Target)>, from: NameAddr, to: NameAddr, body: impl Into<Option<Body>>) -> Self {
         Self {
             offer,
             legs,
@@ -258,7 +269,8 @@ impl Dial {
             from,
             to,
             headers: Vec::new(),
-            body,
+            body: body.into(),
+            fallback: None,
             ring_limit: Duration::from_secs(180),
             silence_limit: None,
             cancel_reason: Vec::new(),

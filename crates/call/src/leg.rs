@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use base::{LegId, OfferId, Termination, Timestamp};
-use sip_api::{ClientTransactionId, ServerTransactionId};
+use sip_api::{ClientTransactionId, Flow, Request, ServerTransactionId};
 
 use crate::credentials::Authority;
 use crate::dialogs::DialogId;
@@ -108,6 +108,8 @@ pub(crate) struct Outgoing {
     pub(crate) redirects_left: u8,
     /// Until when an answer is taken for a machine's.
     pub(crate) machine_until: Option<Timestamp>,
+    /// The offer has been replaced by the dial's fallback.
+    pub(crate) fell_back: bool,
     /// PRACKs without a response, bounded against a callee who counts RSeq up for ever.
     pub(crate) pracks: usize,
     /// Tags of callees whose BYE has come before their 200.
@@ -132,6 +134,8 @@ pub(crate) struct Session {
     pub(crate) exchange: Exchange,
     /// The next offer of ours, not sent yet.
     pub(crate) wanted: Option<Body>,
+    /// An offer is to be asked for.
+    pub(crate) offer_asked: bool,
     /// A refresh is due.
     pub(crate) refresh_wanted: bool,
     /// An UPDATE without a body is under way to refresh the session.
@@ -175,6 +179,18 @@ pub(crate) enum Exchange {
         /// Whether the 200 carried the offer, so that the ACK carries the answer.
         offer_sent: bool,
     },
+    /// The peer's 200 carried the offer, and above has not answered it: the ACK waits.
+    AckOwed(Box<OwedAck>),
+}
+
+/// The ACK of a 2xx with an offer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct OwedAck {
+    pub(crate) transaction: ClientTransactionId,
+    /// The To tag of the 2xx.
+    pub(crate) tag: String,
+    pub(crate) ack: Request,
+    pub(crate) flow: Option<Flow>,
 }
 
 /// A re-INVITE or UPDATE of the peer.
@@ -261,6 +277,7 @@ impl Session {
         Self {
             exchange: Exchange::Initial,
             wanted: None,
+            offer_asked: false,
             refresh_wanted: false,
             refreshing: false,
             local: None,

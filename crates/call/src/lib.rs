@@ -24,6 +24,7 @@ mod ending;
 mod incoming;
 mod info;
 mod input;
+mod late_offer;
 mod leg;
 mod message;
 mod offer_set;
@@ -139,6 +140,7 @@ impl Calls {
             Input::Cancel { offer, reason } => self.cancel_offer(cx, offer, reason),
             Input::HangUp { leg, reason, termination } => self.hang_up(cx, leg, reason, termination),
             Input::Reoffer { leg, body } => self.reoffer(leg, body),
+            Input::AskForOffer { leg } => self.ask_for_offer(leg),
             Input::AnswerOffer { leg, body } => self.answer_offer(cx, leg, body),
             Input::RefuseOffer { leg, status } => self.refuse_offer(leg, status),
             Input::SendInfo { leg, body } => self.send_info(leg, body),

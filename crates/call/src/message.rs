@@ -55,6 +55,13 @@ pub(crate) fn push_abilities(headers: &mut Headers) {
     headers.push("Supported", SUPPORTED);
 }
 
+/// Adds Allow, and Supported without one of the extensions.
+pub(crate) fn push_abilities_without(headers: &mut Headers, extension: &str) {
+    headers.push("Allow", ALLOW);
+    let supported: Vec<&str> = SUPPORTED.split(", ").filter(|known| *known != extension).collect();
+    headers.push("Supported", supported.join(", "));
+}
+
 /// Adds one `Reason` for each value (RFC 3326).
 pub(crate) fn push_reasons(headers: &mut Headers, reasons: &[String]) {
     for reason in reasons {

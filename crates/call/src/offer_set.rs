@@ -248,6 +248,7 @@ fn new_leg(dial: &Dial, target: crate::input::Target) -> Leg {
         heard: false,
         early: Vec::new(),
         redirects_left: dial.follow_redirects,
+        fell_back: false,
         pracks: 0,
         machine_until: None,
         departed: Vec::new(),

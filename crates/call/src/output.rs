@@ -51,7 +51,8 @@ pub enum Output {
         offer: OfferId,
         /// The winner.
         leg: LegId,
-        /// The answer: of the 200, or of a reliable provisional response before it.
+        /// The answer: of the 200, or of a reliable provisional response before it. When the dial made no offer this is
+        /// one, and wants `AnswerOffer`.
         body: Option<Body>,
         /// The headers of the 200.
         headers: Box<Headers>,
@@ -85,7 +86,8 @@ pub enum Output {
         /// The leg.
         leg: LegId,
     },
-    /// The peer answered our `Reoffer`, or the offer in our 200 to a re-INVITE without one.
+    /// The peer answered our `Reoffer`, or the offer in our 200 to a re-INVITE without one; or he makes the offer that
+    /// `AskForOffer` asked for, which wants `AnswerOffer`.
     ReofferAnswered {
         /// The leg.
         leg: LegId,

@@ -323,6 +323,12 @@ impl Calls {
         ack: Request,
         flow: Option<Flow>,
     ) {
+        self.timers.set(Timer::Forget(id), cx.now + LATE);
+        self.send_ack(id, tag, ack, flow);
+    }
+
+    /// Sends an ACK and remembers it; the transaction is to be forgotten at a time that is set already.
+    pub(crate) fn send_ack(&mut self, id: ClientTransactionId, tag: &str, ack: Request, flow: Option<Flow>) {
         /// More answers than any fork has; beyond, retransmissions are treated as new answers, which is harmless.
         const REMEMBERED: usize = 32;
         if let Some(transaction) = self.clients.get_mut(&id)
@@ -330,7 +336,6 @@ impl Calls {
         {
             transaction.acks.push(Acknowledged { tag: tag.to_owned(), ack: ack.clone(), flow });
         }
-        self.timers.set(Timer::Forget(id), cx.now + LATE);
         self.push(Output::Sip(SipCommand::SendAck { request: ack, flow }));
     }
 

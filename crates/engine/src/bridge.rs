@@ -24,8 +24,9 @@ pub(crate) struct Bridge {
     pub(crate) told: Option<(u16, Option<Body>)>,
     /// Of how many diversions the caller was told.
     pub(crate) diversions_told: usize,
-    /// The leg whose early media the caller was given; he would take another's for a mistake (RFC 3261 13.2.1).
-    pub(crate) previewed: Option<LegId>,
+    /// The leg whose early media the caller was given, and that; he would take another's for a mistake (RFC 3261
+    /// 13.2.1).
+    pub(crate) previewed: Option<(LegId, Body)>,
     /// The leg that answered, and when.
     pub(crate) answered: Option<(LegId, Timestamp)>,
     /// Who that is: a user, or a number as `tel:`.
@@ -34,8 +35,10 @@ pub(crate) struct Bridge {
     pub(crate) since: Timestamp,
     /// Where the re-negotiation stands.
     pub(crate) exchange: Exchange,
-    /// The last session description of the caller.
-    pub(crate) callers_media: Body,
+    /// Whether the caller can be sent early media reliably (RFC 3262).
+    pub(crate) reliable: bool,
+    /// The last session description of the caller; none while he has yet to answer the callee's offer.
+    pub(crate) callers_media: Option<Body>,
     /// The last session description of the callee, once he has answered.
     pub(crate) callees_media: Option<Body>,
     /// INFO requests of the callee that the caller has not answered, in order.
@@ -136,7 +139,7 @@ impl Bridge {
     /// The last session description of one end.
     pub(crate) fn media(&self, side: Side) -> Option<&Body> {
         match side {
-            Side::Caller => Some(&self.callers_media),
+            Side::Caller => self.callers_media.as_ref(),
             Side::Callee => self.callees_media.as_ref(),
         }
     }
@@ -144,7 +147,7 @@ impl Bridge {
     /// Takes note of a session description.
     pub(crate) fn set_media(&mut self, side: Side, media: Body) {
         match side {
-            Side::Caller => self.callers_media = media,
+            Side::Caller => self.callers_media = Some(media),
             Side::Callee => self.callees_media = Some(media),
         }
     }

@@ -16,6 +16,7 @@ impl Engine {
                 self.on_bridge_ringing(call, leg, status, body, early_dialogs);
             }
             Output::Answered { leg, body, .. } => self.on_bridge_answered(call, leg, body),
+            Output::Confirmed { leg, body } => self.on_bridge_confirmed(call, leg, body),
             Output::OfferFailed { termination, status, .. } => self.on_bridge_offer_failed(call, termination, status),
             Output::Ended { leg, termination, status, headers } => {
                 self.on_bridge_leg_refused(call, leg, termination, status, &headers);
@@ -127,7 +128,7 @@ impl Engine {
     }
 
     /// Offers one side the other's last description.
-    fn tell_media(&mut self, call: CallId, side: Side) {
+    pub(crate) fn tell_media(&mut self, call: CallId, side: Side) {
         let Some(bridge) = self.bridges.get_mut(call) else { return };
         let (Some(leg), Some(body)) = (bridge.leg(side), bridge.media(side.other()).cloned()) else { return };
         bridge.exchange = Exchange::Told(side);

@@ -9,6 +9,7 @@ use crate::Engine;
 use crate::bridge::{Bridge, Exchange, Party, Ringing, Rung, Side};
 use crate::destination::{Answerer, Destination, Found, Guide, Ring, RingTarget};
 use crate::dial_out::COMPLETED_ELSEWHERE;
+use crate::multipart::fallback_of;
 use crate::way::{Lost, Way};
 
 /// How long a person's devices may ring; less than the caller's own INVITE may stay unanswered (Timer C).
@@ -45,13 +46,7 @@ impl Engine {
     }
 
     fn bridge(&mut self, leg: LegId, call: Invitation, caller: Caller, hops: u8, destination: Destination) {
-        let Invitation { request, from, to, body, .. } = call;
-        let Some(callers_media) = body else {
-            // The offer would have to be the callee's, and his 200 be acknowledged before the caller has answered it.
-            let warning = format!("399 {} \"An offer is needed\"", self.config.domain);
-            let headers = vec![("Warning".to_owned(), warning)];
-            return self.call(call::Input::Reject { leg, status: 488, headers, body: None });
-        };
+        let Invitation { request, from, to, body: callers_media, reliable_provisional, .. } = call;
         let account = self.directory.user(&caller.user).and_then(|account| account.display_name.clone());
         let passed_on = |name: &str| request.headers.get(name).map(|value| (name.to_owned(), value.to_owned()));
         let headers = PASSED_ON.iter().filter_map(|name| passed_on(name)).collect();
@@ -73,6 +68,7 @@ impl Engine {
             callee: None,
             since: self.now,
             exchange: Exchange::Idle,
+            reliable: reliable_provisional && callers_media.is_some(),
             callers_media,
             callees_media: None,
             infos_to_caller: Default::default(),
@@ -122,6 +118,7 @@ impl Engine {
         self.bridges.ring(call, Ringing { offer, legs: rung, rang: false });
         self.call(call::Input::Dial(Box::new(Dial {
             mode: ring.mode,
+            fallback: body.as_ref().and_then(fallback_of),
             headers,
             ring_limit: ring.limit.unwrap_or(RING_LIMIT),
             silence_limit,
@@ -162,19 +159,20 @@ impl Engine {
         let Some(bridge) = self.bridges.get_mut(call) else { return };
         let Some(ringing) = &mut bridge.ringing else { return };
         ringing.rang = true;
-        let unambiguous = ringing.legs.len() == 1 && early_dialogs == 1;
-        let first = bridge.previewed.is_none_or(|previewed| previewed == leg);
+        let unambiguous = ringing.legs.len() == 1 && early_dialogs == 1 && bridge.callers_media.is_some();
+        // What was sent reliably is the answer, and there is but one.
+        let first = bridge.previewed.as_ref().is_none_or(|(previewed, _)| *previewed == leg && !bridge.reliable);
         let preview = body.clone().filter(|_| unambiguous && first);
-        if preview.is_some() {
-            bridge.previewed = Some(leg);
+        if let Some(preview) = &preview {
+            bridge.previewed = Some((leg, preview.clone()));
         }
         // Without the media that 183 announces the caller must make the ringing tone himself.
         let status = if status == 183 && body.is_some() && preview.is_none() { 180 } else { status };
         let news = Some((status, preview.clone()));
         if bridge.told != news {
             bridge.told = news;
-            let leg = bridge.caller.leg;
-            self.call(call::Input::Progress { leg, status, body: preview, reliable: false });
+            let (leg, reliable) = (bridge.caller.leg, preview.is_some());
+            self.call(call::Input::Progress { leg, status, body: preview, reliable });
         }
     }
 
@@ -184,24 +182,46 @@ impl Engine {
         let now = self.now;
         let Some(bridge) = self.bridges.get_mut(call) else { return };
         let caller = bridge.caller.leg;
-        let Some(body) = body else {
+        // What is no session description (an invitation to a conference, say) wants none in return (C69).
+        let is_session = bridge.callers_media.as_ref().is_none_or(Body::describes_session);
+        if body.is_none() && is_session {
             let termination = Termination::failed(TerminationReason::ProtocolError);
             self.hang_up_sip(leg, termination);
             return self.refuse_caller(call, Lost { status: 500, termination });
-        };
+        }
         bridge.callee = match ringing.as_ref().and_then(|ringing| ringing.who(leg)) {
             Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
             Some(Answerer::Callee) | None => bridge.way.destination.person(),
         };
         bridge.answered = Some((leg, now));
-        bridge.set_media(Side::Callee, body.clone());
-        self.call(call::Input::Accept { leg: caller, body: Some(body), headers: Vec::new() });
+        bridge.callees_media.clone_from(&body);
+        // The answer that went out reliably stands; another one is an offer of its own, once the caller is connected.
+        let given = bridge.previewed.take().filter(|_| bridge.reliable).map(|(_, given)| given);
+        let changed = given.is_some() && given != body;
+        self.call(call::Input::Accept { leg: caller, body: given.or(body), headers: Vec::new() });
+        if changed {
+            self.tell_media(call, Side::Caller);
+        }
         let talking = self.bridges.get(call).map(|bridge| (bridge.caller.user.clone(), bridge.callee.clone()));
         if let Some((caller, callee)) = talking {
             self.note_conversation(&caller);
             callee.iter().for_each(|callee| self.note_conversation(callee));
         }
         self.tell_the_others(call);
+    }
+
+    /// The caller acknowledged the answer. To an INVITE without an offer that was the callee's offer, and this is the
+    /// answer, for which the callee's ACK waits.
+    pub(crate) fn on_bridge_confirmed(&mut self, call: CallId, leg: LegId, body: Option<Body>) {
+        let Some(bridge) = self.bridges.get_mut(call) else { return };
+        let Some(callee) = bridge.leg(Side::Callee).filter(|_| bridge.callers_media.is_none()) else { return };
+        match body {
+            Some(body) => {
+                bridge.set_media(Side::Caller, body.clone());
+                self.call(call::Input::AnswerOffer { leg: callee, body: Some(body) });
+            }
+            None => self.hang_up_sip(leg, Termination::failed(TerminationReason::ProtocolError)),
+        }
     }
 
     /// Nobody answered: the next trunk, or wherever the callee's settings send the call; else the caller is told why.

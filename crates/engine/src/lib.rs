@@ -34,6 +34,7 @@ mod keys;
 mod leg;
 mod media_leg;
 mod message_summary;
+mod multipart;
 mod pin_guard;
 mod refer;
 mod roster_document;

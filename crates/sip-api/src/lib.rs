@@ -186,7 +186,8 @@ pub enum SipCommand {
         /// Where to send it.
         flow: Option<Flow>,
     },
-    /// Send the ACK of a 2xx: outside any transaction, once for each 2xx delivered.
+    /// Send the ACK of a 2xx: outside any transaction, once for each 2xx delivered. A 2xx that makes the offer is
+    /// acknowledged when there is an answer; until then its retransmissions get nothing.
     SendAck {
         /// The ACK.
         request: Request,
