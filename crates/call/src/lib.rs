@@ -47,7 +47,7 @@ use base::{Duration, LegId, OfferId, SubscriptionId, Timestamp};
 use sip_api::{ClientTransactionId, ServerTransactionId, SipEvent};
 
 use crate::dialogs::Dialogs;
-use crate::leg::{Caller, Leg};
+use crate::leg::{Caller, Leg, LegState};
 use crate::offer_set::OfferSet;
 use crate::session_timer::Policy;
 use crate::subscription::Subscription;
@@ -258,6 +258,12 @@ impl Calls {
             local_tag: key.local_tag.clone(),
             remote_tag: key.remote_tag.clone(),
         })
+    }
+
+    /// The connected leg with this dialog: Call-ID and both tags must be right (RFC 3891 3).
+    pub fn leg_of(&self, names: &DialogNames) -> Option<LegId> {
+        let leg = self.dialogs.leg_of(names)?;
+        self.legs.get(&leg).is_some_and(|leg| leg.state == LegState::Connected).then_some(leg)
     }
 
     pub(crate) fn push(&mut self, output: Output) {

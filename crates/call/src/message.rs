@@ -8,7 +8,7 @@ use crate::input::{Body, ExtraHeaders};
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE";
 
 /// The extensions we support.
-pub(crate) const SUPPORTED: &str = "timer, 100rel";
+pub(crate) const SUPPORTED: &str = "timer, 100rel, replaces";
 
 /// Adds headers from above, except those that belong to the dialog, the edge or the body.
 pub(crate) fn push_extra(headers: &mut Headers, extra: &ExtraHeaders) {

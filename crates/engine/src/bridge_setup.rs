@@ -6,7 +6,7 @@ use routing::{CallKind, RefusedTarget};
 use sip_api::{Headers, NameAddr, Request, SipUri};
 
 use crate::Engine;
-use crate::bridge::{Bridge, Exchange, Party, Ringing, Rung, Side};
+use crate::bridge::{Bridge, Party, Ringing, Rung, Side};
 use crate::destination::{Answerer, Destination, Found, Guide, Ring, RingTarget};
 use crate::dial_out::COMPLETED_ELSEWHERE;
 use crate::multipart::fallback_of;
@@ -50,35 +50,21 @@ impl Engine {
         let account = self.directory.user(&caller.user).and_then(|account| account.display_name.clone());
         let passed_on = |name: &str| request.headers.get(name).map(|value| (name.to_owned(), value.to_owned()));
         let headers = PASSED_ON.iter().filter_map(|name| passed_on(name)).collect();
-        let dialled = destination.person();
         let mut way = Way::new(CallKind::Direct, Some(caller.user.clone()), destination, hops);
         if caller.is_trusted {
             way.trust(&request.headers, &self.guide());
         }
         let display_name = from.display_name.or(account);
-        let call = self.bridges.insert(Bridge {
-            caller: Party { leg, user: caller.user, display_name, to, headers },
-            way,
-            dialled,
-            ringing: None,
-            told: None,
-            diversions_told: 0,
-            previewed: None,
-            answered: None,
-            callee: None,
-            since: self.now,
-            exchange: Exchange::Idle,
-            reliable: reliable_provisional && callers_media.is_some(),
-            callers_media,
-            callees_media: None,
-            infos_to_caller: Default::default(),
-            infos_to_callee: Default::default(),
-        });
+        let caller = Party { leg, user: caller.user, display_name, to, headers };
+        let reliable = reliable_provisional && callers_media.is_some();
+        let call = CallId(leg.0);
+        self.bridges.insert(call, Bridge { reliable, ..Bridge::new(caller, way, callers_media, self.now) });
+        self.bridges.claim(leg, call);
         self.ring_person(call);
     }
 
     /// Rings whoever the call comes to first.
-    fn ring_person(&mut self, call: CallId) {
+    pub(crate) fn ring_person(&mut self, call: CallId) {
         let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(bridge) = self.bridges.get_mut(call) else { return };
         let step = bridge.way.next(&guide);
@@ -133,8 +119,17 @@ impl Engine {
         if count > bridge.diversions_told {
             bridge.diversions_told = count;
             bridge.told = None;
-            let leg = bridge.caller.leg;
-            self.call(call::Input::Progress { leg, status: 181, body: None, reliable: false });
+            self.tell_caller(call, 181, None);
+        }
+    }
+
+    /// How the ringing fares, for whoever waits for it: the caller, or who has transferred him.
+    fn tell_caller(&mut self, call: CallId, status: u16, body: Option<Body>) {
+        let Some(bridge) = self.bridges.get(call) else { return };
+        let (leg, reliable) = (bridge.caller.leg, body.is_some());
+        match bridge.referred {
+            Some(transfer) => self.call(call::Input::ReferProgress { refer: transfer.refer, status }),
+            None => self.call(call::Input::Progress { leg, status, body, reliable }),
         }
     }
 
@@ -171,8 +166,7 @@ impl Engine {
         let news = Some((status, preview.clone()));
         if bridge.told != news {
             bridge.told = news;
-            let (leg, reliable) = (bridge.caller.leg, preview.is_some());
-            self.call(call::Input::Progress { leg, status, body: preview, reliable });
+            self.tell_caller(call, status, preview);
         }
     }
 
@@ -195,6 +189,9 @@ impl Engine {
         };
         bridge.answered = Some((leg, now));
         bridge.callees_media.clone_from(&body);
+        if bridge.referred.is_some() {
+            return self.join_when_idle(call);
+        }
         // The answer that went out reliably stands; another one is an offer of its own, once the caller is connected.
         let given = bridge.previewed.take().filter(|_| bridge.reliable).map(|(_, given)| given);
         let changed = given.is_some() && given != body;
@@ -264,6 +261,9 @@ impl Engine {
 
     /// The caller's INVITE is refused, and the call with it.
     fn refuse_caller(&mut self, call: CallId, lost: Lost) {
+        if self.bridges.get(call).is_some_and(|bridge| bridge.referred.is_some()) {
+            return self.fail_transfer(call, lost.status, None);
+        }
         let Some(bridge) = self.bridges.remove(call) else { return };
         let leg = bridge.caller.leg;
         self.write_histories(call, &bridge, lost.termination);
