@@ -19,6 +19,8 @@ pub(crate) enum Destination {
     Trunks {
         /// The global number.
         number: Pii,
+        /// The extension behind it.
+        extension: Option<String>,
         /// The trunks that have not been tried.
         left: Vec<TrunkChoice>,
     },
@@ -111,10 +113,10 @@ impl Destination {
             Self::Devices(user) => (devices(directory, user), false),
             Self::External(user) => (SipUri::parse(user.as_str()).map(Target::new).into_iter().collect(), false),
             Self::Trunks { left, .. } if left.is_empty() => return None,
-            Self::Trunks { number, left } => {
+            Self::Trunks { number, extension, left } => {
                 let trunk = left.remove(0);
                 let credentials = directory.trunk_credentials(&trunk.name).cloned();
-                (vec![Target { credentials, ..Target::new(trunk_uri(number, &trunk)) }], true)
+                (vec![Target { credentials, ..Target::new(trunk_uri(number, extension.as_deref(), &trunk)) }], true)
             }
         };
         Ring::at_once(
@@ -152,7 +154,9 @@ impl Guide<'_> {
     pub(crate) fn found(&self, routing: routing::Routing) -> Found {
         match routing.verdict {
             Verdict::LocalUser(user) => Found::Person(Destination::Devices(user)),
-            Verdict::Trunk { number, trunks, .. } => Found::Person(Destination::Trunks { number, left: trunks }),
+            Verdict::Trunk { number, extension, trunks } => {
+                Found::Person(Destination::Trunks { number, extension, left: trunks })
+            }
             Verdict::External(user) => Found::Person(Destination::External(user)),
             Verdict::Conference(number) => Found::Conference(number),
             Verdict::Refused(why) => Found::Nobody(why),
@@ -205,8 +209,11 @@ pub(crate) fn devices(directory: &Directory, user: &UserUri) -> Vec<Target> {
     directory.bindings(user).iter().map(device).collect()
 }
 
-fn trunk_uri(number: &Pii, trunk: &TrunkChoice) -> SipUri {
-    let mut uri = SipUri::sip(Some(number.expose()), &trunk.target.host, Some(trunk.target.port));
+/// The extension stands in the user part, as in a `tel:` URI (RFC 3261 19.1.6).
+fn trunk_uri(number: &Pii, extension: Option<&str>, trunk: &TrunkChoice) -> SipUri {
+    let extension = extension.map(|digits| format!(";ext={digits}")).unwrap_or_default();
+    let user = format!("{}{extension}", number.expose());
+    let mut uri = SipUri::sip(Some(&user), &trunk.target.host, Some(trunk.target.port));
     let transport = match trunk.target.transport {
         TrunkTransport::Udp => "udp",
         TrunkTransport::Tcp => "tcp",

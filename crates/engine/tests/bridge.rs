@@ -483,6 +483,16 @@ fn a_tel_uri_is_a_number() {
 }
 
 #[test]
+fn an_extension_goes_with_the_number_to_the_trunk() {
+    for target in ["tel:+49-30-55501234;ext=77", "sip:03055501234;ext=77@example.com", "sip:03055501234x77@example.com"] {
+        let mut world = World::new();
+        let call = place(&mut world, invite(target));
+        let uri = call.rung[0].1.uri.to_string();
+        assert_eq!(uri, "sip:+493055501234;ext=77@127.0.0.1:5070;transport=udp;user=phone", "{target}");
+    }
+}
+
+#[test]
 fn what_leads_nowhere_is_refused() {
     let no_conference = "sip:ann@example.com;gruu;opaque=app:conf:focus:id:NOSUCHCONF";
     for (target, told) in [

@@ -327,6 +327,11 @@ fn check_trunks(config: &Config, findings: &mut Vec<Finding>) {
 fn check_profiles(config: &Config, findings: &mut Vec<Finding>) {
     for (index, profile) in config.location_profiles.iter().enumerate() {
         let key = format!("location_profile[{}]", index + 1);
+        let is_dialled = |number: &&String| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        for number in profile.emergency.iter().filter(|number| !is_dialled(number)) {
+            let why = "an emergency number is digits as they are dialled, as in \"112\"";
+            findings.push(Finding::error(format!("{key}.emergency"), quoted(number), why));
+        }
         if let Some(first) = config.location_profiles[..index].iter().position(|other| other.name == profile.name) {
             let why = format!("location_profile[{}] has this name; choose another", first + 1);
             findings.push(Finding::error(format!("{key}.name"), quoted(&profile.name), why));

@@ -73,6 +73,9 @@ pub(crate) struct Trunk {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LocationProfile {
     pub(crate) name: String,
+    /// As dialled; recognised before any rule.
+    #[serde(default)]
+    pub(crate) emergency: Vec<String>,
     #[serde(default, rename = "rule")]
     pub(crate) rules: Vec<Rule>,
 }

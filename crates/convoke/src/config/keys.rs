@@ -111,6 +111,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "24",
                 "Differentiated services code point of SIP packets, 0 to 63. Without one, the operating system's.",
             ),
+            key(
+                "external_calls",
+                Plain,
+                Some("false"),
+                "false",
+                "Whether users may call addresses of other domains (sip:somebody@elsewhere.example), which are found by DNS. Calls from\nthere are not taken. A domain that ends at a telephone gateway lets them dial past the lists of your trunks.",
+            ),
         ],
     },
     Section {
@@ -498,13 +505,22 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "location_profile",
         is_list: true,
         about: "How what people dial becomes a number with +; repeat for each. Without one, only numbers with + are dialled.",
-        keys: &[key(
-            "name",
-            Text,
-            None,
-            r#""default""#,
-            "1 to 256 letters, digits and -.+_(). Required, once only. The one named default serves users that name none.",
-        )],
+        keys: &[
+            key(
+                "name",
+                Text,
+                None,
+                r#""default""#,
+                "1 to 256 letters, digits and -.+_(). Required, once only. The one named default serves users that name none.",
+            ),
+            key(
+                "emergency",
+                List,
+                Some("[]"),
+                r#"["112", "110"]"#,
+                "Emergency numbers as they are dialled here. They are refused with 403 before any rule is tried: this server does\nnot know where a caller is, so people must use a telephone that does.",
+            ),
+        ],
     },
     Section {
         name: "location_profile.rule",

@@ -62,6 +62,10 @@ fn what_is_wrong_is_told_with_key_value_and_remedy() {
             "[[trunk]]\nname = \"\"\ntarget = \"udp:h:1\"\nallow = [\"49\"]",
             &["trunk[1].name", "error: trunk[1].allow = \"49\""],
         ),
+        (
+            "[[location_profile]]\nname = \"a\"\nemergency = [\"+112\"]",
+            &["error: location_profile[1].emergency = \"+112\"", "as they are dialled"],
+        ),
         ("[[location_profile]]\nname = \"a b\"", &["error: location_profile[1].name = \"a b\""]),
     ];
     for (text, fragments) in table {
