@@ -292,6 +292,8 @@ impl Engine {
         if let Some((leg, Some(_), _)) = target.filter(|(leg, ..)| has_offered && gone != Some(*leg)) {
             self.call(call::Input::RefuseOffer { leg, status: 488 });
         }
-        self.write_histories(transferred, &bridge, failed);
+        if bridge.callee.is_none() {
+            self.write_histories(transferred, &bridge, failed);
+        }
     }
 }
