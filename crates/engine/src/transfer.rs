@@ -94,6 +94,9 @@ impl Engine {
         if target.user == sent.user {
             return Err(482);
         }
+        if !self.bridges.get(consultation).is_some_and(|bridge| matches!(bridge.exchange, Exchange::Idle)) {
+            return Err(491);
+        }
         self.call(call::Input::RespondRefer { refer, status: 202 });
         let transfer = Transfer { refer, from: Some(call), consultation: Some(consultation), offered: false };
         let target_leg = target.leg;
@@ -115,7 +118,7 @@ impl Engine {
     fn transferable(&self, call: CallId, leg: LegId) -> Result<(UserUri, Party), u16> {
         let bridge = self.bridges.get(call).ok_or(481_u16)?;
         let side = bridge.side(leg).filter(|_| bridge.is_joined()).ok_or(403_u16)?;
-        if bridge.transfer.is_some() || !matches!(bridge.exchange, Exchange::Idle) {
+        if bridge.transfer.is_some() {
             return Err(491);
         }
         let (Some(sender), Some(sent)) = (bridge.user(side), self.party(bridge, side.other())) else {

@@ -284,6 +284,24 @@ fn what_cannot_be_carried_out_is_refused_at_once() {
     }
 }
 
+/// Phones put the other on hold and send the REFER in the same breath.
+#[test]
+fn a_hold_that_is_under_way_is_finished_before_the_two_are_joined() {
+    let mut world = world();
+    let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+    let hold = world.request(ann.sends(Method::Invite, 2).with_body(SDP, sdp_body(30_008)), None);
+    let (held, reinvite) = one(&mut world, &Method::Invite);
+    assert_eq!(status(&mut world, ann.refer(3, "<sip:cleo@example.com>")), 202);
+    let (ringing, invite) = one(&mut world, &Method::Invite);
+    cleo_answers(&mut world, ringing, invite);
+    assert!(world.take_requests(&Method::Invite).is_empty(), "bob has not answered the hold");
+    world.respond(held, answer_to(&reinvite, 200).with_body(SDP, sdp_body(31_000)));
+    assert_eq!(world.take_responses(hold).pop().expect("an answer").status, 200);
+    let (_, reinvite) = one(&mut world, &Method::Invite);
+    assert!(bob.is_mine(&reinvite));
+    assert_eq!(reinvite.body, sdp_body(32_000));
+}
+
 #[test]
 fn one_transfer_at_a_time() {
     let mut world = world();
