@@ -261,7 +261,13 @@ pub struct Dial {
 
 impl Dial {
     /// An offer to ring these legs all at once, as long as an INVITE may ring, by the rules of RFC 3261 alone.
-    pub fn new(offer: OfferId, legs: Vec<(LegId, Target)>, from: NameAddr, to: NameAddr, body: impl Into<Option<Body>>) -> Self {
+    pub fn new(
+        offer: OfferId,
+        legs: Vec<(LegId, Target)>,
+        from: NameAddr,
+        to: NameAddr,
+        body: impl Into<Option<Body>>,
+    ) -> Self {
         Self {
             offer,
             legs,

@@ -32,6 +32,7 @@ mod outgoing;
 mod output;
 mod refer;
 mod refresh;
+mod registration;
 mod reliable;
 mod reoffer;
 mod request;
@@ -58,6 +59,7 @@ pub use config::CallConfig;
 pub use credentials::{Credentials, Unanswered};
 pub use input::{Body, Dial, ExtraHeaders, Input, NotifyState, RingMode, Target};
 pub use output::{Invitation, Output};
+pub use registration::{Registration, RegistrationStatus};
 pub use restore::DialogRecord;
 
 /// Randomness as an argument: each call returns 64 fresh, unpredictable bits. Tags and Call-IDs are made of it.

@@ -13,7 +13,8 @@ use crate::ending::{ELSEWHERE, refusal, silence};
 use crate::input::{Body, Dial, Target};
 use crate::leg::{Ending, Exchange, LegState, OwedAck};
 use crate::message::{
-    WithBody, allows, contact_among, from_among, push_abilities, push_abilities_without, push_extra, push_reasons, value_among,
+    WithBody, allows, contact_among, from_among, push_abilities, push_abilities_without, push_extra, push_reasons,
+    value_among,
 };
 use crate::offer_set::Verdict;
 use crate::output::Output;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::Duration;
+use call::RegistrationStatus;
 use engine::EngineEvent;
 use focus::FocusEvent;
 use mcu_api::LegStatistics;
@@ -136,6 +137,10 @@ impl Watch {
             EngineEvent::PinGuessing { conference } => {
                 tracing::warn!(%conference, "a caller with too many wrong PINs was refused");
             }
+            EngineEvent::TrunkRegistration { trunk, status } => {
+                metrics.set_trunk_registered(&trunk, status == RegistrationStatus::Registered);
+                log_registration(&trunk, status);
+            }
             EngineEvent::Unauthorized { trunk, host, why } => log_unauthorized(trunk.as_deref(), &host, why),
             EngineEvent::Command { command, success } => {
                 metrics.command(command, success);
@@ -176,6 +181,20 @@ impl Watch {
                 metrics.missed_call_notice();
                 tracing::info!(%user, devices, "missed call told");
             }
+        }
+    }
+}
+
+fn log_registration(trunk: &str, status: RegistrationStatus) {
+    match status {
+        RegistrationStatus::New => {}
+        RegistrationStatus::Registered => tracing::info!(trunk, "registered at the trunk"),
+        RegistrationStatus::Failed(status) => {
+            tracing::error!(trunk, status, "not registered at the trunk; tried again, longer and longer apart");
+        }
+        RegistrationStatus::Unauthorized(why) => {
+            let remedy = "check username and password of this [[trunk]]";
+            tracing::error!(trunk, ?why, remedy, "the trunk does not let us register; tried again later");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use base::{Duration, Pii, Termination, TerminationReason, UserUri};
 use call::{RingMode, Target};
-use routing::{AttemptOutcome, Failover, RefusedTarget, TrunkChoice, TrunkTransport, Verdict};
+use routing::{AttemptOutcome, Failover, RefusedTarget, TrunkChoice, TrunkTarget, TrunkTransport, Verdict};
 use sip_api::{NameAddr, SipUri};
 
 use crate::{Directory, Engine, EngineConfig};
@@ -212,14 +212,20 @@ pub(crate) fn devices(directory: &Directory, user: &UserUri) -> Vec<Target> {
 /// The extension stands in the user part, as in a `tel:` URI (RFC 3261 19.1.6).
 fn trunk_uri(number: &Pii, extension: Option<&str>, trunk: &TrunkChoice) -> SipUri {
     let extension = extension.map(|digits| format!(";ext={digits}")).unwrap_or_default();
-    let user = format!("{}{extension}", number.expose());
-    let mut uri = SipUri::sip(Some(&user), &trunk.target.host, Some(trunk.target.port));
-    let transport = match trunk.target.transport {
+    let mut uri = trunk_address(&trunk.target);
+    uri.user = Some(format!("{}{extension}", number.expose()));
+    uri.set_param("user", Some("phone"));
+    uri
+}
+
+/// A trunk itself, without a number behind it.
+pub(crate) fn trunk_address(target: &TrunkTarget) -> SipUri {
+    let mut uri = SipUri::sip(None, &target.host, Some(target.port));
+    let transport = match target.transport {
         TrunkTransport::Udp => "udp",
         TrunkTransport::Tcp => "tcp",
         TrunkTransport::Tls => "tls",
     };
     uri.set_param("transport", Some(transport));
-    uri.set_param("user", Some("phone"));
     uri
 }

@@ -64,6 +64,11 @@ impl Directory {
         self.trunk_credentials.get(trunk)
     }
 
+    /// The trunk of this name.
+    pub(crate) fn trunk_named(&self, name: &str) -> Option<&Trunk> {
+        self.router.trunks.iter().find(|trunk| trunk.name == name)
+    }
+
     /// The trunk that a Request-URI of ours leads to.
     pub(crate) fn trunk_at(&self, uri: &SipUri) -> Option<&Trunk> {
         self.router.trunks.iter().find(|trunk| trunk.target.host == uri.host && Some(trunk.target.port) == uri.port)

@@ -37,6 +37,7 @@ mod message_summary;
 mod multipart;
 mod pin_guard;
 mod refer;
+mod registration;
 mod replacement;
 mod replaces;
 mod roster_document;
@@ -186,6 +187,7 @@ pub struct Engine {
     stores: HashMap<StoreTicket, PendingStore>,
     pins: pin_guard::PinGuard,
     lamps: message_summary::Lamps,
+    registrations: Vec<registration::TrunkRegistration>,
     /// No new conference and no new call between people is begun.
     draining: bool,
     next_command: u64,
@@ -217,6 +219,7 @@ impl Engine {
             stores: HashMap::new(),
             pins: pin_guard::PinGuard::default(),
             lamps: message_summary::Lamps::default(),
+            registrations: Vec::new(),
             draining: false,
             next_command: 1,
             next_ticket: 1,
@@ -233,6 +236,7 @@ impl Engine {
                 self.on_bindings_changed(user.clone(), bindings);
                 self.note_reachable(&user);
             }
+            Input::Sip(event) if self.on_registrar(&event) => {}
             Input::Sip(event) => {
                 self.note_trying(&event);
                 self.call(call::Input::Sip(event));
@@ -263,8 +267,13 @@ impl Engine {
 
     /// When [`Input::TimerFired`] is wanted.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let due =
-            [self.next_expiry(), self.calls.poll_timeout(), self.conferences.poll_timeout(), self.group_timeout()];
+        let due = [
+            self.next_expiry(),
+            self.calls.poll_timeout(),
+            self.conferences.poll_timeout(),
+            self.group_timeout(),
+            self.registration_timeout(),
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -322,6 +331,7 @@ impl Engine {
         }
         self.conferences.fire_timers(self.now);
         self.fire_group_timers();
+        self.fire_registration_timers();
     }
 
     fn stop(&mut self) {

@@ -11,9 +11,10 @@ pub(crate) fn fallback_of(body: &Body) -> Option<Body> {
     if !kind.trim().eq_ignore_ascii_case("multipart/alternative") {
         return None;
     }
-    let boundary = parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(|(name, value)| {
-        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"'))
-    })?;
+    let boundary =
+        parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"'))
+        })?;
     let text = std::str::from_utf8(&body.bytes).ok()?;
     parts(text, boundary).find_map(|(headers, content)| {
         let value = |wanted: &str| {

@@ -475,6 +475,39 @@ fn a_trunk_that_refuses_our_credentials_fails_the_call_and_the_operator_is_told(
     }
 }
 
+fn registrations(world: &World) -> Vec<(String, call::RegistrationStatus)> {
+    let told = |event: &EngineEvent| match event {
+        EngineEvent::TrunkRegistration { trunk, status } => Some((trunk.clone(), *status)),
+        _ => None,
+    };
+    world.events.iter().filter_map(told).collect()
+}
+
+#[test]
+fn a_trunk_that_wants_it_is_registered_at_and_its_state_is_told_when_it_changes() {
+    use call::RegistrationStatus::{Failed, Registered};
+    let mut world = with_credentials("two");
+    assert!(world.engine.register_at_trunk("two") && !world.engine.register_at_trunk("one"));
+    world.input(engine::Input::TimerFired);
+    let (first, request) = world.take_requests(&Method::Register).pop().expect("it registers");
+    assert_eq!(request.uri.to_string(), "sip:127.0.0.1:5072;transport=udp");
+    let refused =
+        answer_to(&request, 401).with_header("WWW-Authenticate", "Digest realm=\"gw\", nonce=\"n\", qop=\"auth\"");
+    world.respond(first, refused);
+    let (second, request) = world.take_requests(&Method::Register).pop().expect("with the answer");
+    world.respond(second, answer_to(&request, 200).with_header("Expires", "100"));
+    world.pass(Duration::from_secs(91));
+    let (third, request) = world.take_requests(&Method::Register).pop().expect("before it runs out");
+    world.respond(third, answer_to(&request, 200).with_header("Expires", "100"));
+    world.pass(Duration::from_secs(91));
+    let (fourth, request) = world.take_requests(&Method::Register).pop().expect("again");
+    world.respond(fourth, answer_to(&request, 403));
+    world.pass(Duration::from_secs(31));
+    assert_eq!(world.take_requests(&Method::Register).len(), 1, "it tries again");
+    let two = |status| ("two".to_owned(), status);
+    assert_eq!(registrations(&world), [two(Registered), two(Failed(Some(403)))]);
+}
+
 #[test]
 fn a_tel_uri_is_a_number() {
     let mut world = World::new();
@@ -484,7 +517,8 @@ fn a_tel_uri_is_a_number() {
 
 #[test]
 fn an_extension_goes_with_the_number_to_the_trunk() {
-    for target in ["tel:+49-30-55501234;ext=77", "sip:03055501234;ext=77@example.com", "sip:03055501234x77@example.com"] {
+    for target in ["tel:+49-30-55501234;ext=77", "sip:03055501234;ext=77@example.com", "sip:03055501234x77@example.com"]
+    {
         let mut world = World::new();
         let call = place(&mut world, invite(target));
         let uri = call.rung[0].1.uri.to_string();

@@ -21,7 +21,8 @@ impl End {
     fn sends(&self, method: Method, number: u32) -> Request {
         let mut request = in_dialog(method, &self.invite, &self.ok, number);
         if self.called {
-            let (from, to) = (request.headers.get("From").map(str::to_owned), request.headers.get("To").map(str::to_owned));
+            let (from, to) =
+                (request.headers.get("From").map(str::to_owned), request.headers.get("To").map(str::to_owned));
             request.headers.set("From", to.expect("it has one"));
             request.headers.set("To", from.expect("it has one"));
         }
@@ -242,7 +243,12 @@ fn who_is_sent_on_and_hangs_up_ends_it_for_everybody() {
     let (ringing, invite) = one(&mut world, &Method::Invite);
     world.respond(ringing, answer_to(&invite, 180));
     status(&mut world, bob.sends(Method::Bye, 1));
-    assert!(world.sip.iter().any(|command| matches!(command, SipCommand::Cancel { transaction, .. } if *transaction == ringing)));
+    assert!(
+        world
+            .sip
+            .iter()
+            .any(|command| matches!(command, SipCommand::Cancel { transaction, .. } if *transaction == ringing))
+    );
     let (_, bye) = one(&mut world, &Method::Bye);
     assert!(ann.is_mine(&bye));
     nothing_is_left(&mut world);

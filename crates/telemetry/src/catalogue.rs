@@ -67,6 +67,7 @@ pub(crate) struct Catalogue {
     pub(crate) group_ready_agents: IntGaugeVec,
     pub(crate) group_calls: IntCounterVec,
     pub(crate) group_agents: IntGaugeVec,
+    pub(crate) trunk_registered: IntGaugeVec,
     pub(crate) build: IntGaugeVec,
 }
 
@@ -165,6 +166,11 @@ impl Catalogue {
             ),
             media_commands_refused: made
                 .counter("media_commands_refused_total", "Commands refused because a media worker's queue was full."),
+            trunk_registered: made.gauges(
+                "trunk_registered",
+                "Whether we are registered at a trunk that wants it: 1 or 0.",
+                &["trunk"],
+            ),
             group_waiting: made.gauges("group_waiting_callers", "Callers who wait in a response group.", &["group"]),
             group_longest_wait: made.gauges(
                 "group_longest_wait_seconds",

@@ -303,6 +303,9 @@ fn check_trunks(config: &Config, findings: &mut Vec<Finding>) {
         }
         let lacking = match (&trunk.username, &trunk.password) {
             (Some(_), None) => Some(("password", "username is set, so the provider wants one; write both or neither")),
+            (None, None) if trunk.register => {
+                Some(("username", "register = true needs an account; write username and password"))
+            }
             (None, Some(_)) => Some(("username", "password is set, so the provider wants one; write both or neither")),
             _ => None,
         };

@@ -63,6 +63,9 @@ pub(crate) struct Trunk {
     /// What its challenges are answered with; both or neither.
     pub(crate) username: Option<String>,
     pub(crate) password: Option<Pii>,
+    /// We register there, so that the provider knows where we are.
+    #[serde(default)]
+    pub(crate) register: bool,
     /// It may call users here, and is believed on who calls and where a call has been.
     #[serde(default)]
     pub(crate) trusted: bool,

@@ -484,6 +484,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 r#""from-your-provider""#,
                 "The account's password. It leaves the server only hashed. Keep the file from others (chmod 600).",
             ),
+            key(
+                "register",
+                Plain,
+                Some("false"),
+                "true",
+                "Whether the server registers at target under username, as many providers want before they carry calls. It says so\nagain before the time granted has passed, and tries longer and longer apart when it is refused.",
+            ),
             key("allow", List, Some("[]"), r#"["+49", "+43"]"#, "Prefixes it carries, + first; empty = every number."),
             key(
                 "deny",

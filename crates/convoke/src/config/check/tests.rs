@@ -55,6 +55,10 @@ fn what_is_wrong_is_told_with_key_value_and_remedy() {
             &["error: trunk[1].password", "both or neither"],
         ),
         (
+            "[[trunk]]\nname = \"t\"\ntarget = \"udp:h:1\"\nregister = true",
+            &["error: trunk[1].username", "needs an account"],
+        ),
+        (
             "[[trunk]]\nname = \"t\"\ntarget = \"udp:h:1\"\npassword = \"p\"",
             &["error: trunk[1].username", "both or neither"],
         ),
