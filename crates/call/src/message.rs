@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn unknown_extensions_are_named() {
         let mut request = Request::new(Method::Invite, SipUri::sip(None, "x", None));
-        request.headers.push("Require", "timer, Replaces, 100REL");
-        assert_eq!(unsupported(&request).as_deref(), Some("Replaces"));
+        request.headers.push("Require", "timer, Gruu, 100REL, Replaces");
+        assert_eq!(unsupported(&request).as_deref(), Some("Gruu"));
     }
 }

@@ -230,6 +230,7 @@ fn who_transfers_and_hangs_up_at_once_leaves_the_other_to_the_target() {
             let (_, bye) = one(&mut world, &Method::Bye);
             assert!(bob.is_mine(&bye), "nobody is left for him");
         }
+        assert_eq!(told(&mut world), [100, answer]);
         assert_eq!(records(&world).len(), 1);
         nothing_is_left(&mut world);
     }
@@ -242,7 +243,9 @@ fn who_is_sent_on_and_hangs_up_ends_it_for_everybody() {
     status(&mut world, ann.refer(2, "<sip:cleo@example.com>"));
     let (ringing, invite) = one(&mut world, &Method::Invite);
     world.respond(ringing, answer_to(&invite, 180));
+    assert_eq!(told(&mut world), [100, 180]);
     status(&mut world, bob.sends(Method::Bye, 1));
+    assert_eq!(told(&mut world), [480]);
     assert!(
         world
             .sip

@@ -10,6 +10,7 @@ mod chaos;
 mod glare;
 mod in_dialog;
 mod incoming;
+mod late_offer;
 mod pair;
 mod session;
 mod staged;
