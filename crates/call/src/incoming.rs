@@ -78,7 +78,11 @@ impl Calls {
         let Some(incoming) = leg.incoming().filter(|_| (101..200).contains(&status)) else { return self.ignore() };
         let body = body.filter(|_| incoming.offered);
         incoming.progress = Some((status, reliable));
-        let reliable = incoming.reliable_required || (reliable && incoming.reliable_supported);
+        if incoming.reliable_required && !incoming.offered {
+            // The first reliable response would have to carry an offer (RFC 3262 5), and there is none before the 200.
+            return;
+        }
+        let reliable = incoming.reliable_required || (reliable && incoming.reliable_supported && incoming.offered);
         self.timers.set(Timer::KeepRinging(id), cx.now + KEEP_RINGING);
         let Some(entry) = self.dialogs.get(dialog) else { return };
         let mut response = entry.dialog.response(status).with_header("Contact", entry.dialog.contact());

@@ -8,7 +8,7 @@ use crate::input::{Body, ExtraHeaders};
 pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE";
 
 /// The extensions we support.
-pub(crate) const SUPPORTED: &str = "timer, 100rel";
+pub(crate) const SUPPORTED: &str = "timer, 100rel, replaces";
 
 /// Adds headers from above, except those that belong to the dialog, the edge or the body.
 pub(crate) fn push_extra(headers: &mut Headers, extra: &ExtraHeaders) {
@@ -64,6 +64,13 @@ pub(crate) fn outgoing(mut response: Response) -> Response {
         response.headers.push("Retry-After", RETRY_AFTER);
     }
     response
+}
+
+/// Adds Allow, and Supported without one of the extensions.
+pub(crate) fn push_abilities_without(headers: &mut Headers, extension: &str) {
+    headers.push("Allow", ALLOW);
+    let supported: Vec<&str> = SUPPORTED.split(", ").filter(|known| *known != extension).collect();
+    headers.push("Supported", supported.join(", "));
 }
 
 /// Adds one `Reason` for each value (RFC 3326).
@@ -129,7 +136,7 @@ mod tests {
     #[test]
     fn unknown_extensions_are_named() {
         let mut request = Request::new(Method::Invite, SipUri::sip(None, "x", None));
-        request.headers.push("Require", "timer, Replaces, 100REL");
-        assert_eq!(unsupported(&request).as_deref(), Some("Replaces"));
+        request.headers.push("Require", "timer, Gruu, 100REL, Replaces");
+        assert_eq!(unsupported(&request).as_deref(), Some("Gruu"));
     }
 }

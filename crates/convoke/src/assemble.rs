@@ -170,6 +170,12 @@ pub(crate) fn directory(config: &Config, stored: Vec<Schedule>) -> Result<Direct
     for user in &config.users {
         directory.set_user_profile(user.uri.clone(), user.routing.clone());
     }
+    for trunk in &config.trunks {
+        if let (Some(username), Some(password)) = (&trunk.username, &trunk.password) {
+            let credentials = call::Credentials { username: username.clone(), password: password.clone() };
+            directory.set_trunk_credentials(trunk.name.clone(), credentials);
+        }
+    }
     for schedule in stored {
         directory.add_schedule(schedule);
     }
@@ -211,7 +217,11 @@ fn permanent(conference: &config::Conference, domain: &str) -> ConferenceRecord 
 }
 
 fn router(config: &Config) -> Result<Router, String> {
-    let mut router = Router { domains: vec![config.domain.to_ascii_lowercase()], ..Router::default() };
+    let mut router = Router {
+        domains: vec![config.domain.to_ascii_lowercase()],
+        allow_external_sip: config.sip.external_calls,
+        ..Router::default()
+    };
     for profile in &config.location_profiles {
         let rules: Vec<Rule> = profile
             .rules
@@ -219,7 +229,7 @@ fn router(config: &Config) -> Result<Router, String> {
             .map(|rule| Rule { pattern: rule.pattern.clone(), translation: rule.translation.clone() })
             .collect();
         let compiled = LocationProfile::compile(&profile.name, &rules).map_err(|error| error.to_string())?;
-        router.profiles.insert(profile.name.clone(), compiled);
+        router.profiles.insert(profile.name.clone(), compiled.with_emergency(&profile.emergency));
     }
     for trunk in &config.trunks {
         let target = TrunkTarget::parse(&trunk.target)
@@ -239,4 +249,46 @@ pub(crate) fn codecs(config: &Config) -> Arc<dyn mixer::CodecFactory> {
     let media = &config.media;
     let (bitrate, complexity, speech_mode) = (media.opus_bitrate, media.opus_complexity, media.opus_speech_mode);
     Arc::new(codecs::TunedCodecs(codecs::OpusMix { bitrate, complexity, speech_mode }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a target goes by a configuration, for somebody who has proven who he is.
+    fn verdict(text: &str, target: &str) -> routing::Verdict {
+        struct Nobody;
+        impl routing::Directory for Nobody {
+            fn is_user(&self, _: &UserUri) -> bool {
+                false
+            }
+            fn user_of_number(&self, _: &str) -> Option<UserUri> {
+                None
+            }
+            fn is_conference(&self, _: &base::ConferenceNumber) -> bool {
+                false
+            }
+        }
+        let ann = UserUri::parse("sip:ann@localhost").expect("valid");
+        let router = router(&config::parse(text).expect("valid")).expect("valid");
+        router.route(routing::Target { requester: Some(&ann), profile: None, target }, &Nobody).verdict
+    }
+
+    #[test]
+    fn other_domains_are_called_only_when_that_is_allowed() {
+        use routing::{RefusedTarget, Verdict};
+        let eve = "sip:eve@elsewhere.example";
+        assert_eq!(verdict("", eve), Verdict::Refused(RefusedTarget::ExternalDenied));
+        assert!(matches!(verdict("[sip]\nexternal_calls = true", eve), Verdict::External(_)));
+    }
+
+    #[test]
+    fn emergency_numbers_are_refused_before_any_rule() {
+        use routing::{RefusedTarget, Verdict};
+        let rules = "[[trunk]]\nname = \"t\"\ntarget = \"udp:h:1\"\n[[location_profile]]\nname = \"default\"\n";
+        let rule = "[[location_profile.rule]]\npattern = '(\\d+)'\ntranslation = '+4930${1}000'\n";
+        assert!(matches!(verdict(&format!("{rules}{rule}"), "1120"), Verdict::Trunk { .. }));
+        let told = verdict(&format!("{rules}emergency = [\"112\"]\n{rule}"), "112");
+        assert_eq!(told, Verdict::Refused(RefusedTarget::Emergency));
+    }
 }

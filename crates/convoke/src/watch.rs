@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::Duration;
+use call::RegistrationStatus;
 use engine::EngineEvent;
 use focus::FocusEvent;
 use mcu_api::LegStatistics;
@@ -151,6 +152,11 @@ impl Watch {
             EngineEvent::PinGuessing { conference } => {
                 tracing::warn!(%conference, "a caller with too many wrong PINs was refused");
             }
+            EngineEvent::TrunkRegistration { trunk, status } => {
+                metrics.set_trunk_registered(&trunk, status == RegistrationStatus::Registered);
+                log_registration(&trunk, status);
+            }
+            EngineEvent::Unauthorized { trunk, host, why } => log_unauthorized(trunk.as_deref(), &host, why),
             EngineEvent::Command { command, success } => {
                 metrics.command(command, success);
                 tracing::debug!(command, success, "C3P command answered");
@@ -200,6 +206,37 @@ impl Watch {
             }
         }
     }
+}
+
+fn log_registration(trunk: &str, status: RegistrationStatus) {
+    match status {
+        RegistrationStatus::New => {}
+        RegistrationStatus::Registered => tracing::info!(trunk, "registered at the trunk"),
+        RegistrationStatus::Failed(status) => {
+            tracing::error!(trunk, status, "not registered at the trunk; tried again, longer and longer apart");
+        }
+        RegistrationStatus::Unauthorized(why) => {
+            let remedy = "check username and password of this [[trunk]]";
+            tracing::error!(trunk, ?why, remedy, "the trunk does not let us register; tried again later");
+        }
+    }
+}
+
+/// A call could not be made because somebody asked who we are.
+fn log_unauthorized(trunk: Option<&str>, host: &str, why: call::Unanswered) {
+    let remedy = match (why, trunk) {
+        (call::Unanswered::NoCredentials, Some(_)) => {
+            "it asks for credentials; set username and password of this [[trunk]]"
+        }
+        (call::Unanswered::NoCredentials, None) => "it asks for credentials, and there are none for it",
+        (call::Unanswered::Refused, _) => {
+            "it does not accept the credentials; check username and password of this [[trunk]]"
+        }
+        (call::Unanswered::Unsupported, _) => {
+            "its challenge cannot be answered; it must offer Digest with SHA-256 or MD5, and qop=auth if any"
+        }
+    };
+    tracing::error!(trunk, host, remedy, "a call was refused for want of credentials");
 }
 
 /// An agent's state as a label: never who he is.

@@ -1,6 +1,7 @@
 //! What the engine tells about what happened, for call detail records, metrics and the log.
 
 use base::{CallId, ConferenceId, ConversationEntry, LegId, Termination, Timestamp, UserUri};
+use call::{RegistrationStatus, Unanswered};
 use focus::{EndReason, FocusEvent};
 use mcu_api::{Codec, LegStatistics};
 
@@ -32,6 +33,22 @@ pub enum EngineEvent {
     PinGuessing {
         /// The conference.
         conference: ConferenceId,
+    },
+    /// A trunk that we register at knows us now, or does not any more.
+    TrunkRegistration {
+        /// The trunk.
+        trunk: String,
+        /// How the registration fares.
+        status: RegistrationStatus,
+    },
+    /// Somebody we called asked for credentials, and there are none that he takes.
+    Unauthorized {
+        /// The name of the trunk, if it is one.
+        trunk: Option<String>,
+        /// The host that was called.
+        host: String,
+        /// What is wrong.
+        why: Unanswered,
     },
     /// A C3P command was answered.
     Command {

@@ -13,6 +13,9 @@ use crate::{Engine, Origin};
 impl Engine {
     /// A new INVITE: find out what it is for.
     pub(crate) fn on_incoming(&mut self, leg: LegId, call: Box<Invitation>) {
+        if call.request.headers.get("Replaces").is_some() {
+            return self.replace_leg(leg, &call);
+        }
         if let Some(group) = self.group_of(&call.request.uri) {
             return self.call_group(leg, group, call);
         }

@@ -37,12 +37,17 @@ mod leg;
 mod loudness;
 mod media_leg;
 mod message_summary;
+mod multipart;
 mod pin_guard;
 mod refer;
+mod registration;
+mod replacement;
+mod replaces;
 mod roster_document;
 mod schedule;
 mod subscription;
 mod target;
+mod transfer;
 mod translate;
 mod view;
 mod way;
@@ -189,6 +194,7 @@ pub struct Engine {
     stores: HashMap<StoreTicket, PendingStore>,
     pins: pin_guard::PinGuard,
     lamps: message_summary::Lamps,
+    registrations: Vec<registration::TrunkRegistration>,
     /// No new conference and no new call between people is begun.
     draining: bool,
     next_command: u64,
@@ -220,6 +226,7 @@ impl Engine {
             stores: HashMap::new(),
             pins: pin_guard::PinGuard::default(),
             lamps: message_summary::Lamps::default(),
+            registrations: Vec::new(),
             draining: false,
             next_command: 1,
             next_ticket: 1,
@@ -236,6 +243,7 @@ impl Engine {
                 self.on_bindings_changed(user.clone(), bindings);
                 self.note_reachable(&user);
             }
+            Input::Sip(event) if self.on_registrar(&event) => {}
             Input::Sip(event) => {
                 self.note_trying(&event);
                 self.call(call::Input::Sip(event));
@@ -267,8 +275,13 @@ impl Engine {
 
     /// When [`Input::TimerFired`] is wanted.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let due =
-            [self.next_expiry(), self.calls.poll_timeout(), self.conferences.poll_timeout(), self.group_timeout()];
+        let due = [
+            self.next_expiry(),
+            self.calls.poll_timeout(),
+            self.conferences.poll_timeout(),
+            self.group_timeout(),
+            self.registration_timeout(),
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -326,6 +339,7 @@ impl Engine {
         }
         self.conferences.fire_timers(self.now);
         self.fire_group_timers();
+        self.fire_registration_timers();
     }
 
     fn stop(&mut self) {
@@ -376,6 +390,9 @@ impl Engine {
     /// Sorts what the call machine says to the translator that understands it.
     fn on_call(&mut self, output: call::Output) {
         use call::Output;
+        if let Output::Unauthorized { uri, why, .. } = output {
+            return self.on_unauthorized(&uri, why);
+        }
         let Some(output) = self.on_group_call(output) else { return };
         if let Some(call) = self.bridges.call_of(&output) {
             return self.on_bridged(call, output);
@@ -391,11 +408,10 @@ impl Engine {
             Output::Answered { offer, leg, body, .. } => self.on_answered(offer, leg, body),
             Output::OfferFailed { offer, termination, status } => self.on_offer_failed(offer, termination, status),
             Output::Offered { leg, body } => self.on_offered(leg, body),
-            Output::OfferWithdrawn { .. } | Output::InfoAnswered { .. } => {}
+            Output::OfferWithdrawn { .. } | Output::InfoAnswered { .. } | Output::Unauthorized { .. } => {}
             Output::ReofferAnswered { leg, result } => self.on_reoffer_answered(leg, result),
             Output::Refreshed { leg, body } => self.on_reoffer_answered(leg, Ok(Some(body))),
             Output::Info { leg, id, body, .. } => self.on_info(leg, id, body),
-            Output::Challenged { challenge, .. } => self.on_challenged(challenge),
             Output::Referred { leg, refer, refer_to, .. } => self.on_referred(leg, refer, &refer_to),
             Output::ReferredFromOutside { refer, refer_to, request, user } => {
                 self.on_referred_from_outside(refer, &refer_to, &request.uri, user);

@@ -5,6 +5,7 @@ use focus::{ControlRequest, DialOut, FailureReason, Outcome, Requester};
 use rand::RngCore;
 use sip_api::{NameAddr, SipUri};
 
+use crate::replaces::Replaces;
 use crate::target::Target;
 use crate::{Engine, Origin};
 
@@ -45,6 +46,10 @@ impl Engine {
         refer: SubscriptionId,
         refer_to: &NameAddr,
     ) {
+        if Replaces::in_uri(refer_to.uri.headers.as_deref()).is_some() {
+            // Whoever is in that call would have to be taken out of it; the caller may add him by his address.
+            return self.call(call::Input::RespondRefer { refer, status: 501 });
+        }
         let person = UserUri::parse(&refer_to.uri.to_string()).map(|person| person.address_of_record());
         let request = match (person, refer_to.uri.param("method")) {
             (Ok(person), None | Some("INVITE")) => {

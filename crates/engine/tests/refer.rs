@@ -89,6 +89,16 @@ fn what_can_only_fail_is_refused_at_once() {
 }
 
 #[test]
+fn a_conference_takes_nobody_out_of_another_call() {
+    let (mut world, ..) = meeting();
+    world.register("cleo", &[41_000]);
+    let refer_to = "<sip:cleo@example.com?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2>";
+    let transaction = world.request(refer("ann", "r1", refer_to), Some(user("ann")));
+    assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(501));
+    assert!(world.take_requests(&Method::Invite).is_empty());
+}
+
+#[test]
 fn a_refer_to_no_live_conference_is_refused() {
     let mut world = World::new();
     for (target, status) in [(CONFERENCE, 403), ("sip:bob@example.com", 404)] {

@@ -77,6 +77,7 @@ pub(crate) struct Catalogue {
     pub(crate) group_calls: IntCounterVec,
     pub(crate) group_wait: HistogramVec,
     pub(crate) group_agents: IntGaugeVec,
+    pub(crate) trunk_registered: IntGaugeVec,
     pub(crate) build: IntGaugeVec,
 }
 
@@ -175,6 +176,11 @@ impl Catalogue {
             ),
             media_commands_refused: made
                 .counter("media_commands_refused_total", "Commands refused because a media worker's queue was full."),
+            trunk_registered: made.gauges(
+                "trunk_registered",
+                "Whether we are registered at a trunk that wants it: 1 or 0.",
+                &["trunk"],
+            ),
             media_conferences: made.gauge("media_conferences", "Conferences the media workers mix now."),
             media_legs: made.gauge("media_legs", "Legs the media workers carry now."),
             media_ports_draining: made.gauge(

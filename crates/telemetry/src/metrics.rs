@@ -243,6 +243,11 @@ impl Metrics {
         self.families.missed_call_notices.inc();
     }
 
+    /// A trunk that we register at knows us, or does not.
+    pub fn set_trunk_registered(&self, trunk: &str, registered: bool) {
+        set(&self.families.trunk_registered.with_label_values(&[trunk]), u64::from(registered));
+    }
+
     /// How much the server holds now.
     pub fn set_load(&self, conferences: usize, legs: usize, registered_users: usize) {
         set(&self.families.conferences, conferences as u64);

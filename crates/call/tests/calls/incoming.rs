@@ -55,7 +55,7 @@ fn requests_without_a_dialog_are_refused() {
 #[test]
 fn unusable_invitations_are_refused() {
     let table: [(&str, Option<&str>, u16); 5] = [
-        ("Require", Some("replaces"), 420),
+        ("Require", Some("gruu"), 420),
         ("Contact", None, 400),
         ("Contact", Some("*"), 400),
         ("Record-Route", Some("<nonsense"), 400),
@@ -72,7 +72,7 @@ fn unusable_invitations_are_refused() {
         let (_, refused) = &responses(&outputs)[0];
         assert_eq!(refused.status, status, "{name} {value:?}");
         match status {
-            420 => assert_eq!(refused.headers.get("Unsupported"), Some("replaces")),
+            420 => assert_eq!(refused.headers.get("Unsupported"), Some("gruu")),
             422 => assert_eq!(refused.headers.get("Min-SE"), Some("90")),
             _ => {}
         }

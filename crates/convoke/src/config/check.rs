@@ -319,6 +319,17 @@ fn check_trunks(config: &Config, findings: &mut Vec<Finding>) {
             let why = "requests are recognised by their address; write an IP address in target, or leave trusted out";
             findings.push(Finding::error(key("trusted"), Some("true".to_owned()), why));
         }
+        let lacking = match (&trunk.username, &trunk.password) {
+            (Some(_), None) => Some(("password", "username is set, so the provider wants one; write both or neither")),
+            (None, None) if trunk.register => {
+                Some(("username", "register = true needs an account; write username and password"))
+            }
+            (None, Some(_)) => Some(("username", "password is set, so the provider wants one; write both or neither")),
+            _ => None,
+        };
+        if let Some((name, why)) = lacking {
+            findings.push(Finding::error(key(name), None, why));
+        }
         for (name, prefixes) in [("allow", &trunk.allow), ("deny", &trunk.deny)] {
             for prefix in prefixes.iter().filter(|prefix| !is_prefix(prefix)) {
                 findings.push(Finding::error(key(name), quoted(prefix), "a prefix is + and digits, as in \"+49\""));
@@ -337,6 +348,11 @@ fn check_trunks(config: &Config, findings: &mut Vec<Finding>) {
 fn check_profiles(config: &Config, findings: &mut Vec<Finding>) {
     for (index, profile) in config.location_profiles.iter().enumerate() {
         let key = format!("location_profile[{}]", index + 1);
+        let is_dialled = |number: &&String| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        for number in profile.emergency.iter().filter(|number| !is_dialled(number)) {
+            let why = "an emergency number is digits as they are dialled, as in \"112\"";
+            findings.push(Finding::error(format!("{key}.emergency"), quoted(number), why));
+        }
         if let Some(first) = config.location_profiles[..index].iter().position(|other| other.name == profile.name) {
             let why = format!("location_profile[{}] has this name; choose another", first + 1);
             findings.push(Finding::error(format!("{key}.name"), quoted(&profile.name), why));

@@ -15,13 +15,15 @@ pub(crate) struct Sip {
     pub(crate) tls: Option<Tls>,
     /// Differentiated services code point of SIP packets, 0 to 63.
     pub(crate) dscp: Option<u8>,
+    /// Users may call addresses of other domains.
+    pub(crate) external_calls: bool,
 }
 
 impl Default for Sip {
     fn default() -> Self {
         let address = (Ipv4Addr::LOCALHOST, 5060).into();
         let listen = [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address });
-        Self { listen: listen.to_vec(), tls: None, dscp: None }
+        Self { listen: listen.to_vec(), tls: None, dscp: None, external_calls: false }
     }
 }
 

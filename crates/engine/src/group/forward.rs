@@ -117,20 +117,14 @@ impl Engine {
         }
         self.groups.legs.extend(legs.iter().map(|(leg, _)| (*leg, Role::Target(call))));
         self.groups.dials.insert(dial, Purpose::Forward(call));
+        let from = NameAddr { uri: from.uri.address_of_record(), params: Vec::new(), ..from };
         self.call(call::Input::Dial(Box::new(Dial {
-            offer: dial,
-            legs,
             mode,
-            from: NameAddr { uri: from.uri.address_of_record(), params: Vec::new(), ..from },
-            to,
             headers,
-            body,
             ring_limit,
             silence_limit,
             cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
-            follow_redirects: 0,
-            refuse_forwarding: false,
-            answer_challenges: false,
+            ..Dial::new(dial, legs, from, to, body)
         })));
     }
 

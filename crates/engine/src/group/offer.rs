@@ -1,7 +1,7 @@
 //! An offer on the wire: one INVITE for each device of one agent, and what becomes of it (routing.md 2.2 to 2.4).
 
 use base::{CallId, LegId, OfferId, Termination, TerminationReason, UserUri};
-use call::{Body, Dial, RingMode, Target};
+use call::{Body, Dial, Target};
 use mcu_api::{Announcement, McuCommand, Phrase, Spoken};
 use rand::RngCore;
 use response_group::{DialogNo, Input, OfferNo, OfferOrder, Refusal, Release};
@@ -183,19 +183,10 @@ impl Engine {
         self.groups.dials.insert(dial, Purpose::Offer(number));
         self.journal(GroupJournal::Wire(WireRecord::Invited { offer: number, invites }));
         self.call(call::Input::Dial(Box::new(Dial {
-            offer: dial,
-            legs,
-            mode: RingMode::Parallel,
-            from,
-            to,
             headers,
-            body,
             ring_limit: base::Duration::from_secs(u64::from(order.expires_seconds)),
-            silence_limit: None,
             cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
-            follow_redirects: 0,
-            refuse_forwarding: false,
-            answer_challenges: false,
+            ..Dial::new(dial, legs, from, to, body)
         })));
     }
 

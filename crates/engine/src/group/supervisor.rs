@@ -1,7 +1,7 @@
 //! Supervisors: they hear a conversation, speak to its agent alone, or to both.
 
 use base::{CallId, LegId, OfferId, Termination, TerminationReason, UserUri};
-use call::{Body, Dial, RingMode};
+use call::{Body, Dial};
 use mcu_api::{McuCommand, MediaFilter};
 use response_group::{Input, MonitorMode, SupervisorCommand};
 use sip_api::{NameAddr, SipUri};
@@ -88,19 +88,10 @@ impl Engine {
         self.groups.legs.extend(legs.iter().map(|(leg, _)| (*leg, Role::Supervisor(call))));
         self.groups.dials.insert(dial, Purpose::Supervisor(call, seat));
         self.call(call::Input::Dial(Box::new(Dial {
-            offer: dial,
-            legs,
-            mode: RingMode::Parallel,
-            from,
-            to,
-            headers: Vec::new(),
-            body,
             ring_limit: RING_LIMIT,
-            silence_limit: None,
             cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
-            follow_redirects: 0,
             refuse_forwarding: true,
-            answer_challenges: false,
+            ..Dial::new(dial, legs, from, to, body)
         })));
         self.tell_of_supervisor(call, user, SupervisorState::Ringing);
     }

@@ -32,6 +32,7 @@ fn filled() -> Metrics {
     metrics.leg_quality(&LegFigures::default());
     metrics.recording_ended(true);
     metrics.set_load(1, 2, 3);
+    metrics.set_trunk_registered("carrier", true);
     metrics.set_sip(&SipFigures { rejected: &[("via", 1)], dropped: &[("garbage", 2)], ..SipFigures::default() });
     metrics.set_media(&MediaFigures::default());
     metrics
@@ -88,6 +89,7 @@ fn the_catalogue_is_what_dashboards_rely_on() {
             "convoke_sip_rejected_total counter",
             "convoke_sip_requests_total counter",
             "convoke_sip_transactions gauge",
+            "convoke_trunk_registered gauge",
         ]
     );
 }

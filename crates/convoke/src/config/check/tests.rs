@@ -55,8 +55,24 @@ fn what_is_wrong_is_told_with_key_value_and_remedy() {
             &["error: trunk[1].target = \"h:1\"", "warning: location_profile", "+"],
         ),
         (
+            "[[trunk]]\nname = \"t\"\ntarget = \"udp:h:1\"\nusername = \"u\"",
+            &["error: trunk[1].password", "both or neither"],
+        ),
+        (
+            "[[trunk]]\nname = \"t\"\ntarget = \"udp:h:1\"\nregister = true",
+            &["error: trunk[1].username", "needs an account"],
+        ),
+        (
+            "[[trunk]]\nname = \"t\"\ntarget = \"udp:h:1\"\npassword = \"p\"",
+            &["error: trunk[1].username", "both or neither"],
+        ),
+        (
             "[[trunk]]\nname = \"\"\ntarget = \"udp:h:1\"\nallow = [\"49\"]",
             &["trunk[1].name", "error: trunk[1].allow = \"49\""],
+        ),
+        (
+            "[[location_profile]]\nname = \"a\"\nemergency = [\"+112\"]",
+            &["error: location_profile[1].emergency = \"+112\"", "as they are dialled"],
         ),
         ("[[location_profile]]\nname = \"a b\"", &["error: location_profile[1].name = \"a b\""]),
     ];
