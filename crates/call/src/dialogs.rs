@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use base::{LegId, SubscriptionId, UserUri};
 use sip_api::Request;
 
+use crate::DialogNames;
 use crate::dialog::{Dialog, DialogKey};
 
 /// Names a dialog inside the machine.
@@ -49,6 +50,13 @@ impl Dialogs {
     /// The dialog a request of the peer belongs to.
     pub(crate) fn find(&self, request: &Request) -> Option<DialogId> {
         self.index.get(&DialogKey::of_request(request)?).copied()
+    }
+
+    /// The leg that uses the dialog of these names.
+    pub(crate) fn leg_of(&self, names: &DialogNames) -> Option<LegId> {
+        let DialogNames { call_id, local_tag, remote_tag } = names.clone();
+        let id = self.index.get(&DialogKey { call_id, local_tag, remote_tag })?;
+        self.entries.get(id)?.leg
     }
 
     /// A dialog.

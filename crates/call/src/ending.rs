@@ -1,7 +1,7 @@
 //! How legs end: the one place that says `Ended`, BYE in both directions, and what a status means.
 
 use base::{LegId, Termination, TerminationReason};
-use sip_api::{ClientFailure, Headers, Method, Request, Response, ServerTransactionId, SipCommand};
+use sip_api::{ClientFailure, Headers, Method, Request, Response, ServerTransactionId};
 
 use crate::dialogs::DialogId;
 use crate::leg::{Ending, Exchange, Invite, Leg, LegState};
@@ -95,11 +95,12 @@ impl Calls {
         if let Some(entry) = dialog.and_then(|dialog| self.dialogs.get(dialog)) {
             response.headers.push("To", entry.dialog.response(response.status).headers.get("To").unwrap_or(""));
         }
-        self.push(Output::Sip(SipCommand::Respond { transaction, response }));
+        self.push_response(transaction, response);
     }
 
     /// Sends BYE, which ends the leg (RFC 3261 15.1.1).
     pub(crate) fn bye(&mut self, id: LegId, ending: &Ending, status: Option<u16>, headers: Headers) {
+        self.settle_ack(id);
         if let Some(dialog) = self.legs.get(&id).and_then(|leg| leg.dialog) {
             let reason = &ending.reason;
             self.send_in_dialog(Purpose::Bye(id), dialog, Method::Bye, |mut bye| {
@@ -191,6 +192,7 @@ impl Calls {
     /// The end of a leg: the only place that says so. Nothing of it is left but answered transactions, whose late
     /// responses are still acknowledged.
     pub(crate) fn end_leg(&mut self, id: LegId, termination: Termination, status: Option<u16>, headers: Headers) {
+        self.settle_ack(id);
         let Some(leg) = self.legs.remove(&id) else { return };
         for timer in Leg::timers(id) {
             self.timers.clear(timer);
@@ -234,7 +236,7 @@ impl Calls {
             Exchange::Unacknowledged { transaction, .. } => {
                 self.servers.remove(transaction);
             }
-            Exchange::Initial | Exchange::Stable | Exchange::Sent { .. } => {}
+            Exchange::Initial | Exchange::Stable | Exchange::Sent { .. } | Exchange::AckOwed(_) => {}
         }
     }
 }

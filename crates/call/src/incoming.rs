@@ -31,7 +31,7 @@ impl Calls {
         let caller = caller(&request);
         let timer = TimerRequest::of(&request.headers);
         if let Some(response) = self.refusal_of(&request, timer, &caller) {
-            return self.push(Output::Sip(SipCommand::Respond { transaction, response }));
+            return self.push_response(transaction, response);
         }
         let dialog = Dialog::from_request(&request, flow, &cx.token(), self.default_contact());
         let invitation = invitation(request, flow, user.clone());
@@ -56,7 +56,7 @@ impl Calls {
             return Some(Response::new(482));
         }
         if self.legs.len() >= self.config.limits.legs {
-            return Some(Response::new(503).with_header("Retry-After", "10"));
+            return Some(Response::new(503));
         }
         if let Some(lacking) = unsupported(request) {
             return Some(Response::new(420).with_header("Unsupported", lacking));
@@ -78,7 +78,11 @@ impl Calls {
         let Some(incoming) = leg.incoming().filter(|_| (101..200).contains(&status)) else { return self.ignore() };
         let body = body.filter(|_| incoming.offered);
         incoming.progress = Some((status, reliable));
-        let reliable = incoming.reliable_required || (reliable && incoming.reliable_supported);
+        if incoming.reliable_required && !incoming.offered {
+            // The first reliable response would have to carry an offer (RFC 3262 5), and there is none before the 200.
+            return;
+        }
+        let reliable = incoming.reliable_required || (reliable && incoming.reliable_supported && incoming.offered);
         self.timers.set(Timer::KeepRinging(id), cx.now + KEEP_RINGING);
         let Some(entry) = self.dialogs.get(dialog) else { return };
         let mut response = entry.dialog.response(status).with_header("Contact", entry.dialog.contact());
@@ -303,7 +307,7 @@ impl Calls {
     fn respond_invite(&mut self, id: LegId, response: Response) {
         let incoming = self.legs.get_mut(&id).and_then(|leg| leg.incoming());
         if let Some(transaction) = incoming.map(|incoming| incoming.transaction) {
-            self.push(Output::Sip(SipCommand::Respond { transaction, response }));
+            self.push_response(transaction, response);
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use base::{Duration, LegId, OfferId, SubscriptionId, Termination};
 use bytes::Bytes;
-use sip_api::{ClientTransactionId, Flow, Headers, NameAddr, Response, ServerTransactionId, SipEvent, SipUri};
+use sip_api::{Flow, Headers, NameAddr, Response, ServerTransactionId, SipEvent, SipUri};
 
+use crate::credentials::Credentials;
 use crate::restore::DialogRecord;
 
 /// A message body: opaque bytes with their media type.
@@ -22,7 +23,7 @@ impl Body {
     }
 
     /// Whether it is a session description by its type; a C3P body on a Focus dialog is not.
-    pub(crate) fn describes_session(&self) -> bool {
+    pub fn describes_session(&self) -> bool {
         let kind = self.content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         kind == "application/sdp" || kind.starts_with("multipart/")
     }
@@ -118,14 +119,22 @@ pub enum Input {
         /// The offer; its version is the caller's business.
         body: Body,
     },
-    /// Answer [`Output::Offered`](crate::Output::Offered); the body is an offer when that carried none.
+    /// Ask the peer for an offer by a re-INVITE without one. It comes as
+    /// [`Output::ReofferAnswered`](crate::Output::ReofferAnswered) and wants `AnswerOffer` or `RefuseOffer`: the ACK waits.
+    AskForOffer {
+        /// The leg.
+        leg: LegId,
+    },
+    /// Answer [`Output::Offered`](crate::Output::Offered); the body is an offer when that carried none. Or answer the offer
+    /// of a 200, which the ACK then carries.
     AnswerOffer {
         /// The leg.
         leg: LegId,
         /// The answer.
         body: Option<Body>,
     },
-    /// Refuse [`Output::Offered`](crate::Output::Offered); the session stays as it was.
+    /// Refuse [`Output::Offered`](crate::Output::Offered); the session stays as it was. The offer of a 200 to a re-INVITE
+    /// cannot be refused: it is answered with the last description we sent. A leg that never sent one is hung up.
     RefuseOffer {
         /// The leg.
         leg: LegId,
@@ -150,14 +159,6 @@ pub enum Input {
         /// Further headers.
         headers: ExtraHeaders,
     },
-    /// Credentials for [`Output::Challenged`](crate::Output::Challenged); without headers the request fails.
-    Authorize {
-        /// The challenged request, as named by the output.
-        challenge: ClientTransactionId,
-        /// `Authorization` or `Proxy-Authorization`.
-        headers: ExtraHeaders,
-    },
-
     /// Answer [`Output::Referred`](crate::Output::Referred): 202 takes the transfer on and opens the implicit
     /// subscription, 300 to 699 refuses it.
     RespondRefer {
@@ -240,8 +241,11 @@ pub struct Dial {
     pub to: NameAddr,
     /// Headers of every INVITE of the set. A `Contact` among them replaces the default one.
     pub headers: ExtraHeaders,
-    /// The session description offered.
-    pub body: Body,
+    /// The session description offered. Without one the callee is asked for his: his 200 carries the offer, and its ACK
+    /// waits for [`Input::AnswerOffer`] (RFC 3261 13.2.1).
+    pub body: Option<Body>,
+    /// What a leg that answers 415 is offered once more, alone (C69).
+    pub fallback: Option<Body>,
     /// How long the whole set may ring, from the first INVITE; never more than
     /// [`CallConfig::timer_c`](crate::CallConfig::timer_c).
     pub ring_limit: Duration,
@@ -253,8 +257,33 @@ pub struct Dial {
     pub follow_redirects: u8,
     /// Treat 181 (Call Is Being Forwarded) as a failure of that leg (routing.md 2.3).
     pub refuse_forwarding: bool,
-    /// Ask for credentials by [`Output::Challenged`](crate::Output::Challenged) instead of failing on 401 and 407.
-    pub answer_challenges: bool,
+}
+
+impl Dial {
+    /// An offer to ring these legs all at once, as long as an INVITE may ring, by the rules of RFC 3261 alone.
+    pub fn new(
+        offer: OfferId,
+        legs: Vec<(LegId, Target)>,
+        from: NameAddr,
+        to: NameAddr,
+        body: impl Into<Option<Body>>,
+    ) -> Self {
+        Self {
+            offer,
+            legs,
+            mode: RingMode::Parallel,
+            from,
+            to,
+            headers: Vec::new(),
+            body: body.into(),
+            fallback: None,
+            ring_limit: Duration::from_secs(180),
+            silence_limit: None,
+            cancel_reason: Vec::new(),
+            follow_redirects: 0,
+            refuse_forwarding: false,
+        }
+    }
 }
 
 /// One place to ring.
@@ -273,12 +302,14 @@ pub struct Target {
     /// An answer that comes sooner than this after the INVITE is a machine's, a carrier's mailbox: it is acknowledged
     /// and ended, and the others go on ringing (routing.md 1.1, the voicemail escape timer).
     pub machine_within: Option<Duration>,
+    /// What a challenge (401, 407) to any request of the call is answered with; without, it is a refusal.
+    pub credentials: Option<Credentials>,
 }
 
 impl Target {
     /// A target the edge finds by its URI.
     pub fn new(uri: SipUri) -> Self {
-        Self { uri, flow: None, route: Vec::new(), headers: Vec::new(), machine_within: None }
+        Self { uri, flow: None, route: Vec::new(), headers: Vec::new(), machine_within: None, credentials: None }
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use base::{LegId, OfferId, Termination, Timestamp};
-use sip_api::{ClientTransactionId, ServerTransactionId};
+use sip_api::{ClientTransactionId, Flow, Request, ServerTransactionId};
 
+use crate::credentials::Authority;
 use crate::dialogs::DialogId;
 use crate::input::{Body, ExtraHeaders, Target};
 use crate::reliable::{ReliableReceiver, ReliableSender};
@@ -99,7 +100,7 @@ pub(crate) struct Outgoing {
     pub(crate) target: Target,
     /// The Call-ID, once it has been sent.
     pub(crate) call_id: Option<String>,
-    /// The running transaction; none before the leg's turn and while credentials are awaited.
+    /// The running transaction; none before the leg's turn.
     pub(crate) transaction: Option<ClientTransactionId>,
     /// Whether any response came in that transaction.
     pub(crate) heard: bool,
@@ -107,6 +108,8 @@ pub(crate) struct Outgoing {
     pub(crate) redirects_left: u8,
     /// Until when an answer is taken for a machine's.
     pub(crate) machine_until: Option<Timestamp>,
+    /// The offer has been replaced by the dial's fallback.
+    pub(crate) fell_back: bool,
     /// PRACKs without a response, bounded against a callee who counts RSeq up for ever.
     pub(crate) pracks: usize,
     /// Tags of callees whose BYE has come before their 200.
@@ -131,6 +134,8 @@ pub(crate) struct Session {
     pub(crate) exchange: Exchange,
     /// The next offer of ours, not sent yet.
     pub(crate) wanted: Option<Body>,
+    /// An offer is to be asked for.
+    pub(crate) offer_asked: bool,
     /// A refresh is due.
     pub(crate) refresh_wanted: bool,
     /// An UPDATE without a body is under way to refresh the session.
@@ -142,8 +147,8 @@ pub(crate) struct Session {
     pub(crate) peer_updates: bool,
     /// Whether the Call-ID is ours, which decides about the glare delay.
     pub(crate) owns_call_id: bool,
-    /// Whether credentials may be asked for.
-    pub(crate) answer_challenges: bool,
+    /// What challenges are answered with, and those met so far.
+    pub(crate) authority: Option<Authority>,
     /// INFO requests of the peer that above has not answered.
     pub(crate) infos_received: Vec<ServerTransactionId>,
     /// INFO requests of ours that wait for the one under way.
@@ -174,6 +179,18 @@ pub(crate) enum Exchange {
         /// Whether the 200 carried the offer, so that the ACK carries the answer.
         offer_sent: bool,
     },
+    /// The peer's 200 carried the offer, and above has not answered it: the ACK waits.
+    AckOwed(Box<OwedAck>),
+}
+
+/// The ACK of a 2xx with an offer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct OwedAck {
+    pub(crate) transaction: ClientTransactionId,
+    /// The To tag of the 2xx.
+    pub(crate) tag: String,
+    pub(crate) ack: Request,
+    pub(crate) flow: Option<Flow>,
 }
 
 /// A re-INVITE or UPDATE of the peer.
@@ -260,13 +277,14 @@ impl Session {
         Self {
             exchange: Exchange::Initial,
             wanted: None,
+            offer_asked: false,
             refresh_wanted: false,
             refreshing: false,
             local: None,
             timer: None,
             peer_updates: false,
             owns_call_id,
-            answer_challenges: false,
+            authority: None,
             infos_received: Vec::new(),
             infos_waiting: VecDeque::new(),
             info_under_way: false,

@@ -16,6 +16,7 @@
 #![warn(missing_docs)]
 
 mod config;
+mod credentials;
 mod dialog;
 mod dialogs;
 mod early;
@@ -23,6 +24,7 @@ mod ending;
 mod incoming;
 mod info;
 mod input;
+mod late_offer;
 mod leg;
 mod message;
 mod offer_set;
@@ -30,6 +32,7 @@ mod outgoing;
 mod output;
 mod refer;
 mod refresh;
+mod registration;
 mod reliable;
 mod reoffer;
 mod request;
@@ -45,7 +48,7 @@ use base::{Duration, LegId, OfferId, SubscriptionId, Timestamp};
 use sip_api::{ClientTransactionId, ServerTransactionId, SipEvent};
 
 use crate::dialogs::Dialogs;
-use crate::leg::{Caller, Leg};
+use crate::leg::{Caller, Leg, LegState};
 use crate::offer_set::OfferSet;
 use crate::session_timer::Policy;
 use crate::subscription::Subscription;
@@ -53,8 +56,10 @@ use crate::timer::{Timer, Timers};
 use crate::transaction::ClientTransaction;
 
 pub use config::CallConfig;
+pub use credentials::{Credentials, Unanswered};
 pub use input::{Body, Dial, ExtraHeaders, Input, NotifyState, RingMode, Target};
 pub use output::{Invitation, Output};
+pub use registration::{Registration, RegistrationStatus};
 pub use restore::DialogRecord;
 
 /// Randomness as an argument: each call returns 64 fresh, unpredictable bits. Tags and Call-IDs are made of it.
@@ -137,11 +142,11 @@ impl Calls {
             Input::Cancel { offer, reason } => self.cancel_offer(cx, offer, reason),
             Input::HangUp { leg, reason, termination } => self.hang_up(cx, leg, reason, termination),
             Input::Reoffer { leg, body } => self.reoffer(leg, body),
+            Input::AskForOffer { leg } => self.ask_for_offer(leg),
             Input::AnswerOffer { leg, body } => self.answer_offer(cx, leg, body),
             Input::RefuseOffer { leg, status } => self.refuse_offer(leg, status),
             Input::SendInfo { leg, body } => self.send_info(leg, body),
             Input::RespondInfo { id, status, headers } => self.respond_info(id, status, &headers),
-            Input::Authorize { challenge, headers } => self.authorize(cx, challenge, &headers),
             Input::RespondRefer { refer, status } => self.respond_refer(cx, refer, status),
             Input::ReferProgress { refer, status } => self.refer_progress(cx, refer, status),
             Input::AcceptSubscription { subscription, expires } => self.accept_subscription(cx, subscription, expires),
@@ -190,7 +195,7 @@ impl Calls {
             Timer::Refresh(leg) => self.on_refresh_due(leg),
             Timer::Expiry(leg) => self.on_session_expired(cx, leg),
             Timer::Subscription(subscription) => self.on_subscription_timer(cx, subscription),
-            Timer::Forget(transaction) => self.on_forget(cx, transaction),
+            Timer::Forget(transaction) => self.on_forget(transaction),
         }
     }
 
@@ -255,6 +260,12 @@ impl Calls {
             local_tag: key.local_tag.clone(),
             remote_tag: key.remote_tag.clone(),
         })
+    }
+
+    /// The connected leg with this dialog: Call-ID and both tags must be right (RFC 3891 3).
+    pub fn leg_of(&self, names: &DialogNames) -> Option<LegId> {
+        let leg = self.dialogs.leg_of(names)?;
+        self.legs.get(&leg).is_some_and(|leg| leg.state == LegState::Connected).then_some(leg)
     }
 
     pub(crate) fn push(&mut self, output: Output) {

@@ -1,6 +1,6 @@
 //! What every message of ours has in common: the methods and extensions we know, and the guard on headers from above.
 
-use sip_api::{ALLOW, Headers, Method, NameAddr, Request, SUPPORTED, is_supported};
+use sip_api::{ALLOW, Headers, Method, NameAddr, Request, Response, SUPPORTED, is_supported};
 
 use crate::input::{Body, ExtraHeaders};
 
@@ -49,6 +49,24 @@ pub(crate) fn push_abilities(headers: &mut Headers) {
     headers.push("Supported", SUPPORTED);
 }
 
+/// When a peer whom we cannot serve now may come again, in seconds, unless the refusal says otherwise.
+const RETRY_AFTER: &str = "10";
+
+/// A response as it goes out: who is refused for want of room is told when to come again (RFC 3261 21.5.4).
+pub(crate) fn outgoing(mut response: Response) -> Response {
+    if response.status == 503 && response.headers.get("Retry-After").is_none() {
+        response.headers.push("Retry-After", RETRY_AFTER);
+    }
+    response
+}
+
+/// Adds Allow, and Supported without one of the extensions.
+pub(crate) fn push_abilities_without(headers: &mut Headers, extension: &str) {
+    headers.push("Allow", ALLOW);
+    let supported: Vec<&str> = SUPPORTED.split(", ").filter(|known| *known != extension).collect();
+    headers.push("Supported", supported.join(", "));
+}
+
 /// Adds one `Reason` for each value (RFC 3326).
 pub(crate) fn push_reasons(headers: &mut Headers, reasons: &[String]) {
     for reason in reasons {
@@ -84,7 +102,7 @@ impl WithBody for Request {
     }
 }
 
-impl WithBody for sip_api::Response {
+impl WithBody for Response {
     fn with(self, body: Option<&Body>) -> Self {
         match body {
             Some(body) => self.with_body(&body.content_type, body.bytes.clone()),
@@ -109,7 +127,7 @@ mod tests {
     #[test]
     fn unknown_extensions_are_named() {
         let mut request = Request::new(Method::Invite, SipUri::sip(None, "x", None));
-        request.headers.push("Require", "timer, Replaces, 100REL");
-        assert_eq!(unsupported(&request).as_deref(), Some("Replaces"));
+        request.headers.push("Require", "timer, Gruu, 100REL, Replaces");
+        assert_eq!(unsupported(&request).as_deref(), Some("Gruu"));
     }
 }

@@ -248,13 +248,12 @@ fn new_leg(dial: &Dial, target: crate::input::Target) -> Leg {
         heard: false,
         early: Vec::new(),
         redirects_left: dial.follow_redirects,
+        fell_back: false,
         pracks: 0,
         machine_until: None,
         departed: Vec::new(),
     };
-    let mut leg = Leg::new(LegState::Queued, Invite::Outgoing(Box::new(outgoing)));
-    leg.session.answer_challenges = dial.answer_challenges;
-    leg
+    Leg::new(LegState::Queued, Invite::Outgoing(Box::new(outgoing)))
 }
 
 #[cfg(test)]

@@ -6,13 +6,15 @@ use sip_api::{
     SipCommand,
 };
 
+use crate::credentials::Authority;
 use crate::dialog::Dialog;
 use crate::dialogs::DialogId;
 use crate::ending::{ELSEWHERE, refusal, silence};
 use crate::input::{Body, Dial, Target};
-use crate::leg::{Ending, Exchange, LegState};
+use crate::leg::{Ending, Exchange, LegState, OwedAck};
 use crate::message::{
-    WithBody, allows, contact_among, from_among, push_abilities, push_extra, push_reasons, value_among,
+    WithBody, allows, contact_among, from_among, push_abilities, push_abilities_without, push_extra, push_reasons,
+    value_among,
 };
 use crate::offer_set::Verdict;
 use crate::output::Output;
@@ -34,13 +36,17 @@ impl Calls {
         let (body, silence_limit) = (set.dial.body.clone(), set.dial.silence_limit);
         let call_id = request.call_id().to_owned();
         self.own_calls.insert(call_id.clone());
+        let authority = target.credentials.map(|credentials| Authority::new(credentials, cx.token()));
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.session.authority = authority;
+        }
         let transaction = self.send(Purpose::Invite(id), None, request, target.flow);
         if let Some(limit) = silence_limit {
             self.timers.set(Timer::Silence(id), cx.now + limit);
         }
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.state = LegState::Calling;
-        leg.session.remember(Some(&body));
+        leg.session.remember(body.as_ref());
         if let Some(outgoing) = leg.outgoing() {
             outgoing.transaction = Some(transaction);
             outgoing.call_id = Some(call_id);
@@ -64,11 +70,16 @@ impl Calls {
         headers.push("CSeq", "1 INVITE");
         let contact = contact_among(&target.headers).or_else(|| contact_among(&dial.headers));
         headers.push("Contact", contact.map_or_else(|| self.default_contact(), str::to_owned));
-        push_abilities(headers);
+        match dial.body {
+            Some(_) => push_abilities(headers),
+            // A reliable provisional response would have to carry the offer, and its PRACK the answer (RFC 3262 5), long
+            // before anybody has taken the call. Who is not told of 100rel makes his offer in the 200.
+            None => push_abilities_without(headers, "100rel"),
+        }
         session_timer::write_request(headers, self.policy, None);
         push_extra(headers, &dial.headers);
         push_extra(headers, &target.headers);
-        request.with(Some(&dial.body))
+        request.with(dial.body.as_ref())
     }
 
     /// Our Contact when above names none.
@@ -91,7 +102,7 @@ impl Calls {
         flow: Flow,
     ) {
         let tag = response.to_tag().unwrap_or_default();
-        if self.acknowledge_again(transaction, &tag) {
+        if self.acknowledge_again(transaction, &tag) || self.is_ack_owed(id, transaction, &tag) {
             return;
         }
         if self.can_still_win(id) {
@@ -110,15 +121,22 @@ impl Calls {
 
     fn win(&mut self, cx: &mut Cx<'_>, transaction: ClientTransactionId, id: LegId, response: &Response, flow: Flow) {
         self.timers.clear(Timer::Silence(id));
+        let makes_offer = self.makes_offer(transaction, response);
         let Some(sent) = self.clients.get(&transaction) else { return };
         let dialog = Dialog::from_response(&sent.request, response, flow, sent.flow);
         let (ack, over) = (dialog.ack(&sent.request), dialog.flow());
-        let (dialog, early_answer) = self.confirm_dialog(id, dialog, &response.to_tag().unwrap_or_default());
-        self.acknowledge(cx, transaction, &response.to_tag().unwrap_or_default(), ack, over);
+        let tag = response.to_tag().unwrap_or_default();
+        let (dialog, early_answer) = self.confirm_dialog(id, dialog, &tag);
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.state = LegState::Connected;
         leg.dialog = Some(dialog);
         leg.session.exchange = Exchange::Stable;
+        if makes_offer {
+            self.owe_ack(cx, id, OwedAck { transaction, tag, ack, flow: over });
+        } else {
+            self.acknowledge(cx, transaction, &tag, ack, over);
+        }
+        let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.session.peer_updates = allows(&response.headers, &Method::Update);
         leg.session.timer = session_timer::granted(&response.headers);
         let Some(offer) = leg.outgoing().map(|outgoing| outgoing.offer) else { return };
@@ -203,7 +221,7 @@ impl Calls {
         let Some(sent) = self.clients.get(&transaction) else { return };
         let mut dialog = Dialog::from_response(&sent.request, response, flow, sent.flow);
         dialog.skip(sent.pracks);
-        let reasons = sent.late_reason.clone();
+        let (reasons, authority) = (sent.late_reason.clone(), sent.authority.clone());
         let (ack, over) = (dialog.ack(&sent.request), dialog.flow());
         self.acknowledge(cx, transaction, &response.to_tag().unwrap_or_default(), ack, over);
         let mut bye = dialog.request(Method::Bye);
@@ -211,7 +229,7 @@ impl Calls {
         if reasons.is_empty() {
             bye.headers.push("Reason", ELSEWHERE);
         }
-        self.send(Purpose::Bye(id), None, bye, over);
+        self.send_as(Purpose::Bye(id), None, bye, over, authority);
     }
 
     /// Gives a leg up that was queued or is being rung, so that it can no longer win.
@@ -300,16 +318,36 @@ impl Calls {
         }
         match status {
             422 if transaction.raise_interval(headers) => {}
+            415 if self.fall_back(id, &mut transaction) => {}
             300..=399 if self.redirect(id, &mut transaction, headers) => {}
             _ => return Some(transaction),
         }
+        self.drop_early_dialogs(id);
+        self.send_again(transaction);
+        None
+    }
+
+    /// The INVITE is repeated: the early dialogs of the first one are over.
+    pub(crate) fn drop_early_dialogs(&mut self, id: LegId) {
         let outgoing = self.legs.get_mut(&id).and_then(|leg| leg.outgoing());
         let early = outgoing.map(|outgoing| std::mem::take(&mut outgoing.early)).unwrap_or_default();
         for early in early {
             self.drop_dialog(early.dialog);
         }
-        self.send_again(transaction);
-        None
+    }
+
+    /// Replaces an offer that the callee cannot read by the dial's other one, once (C69).
+    fn fall_back(&mut self, id: LegId, transaction: &mut ClientTransaction) -> bool {
+        let Some(leg) = self.legs.get_mut(&id) else { return false };
+        let Some(outgoing) = leg.outgoing().filter(|outgoing| !outgoing.fell_back) else { return false };
+        let Some(fallback) = self.offers.get(&outgoing.offer).and_then(|set| set.dial.fallback.clone()) else {
+            return false;
+        };
+        outgoing.fell_back = true;
+        leg.session.remember(Some(&fallback));
+        transaction.request.headers.set("Content-Type", fallback.content_type);
+        transaction.request.body = fallback.bytes;
+        true
     }
 
     /// Points the INVITE to the best Contact of a redirection, if the dial allows one more.
@@ -324,6 +362,14 @@ impl Calls {
         transaction.request.uri = uri;
         transaction.request.headers.remove("Route");
         transaction.flow = None;
+        // The password is for whom it was given, not for whoever he names.
+        transaction.authority = None;
+        for name in ["Authorization", "Proxy-Authorization"] {
+            transaction.request.headers.remove(name);
+        }
+        if let Some(leg) = self.legs.get_mut(&id) {
+            leg.session.authority = None;
+        }
         true
     }
 }

@@ -1,8 +1,9 @@
 //! What comes out of the machine: SIP commands, and what became of the calls.
 
 use base::{Duration, LegId, OfferId, SubscriptionId, Termination, UserUri};
-use sip_api::{ClientTransactionId, Flow, Headers, Method, NameAddr, Request, ServerTransactionId, SipCommand, SipUri};
+use sip_api::{Flow, Headers, NameAddr, Request, ServerTransactionId, SipCommand, SipUri};
 
+use crate::credentials::Unanswered;
 use crate::input::Body;
 
 /// Everything the machine says.
@@ -50,7 +51,8 @@ pub enum Output {
         offer: OfferId,
         /// The winner.
         leg: LegId,
-        /// The answer: of the 200, or of a reliable provisional response before it.
+        /// The answer: of the 200, or of a reliable provisional response before it. When the dial made no offer this is
+        /// one, and wants `AnswerOffer`.
         body: Option<Body>,
         /// The headers of the 200.
         headers: Box<Headers>,
@@ -84,7 +86,8 @@ pub enum Output {
         /// The leg.
         leg: LegId,
     },
-    /// The peer answered our `Reoffer`, or the offer in our 200 to a re-INVITE without one.
+    /// The peer answered our `Reoffer`, or the offer in our 200 to a re-INVITE without one; or he makes the offer that
+    /// `AskForOffer` asked for, which wants `AnswerOffer`.
     ReofferAnswered {
         /// The leg.
         leg: LegId,
@@ -117,20 +120,15 @@ pub enum Output {
         /// The final status; `None` when it was never answered.
         status: Option<u16>,
     },
-    /// A request of ours was challenged and the dial said that there may be credentials. Wants `Authorize`.
-    Challenged {
+    /// A request of ours was challenged and the challenge cannot be answered: the request fails with its 401 or 407.
+    /// For the operator; what it means for the call follows.
+    Unauthorized {
         /// The leg.
         leg: LegId,
-        /// Names the request in `Authorize`.
-        challenge: ClientTransactionId,
-        /// 401 or 407.
-        status: u16,
-        /// The method of the challenged request.
-        method: Method,
-        /// Its Request-URI.
+        /// The Request-URI of the challenged request.
         uri: SipUri,
-        /// The headers of the response, with the challenges.
-        headers: Box<Headers>,
+        /// Why there is no answer.
+        why: Unanswered,
     },
 
     /// A REFER inside a dialog. Wants `RespondRefer`.

@@ -6,7 +6,7 @@ use sip_api::{ClientTransactionId, Headers, Method, Request, Response, ServerTra
 
 use crate::dialogs::DialogId;
 use crate::input::Body;
-use crate::leg::{Exchange, Invite, Leg, LegState, Received};
+use crate::leg::{Exchange, Invite, Leg, LegState, OwedAck, Received};
 use crate::message::{WithBody, allows, push_abilities};
 use crate::output::Output;
 use crate::session_timer::{self, TimerRequest};
@@ -107,6 +107,9 @@ impl Calls {
 
     /// Above answers the peer's offer.
     pub(crate) fn answer_offer(&mut self, cx: &mut Cx<'_>, id: LegId, body: Option<Body>) {
+        if self.answer_in_ack(id, body.as_ref()) {
+            return;
+        }
         let Some((dialog, received)) = self.take_received(id) else { return self.ignore() };
         let response = self.session_response(cx, id, dialog, received.timer).with(body.as_ref());
         self.push_response(received.transaction, response);
@@ -122,6 +125,9 @@ impl Calls {
 
     /// Above refuses the peer's offer, or has not decided in time.
     pub(crate) fn refuse_offer(&mut self, id: LegId, status: u16) {
+        if self.refuse_in_ack(id) {
+            return;
+        }
         let Some((dialog, received)) = self.take_received(id) else { return self.ignore() };
         self.servers.remove(&received.transaction);
         let status = if (400..700).contains(&status) { status } else { 488 };
@@ -131,9 +137,10 @@ impl Calls {
 
     /// Nobody above decided about the peer's offer.
     pub(crate) fn on_decision_limit(&mut self, id: LegId) {
-        if self.legs.get(&id).is_some_and(|leg| matches!(leg.session.exchange, Exchange::Received(_))) {
-            self.refuse_offer(id, 500);
+        let undecided = |leg: &Leg| matches!(leg.session.exchange, Exchange::Received(_) | Exchange::AckOwed(_));
+        if self.legs.get(&id).is_some_and(undecided) {
             self.push(Output::OfferWithdrawn { leg: id });
+            self.refuse_offer(id, 500);
         }
     }
 
@@ -196,6 +203,8 @@ impl Calls {
         }
         if let Some(body) = leg.session.wanted.take() {
             self.send_reinvite(id, true, Some(body));
+        } else if std::mem::take(&mut leg.session.offer_asked) {
+            self.send_reinvite(id, true, None);
         } else if leg.session.refresh_wanted {
             self.refresh(id);
         }
@@ -225,9 +234,10 @@ impl Calls {
         response: &Response,
     ) {
         let tag = response.to_tag().unwrap_or_default();
-        if self.acknowledge_again(transaction, &tag) {
+        if self.acknowledge_again(transaction, &tag) || self.is_ack_owed(id, transaction, &tag) {
             return;
         }
+        let makes_offer = self.makes_offer(transaction, response);
         let Some(sent) = self.clients.get(&transaction) else { return };
         let (invite, flow) = (sent.request.clone(), sent.flow);
         let entry = sent.dialog.and_then(|dialog| self.dialogs.get_mut(dialog));
@@ -238,8 +248,14 @@ impl Calls {
             }
             None => ack_without_dialog(&invite),
         };
-        self.acknowledge(cx, transaction, &tag, ack, flow);
-        let Some(Exchange::Sent { reoffer, body }) = self.finish_sent(id) else { return };
+        let sent = self.finish_sent(id);
+        match &sent {
+            Some(Exchange::Sent { reoffer: true, .. }) if makes_offer => {
+                self.owe_ack(cx, id, OwedAck { transaction, tag, ack, flow });
+            }
+            _ => self.acknowledge(cx, transaction, &tag, ack, flow),
+        }
+        let Some(Exchange::Sent { reoffer, body }) = sent else { return };
         self.on_session_refreshed(cx, id, &response.headers);
         let answer = Body::of(&response.headers, &response.body);
         let Some(leg) = self.legs.get_mut(&id) else { return };
@@ -272,7 +288,12 @@ impl Calls {
         }
         let Some(Exchange::Sent { reoffer, body }) = self.finish_sent(id) else { return };
         match (status, reoffer) {
-            (491, _) => self.wait_after_glare(cx, id, reoffer.then_some(body).flatten()),
+            (491, _) => {
+                if let Some(leg) = self.legs.get_mut(&id) {
+                    leg.session.offer_asked |= reoffer && body.is_none();
+                }
+                self.wait_after_glare(cx, id, reoffer.then_some(body).flatten());
+            }
             (_, true) => self.push(Output::ReofferAnswered { leg: id, result: Err(status) }),
             (_, false) => self.refresh_later(cx, id),
         }
@@ -318,7 +339,7 @@ fn glare(leg: &Leg, invite: bool, offer: bool) -> Option<u16> {
         _ if !invite && !offer => None,
         Exchange::Initial if matches!(leg.invite, Invite::Incoming(_)) => Some(500),
         Exchange::Initial | Exchange::Sent { .. } => Some(491),
-        Exchange::Received(_) => Some(500),
+        Exchange::Received(_) | Exchange::AckOwed(_) => Some(500),
         Exchange::Unacknowledged { offer_sent: true, .. } => Some(491),
         // Early media of a call of ours may be re-negotiated by nobody: it is a preview.
         Exchange::Stable if leg.dialog.is_none() => Some(491),

@@ -4,7 +4,7 @@ use base::UserUri;
 use sip_api::{ALLOW, Flow, Method, Request, Response, ServerTransactionId, SipCommand};
 
 use crate::dialogs::DialogId;
-use crate::message::push_abilities;
+use crate::message::{outgoing, push_abilities};
 use crate::output::Output;
 use crate::{Calls, Cx};
 
@@ -106,6 +106,6 @@ impl Calls {
 
     /// Hands a response to the edge.
     pub(crate) fn push_response(&mut self, transaction: ServerTransactionId, response: Response) {
-        self.push(Output::Sip(SipCommand::Respond { transaction, response }));
+        self.push(Output::Sip(SipCommand::Respond { transaction, response: outgoing(response) }));
     }
 }

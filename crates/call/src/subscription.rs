@@ -119,7 +119,7 @@ impl Calls {
             return Some(Response::new(489));
         }
         if request.to_tag().is_none() && self.subscriptions.len() >= self.config.subscriptions {
-            return Some(Response::new(503).with_header("Retry-After", "10"));
+            return Some(Response::new(503));
         }
         let minimum = self.config.subscription_min;
         let brief = !expires.is_zero() && expires < minimum;

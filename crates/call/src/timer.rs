@@ -42,7 +42,7 @@ pub(crate) enum Timer {
     Expiry(LegId),
     /// A subscription runs out, or nobody above took it on.
     Subscription(SubscriptionId),
-    /// A transaction is forgotten: late 2xx responses can no longer come, or credentials were not given.
+    /// A transaction is forgotten: late 2xx responses can no longer come.
     Forget(ClientTransactionId),
 }
 

@@ -3,9 +3,8 @@
 use base::{LegId, SubscriptionId};
 use sip_api::{ClientFailure, ClientTransactionId, Flow, Headers, Method, Request, Response, SipCommand};
 
+use crate::credentials::{Authority, Unanswered};
 use crate::dialogs::DialogId;
-use crate::input::ExtraHeaders;
-use crate::message::push_extra;
 use crate::output::Output;
 use crate::session_timer;
 use crate::timer::{LATE, Timer};
@@ -59,10 +58,10 @@ pub(crate) struct ClientTransaction {
     pub(crate) pracks: u32,
     /// `Reason` of the BYE that a 2xx gets which comes when nobody wants it any more.
     pub(crate) late_reason: Vec<String>,
-    /// Whether a challenge is passed up.
-    answer_challenges: bool,
-    /// The challenge for which credentials are awaited.
-    challenged: Option<u16>,
+    /// What its challenges are answered with.
+    pub(crate) authority: Option<Authority>,
+    /// How many of its challenges have been answered.
+    tries: u8,
     /// Whether it has been repeated with a longer session interval.
     pub(crate) interval_raised: bool,
 }
@@ -77,8 +76,8 @@ impl ClientTransaction {
             acks: Vec::new(),
             pracks: 0,
             late_reason: Vec::new(),
-            answer_challenges: false,
-            challenged: None,
+            authority: None,
+            tries: 0,
             interval_raised: false,
         }
     }
@@ -128,9 +127,31 @@ impl Calls {
         request: Request,
         flow: Option<Flow>,
     ) -> ClientTransactionId {
-        let leg = purpose.leg().and_then(|leg| self.legs.get(&leg));
-        let answer_challenges = leg.is_some_and(|leg| leg.session.answer_challenges);
-        self.launch(ClientTransaction { answer_challenges, ..ClientTransaction::new(purpose, dialog, request, flow) })
+        self.send_as(purpose, dialog, request, flow, None)
+    }
+
+    /// Sends a request in a new transaction, with the answers to challenges that the leg has met before. A leg that is
+    /// gone has left its `authority` behind.
+    pub(crate) fn send_as(
+        &mut self,
+        purpose: Purpose,
+        dialog: Option<DialogId>,
+        mut request: Request,
+        flow: Option<Flow>,
+        authority: Option<Authority>,
+    ) -> ClientTransactionId {
+        let leg = purpose.leg().and_then(|leg| self.legs.get_mut(&leg));
+        let authority = match leg.and_then(|leg| leg.session.authority.as_mut()) {
+            Some(of_leg) => {
+                of_leg.sign(&mut request);
+                Some(of_leg.clone())
+            }
+            None => authority.map(|mut authority| {
+                authority.sign(&mut request);
+                authority
+            }),
+        };
+        self.launch(ClientTransaction { authority, ..ClientTransaction::new(purpose, dialog, request, flow) })
     }
 
     /// Sends the next request of a dialog; `None` when the dialog is gone.
@@ -156,9 +177,7 @@ impl Calls {
 
     /// A response came from the network.
     pub(crate) fn on_response(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, response: Response, flow: Flow) {
-        let Some(transaction) = self.clients.get(&id).filter(|transaction| transaction.challenged.is_none()) else {
-            return self.ignore();
-        };
+        let Some(transaction) = self.clients.get(&id) else { return self.ignore() };
         let purpose = transaction.purpose;
         if !transaction.acks.is_empty() && !response.is_success() {
             // The INVITE has been answered; nothing but another answer can follow.
@@ -169,7 +188,7 @@ impl Calls {
             _ if response.is_provisional() => {}
             Purpose::Invite(leg) if response.is_success() => self.on_answer(cx, id, leg, &response, flow),
             Purpose::Reinvite(leg) if response.is_success() => self.on_reinvite_answer(cx, id, leg, &response),
-            _ if self.pass_challenge_up(cx, id, &response) => {}
+            _ if self.answer_challenge(id, &response) => {}
             _ => {
                 let Some(transaction) = self.clients.remove(&id) else { return };
                 self.timers.clear(Timer::Forget(id));
@@ -222,55 +241,51 @@ impl Calls {
         }
     }
 
-    /// Asks above for credentials, once for each request, if the dial said there may be some.
-    fn pass_challenge_up(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, response: &Response) -> bool {
-        let Some(purpose) = self.clients.get(&id).map(|transaction| transaction.purpose) else { return false };
-        let Some(leg) = purpose.leg().filter(|_| self.is_wanted(purpose)) else { return false };
-        let Some(transaction) = self.clients.get_mut(&id) else { return false };
-        if !matches!(response.status, 401 | 407) || !transaction.answer_challenges {
+    /// Repeats a challenged request with credentials, if there are any that may help.
+    fn answer_challenge(&mut self, id: ClientTransactionId, response: &Response) -> bool {
+        let Some(transaction) = self.clients.get(&id).filter(|_| matches!(response.status, 401 | 407)) else {
             return false;
+        };
+        let (purpose, uri) = (transaction.purpose, transaction.request.uri.clone());
+        let Some(leg) = purpose.leg().filter(|_| self.is_wanted(purpose)) else { return false };
+        let of_leg = self.legs.get(&leg).and_then(|leg| leg.session.authority.clone());
+        let answered = match of_leg.or_else(|| transaction.authority.clone()) {
+            None => Err(Unanswered::NoCredentials),
+            Some(mut authority) => authority
+                .take_up(response.status, &response.headers, &transaction.request, transaction.tries)
+                .map(|()| authority),
+        };
+        let authority = match answered {
+            Ok(authority) => authority,
+            Err(why) => {
+                if self.legs.contains_key(&leg) {
+                    self.push(Output::Unauthorized { leg, uri, why });
+                }
+                return false;
+            }
+        };
+        let Some(mut transaction) = self.clients.remove(&id) else { return false };
+        self.timers.clear(Timer::Forget(id));
+        transaction.authority = Some(authority.clone());
+        transaction.tries += 1;
+        if let Some(leg) = self.legs.get_mut(&leg) {
+            leg.session.authority = Some(authority);
         }
-        transaction.challenged = Some(response.status);
-        self.timers.set(Timer::Forget(id), cx.now + self.config.decision_limit);
-        let (method, uri) = (transaction.request.method.clone(), transaction.request.uri.clone());
-        let headers = Box::new(response.headers.clone());
-        if method == Method::Invite
-            && let Some(outgoing) = self.legs.get_mut(&leg).and_then(|leg| leg.outgoing())
-            && outgoing.transaction == Some(id)
-        {
-            outgoing.transaction = None;
+        if matches!(purpose, Purpose::Invite(_)) {
+            self.drop_early_dialogs(leg);
         }
-        self.push(Output::Challenged { leg, challenge: id, status: response.status, method, uri, headers });
+        self.send_again(transaction);
         true
     }
 
-    /// Whether a request is worth repeating: what it was for still stands. A PRACK is not; its response is repeated.
+    /// Whether a request is worth repeating: what it was for still stands.
     fn is_wanted(&self, purpose: Purpose) -> bool {
         match purpose {
-            Purpose::Invite(leg) => self.can_still_win(leg),
+            Purpose::Invite(leg) | Purpose::Prack(leg) => self.can_still_win(leg),
             Purpose::Reinvite(leg) | Purpose::Update(leg) | Purpose::Info(leg) => self.legs.contains_key(&leg),
             Purpose::Bye(_) => true,
-            Purpose::Prack(_) | Purpose::Notify(_) => false,
+            Purpose::Notify(_) => false,
         }
-    }
-
-    /// Credentials came from above, or none.
-    pub(crate) fn authorize(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, credentials: &ExtraHeaders) {
-        let challenged = self.clients.get(&id).is_some_and(|transaction| transaction.challenged.is_some());
-        if !challenged {
-            return self.ignore();
-        }
-        if credentials.is_empty() {
-            return self.on_forget(cx, id);
-        }
-        let Some(mut transaction) = self.clients.remove(&id) else { return };
-        self.timers.clear(Timer::Forget(id));
-        if !self.is_wanted(transaction.purpose) {
-            return self.ignore();
-        }
-        push_extra(&mut transaction.request.headers, credentials);
-        transaction.answer_challenges = false;
-        self.send_again(transaction);
     }
 
     /// Sends a request once more under the next sequence number: with credentials, or with a longer session interval.
@@ -279,7 +294,11 @@ impl Calls {
             Some(entry) => entry.dialog.again(&transaction.request),
             None => with_next_cseq(transaction.request),
         };
-        transaction.challenged = None;
+        let leg = transaction.purpose.leg().and_then(|leg| self.legs.get_mut(&leg));
+        let of_leg = leg.and_then(|leg| leg.session.authority.as_mut());
+        if let Some(authority) = of_leg.or(transaction.authority.as_mut()) {
+            authority.sign(&mut transaction.request);
+        }
         let purpose = transaction.purpose;
         let id = self.launch(transaction);
         if let Purpose::Invite(leg) = purpose
@@ -290,13 +309,9 @@ impl Calls {
         }
     }
 
-    /// The time of a transaction has passed: no late 2xx can come any more, or nobody gave credentials.
-    pub(crate) fn on_forget(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId) {
-        self.timers.clear(Timer::Forget(id));
-        let Some(transaction) = self.clients.remove(&id) else { return };
-        if let Some(status) = transaction.challenged {
-            self.on_failure(cx, transaction, Failure { status: Some(status), headers: Headers::new() });
-        }
+    /// The time of a transaction has passed: no late 2xx can come any more.
+    pub(crate) fn on_forget(&mut self, id: ClientTransactionId) {
+        self.clients.remove(&id);
     }
 
     /// Acknowledges a 2xx and remembers the ACK for its retransmissions.
@@ -308,6 +323,12 @@ impl Calls {
         ack: Request,
         flow: Option<Flow>,
     ) {
+        self.timers.set(Timer::Forget(id), cx.now + LATE);
+        self.send_ack(id, tag, ack, flow);
+    }
+
+    /// Sends an ACK and remembers it; the transaction is to be forgotten at a time that is set already.
+    pub(crate) fn send_ack(&mut self, id: ClientTransactionId, tag: &str, ack: Request, flow: Option<Flow>) {
         /// More answers than any fork has; beyond, retransmissions are treated as new answers, which is harmless.
         const REMEMBERED: usize = 32;
         if let Some(transaction) = self.clients.get_mut(&id)
@@ -315,7 +336,6 @@ impl Calls {
         {
             transaction.acks.push(Acknowledged { tag: tag.to_owned(), ack: ack.clone(), flow });
         }
-        self.timers.set(Timer::Forget(id), cx.now + LATE);
         self.push(Output::Sip(SipCommand::SendAck { request: ack, flow }));
     }
 

@@ -126,9 +126,11 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
         workers: config.media.workers.unwrap_or(defaults.workers),
         dscp: config.media.dscp,
         language: Some(config.media.language.clone()).filter(|language| !language.is_empty()),
+        languages_dir: config.media.languages_dir.clone(),
         prompts_dir: config.media.prompts_dir.clone(),
         recordings_dir: config.media.recordings_dir.clone(),
         automatic_level: config.media.automatic_level,
+        noise_gate: config.media.noise_gate,
         epoch: clock.epoch(),
         ..defaults
     }
@@ -195,6 +197,12 @@ pub(crate) fn directory(config: &Config, stored: Vec<Schedule>) -> Result<Direct
     for user in &config.users {
         directory.set_user_profile(user.uri.clone(), user.routing.clone());
     }
+    for trunk in &config.trunks {
+        if let (Some(username), Some(password)) = (&trunk.username, &trunk.password) {
+            let credentials = call::Credentials { username: username.clone(), password: password.clone() };
+            directory.set_trunk_credentials(trunk.name.clone(), credentials);
+        }
+    }
     for schedule in stored {
         directory.add_schedule(schedule);
     }
@@ -202,6 +210,14 @@ pub(crate) fn directory(config: &Config, stored: Vec<Schedule>) -> Result<Direct
         let record = permanent(conference, &config.domain);
         if conference.record {
             directory.record_conference(record.id.clone());
+        }
+        if let Some(what) = conference.entry_exit {
+            let what = match what {
+                config::EntryExit::Tones => engine::EntryExit::Tones,
+                config::EntryExit::Announce => engine::EntryExit::Announce,
+                config::EntryExit::Off => engine::EntryExit::Off,
+            };
+            directory.set_entry_exit(record.id.clone(), what);
         }
         directory.add_permanent_conference(record);
     }
@@ -228,7 +244,11 @@ fn permanent(conference: &config::Conference, domain: &str) -> ConferenceRecord 
 }
 
 fn router(config: &Config) -> Result<Router, String> {
-    let mut router = Router { domains: vec![config.domain.to_ascii_lowercase()], ..Router::default() };
+    let mut router = Router {
+        domains: vec![config.domain.to_ascii_lowercase()],
+        allow_external_sip: config.sip.external_calls,
+        ..Router::default()
+    };
     for profile in &config.location_profiles {
         let rules: Vec<Rule> = profile
             .rules
@@ -236,7 +256,7 @@ fn router(config: &Config) -> Result<Router, String> {
             .map(|rule| Rule { pattern: rule.pattern.clone(), translation: rule.translation.clone() })
             .collect();
         let compiled = LocationProfile::compile(&profile.name, &rules).map_err(|error| error.to_string())?;
-        router.profiles.insert(profile.name.clone(), compiled);
+        router.profiles.insert(profile.name.clone(), compiled.with_emergency(&profile.emergency));
     }
     for trunk in &config.trunks {
         let target = TrunkTarget::parse(&trunk.target)
@@ -271,5 +291,42 @@ mod tests {
         assert_eq!(own_hosts(&config, &machine), ["127.0.0.1", "192.0.2.7", "203.0.113.5", "localhost", "sip.example"]);
         let config = config::parse("[sip]\nlisten = [\"tcp:[2001:db8::7]:5060\"]").expect("valid");
         assert_eq!(own_hosts(&config, &machine), ["2001:db8::7", "localhost"]);
+    }
+
+    /// Where a target goes by a configuration, for somebody who has proven who he is.
+    fn verdict(text: &str, target: &str) -> routing::Verdict {
+        struct Nobody;
+        impl routing::Directory for Nobody {
+            fn is_user(&self, _: &UserUri) -> bool {
+                false
+            }
+            fn user_of_number(&self, _: &str) -> Option<UserUri> {
+                None
+            }
+            fn is_conference(&self, _: &base::ConferenceNumber) -> bool {
+                false
+            }
+        }
+        let ann = UserUri::parse("sip:ann@localhost").expect("valid");
+        let router = router(&config::parse(text).expect("valid")).expect("valid");
+        router.route(routing::Target { requester: Some(&ann), profile: None, target }, &Nobody).verdict
+    }
+
+    #[test]
+    fn other_domains_are_called_only_when_that_is_allowed() {
+        use routing::{RefusedTarget, Verdict};
+        let eve = "sip:eve@elsewhere.example";
+        assert_eq!(verdict("", eve), Verdict::Refused(RefusedTarget::ExternalDenied));
+        assert!(matches!(verdict("[sip]\nexternal_calls = true", eve), Verdict::External(_)));
+    }
+
+    #[test]
+    fn emergency_numbers_are_refused_before_any_rule() {
+        use routing::{RefusedTarget, Verdict};
+        let rules = "[[trunk]]\nname = \"t\"\ntarget = \"udp:h:1\"\n[[location_profile]]\nname = \"default\"\n";
+        let rule = "[[location_profile.rule]]\npattern = '(\\d+)'\ntranslation = '+4930${1}000'\n";
+        assert!(matches!(verdict(&format!("{rules}{rule}"), "1120"), Verdict::Trunk { .. }));
+        let told = verdict(&format!("{rules}emergency = [\"112\"]\n{rule}"), "112");
+        assert_eq!(told, Verdict::Refused(RefusedTarget::Emergency));
     }
 }

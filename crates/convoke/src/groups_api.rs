@@ -1,17 +1,23 @@
-//! The response groups over HTTP: the wallboard for everybody who may read, commands only from this machine.
+//! The response groups over HTTP: the wallboard for everybody who may read, who calls and commands only for this machine.
 
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Router, body::Bytes};
 use engine::GroupCommand;
+use response_group::Snapshot;
 use tokio::sync::oneshot;
 
-use crate::http::users::only_from_here;
+use crate::http::users::{is_from_here, only_from_here};
 use crate::http::{Api, ask, unavailable};
 use crate::pump::Question;
+
+/// What stands for a caller's address where it is not shown.
+const REDACTED: &str = "redacted";
 
 /// The routes. Commands are taken from this machine only: nobody has proven who he is.
 pub(crate) fn routes() -> Router<Api> {
@@ -20,23 +26,47 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/api/v1/response-groups-configuration", get(configuration))
         .layer(from_fn(only_from_here))
         .route("/api/v1/response-groups", get(board))
+        .route("/api/v1/response-groups/events", get(events))
         .route("/api/v1/response-groups/{group}", get(group))
 }
 
-async fn board(State(api): State<Api>) -> Response {
+/// What happens from now on, as server-sent events; 503 when too many listen already.
+async fn events(State(api): State<Api>) -> Response {
+    api.gauges.happenings().listen().unwrap_or_else(|| {
+        (StatusCode::SERVICE_UNAVAILABLE, "too many are listening to the response groups already\n").into_response()
+    })
+}
+
+async fn board(State(api): State<Api>, ConnectInfo(peer): ConnectInfo<SocketAddr>, headers: HeaderMap) -> Response {
     match ask(&api, Question::Wallboard).await {
-        Some(board) => Json(board).into_response(),
+        Some(board) => Json(board.map(|board| shown(board, is_from_here(peer, &headers)))).into_response(),
         None => unavailable(),
     }
 }
 
-async fn group(State(api): State<Api>, Path(name): Path<String>) -> Response {
+async fn group(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
     let Some(board) = ask(&api, Question::Wallboard).await else { return unavailable() };
+    let board = board.map(|board| shown(board, is_from_here(peer, &headers)));
     let groups = board.map(|board| board.groups).unwrap_or_default();
     match groups.into_iter().find(|group| group.uri.user_part() == name || group.uri.as_str() == name) {
         Some(group) => Json(group).into_response(),
         None => (StatusCode::NOT_FOUND, "there is no such response group\n").into_response(),
     }
+}
+
+/// The wallboard as it leaves: who calls is nobody's business on another machine.
+fn shown(mut board: Snapshot, to_this_machine: bool) -> Snapshot {
+    if !to_this_machine {
+        for caller in board.groups.iter_mut().flat_map(|group| &mut group.callers) {
+            REDACTED.clone_into(&mut caller.caller);
+        }
+    }
+    board
 }
 
 async fn configuration(State(api): State<Api>) -> Response {
@@ -46,7 +76,8 @@ async fn configuration(State(api): State<Api>) -> Response {
     }
 }
 
-/// One command, as JSON. 204 when it is carried out, 422 with a sentence when it cannot be.
+/// One command, as JSON. 204 when it is taken, 422 with a sentence when it cannot be. What becomes of a supervisor whose
+/// phones ring now is told by the events, as `supervisor`.
 async fn command(State(api): State<Api>, body: Bytes) -> Response {
     let command: GroupCommand = match serde_json::from_slice(&body) {
         Ok(command) => command,
@@ -60,5 +91,37 @@ async fn command(State(api): State<Api>, body: Bytes) -> Response {
         Ok(None) => StatusCode::NO_CONTENT.into_response(),
         Ok(Some(objection)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{objection}\n")).into_response(),
         Err(_) => unavailable(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{CallId, Timestamp, UserUri};
+    use response_group::{Counters, GroupSnapshot, WaitingSnapshot};
+
+    use super::*;
+
+    #[test]
+    fn only_this_machine_sees_who_calls() {
+        let caller = "tel:+4930123456";
+        let waiting = WaitingSnapshot {
+            call: CallId(1),
+            caller: caller.to_owned(),
+            arrived: Timestamp::ZERO,
+            ringing: Vec::new(),
+        };
+        let group = GroupSnapshot {
+            uri: UserUri::parse("sip:sales@example.com").expect("valid"),
+            name: "Sales".to_owned(),
+            waiting: 1,
+            longest_wait_seconds: 0,
+            talking: 0,
+            ready_agents: 0,
+            counters: Counters::default(),
+            callers: vec![waiting],
+        };
+        let board = Snapshot { groups: vec![group], agents: Vec::new(), stale_inputs: 0 };
+        assert_eq!(shown(board.clone(), true).groups[0].callers[0].caller, caller);
+        assert_eq!(shown(board, false).groups[0].callers[0].caller, "redacted");
     }
 }

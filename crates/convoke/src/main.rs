@@ -14,6 +14,7 @@ mod demo;
 mod evaluation;
 mod groups_api;
 mod guard;
+mod happenings;
 mod http;
 mod journal;
 mod profiles;

@@ -74,6 +74,9 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let changed = profiles::load(&store, config).await.map_err(|error| error.to_string())?;
     profiles::apply(changed, &mut directory);
     let mut engine = Engine::new(assemble::engine_config(config, calendar, trusted), directory, seed::fresh()?);
+    for trunk in config.trunks.iter().filter(|trunk| trunk.register) {
+        engine.register_at_trunk(&trunk.name);
+    }
     for (user, missed) in store.unseen_missed_calls().await.map_err(|error| error.to_string())? {
         engine.restore_missed_calls(user, missed);
     }

@@ -1,9 +1,12 @@
 //! The queue in front of the database: one task writes, in order, and answers when it is on the disk.
 
 mod batch;
+mod group;
 
-use base::{ConversationEntry, Termination, TerminationReason, Timestamp, UserUri};
-use engine::{CallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
+use std::time::Duration;
+
+use base::{ConversationEntry, Termination, Timestamp, UserUri};
+use engine::{CallRecord, GroupCallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Lobby, Pin};
 use store::{Cdr, CdrDirection, Quality, RegistrationRow, Store, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +16,10 @@ use crate::calendar::Calendar;
 
 /// Jobs that may wait for the disk; a further conference is refused, a further record is logged instead.
 const QUEUE: usize = 10_000;
+
+/// How long a call's record waits for those of other calls, so that they share one transaction. Whoever waits for the
+/// disk, a conference or the end of the server, cuts it short.
+const GATHERING: Duration = Duration::from_millis(50);
 
 enum Job {
     Conference(StoreTicket, StoreCommand),
@@ -52,7 +59,7 @@ impl StorageQueue {
                     Job::Record(first) => {
                         let mut batch = Batch::default();
                         batch.add(first);
-                        left = gather(&mut batch, &mut queue);
+                        left = gather(&mut batch, &mut queue).await;
                         batch.write(&store).await;
                     }
                     Job::Flush(done) => {
@@ -93,11 +100,9 @@ impl StorageQueue {
         self.record(call_cdr(call, self.calendar));
     }
 
-    /// Stores a group's call: one record for each of its segments.
-    pub(crate) fn record_group_call(&self, call: &response_group::CallRecord) {
-        for (place, segment) in call.segments.iter().enumerate() {
-            self.record(group_cdr(call, segment, place));
-        }
+    /// Stores a group's call: one record for each part of it, at least one.
+    pub(crate) fn record_group_call(&self, call: &GroupCallRecord) {
+        group::cdrs(call).into_iter().for_each(|cdr| self.record(cdr));
     }
 
     /// Stores one line of a user's call history.
@@ -129,13 +134,19 @@ async fn next_job(left: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Op
     }
 }
 
-/// Takes the records that wait already; gives back the job that ended the row of them.
-fn gather(batch: &mut Batch, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+/// Takes the records of the next moments; gives back the job that ended the row of them.
+async fn gather(batch: &mut Batch, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    let end = tokio::time::sleep(GATHERING);
+    tokio::pin!(end);
     while !batch.is_full() {
-        match queue.try_recv() {
-            Ok(Job::Record(record)) => batch.add(record),
-            Ok(other) => return Some(other),
-            Err(_) => return None,
+        let job = tokio::select! {
+            biased;
+            job = queue.recv() => job,
+            () = &mut end => return None,
+        };
+        match job? {
+            Job::Record(record) => batch.add(record),
+            other => return Some(other),
         }
     }
     None
@@ -149,7 +160,6 @@ async fn write_conference(store: &Store, command: &StoreCommand, calendar: Calen
 }
 
 fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
-    let statistics = leg.statistics;
     Cdr {
         conference: Some(leg.conference.clone()),
         direction: if leg.dialled { CdrDirection::Outbound } else { CdrDirection::Inbound },
@@ -159,21 +169,25 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
         sip_call_id: leg.call_id.clone().unwrap_or_default(),
         codec: leg.codec.map(|codec| codec_name(codec).to_owned()),
         encrypted: leg.encrypted,
-        quality: Quality {
-            received_packets: statistics.received_packets,
-            sent_packets: statistics.sent_packets,
-            lost_packets: statistics.lost_packets,
-            late_packets: statistics.late_packets,
-            concealed_frames: statistics.concealed_frames,
-            jitter_us: statistics.jitter_us,
-            buffer_delay_us: statistics.buffer_delay_us,
-            buffer_delay_max_us: statistics.buffer_delay_max_us,
-            round_trip_us: statistics.round_trip_us,
-            mos_hundredths: statistics.mos_hundredths,
-            remote_loss_fraction: statistics.remote_loss_fraction,
-            one_way: statistics.one_way,
-        },
+        quality: quality(&leg.statistics),
         ..segment(leg.leg.0, [leg.since, connected, leg.ended], leg.termination, calendar)
+    }
+}
+
+fn quality(statistics: &mcu_api::LegStatistics) -> Quality {
+    Quality {
+        received_packets: statistics.received_packets,
+        sent_packets: statistics.sent_packets,
+        lost_packets: statistics.lost_packets,
+        late_packets: statistics.late_packets,
+        concealed_frames: statistics.concealed_frames,
+        jitter_us: statistics.jitter_us,
+        buffer_delay_us: statistics.buffer_delay_us,
+        buffer_delay_max_us: statistics.buffer_delay_max_us,
+        round_trip_us: statistics.round_trip_us,
+        mos_hundredths: statistics.mos_hundredths,
+        remote_loss_fraction: statistics.remote_loss_fraction,
+        one_way: statistics.one_way,
     }
 }
 
@@ -192,38 +206,6 @@ fn call_cdr(call: &CallRecord, calendar: Calendar) -> Cdr {
         user: Some(call.callee.clone()),
         requested_by: Some(call.caller.clone()),
         ..segment(call.call.0, [call.since, call.connected, call.ended], call.termination, calendar)
-    }
-}
-
-/// A segment of a group's call. The machine's times are the calendar's; the id is the same however often a journal is
-/// replayed, so that it is written once.
-fn group_cdr(call: &response_group::CallRecord, segment: &response_group::Segment, place: usize) -> Cdr {
-    use response_group::SegmentKind;
-    let (kind, user, talked) = match &segment.kind {
-        SegmentKind::Greeting { .. } => ("greeting", None, false),
-        SegmentKind::Queue { .. } => ("queue", None, false),
-        SegmentKind::Talk { agent } => ("talk", Some(agent.clone()), true),
-        SegmentKind::Forward { target } => ("forward", Some(target.clone()), false),
-    };
-    let millis = |at: Timestamp| i64::try_from(at.as_micros() / 1_000).unwrap_or(i64::MAX);
-    let completed = talked || matches!(call.outcome, response_group::Outcome::Answered);
-    let termination = if completed {
-        Termination::completed(TerminationReason::Departed)
-    } else {
-        Termination::cancelled(TerminationReason::RequestCancelled)
-    };
-    Cdr {
-        segment_id: format!("group-{}-{}-{place}-{kind}", call.arrived.as_micros(), call.call),
-        call: call.call.0,
-        sip_call_id: call.reference.clone(),
-        user,
-        requested_by: UserUri::parse(&call.caller).ok(),
-        dialled: Some(base::Pii::new(call.group.as_str())),
-        started: millis(segment.from),
-        answered: millis(segment.from),
-        ended: millis(segment.to),
-        duration_ms: u64::try_from(segment.to.since(segment.from).as_millis()).unwrap_or(u64::MAX),
-        ..segment_of_nobody(termination)
     }
 }
 
@@ -255,6 +237,8 @@ fn segment(id: u64, times: [Timestamp; 3], termination: Termination, calendar: C
         codec: None,
         encrypted: false,
         quality: Quality::default(),
+        segment: None,
+        outcome: None,
     }
 }
 

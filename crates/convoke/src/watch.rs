@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base::Duration;
+use call::RegistrationStatus;
 use engine::EngineEvent;
 use focus::FocusEvent;
 use mcu_api::LegStatistics;
 use media_io::MediaServer;
-use response_group::AgentStatus;
+use response_group::{AgentStatus, QueueResult, WallboardEvent};
 use sip::Edge;
 use telemetry::{GroupFigures, LegFigures, MediaFigures, Metrics, SipFigures};
 
+use crate::happenings::Happenings;
 use crate::pump::Load;
 use crate::storage::StorageQueue;
 
@@ -22,12 +24,14 @@ pub(crate) struct Gauges {
     media: Arc<MediaServer>,
     /// Packets that legs received and refused: from elsewhere, replayed, wrongly keyed, malformed.
     rejected: AtomicU64,
+    /// What happens in the response groups, for those who listen.
+    happenings: Happenings,
 }
 
 impl Gauges {
     /// Metrics of a server that has just started.
     pub(crate) fn new(edge: Arc<Edge>, media: Arc<MediaServer>) -> Self {
-        Self { metrics: Metrics::new(), edge, media, rejected: AtomicU64::new(0) }
+        Self { metrics: Metrics::new(), edge, media, rejected: AtomicU64::new(0), happenings: Happenings::default() }
     }
 
     /// All metrics at this moment, in the text format of Prometheus.
@@ -39,6 +43,11 @@ impl Gauges {
             self.take_groups(board);
         }
         self.metrics.render()
+    }
+
+    /// What happens in the response groups.
+    pub(crate) fn happenings(&self) -> &Happenings {
+        &self.happenings
     }
 
     /// A request reached the engine.
@@ -63,6 +72,7 @@ impl Gauges {
                 overflowed: group.counters.overflowed,
                 timed_out: group.counters.timed_out,
                 no_agent: group.counters.no_agent,
+                other: group.counters.other,
             })
             .collect();
         self.metrics.set_groups(&groups, board.agents.iter().map(|agent| agent_state(&agent.status)));
@@ -98,6 +108,11 @@ impl Gauges {
             packets_unsent: counters.packets_unsent,
             conferences_failed: counters.conferences_failed,
             commands_refused: counters.commands_refused,
+            conferences: counters.conferences,
+            legs: counters.legs,
+            ports_draining: counters.ports_draining,
+            ports_taken: counters.ports_taken,
+            busy_per_mille: counters.busy_per_mille_max,
         });
     }
 }
@@ -121,6 +136,7 @@ impl Watch {
     /// Something happened: count it, log it, and record what is owed a record.
     pub(crate) fn note(&self, event: EngineEvent, storage: &StorageQueue) {
         let metrics = &self.gauges.metrics;
+        self.gauges.happenings.tell(&event);
         match event {
             EngineEvent::ConferenceStarted { conference } => {
                 metrics.conference_started();
@@ -136,6 +152,11 @@ impl Watch {
             EngineEvent::PinGuessing { conference } => {
                 tracing::warn!(%conference, "a caller with too many wrong PINs was refused");
             }
+            EngineEvent::TrunkRegistration { trunk, status } => {
+                metrics.set_trunk_registered(&trunk, status == RegistrationStatus::Registered);
+                log_registration(&trunk, status);
+            }
+            EngineEvent::Unauthorized { trunk, host, why } => log_unauthorized(trunk.as_deref(), &host, why),
             EngineEvent::Command { command, success } => {
                 metrics.command(command, success);
                 tracing::debug!(command, success, "C3P command answered");
@@ -155,11 +176,19 @@ impl Watch {
                 storage.record_leg(&leg);
             }
             EngineEvent::GroupCallEnded(record) => {
-                tracing::info!(call = %record.call, group = %record.group, outcome = ?record.outcome, "group call ended");
+                let call = &record.call;
+                tracing::info!(call = %call.call, group = %call.group, outcome = ?call.outcome, "group call ended");
                 storage.record_group_call(&record);
             }
             EngineEvent::GroupAgent { agent, state } => tracing::debug!(%agent, ?state, "agent"),
-            EngineEvent::Wallboard(event) => tracing::debug!(?event, "wallboard"),
+            EngineEvent::Wallboard(event) => {
+                tracing::debug!(?event, "wallboard");
+                if let WallboardEvent::LeftQueue { group, waited_millis, result, .. } = event {
+                    let waited = Duration::from_millis(waited_millis);
+                    metrics.group_waited(group.user_part(), queue_result(result), waited);
+                }
+            }
+            EngineEvent::GroupSupervisor { call, state, .. } => tracing::info!(%call, ?state, "supervisor"),
             EngineEvent::GroupSupervisorRefused { call, why } => tracing::info!(%call, why, "supervisor refused"),
             EngineEvent::CallEnded(call) => {
                 metrics.leg_ended(call.termination.reason, Some(call.ended.since(call.connected)));
@@ -179,6 +208,37 @@ impl Watch {
     }
 }
 
+fn log_registration(trunk: &str, status: RegistrationStatus) {
+    match status {
+        RegistrationStatus::New => {}
+        RegistrationStatus::Registered => tracing::info!(trunk, "registered at the trunk"),
+        RegistrationStatus::Failed(status) => {
+            tracing::error!(trunk, status, "not registered at the trunk; tried again, longer and longer apart");
+        }
+        RegistrationStatus::Unauthorized(why) => {
+            let remedy = "check username and password of this [[trunk]]";
+            tracing::error!(trunk, ?why, remedy, "the trunk does not let us register; tried again later");
+        }
+    }
+}
+
+/// A call could not be made because somebody asked who we are.
+fn log_unauthorized(trunk: Option<&str>, host: &str, why: call::Unanswered) {
+    let remedy = match (why, trunk) {
+        (call::Unanswered::NoCredentials, Some(_)) => {
+            "it asks for credentials; set username and password of this [[trunk]]"
+        }
+        (call::Unanswered::NoCredentials, None) => "it asks for credentials, and there are none for it",
+        (call::Unanswered::Refused, _) => {
+            "it does not accept the credentials; check username and password of this [[trunk]]"
+        }
+        (call::Unanswered::Unsupported, _) => {
+            "its challenge cannot be answered; it must offer Digest with SHA-256 or MD5, and qop=auth if any"
+        }
+    };
+    tracing::error!(trunk, host, remedy, "a call was refused for want of credentials");
+}
+
 /// An agent's state as a label: never who he is.
 fn agent_state(status: &AgentStatus) -> &'static str {
     match status {
@@ -190,6 +250,19 @@ fn agent_state(status: &AgentStatus) -> &'static str {
         AgentStatus::CoolDown { .. } => "cool-down",
         AgentStatus::Paused { .. } => "paused",
         AgentStatus::NotAvailable { .. } => "not-available",
+    }
+}
+
+/// What became of one who waited, as a label.
+const fn queue_result(result: QueueResult) -> &'static str {
+    match result {
+        QueueResult::AnsweredInTarget => "answered-in-target",
+        QueueResult::AnsweredLate => "answered-late",
+        QueueResult::Abandoned => "abandoned",
+        QueueResult::Overflowed => "overflowed",
+        QueueResult::TimedOut => "timed-out",
+        QueueResult::NoAgent => "no-agent",
+        QueueResult::Other => "other",
     }
 }
 

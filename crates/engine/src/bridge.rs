@@ -7,6 +7,7 @@ use call::{Body, ExtraHeaders, Output};
 use sip_api::{NameAddr, ServerTransactionId};
 
 use crate::destination::Answerer;
+use crate::transfer::Transfer;
 use crate::way::Way;
 
 /// One call between two people.
@@ -24,8 +25,9 @@ pub(crate) struct Bridge {
     pub(crate) told: Option<(u16, Option<Body>)>,
     /// Of how many diversions the caller was told.
     pub(crate) diversions_told: usize,
-    /// The leg whose early media the caller was given; he would take another's for a mistake (RFC 3261 13.2.1).
-    pub(crate) previewed: Option<LegId>,
+    /// The leg whose early media the caller was given, and that; he would take another's for a mistake (RFC 3261
+    /// 13.2.1).
+    pub(crate) previewed: Option<(LegId, Body)>,
     /// The leg that answered, and when.
     pub(crate) answered: Option<(LegId, Timestamp)>,
     /// Who that is: a user, or a number as `tel:`.
@@ -34,10 +36,16 @@ pub(crate) struct Bridge {
     pub(crate) since: Timestamp,
     /// Where the re-negotiation stands.
     pub(crate) exchange: Exchange,
-    /// The last session description of the caller.
-    pub(crate) callers_media: Body,
+    /// Whether the caller can be sent early media reliably (RFC 3262).
+    pub(crate) reliable: bool,
+    /// The last session description of the caller; none while he has yet to answer the callee's offer.
+    pub(crate) callers_media: Option<Body>,
     /// The last session description of the callee, once he has answered.
     pub(crate) callees_media: Option<Body>,
+    /// This call is what one of another call's ends is being transferred to; `None` once both are joined.
+    pub(crate) referred: Option<Transfer>,
+    /// The call that one end of this one is being transferred to.
+    pub(crate) transfer: Option<CallId>,
     /// INFO requests of the callee that the caller has not answered, in order.
     pub(crate) infos_to_caller: VecDeque<ServerTransactionId>,
     /// INFO requests of the caller that the callee has not answered, in order.
@@ -107,6 +115,17 @@ pub(crate) enum Exchange {
     Asked(Side),
     /// A side is told of a description that changed without an offer of the other side.
     Told(Side),
+    /// One end is being joined to the other end of a transfer.
+    Joining,
+    /// A device is to take the place of one end, and the other end thinks about its offer.
+    Replacing {
+        /// Its leg, while it wants to.
+        by: Option<LegId>,
+        /// Whose place.
+        side: Side,
+        /// Its offer.
+        offer: Body,
+    },
 }
 
 impl Side {
@@ -120,6 +139,43 @@ impl Side {
 }
 
 impl Bridge {
+    /// A call that has just been asked for. `way` says whom it is for.
+    pub(crate) fn new(caller: Party, way: Way, callers_media: Option<Body>, now: Timestamp) -> Self {
+        Self {
+            caller,
+            dialled: way.destination.person(),
+            way,
+            ringing: None,
+            told: None,
+            diversions_told: 0,
+            previewed: None,
+            answered: None,
+            callee: None,
+            since: now,
+            exchange: Exchange::Idle,
+            reliable: false,
+            callers_media,
+            callees_media: None,
+            referred: None,
+            transfer: None,
+            infos_to_caller: VecDeque::new(),
+            infos_to_callee: VecDeque::new(),
+        }
+    }
+
+    /// Whether both ends talk to each other.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.answered.is_some() && self.callers_media.is_some() && self.referred.is_none()
+    }
+
+    /// Who is at one end: a user, or a number as `tel:`.
+    pub(crate) fn user(&self, side: Side) -> Option<&UserUri> {
+        match side {
+            Side::Caller => Some(&self.caller.user),
+            Side::Callee => self.callee.as_ref(),
+        }
+    }
+
     /// The leg of one end; the callee has one once he has answered.
     pub(crate) fn leg(&self, side: Side) -> Option<LegId> {
         match side {
@@ -136,7 +192,7 @@ impl Bridge {
     /// The last session description of one end.
     pub(crate) fn media(&self, side: Side) -> Option<&Body> {
         match side {
-            Side::Caller => Some(&self.callers_media),
+            Side::Caller => self.callers_media.as_ref(),
             Side::Callee => self.callees_media.as_ref(),
         }
     }
@@ -144,7 +200,7 @@ impl Bridge {
     /// Takes note of a session description.
     pub(crate) fn set_media(&mut self, side: Side, media: Body) {
         match side {
-            Side::Caller => self.callers_media = media,
+            Side::Caller => self.callers_media = Some(media),
             Side::Callee => self.callees_media = Some(media),
         }
     }
@@ -167,13 +223,19 @@ pub(crate) struct Bridges {
 }
 
 impl Bridges {
-    /// Takes in a new call.
-    pub(crate) fn insert(&mut self, bridge: Bridge) -> CallId {
-        // Legs, offers and calls are numbered in one row, so the caller's leg gives the call a number of its own.
-        let call = CallId(bridge.caller.leg.0);
-        self.legs.insert(bridge.caller.leg, call);
+    /// Takes in a new call. Its number is of the row in which legs and offers are numbered, so that it is its own.
+    pub(crate) fn insert(&mut self, call: CallId, bridge: Bridge) {
         self.calls.insert(call, bridge);
-        call
+    }
+
+    /// From now on a leg is this call's.
+    pub(crate) fn claim(&mut self, leg: LegId, call: CallId) {
+        self.legs.insert(leg, call);
+    }
+
+    /// Whose a leg is.
+    pub(crate) fn call_of_leg(&self, leg: LegId) -> Option<CallId> {
+        self.legs.get(&leg).copied()
     }
 
     /// A call that is not over.
@@ -253,6 +315,7 @@ impl Bridges {
             | Output::Refreshed { leg, .. }
             | Output::Info { leg, .. }
             | Output::InfoAnswered { leg, .. }
+            | Output::Referred { leg, .. }
             | Output::Ended { leg, .. } => self.legs.get(leg).copied(),
             _ => None,
         }

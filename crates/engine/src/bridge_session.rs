@@ -16,6 +16,7 @@ impl Engine {
                 self.on_bridge_ringing(call, leg, status, body, early_dialogs);
             }
             Output::Answered { leg, body, .. } => self.on_bridge_answered(call, leg, body),
+            Output::Confirmed { leg, body } => self.on_bridge_confirmed(call, leg, body),
             Output::OfferFailed { termination, status, .. } => self.on_bridge_offer_failed(call, termination, status),
             Output::Ended { leg, termination, status, headers } => {
                 self.on_bridge_leg_refused(call, leg, termination, status, &headers);
@@ -25,10 +26,12 @@ impl Engine {
             Output::OfferWithdrawn { leg } => self.on_bridge_offer_withdrawn(call, leg),
             Output::ReofferAnswered { leg, result } => self.on_bridge_reoffer_answered(call, leg, result),
             Output::Refreshed { leg, body } => self.on_bridge_media(call, leg, body),
+            Output::Referred { leg, refer, refer_to, .. } => self.on_bridge_referred(call, leg, refer, &refer_to),
             Output::Info { leg, id, body, .. } => self.on_bridge_info(call, leg, id, body),
             Output::InfoAnswered { leg, status } => self.on_bridge_info_answered(call, leg, status),
             _ => {}
         }
+        self.join_when_idle(call);
     }
 
     /// One side offers a new description, or asks for one.
@@ -69,8 +72,14 @@ impl Engine {
     /// An offer that went to one side was answered, or refused.
     fn on_bridge_reoffer_answered(&mut self, call: CallId, leg: LegId, result: Result<Option<Body>, u16>) {
         let Some(bridge) = self.bridges.get_mut(call) else { return };
+        if matches!(bridge.exchange, Exchange::Joining) {
+            return self.on_join_step(call, leg, result);
+        }
         let Some(side) = bridge.side(leg) else { return };
         match std::mem::replace(&mut bridge.exchange, Exchange::Idle) {
+            Exchange::Replacing { by, side: replaced, offer } if replaced == side.other() => {
+                self.finish_replacement(call, by, replaced, offer, result);
+            }
             Exchange::Relayed { from, offer, withdrawn } if from == side.other() => {
                 self.on_bridge_answer(call, side, offer, withdrawn, result);
             }
@@ -127,7 +136,7 @@ impl Engine {
     }
 
     /// Offers one side the other's last description.
-    fn tell_media(&mut self, call: CallId, side: Side) {
+    pub(crate) fn tell_media(&mut self, call: CallId, side: Side) {
         let Some(bridge) = self.bridges.get_mut(call) else { return };
         let (Some(leg), Some(body)) = (bridge.leg(side), bridge.media(side.other()).cloned()) else { return };
         bridge.exchange = Exchange::Told(side);
@@ -162,12 +171,24 @@ impl Engine {
     /// One leg is over. If it was one of the two ends, so is the other.
     fn on_bridge_leg_ended(&mut self, call: CallId, leg: LegId, termination: Termination, headers: &Headers) {
         self.bridges.forget(leg);
+        if let Some(Exchange::Replacing { by, .. }) = self.bridges.get_mut(call).map(|bridge| &mut bridge.exchange)
+            && *by == Some(leg)
+        {
+            *by = None;
+            return;
+        }
+        if self.on_transferring_leg_ended(call, leg, termination) {
+            return;
+        }
         let Some(side) = self.bridges.get(call).and_then(|bridge| bridge.side(leg)) else { return };
         let mut reason: Vec<String> = headers.get_all("Reason").map(str::to_owned).collect();
         if reason.is_empty() {
             reason = translate::reason_header(termination.reason);
         }
         let Some(bridge) = self.bridges.remove(call) else { return };
+        if let Exchange::Replacing { by: Some(by), .. } = bridge.exchange {
+            self.reject(by, 481);
+        }
         match (bridge.leg(side.other()), &bridge.ringing) {
             (Some(other), _) if bridge.answered.is_some() => {
                 self.call(call::Input::HangUp { leg: other, reason, termination });
@@ -180,7 +201,7 @@ impl Engine {
     }
 
     /// Writes the record of a call that was answered.
-    fn record_call(&mut self, call: CallId, bridge: Bridge, termination: Termination) {
+    pub(crate) fn record_call(&mut self, call: CallId, bridge: Bridge, termination: Termination) {
         let Some((callee_leg, connected)) = bridge.answered else { return };
         let Some(callee) = bridge.callee else { return };
         self.note_conversation(&bridge.caller.user);

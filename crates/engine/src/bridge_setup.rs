@@ -6,9 +6,10 @@ use routing::{CallKind, RefusedTarget};
 use sip_api::{Headers, NameAddr, Request, SipUri};
 
 use crate::Engine;
-use crate::bridge::{Bridge, Exchange, Party, Ringing, Rung, Side};
+use crate::bridge::{Bridge, Party, Ringing, Rung, Side};
 use crate::destination::{Answerer, Destination, Found, Guide, Ring, RingTarget};
 use crate::dial_out::COMPLETED_ELSEWHERE;
+use crate::multipart::fallback_of;
 use crate::way::{Lost, Way};
 
 /// How long a person's devices may ring; less than the caller's own INVITE may stay unanswered (Timer C).
@@ -45,44 +46,25 @@ impl Engine {
     }
 
     fn bridge(&mut self, leg: LegId, call: Invitation, caller: Caller, hops: u8, destination: Destination) {
-        let Invitation { request, from, to, body, .. } = call;
-        let Some(callers_media) = body else {
-            // The offer would have to be the callee's, and his 200 be acknowledged before the caller has answered it.
-            let warning = format!("399 {} \"An offer is needed\"", self.config.domain);
-            let headers = vec![("Warning".to_owned(), warning)];
-            return self.call(call::Input::Reject { leg, status: 488, headers, body: None });
-        };
+        let Invitation { request, from, to, body: callers_media, reliable_provisional, .. } = call;
         let account = self.directory.user(&caller.user).and_then(|account| account.display_name.clone());
         let passed_on = |name: &str| request.headers.get(name).map(|value| (name.to_owned(), value.to_owned()));
         let headers = PASSED_ON.iter().filter_map(|name| passed_on(name)).collect();
-        let dialled = destination.person();
         let mut way = Way::new(CallKind::Direct, Some(caller.user.clone()), destination, hops);
         if caller.is_trusted {
             way.trust(&request.headers, &self.guide());
         }
         let display_name = from.display_name.or(account);
-        let call = self.bridges.insert(Bridge {
-            caller: Party { leg, user: caller.user, display_name, to, headers },
-            way,
-            dialled,
-            ringing: None,
-            told: None,
-            diversions_told: 0,
-            previewed: None,
-            answered: None,
-            callee: None,
-            since: self.now,
-            exchange: Exchange::Idle,
-            callers_media,
-            callees_media: None,
-            infos_to_caller: Default::default(),
-            infos_to_callee: Default::default(),
-        });
+        let caller = Party { leg, user: caller.user, display_name, to, headers };
+        let reliable = reliable_provisional && callers_media.is_some();
+        let call = CallId(leg.0);
+        self.bridges.insert(call, Bridge { reliable, ..Bridge::new(caller, way, callers_media, self.now) });
+        self.bridges.claim(leg, call);
         self.ring_person(call);
     }
 
     /// Rings whoever the call comes to first.
-    fn ring_person(&mut self, call: CallId) {
+    pub(crate) fn ring_person(&mut self, call: CallId) {
         let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(bridge) = self.bridges.get_mut(call) else { return };
         let step = bridge.way.next(&guide);
@@ -121,19 +103,12 @@ impl Engine {
         }
         self.bridges.ring(call, Ringing { offer, legs: rung, rang: false });
         self.call(call::Input::Dial(Box::new(Dial {
-            offer,
-            legs,
             mode: ring.mode,
-            from: here,
-            to,
+            fallback: body.as_ref().and_then(fallback_of),
             headers,
-            body,
             ring_limit: ring.limit.unwrap_or(RING_LIMIT),
             silence_limit,
-            cancel_reason: Vec::new(),
-            follow_redirects: 0,
-            refuse_forwarding: false,
-            answer_challenges: false,
+            ..Dial::new(offer, legs, here, to, body)
         })));
     }
 
@@ -144,13 +119,22 @@ impl Engine {
         if count > bridge.diversions_told {
             bridge.diversions_told = count;
             bridge.told = None;
-            let leg = bridge.caller.leg;
-            self.call(call::Input::Progress { leg, status: 181, body: None, reliable: false });
+            self.tell_caller(call, 181, None);
+        }
+    }
+
+    /// How the ringing fares, for whoever waits for it: the caller, or who has transferred him.
+    fn tell_caller(&mut self, call: CallId, status: u16, body: Option<Body>) {
+        let Some(bridge) = self.bridges.get(call) else { return };
+        let (leg, reliable) = (bridge.caller.leg, body.is_some());
+        match bridge.referred {
+            Some(transfer) => self.call(call::Input::ReferProgress { refer: transfer.refer, status }),
+            None => self.call(call::Input::Progress { leg, status, body, reliable }),
         }
     }
 
     /// The caller's address; towards the telephone network his number, or the operator's if he has none.
-    fn caller_uri(&self, user: &UserUri, by_trunk: bool) -> SipUri {
+    pub(crate) fn caller_uri(&self, user: &UserUri, by_trunk: bool) -> SipUri {
         let own = self.directory.user(user).and_then(|account| account.number.as_ref());
         let number = own.or(self.config.caller_number.as_ref()).filter(|_| by_trunk);
         let user_part = number.map_or(user.user_part(), String::as_str);
@@ -170,19 +154,19 @@ impl Engine {
         let Some(bridge) = self.bridges.get_mut(call) else { return };
         let Some(ringing) = &mut bridge.ringing else { return };
         ringing.rang = true;
-        let unambiguous = ringing.legs.len() == 1 && early_dialogs == 1;
-        let first = bridge.previewed.is_none_or(|previewed| previewed == leg);
+        let unambiguous = ringing.legs.len() == 1 && early_dialogs == 1 && bridge.callers_media.is_some();
+        // What was sent reliably is the answer, and there is but one.
+        let first = bridge.previewed.as_ref().is_none_or(|(previewed, _)| *previewed == leg && !bridge.reliable);
         let preview = body.clone().filter(|_| unambiguous && first);
-        if preview.is_some() {
-            bridge.previewed = Some(leg);
+        if let Some(preview) = &preview {
+            bridge.previewed = Some((leg, preview.clone()));
         }
         // Without the media that 183 announces the caller must make the ringing tone himself.
         let status = if status == 183 && body.is_some() && preview.is_none() { 180 } else { status };
         let news = Some((status, preview.clone()));
         if bridge.told != news {
             bridge.told = news;
-            let leg = bridge.caller.leg;
-            self.call(call::Input::Progress { leg, status, body: preview, reliable: false });
+            self.tell_caller(call, status, preview);
         }
     }
 
@@ -192,24 +176,49 @@ impl Engine {
         let now = self.now;
         let Some(bridge) = self.bridges.get_mut(call) else { return };
         let caller = bridge.caller.leg;
-        let Some(body) = body else {
+        // What is no session description (an invitation to a conference, say) wants none in return (C69).
+        let is_session = bridge.callers_media.as_ref().is_none_or(Body::describes_session);
+        if body.is_none() && is_session {
             let termination = Termination::failed(TerminationReason::ProtocolError);
             self.hang_up_sip(leg, termination);
             return self.refuse_caller(call, Lost { status: 500, termination });
-        };
+        }
         bridge.callee = match ringing.as_ref().and_then(|ringing| ringing.who(leg)) {
             Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
             Some(Answerer::Callee) | None => bridge.way.destination.person(),
         };
         bridge.answered = Some((leg, now));
-        bridge.set_media(Side::Callee, body.clone());
-        self.call(call::Input::Accept { leg: caller, body: Some(body), headers: Vec::new() });
+        bridge.callees_media.clone_from(&body);
+        if bridge.referred.is_some() {
+            return self.join_when_idle(call);
+        }
+        // The answer that went out reliably stands; another one is an offer of its own, once the caller is connected.
+        let given = bridge.previewed.take().filter(|_| bridge.reliable).map(|(_, given)| given);
+        let changed = given.is_some() && given != body;
+        self.call(call::Input::Accept { leg: caller, body: given.or(body), headers: Vec::new() });
+        if changed {
+            self.tell_media(call, Side::Caller);
+        }
         let talking = self.bridges.get(call).map(|bridge| (bridge.caller.user.clone(), bridge.callee.clone()));
         if let Some((caller, callee)) = talking {
             self.note_conversation(&caller);
             callee.iter().for_each(|callee| self.note_conversation(callee));
         }
         self.tell_the_others(call);
+    }
+
+    /// The caller acknowledged the answer. To an INVITE without an offer that was the callee's offer, and this is the
+    /// answer, for which the callee's ACK waits.
+    pub(crate) fn on_bridge_confirmed(&mut self, call: CallId, leg: LegId, body: Option<Body>) {
+        let Some(bridge) = self.bridges.get_mut(call) else { return };
+        let Some(callee) = bridge.leg(Side::Callee).filter(|_| bridge.callers_media.is_none()) else { return };
+        match body {
+            Some(body) => {
+                bridge.set_media(Side::Caller, body.clone());
+                self.call(call::Input::AnswerOffer { leg: callee, body: Some(body) });
+            }
+            None => self.hang_up_sip(leg, Termination::failed(TerminationReason::ProtocolError)),
+        }
     }
 
     /// Nobody answered: the next trunk, or wherever the callee's settings send the call; else the caller is told why.
@@ -252,6 +261,9 @@ impl Engine {
 
     /// The caller's INVITE is refused, and the call with it.
     fn refuse_caller(&mut self, call: CallId, lost: Lost) {
+        if self.bridges.get(call).is_some_and(|bridge| bridge.referred.is_some()) {
+            return self.fail_transfer(call, lost.status, None);
+        }
         let Some(bridge) = self.bridges.remove(call) else { return };
         let leg = bridge.caller.leg;
         self.write_histories(call, &bridge, lost.termination);
@@ -270,13 +282,17 @@ impl Engine {
         if let Some(user) = &call.user {
             return Some(Caller { user: user.clone(), is_trusted: false });
         }
+        Some(Caller { user: person_of(&self.told_by_trunk(call)?.uri)?, is_trusted: true })
+    }
+
+    /// Who calls, if a trusted trunk says so: by `P-Asserted-Identity`, or else by `From` (RFC 3325).
+    pub(crate) fn told_by_trunk(&self, call: &Invitation) -> Option<NameAddr> {
         let address = call.flow.remote.ip();
-        if !self.config.trusted_peers.contains(&address) {
+        if call.user.is_some() || !self.config.trusted_peers.contains(&address) {
             return None;
         }
         let asserted = call.request.headers.name_addrs("P-Asserted-Identity").unwrap_or_default();
-        let uri = asserted.first().map_or(&call.from.uri, |asserted| &asserted.uri);
-        Some(Caller { user: person_of(uri)?, is_trusted: true })
+        Some(asserted.into_iter().next().unwrap_or_else(|| call.from.clone()))
     }
 }
 
@@ -287,8 +303,8 @@ struct Caller {
     is_trusted: bool,
 }
 
-/// A caller as histories and records name him: a telephone number as `tel:`.
-fn person_of(uri: &SipUri) -> Option<UserUri> {
+/// A caller as histories and records name him: a telephone number as `tel:`; `None` when he has no name that can be kept.
+pub(crate) fn person_of(uri: &SipUri) -> Option<UserUri> {
     match uri.user.as_deref().filter(|user| user.starts_with('+')) {
         Some(number) => UserUri::parse(&format!("tel:{number}")).ok(),
         None => UserUri::parse(&uri.to_string()).ok().map(|user| user.address_of_record()),

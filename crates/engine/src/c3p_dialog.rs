@@ -10,7 +10,7 @@ use crate::c3p_command::{Control, Refused, parse_endpoint, parse_user, refused};
 use crate::event::EngineEvent;
 use crate::leg::{Leg, LegKind};
 use crate::roster_document::conference_info;
-use crate::{Engine, Origin};
+use crate::{Engine, Origin, digits};
 
 /// The media type of C3P.
 pub(crate) const C3P: &str = "application/cccp+xml";
@@ -153,11 +153,16 @@ impl Engine {
     /// An INFO in a dialog: a C3P command, when the dialog is a Focus dialog.
     pub(crate) fn on_info(&mut self, sip_leg: LegId, id: ServerTransactionId, body: Option<Body>) {
         let leg = self.conference_leg(sip_leg);
-        let is_focus_dialog = self.legs.get(&leg).is_some_and(|entry| matches!(entry.kind, LegKind::FocusDialog));
+        let kind = self.legs.get(&leg).map(|entry| &entry.kind);
+        let is_focus_dialog = matches!(kind, Some(LegKind::FocusDialog));
+        let has_audio = matches!(kind, Some(LegKind::Media(_)));
         let Some(body) = body else {
             // RFC 6086 4.2.2: an INFO without a body is a keep-alive of old phones.
             return self.call(call::Input::RespondInfo { id, status: 200, headers: Vec::new() });
         };
+        if has_audio && digits::is_digit_body(&body) {
+            return self.on_digit_info(leg, id, &body);
+        }
         if !is_focus_dialog || !body.content_type.starts_with(C3P) {
             return self.call(call::Input::RespondInfo { id, status: 415, headers: Vec::new() });
         }
@@ -172,6 +177,16 @@ impl Engine {
                     self.send_c3p(leg, response);
                 }
             }
+        }
+    }
+
+    /// A key by INFO, from a phone without telephone-events.
+    fn on_digit_info(&mut self, leg: LegId, id: ServerTransactionId, body: &Body) {
+        let digit = digits::digit_of(body);
+        let status = if digit.is_some() { 200 } else { 400 };
+        self.call(call::Input::RespondInfo { id, status, headers: Vec::new() });
+        if let Some(digit) = digit {
+            self.on_digit(leg, digits::Way::Info, digit);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use base::{Duration, Pii, Termination, TerminationReason, UserUri};
 use call::{RingMode, Target};
-use routing::{AttemptOutcome, Failover, RefusedTarget, TrunkChoice, TrunkTransport, Verdict};
+use routing::{AttemptOutcome, Failover, RefusedTarget, TrunkChoice, TrunkTarget, TrunkTransport, Verdict};
 use sip_api::{NameAddr, SipUri};
 
 use crate::{Directory, Engine, EngineConfig};
@@ -19,6 +19,8 @@ pub(crate) enum Destination {
     Trunks {
         /// The global number.
         number: Pii,
+        /// The extension behind it.
+        extension: Option<String>,
         /// The trunks that have not been tried.
         left: Vec<TrunkChoice>,
     },
@@ -111,7 +113,11 @@ impl Destination {
             Self::Devices(user) => (devices(directory, user), false),
             Self::External(user) => (SipUri::parse(user.as_str()).map(Target::new).into_iter().collect(), false),
             Self::Trunks { left, .. } if left.is_empty() => return None,
-            Self::Trunks { number, left } => (vec![Target::new(trunk_uri(number, &left.remove(0)))], true),
+            Self::Trunks { number, extension, left } => {
+                let trunk = left.remove(0);
+                let credentials = directory.trunk_credentials(&trunk.name).cloned();
+                (vec![Target { credentials, ..Target::new(trunk_uri(number, extension.as_deref(), &trunk)) }], true)
+            }
         };
         Ring::at_once(
             targets.into_iter().map(|target| RingTarget { target, who: Answerer::Callee, by_trunk }).collect(),
@@ -148,7 +154,9 @@ impl Guide<'_> {
     pub(crate) fn found(&self, routing: routing::Routing) -> Found {
         match routing.verdict {
             Verdict::LocalUser(user) => Found::Person(Destination::Devices(user)),
-            Verdict::Trunk { number, trunks, .. } => Found::Person(Destination::Trunks { number, left: trunks }),
+            Verdict::Trunk { number, extension, trunks } => {
+                Found::Person(Destination::Trunks { number, extension, left: trunks })
+            }
             Verdict::External(user) => Found::Person(Destination::External(user)),
             Verdict::Conference(number) => Found::Conference(number),
             Verdict::Refused(why) => Found::Nobody(why),
@@ -201,14 +209,23 @@ pub(crate) fn devices(directory: &Directory, user: &UserUri) -> Vec<Target> {
     directory.bindings(user).iter().map(device).collect()
 }
 
-fn trunk_uri(number: &Pii, trunk: &TrunkChoice) -> SipUri {
-    let mut uri = SipUri::sip(Some(number.expose()), &trunk.target.host, trunk.target.port);
-    let transport = match trunk.target.transport {
+/// The extension stands in the user part, as in a `tel:` URI (RFC 3261 19.1.6).
+fn trunk_uri(number: &Pii, extension: Option<&str>, trunk: &TrunkChoice) -> SipUri {
+    let extension = extension.map(|digits| format!(";ext={digits}")).unwrap_or_default();
+    let mut uri = trunk_address(&trunk.target);
+    uri.user = Some(format!("{}{extension}", number.expose()));
+    uri.set_param("user", Some("phone"));
+    uri
+}
+
+/// A trunk itself, without a number behind it.
+pub(crate) fn trunk_address(target: &TrunkTarget) -> SipUri {
+    let mut uri = SipUri::sip(None, &target.host, target.port);
+    let transport = match target.transport {
         TrunkTransport::Udp => "udp",
         TrunkTransport::Tcp => "tcp",
         TrunkTransport::Tls => "tls",
     };
     uri.set_param("transport", Some(transport));
-    uri.set_param("user", Some("phone"));
     uri
 }

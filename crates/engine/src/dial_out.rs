@@ -8,6 +8,7 @@ use sip_api::{Headers, NameAddr, SipUri};
 
 use crate::Engine;
 use crate::destination::{Answerer, Destination, Found, Guide, Ring, RingTarget};
+use crate::event::EngineEvent;
 use crate::leg::{Branch, DialOut, Leg, LegKind, MediaLeg, MediaOrigin};
 use crate::way::{Lost, Way};
 
@@ -108,19 +109,12 @@ impl Engine {
         }
         headers.extend(self.dial_out_headers(&conference, requested_by.as_ref()));
         self.call(call::Input::Dial(Box::new(Dial {
-            offer,
-            legs,
             mode,
-            from: self.caller_id(&conference, false),
-            to,
             headers,
-            body: Body::new("application/sdp", description),
             ring_limit: limit.unwrap_or(self.config.limits.dial_out_ring),
             silence_limit,
             cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
-            follow_redirects: 0,
-            refuse_forwarding: false,
-            answer_challenges: false,
+            ..Dial::new(offer, legs, self.caller_id(&conference, false), to, Body::new("application/sdp", description))
         })));
     }
 
@@ -244,8 +238,9 @@ impl Engine {
         self.dial(leg);
     }
 
-    /// No trunk has credentials yet; the challenged request fails with 401.
-    pub(crate) fn on_challenged(&mut self, challenge: sip_api::ClientTransactionId) {
-        self.call(call::Input::Authorize { challenge, headers: Vec::new() });
+    /// Somebody we call wants to know who we are, and we cannot tell him: the operator should know.
+    pub(crate) fn on_unauthorized(&mut self, uri: &SipUri, why: call::Unanswered) {
+        let trunk = self.directory.trunk_at(uri).map(|trunk| trunk.name.clone());
+        self.event(EngineEvent::Unauthorized { trunk, host: uri.host.clone(), why });
     }
 }

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base::{ConferenceId, ConferenceNumber, UserUri};
+use call::Credentials;
 use focus::ConferenceRecord;
-use routing::{ProfileProblem, Router, UserProfile, World};
-use sip_api::Binding;
+use routing::{ProfileProblem, Router, Trunk, UserProfile, World};
+use sip_api::{Binding, SipUri};
 
+use crate::entry_exit::EntryExit;
 use crate::schedule::Schedule;
 
 /// What the ids of permanent conferences begin with.
@@ -42,13 +44,37 @@ pub struct Directory {
     permanent: BTreeSet<ConferenceId>,
     /// Conferences that are recorded whenever they are held.
     recorded: BTreeSet<ConferenceId>,
+    /// What conferences hear of comings and goings that do not hear what is usual.
+    entry_exit: BTreeMap<ConferenceId, EntryExit>,
     router: Router,
+    /// What the challenges of each trunk are answered with, by its name.
+    trunk_credentials: HashMap<String, Credentials>,
 }
 
 impl Directory {
     /// A directory with a dial plan and nobody in it.
     pub fn new(router: Router) -> Self {
         Self { router, ..Self::default() }
+    }
+
+    /// Gives the trunk of this name credentials.
+    pub fn set_trunk_credentials(&mut self, trunk: String, credentials: Credentials) {
+        self.trunk_credentials.insert(trunk, credentials);
+    }
+
+    /// What the challenges of a trunk are answered with.
+    pub(crate) fn trunk_credentials(&self, trunk: &str) -> Option<&Credentials> {
+        self.trunk_credentials.get(trunk)
+    }
+
+    /// The trunk of this name.
+    pub(crate) fn trunk_named(&self, name: &str) -> Option<&Trunk> {
+        self.router.trunks.iter().find(|trunk| trunk.name == name)
+    }
+
+    /// The trunk that a Request-URI of ours leads to.
+    pub(crate) fn trunk_at(&self, uri: &SipUri) -> Option<&Trunk> {
+        self.router.trunks.iter().find(|trunk| trunk.target.host == uri.host && trunk.target.port == uri.port)
     }
 
     /// Adds or replaces an account.
@@ -108,6 +134,16 @@ impl Directory {
     /// Whether a conference is recorded.
     pub(crate) fn is_recorded(&self, id: &ConferenceId) -> bool {
         self.recorded.contains(id)
+    }
+
+    /// Sets what a conference hears when somebody comes or goes.
+    pub fn set_entry_exit(&mut self, id: ConferenceId, what: EntryExit) {
+        self.entry_exit.insert(id, what);
+    }
+
+    /// What a conference hears when somebody comes or goes, if that was set.
+    pub(crate) fn entry_exit(&self, id: &ConferenceId) -> Option<EntryExit> {
+        self.entry_exit.get(id).copied()
     }
 
     /// The id of a permanent conference, made of its number: the same at every start. Nobody else can have it.

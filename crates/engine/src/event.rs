@@ -1,8 +1,11 @@
 //! What the engine tells about what happened, for call detail records, metrics and the log.
 
 use base::{CallId, ConferenceId, ConversationEntry, LegId, Termination, Timestamp, UserUri};
+use call::{RegistrationStatus, Unanswered};
 use focus::{EndReason, FocusEvent};
 use mcu_api::{Codec, LegStatistics};
+
+use crate::group::GroupCallRecord;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -31,6 +34,22 @@ pub enum EngineEvent {
         /// The conference.
         conference: ConferenceId,
     },
+    /// A trunk that we register at knows us now, or does not any more.
+    TrunkRegistration {
+        /// The trunk.
+        trunk: String,
+        /// How the registration fares.
+        status: RegistrationStatus,
+    },
+    /// Somebody we called asked for credentials, and there are none that he takes.
+    Unauthorized {
+        /// The name of the trunk, if it is one.
+        trunk: Option<String>,
+        /// The host that was called.
+        host: String,
+        /// What is wrong.
+        why: Unanswered,
+    },
     /// A C3P command was answered.
     Command {
         /// The name of the command element.
@@ -53,8 +72,8 @@ pub enum EngineEvent {
     },
     /// A leg with audio, answered or not, is over on both sides. Exactly once for each.
     LegEnded(Box<LegRecord>),
-    /// A caller of a response group is done with. Exactly once for each.
-    GroupCallEnded(Box<response_group::CallRecord>),
+    /// A caller of a response group has gone, and every leg of his call is accounted for. Exactly once for each.
+    GroupCallEnded(Box<GroupCallRecord>),
     /// An agent's state changed.
     GroupAgent {
         /// He.
@@ -64,6 +83,15 @@ pub enum EngineEvent {
     },
     /// Somebody began or ceased to wait in a response group.
     Wallboard(response_group::WallboardEvent),
+    /// A supervisor who was to take part in a conversation is further on his way, or has left.
+    GroupSupervisor {
+        /// The call.
+        call: CallId,
+        /// He.
+        supervisor: UserUri,
+        /// Where he is.
+        state: SupervisorState,
+    },
     /// A supervisor's command could not be carried out.
     GroupSupervisorRefused {
         /// The call.
@@ -83,6 +111,20 @@ pub enum EngineEvent {
         /// How many devices were told; none when none is registered. They are told when they come back.
         devices: usize,
     },
+}
+
+/// Where a supervisor is on his way into a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SupervisorState {
+    /// His phones ring.
+    Ringing,
+    /// He takes part.
+    TakesPart,
+    /// None of his phones was there, or none answered.
+    NotReached,
+    /// He left, or was let go.
+    Left,
 }
 
 /// What the call detail record of a call between two people is made of.

@@ -10,7 +10,46 @@ use crate::leg::DialOut;
 use crate::way::Visit;
 
 /// Characters of a name that a history keeps.
-const NAME_MAX: usize = 128;
+pub(crate) const NAME_MAX: usize = 128;
+
+/// A call as the histories of those it went to tell it.
+#[derive(Debug)]
+pub(crate) struct Story<'a> {
+    /// The call.
+    pub(crate) call: CallId,
+    /// Who called.
+    pub(crate) caller: &'a UserUri,
+    /// How he is shown.
+    pub(crate) caller_name: Option<&'a str>,
+    /// Whom it was for at first.
+    pub(crate) dialled: Option<&'a UserUri>,
+    /// Who answered: a user, or a number as `tel:`.
+    pub(crate) callee: Option<&'a UserUri>,
+    /// At whom the call was at last.
+    pub(crate) at: Option<UserUri>,
+    /// When it began.
+    pub(crate) since: Timestamp,
+    /// When it was answered.
+    pub(crate) answered: Option<Timestamp>,
+    /// How it ended for whoever is told.
+    pub(crate) termination: Termination,
+}
+
+impl<'a> Story<'a> {
+    fn of(call: CallId, bridge: &'a Bridge, termination: Termination) -> Self {
+        Self {
+            call,
+            caller: &bridge.caller.user,
+            caller_name: bridge.caller.display_name.as_deref(),
+            dialled: bridge.dialled.as_ref(),
+            callee: bridge.callee.as_ref(),
+            at: bridge.way.destination.person(),
+            since: bridge.since,
+            answered: bridge.answered.map(|(_, at)| at),
+            termination,
+        }
+    }
+}
 
 impl Engine {
     /// Writes one line of a user's call history; a missed call is told to his devices as well.
@@ -32,55 +71,47 @@ impl Engine {
         let visits = std::mem::take(&mut bridge.way.visits);
         let Some(bridge) = self.bridges.get(call) else { return };
         let answered = Termination::cancelled(TerminationReason::AnsweredElsewhere);
-        let lines = self.lines_of_others(call, bridge, &visits, answered);
+        let lines = self.lines_of_others(&Story::of(call, bridge, answered), &visits);
         lines.into_iter().for_each(|line| self.write_history(line));
     }
 
     /// A call is over: a line for who called and who answered, or, when nobody did, for everybody it was offered to.
     pub(crate) fn write_histories(&mut self, call: CallId, bridge: &Bridge, termination: Termination) {
-        let mut lines = self.lines_of_others(call, bridge, &bridge.way.visits, termination);
+        let story = Story::of(call, bridge, termination);
+        let mut lines = self.lines_of_others(&story, &bridge.way.visits);
         let caller = &bridge.caller.user;
         if let Some(dialled) = bridge.dialled.clone().filter(|_| self.directory.user(caller).is_some()) {
             let answered_by = bridge.callee.clone().filter(|callee| *callee != dialled);
-            let line = self.line(call, bridge, caller.clone(), ConversationKind::Outgoing, termination);
+            let line = self.line(&story, caller.clone(), ConversationKind::Outgoing);
             lines.push(ConversationEntry { peer: dialled, peer_name: None, dialled: None, answered_by, ..line });
         }
-        if let Some(line) = self.line_of_callee(call, bridge, termination) {
-            lines.push(line);
-        }
+        lines.extend(self.line_of_callee(&story));
         lines.into_iter().for_each(|line| self.write_history(line));
     }
 
     /// The line of who answered. An answer at the place of a user's simultaneous ring is his own.
-    fn line_of_callee(&self, call: CallId, bridge: &Bridge, termination: Termination) -> Option<ConversationEntry> {
-        let callee = bridge.callee.as_ref()?;
-        let own = bridge.way.destination.person()?;
+    pub(crate) fn line_of_callee(&self, story: &Story<'_>) -> Option<ConversationEntry> {
+        let callee = story.callee?;
+        let own = story.at.clone()?;
         let user = if self.directory.user(callee).is_some() { callee.clone() } else { own };
         self.directory.user(&user)?;
         let answered_by = (user != *callee).then(|| callee.clone());
-        let line = self.line(call, bridge, user, ConversationKind::Incoming, termination);
+        let line = self.line(story, user, ConversationKind::Incoming);
         Some(ConversationEntry { answered_by, ..line })
     }
 
     /// The lines of those it was offered to and who are not in it.
-    fn lines_of_others(
-        &self,
-        call: CallId,
-        bridge: &Bridge,
-        visits: &[Visit],
-        termination: Termination,
-    ) -> Vec<ConversationEntry> {
-        let answerer = self.line_of_callee(call, bridge, termination).map(|line| line.user);
+    pub(crate) fn lines_of_others(&self, story: &Story<'_>, visits: &[Visit]) -> Vec<ConversationEntry> {
+        let answerer = self.line_of_callee(story).map(|line| line.user);
         let mut lines: Vec<ConversationEntry> = Vec::new();
         for visit in visits {
             let is_known = lines.iter().any(|line| line.user == visit.user);
             if is_known || answerer.as_ref() == Some(&visit.user) || self.directory.user(&visit.user).is_none() {
                 continue;
             }
-            let line =
-                self.line(call, bridge, visit.user.clone(), kind_for(visit, bridge.callee.is_some()), termination);
+            let line = self.line(story, visit.user.clone(), kind_for(visit, story.callee.is_some()));
             let dialled = visit.on_behalf_of.clone().or(line.dialled);
-            lines.push(ConversationEntry { dialled, answered_by: bridge.callee.clone(), ..line });
+            lines.push(ConversationEntry { dialled, answered_by: story.callee.cloned(), ..line });
         }
         lines
     }
@@ -134,26 +165,19 @@ impl Engine {
         }
     }
 
-    fn line(
-        &self,
-        call: CallId,
-        bridge: &Bridge,
-        user: UserUri,
-        kind: ConversationKind,
-        termination: Termination,
-    ) -> ConversationEntry {
+    fn line(&self, story: &Story<'_>, user: UserUri, kind: ConversationKind) -> ConversationEntry {
         ConversationEntry {
-            dialled: bridge.dialled.clone().filter(|dialled| *dialled != user),
+            dialled: story.dialled.cloned().filter(|dialled| *dialled != user),
             user,
             kind,
-            call,
-            peer: bridge.caller.user.clone(),
-            peer_name: bridge.caller.display_name.as_ref().map(|name| name.chars().take(NAME_MAX).collect()),
+            call: story.call,
+            peer: story.caller.clone(),
+            peer_name: story.caller_name.map(|name| name.chars().take(NAME_MAX).collect()),
             answered_by: None,
-            started: self.unix_ms(bridge.since),
-            answered: bridge.answered.map(|(_, at)| self.unix_ms(at)),
+            started: self.unix_ms(story.since),
+            answered: story.answered.map(|at| self.unix_ms(at)),
             ended: self.unix_ms(self.now),
-            termination,
+            termination: story.termination,
         }
     }
 }

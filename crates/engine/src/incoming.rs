@@ -10,12 +10,12 @@ use crate::leg::{Leg, LegKind, MediaLeg, MediaOrigin};
 use crate::target::Target;
 use crate::{Engine, Origin};
 
-/// `Retry-After` of a refusal for want of room, in seconds.
-const RETRY_AFTER_SECONDS: &str = "10";
-
 impl Engine {
     /// A new INVITE: find out what it is for.
     pub(crate) fn on_incoming(&mut self, leg: LegId, call: Box<Invitation>) {
+        if call.request.headers.get("Replaces").is_some() {
+            return self.replace_leg(leg, &call);
+        }
         if let Some(group) = self.group_of(&call.request.uri) {
             return self.call_group(leg, group, call);
         }
@@ -175,9 +175,7 @@ impl Engine {
         if could_authenticate && reason == FailureReason::AnonymousUsersNotAllowed {
             self.challenge(leg);
         } else {
-            let headers = retry_after(reason);
-            let status = crate::translate::refusal_status(reason);
-            self.call(call::Input::Reject { leg, status, headers, body: None });
+            self.reject(leg, crate::translate::refusal_status(reason));
         }
         self.drop_leg(leg, Termination::failed(TerminationReason::Forbidden));
     }
@@ -191,14 +189,6 @@ impl Engine {
     }
 
     pub(crate) fn refuse_for_want_of_room(&mut self, leg: LegId) {
-        let headers = vec![("Retry-After".to_owned(), RETRY_AFTER_SECONDS.to_owned())];
-        self.call(call::Input::Reject { leg, status: 503, headers, body: None });
-    }
-}
-
-fn retry_after(reason: FailureReason) -> call::ExtraHeaders {
-    match reason {
-        FailureReason::ServerBusy => vec![("Retry-After".to_owned(), RETRY_AFTER_SECONDS.to_owned())],
-        _ => Vec::new(),
+        self.reject(leg, 503);
     }
 }

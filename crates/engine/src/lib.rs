@@ -21,8 +21,10 @@ mod conferences;
 mod config;
 mod destination;
 mod dial_out;
+mod digits;
 mod directory;
 mod diversion;
+mod entry_exit;
 mod event;
 mod factory;
 mod focus_output;
@@ -32,15 +34,21 @@ mod incoming;
 mod keypad;
 mod keys;
 mod leg;
+mod loudness;
 mod media_leg;
 mod message_summary;
+mod multipart;
 mod pin_guard;
 mod refer;
+mod registration;
+mod replacement;
+mod replaces;
 mod roster_document;
 mod schedule;
 mod strangers;
 mod subscription;
 mod target;
+mod transfer;
 mod translate;
 mod view;
 mod way;
@@ -57,10 +65,12 @@ use sip_api::{SipCommand, SipEvent};
 
 pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
-pub use event::{CallRecord, EngineEvent, LegRecord};
+pub use entry_exit::EntryExit;
+pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use factory::{StoreCommand, StoreTicket};
-pub use group::{GroupCommand, GroupJournal, SentInvite, WireRecord};
+pub use group::{GroupCallRecord, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireRecord};
 pub use keypad::{KeyCommand, KeyMap};
+pub use loudness::{Loudness, LoudnessChange};
 pub use schedule::Schedule;
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
@@ -98,6 +108,8 @@ pub enum Input {
         /// The user.
         user: UserUri,
     },
+    /// A device of a conference is to be louder or quieter; nothing happens where [`Engine::loudness_objection`] objects.
+    SetLoudness(Box<LoudnessChange>),
     /// The time of [`Engine::poll_timeout`] has come.
     TimerFired,
     /// The server is about to stop: begin nothing new. Conferences that are on go on, and may be joined.
@@ -172,9 +184,9 @@ pub struct Engine {
     /// Response groups; their legs and offers are not among those above either.
     groups: group::Groups,
     commands: HashMap<CommandId, Origin>,
-    subscriptions: HashMap<SubscriptionId, ConferenceId>,
-    /// The REFER the Focus is being asked about, and what it has said.
-    refer_verdict: Option<(SubscriptionId, Option<u16>)>,
+    subscriptions: HashMap<SubscriptionId, subscription::Watch>,
+    /// REFERs that are not answered yet, because their Focus has not said its first word on them.
+    undecided_refers: Vec<SubscriptionId>,
     rendered: Option<subscription::Rendered>,
     /// Conferences that nobody scheduled; their record goes when they end.
     ad_hoc: HashSet<ConferenceId>,
@@ -184,6 +196,7 @@ pub struct Engine {
     pins: pin_guard::PinGuard,
     strangers: strangers::Strangers,
     lamps: message_summary::Lamps,
+    registrations: Vec<registration::TrunkRegistration>,
     /// No new conference and no new call between people is begun.
     draining: bool,
     next_command: u64,
@@ -208,7 +221,7 @@ impl Engine {
             groups: group::Groups::default(),
             commands: HashMap::new(),
             subscriptions: HashMap::new(),
-            refer_verdict: None,
+            undecided_refers: Vec::new(),
             rendered: None,
             ad_hoc: HashSet::new(),
             retired: HashSet::new(),
@@ -216,6 +229,7 @@ impl Engine {
             pins: pin_guard::PinGuard::default(),
             strangers: strangers::Strangers::default(),
             lamps: message_summary::Lamps::default(),
+            registrations: Vec::new(),
             draining: false,
             next_command: 1,
             next_ticket: 1,
@@ -232,6 +246,7 @@ impl Engine {
                 self.on_bindings_changed(user.clone(), bindings);
                 self.note_reachable(&user);
             }
+            Input::Sip(event) if self.on_registrar(&event) => {}
             Input::Sip(event) => {
                 self.note_trying(&event);
                 self.call(call::Input::Sip(event));
@@ -248,6 +263,7 @@ impl Engine {
             }
             Input::Group(command) => self.on_group_command(command),
             Input::MissedCallsSeen { user } => self.on_missed_calls_seen(&user),
+            Input::SetLoudness(change) => self.on_loudness_change(&change),
             Input::TimerFired => self.on_timer(),
             Input::Drain => self.draining = true,
             Input::Stop => self.stop(),
@@ -262,8 +278,13 @@ impl Engine {
 
     /// When [`Input::TimerFired`] is wanted.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let due =
-            [self.next_expiry(), self.calls.poll_timeout(), self.conferences.poll_timeout(), self.group_timeout()];
+        let due = [
+            self.next_expiry(),
+            self.calls.poll_timeout(),
+            self.conferences.poll_timeout(),
+            self.group_timeout(),
+            self.registration_timeout(),
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -307,7 +328,7 @@ impl Engine {
                 self.on_call(output);
             } else if let Some((conference, output)) = self.conferences.poll_output(self.now) {
                 self.on_focus(&conference, output);
-            } else if !self.advance_groups() {
+            } else if !self.accept_refer() && !self.advance_groups() {
                 return;
             }
         }
@@ -321,6 +342,7 @@ impl Engine {
         }
         self.conferences.fire_timers(self.now);
         self.fire_group_timers();
+        self.fire_registration_timers();
     }
 
     fn stop(&mut self) {
@@ -371,6 +393,9 @@ impl Engine {
     /// Sorts what the call machine says to the translator that understands it.
     fn on_call(&mut self, output: call::Output) {
         use call::Output;
+        if let Output::Unauthorized { uri, why, .. } = output {
+            return self.on_unauthorized(&uri, why);
+        }
         let Some(output) = self.on_group_call(output) else { return };
         if let Some(call) = self.bridges.call_of(&output) {
             return self.on_bridged(call, output);
@@ -386,11 +411,10 @@ impl Engine {
             Output::Answered { offer, leg, body, .. } => self.on_answered(offer, leg, body),
             Output::OfferFailed { offer, termination, status } => self.on_offer_failed(offer, termination, status),
             Output::Offered { leg, body } => self.on_offered(leg, body),
-            Output::OfferWithdrawn { .. } | Output::InfoAnswered { .. } => {}
+            Output::OfferWithdrawn { .. } | Output::InfoAnswered { .. } | Output::Unauthorized { .. } => {}
             Output::ReofferAnswered { leg, result } => self.on_reoffer_answered(leg, result),
             Output::Refreshed { leg, body } => self.on_reoffer_answered(leg, Ok(Some(body))),
             Output::Info { leg, id, body, .. } => self.on_info(leg, id, body),
-            Output::Challenged { challenge, .. } => self.on_challenged(challenge),
             Output::Referred { leg, refer, refer_to, .. } => self.on_referred(leg, refer, &refer_to),
             Output::ReferredFromOutside { refer, refer_to, request, user } => {
                 self.on_referred_from_outside(refer, &refer_to, &request.uri, user);

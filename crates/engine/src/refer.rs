@@ -1,10 +1,11 @@
 //! REFER: "add this person", or with `method=BYE` "send him away", for phones without C3P (RFC 4579).
 
-use base::{ConferenceId, EndpointId, LegId, SubscriptionId, UserUri};
+use base::{ConferenceId, EndpointId, LegId, SubscriptionId, TerminationReason, UserUri};
 use focus::{ControlRequest, DialOut, FailureReason, Outcome, Requester};
 use rand::RngCore;
 use sip_api::{NameAddr, SipUri};
 
+use crate::replaces::Replaces;
 use crate::target::Target;
 use crate::{Engine, Origin};
 
@@ -45,6 +46,10 @@ impl Engine {
         refer: SubscriptionId,
         refer_to: &NameAddr,
     ) {
+        if Replaces::in_uri(refer_to.uri.headers.as_deref()).is_some() {
+            // Whoever is in that call would have to be taken out of it; the caller may add him by his address.
+            return self.call(call::Input::RespondRefer { refer, status: 501 });
+        }
         let person = UserUri::parse(&refer_to.uri.to_string()).map(|person| person.address_of_record());
         let request = match (person, refer_to.uri.param("method")) {
             (Ok(person), None | Some("INVITE")) => {
@@ -53,20 +58,17 @@ impl Engine {
             (Ok(person), Some("BYE")) => ControlRequest::DeleteUser { user: person },
             _ => return self.call(call::Input::RespondRefer { refer, status: 400 }),
         };
-        // What the Focus refuses at once is refused by the response: no NOTIFY says the same again.
-        self.refer_verdict = Some((refer, None));
+        self.undecided_refers.push(refer);
         let command = self.command_of(Origin::Refer { refer });
         self.focus(conference, focus::Input::Command { command, requester, request });
-        let verdict = self.refer_verdict.take().and_then(|(_, verdict)| verdict);
-        match verdict {
-            Some(status) if status >= 300 => self.call(call::Input::RespondRefer { refer, status }),
-            _ => {
-                self.call(call::Input::RespondRefer { refer, status: 202 });
-                if let Some(status) = verdict {
-                    self.call(call::Input::ReferProgress { refer, status });
-                }
-            }
-        }
+    }
+
+    /// The machines are quiet, and nobody has refused what a REFER asks: it is accepted, and its outcome follows by
+    /// NOTIFY. Gives whether there was one.
+    pub(crate) fn accept_refer(&mut self) -> bool {
+        let Some(refer) = self.undecided_refers.pop() else { return false };
+        self.call(call::Input::RespondRefer { refer, status: 202 });
+        true
     }
 
     /// A dial-out with a new leg and a new endpoint.
@@ -106,17 +108,39 @@ impl Engine {
         EndpointId::parse(&text).expect("a GUID in braces is an endpoint entity")
     }
 
-    /// How the dial-out fares, for the referrer.
+    /// How it fares, for the referrer. What is refused before the REFER is answered is refused by the answer: no
+    /// subscription begins, and no NOTIFY says the same again.
     pub(crate) fn on_refer_outcome(&mut self, refer: SubscriptionId, outcome: &Outcome) {
         let status = match outcome {
             Outcome::Pending | Outcome::NeedPin { .. } | Outcome::Waiting { .. } => 100,
             Outcome::Joined { .. } | Outcome::Done | Outcome::Conference(_) => 200,
-            Outcome::Failure(failure) if failure.reason == FailureReason::OtherFailure => 486,
-            Outcome::Failure(failure) => crate::translate::refusal_status(failure.reason),
+            Outcome::Failure(failure) => failure_status(failure),
         };
-        match &mut self.refer_verdict {
-            Some((asked, verdict)) if *asked == refer => *verdict = Some(status),
-            _ => self.call(call::Input::ReferProgress { refer, status }),
+        let undecided = self.undecided_refers.iter().position(|known| *known == refer);
+        match (undecided, status) {
+            (Some(_), ..200) => {}
+            (Some(place), 200) => {
+                self.undecided_refers.remove(place);
+                self.call(call::Input::RespondRefer { refer, status: 202 });
+                self.call(call::Input::ReferProgress { refer, status });
+            }
+            (Some(place), _) => {
+                self.undecided_refers.remove(place);
+                self.call(call::Input::RespondRefer { refer, status });
+            }
+            (None, _) => self.call(call::Input::ReferProgress { refer, status }),
         }
+    }
+}
+
+/// What the called person answered, if that is known, else why the Focus refused.
+fn failure_status(failure: &focus::Failure) -> u16 {
+    match (failure.termination.map(|termination| termination.reason), failure.reason) {
+        (Some(TerminationReason::Busy), _) => 486,
+        (Some(TerminationReason::Declined), _) => 603,
+        // Too many dial-outs of this conference are under way.
+        (None, FailureReason::OtherFailure) => 503,
+        (Some(_), FailureReason::OtherFailure) => 480,
+        (_, reason) => crate::translate::refusal_status(reason),
     }
 }

@@ -18,6 +18,14 @@ const EVENT: &str = "conference";
 /// The media type of rosters.
 const CONFERENCE_INFO: &str = "application/conference-info+xml";
 
+/// A roster subscription.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    conference: ConferenceId,
+    /// How long it is wanted, while its SUBSCRIBE waits for the Focus's word.
+    wanted: Option<Duration>,
+}
+
 /// The last document made, so that a thousand subscribers cost one rendering.
 #[derive(Debug)]
 pub(crate) struct Rendered {
@@ -51,12 +59,11 @@ impl Engine {
             }
             (None, ..) => return self.reject_subscription(subscription, 404, Vec::new()),
         };
-        if self.conferences.get(&conference).is_none() {
+        if self.conferences.get(&conference).is_none_or(focus::Focus::is_ended) {
             // Only those who are in may watch, and nobody is in a conference that is not active (c3p.md 3.1).
             return self.reject_subscription(subscription, 403, Vec::new());
         }
-        self.subscriptions.insert(subscription, conference.clone());
-        self.call(call::Input::AcceptSubscription { subscription, expires });
+        self.subscriptions.insert(subscription, Watch { conference: conference.clone(), wanted: Some(expires) });
         self.focus(&conference, focus::Input::Subscribe { subscription, requester });
     }
 
@@ -66,19 +73,20 @@ impl Engine {
 
     /// The full state is due again.
     pub(crate) fn on_subscription_refreshed(&mut self, subscription: SubscriptionId) {
-        if let Some(conference) = self.subscriptions.get(&subscription).cloned() {
+        let watch = self.subscriptions.get(&subscription);
+        if let Some(conference) = watch.map(|watch| watch.conference.clone()) {
             self.focus(&conference, focus::Input::Subscribe { subscription, requester: Requester::Operator });
         }
     }
 
     /// The subscriber has gone.
     pub(crate) fn on_subscription_ended(&mut self, subscription: SubscriptionId) {
-        if let Some(conference) = self.subscriptions.remove(&subscription) {
+        if let Some(Watch { conference, .. }) = self.subscriptions.remove(&subscription) {
             self.focus(&conference, focus::Input::Unsubscribe { subscription });
         }
     }
 
-    /// A document for one subscriber.
+    /// A document for one subscriber; the first one says that he may watch.
     pub(crate) fn notify(
         &mut self,
         conference: &ConferenceId,
@@ -100,18 +108,30 @@ impl Engine {
         }
         let Some(Rendered { prepared, .. }) = &self.rendered else { return };
         let body = Body::new(CONFERENCE_INFO, prepared.with_version(version));
+        let wanted = self.subscriptions.get_mut(&subscription).and_then(|watch| watch.wanted.take());
+        if let Some(expires) = wanted {
+            self.call(call::Input::AcceptSubscription { subscription, expires });
+        }
         self.call(call::Input::Notify { subscription, body: Some(body), state: NotifyState::Active });
     }
 
-    /// The Focus ends a subscription.
+    /// The Focus ends a subscription, or refuses it.
     pub(crate) fn end_subscription(&mut self, subscription: SubscriptionId, reason: SubscriptionEnd) {
+        let watch = self.subscriptions.remove(&subscription);
+        if watch.is_some_and(|watch| watch.wanted.is_some()) {
+            let status = match reason {
+                SubscriptionEnd::Forbidden => 403,
+                SubscriptionEnd::LimitReached => 503,
+                SubscriptionEnd::Left | SubscriptionEnd::ConferenceEnded => 404,
+            };
+            return self.reject_subscription(subscription, status, Vec::new());
+        }
         // RFC 6665 4.1.3: `noresource` ends it for good, `rejected` says that the subscriber may not.
         let reason = match reason {
             SubscriptionEnd::Forbidden => "rejected",
             SubscriptionEnd::LimitReached => "giveup",
             SubscriptionEnd::Left | SubscriptionEnd::ConferenceEnded => "noresource",
         };
-        self.subscriptions.remove(&subscription);
         let state = NotifyState::Terminated(reason.to_owned());
         self.call(call::Input::Notify { subscription, body: None, state });
     }

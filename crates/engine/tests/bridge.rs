@@ -423,11 +423,107 @@ fn a_number_goes_out_by_a_trunk_and_to_the_next_one_when_it_is_down() {
     assert_eq!(records(&world)[0].callee.as_str(), "tel:+493055501234");
 }
 
+fn challenge(request: &Request) -> Response {
+    answer_to(request, 407).with_header("Proxy-Authenticate", "Digest realm=\"gw\", nonce=\"n\", qop=\"auth\"")
+}
+
+fn with_credentials(trunk: &str) -> World {
+    World::with(|directory| {
+        let password = base::Pii::new("sesame open");
+        let credentials = call::Credentials { username: "line7".to_owned(), password };
+        directory.set_trunk_credentials(trunk.to_owned(), credentials);
+    })
+}
+
+fn unauthorized(world: &World) -> Vec<(Option<String>, call::Unanswered)> {
+    let refused = |event: &EngineEvent| match event {
+        EngineEvent::Unauthorized { trunk, why, .. } => Some((trunk.clone(), *why)),
+        _ => None,
+    };
+    world.events.iter().filter_map(refused).collect()
+}
+
+#[test]
+fn a_trunk_that_challenges_is_told_its_own_credentials() {
+    let mut world = with_credentials("one");
+    let call = place(&mut world, invite("sip:03055501234@example.com"));
+    let (first, request) = &call.rung[0];
+    world.respond(*first, challenge(request));
+    let (second, request) = world.take_requests(&Method::Invite).pop().expect("once more");
+    assert!(request.headers.get("Proxy-Authorization").is_some_and(|value| value.contains("username=\"line7\"")));
+    world.respond(second, answer_to(&request, 200).with_body(SDP, sdp_body(31_000)));
+    assert_eq!(status(&mut world, call.transaction), 200);
+    assert!(unauthorized(&world).is_empty());
+}
+
+#[test]
+fn a_trunk_that_refuses_our_credentials_fails_the_call_and_the_operator_is_told() {
+    for (owner, why) in [("one", call::Unanswered::Refused), ("two", call::Unanswered::NoCredentials)] {
+        let mut world = with_credentials(owner);
+        let call = place(&mut world, invite("sip:03055501234@example.com"));
+        let (mut transaction, mut request) = call.rung[0].clone();
+        world.respond(transaction, challenge(&request));
+        if let Some(next) = world.take_requests(&Method::Invite).pop() {
+            (transaction, request) = next;
+            world.respond(transaction, challenge(&request));
+        }
+        assert!(world.take_requests(&Method::Invite).is_empty(), "not once more, and not by the next trunk");
+        assert_eq!(status(&mut world, call.transaction), 500);
+        assert_eq!(unauthorized(&world), [(Some("one".to_owned()), why)]);
+        assert!(!format!("{:?}", world.engine).contains("sesame"), "the password is not printed");
+        nothing_is_left(&mut world);
+    }
+}
+
+fn registrations(world: &World) -> Vec<(String, call::RegistrationStatus)> {
+    let told = |event: &EngineEvent| match event {
+        EngineEvent::TrunkRegistration { trunk, status } => Some((trunk.clone(), *status)),
+        _ => None,
+    };
+    world.events.iter().filter_map(told).collect()
+}
+
+#[test]
+fn a_trunk_that_wants_it_is_registered_at_and_its_state_is_told_when_it_changes() {
+    use call::RegistrationStatus::{Failed, Registered};
+    let mut world = with_credentials("two");
+    assert!(world.engine.register_at_trunk("two") && !world.engine.register_at_trunk("one"));
+    world.input(engine::Input::TimerFired);
+    let (first, request) = world.take_requests(&Method::Register).pop().expect("it registers");
+    assert_eq!(request.uri.to_string(), "sip:127.0.0.1:5072;transport=udp");
+    let refused =
+        answer_to(&request, 401).with_header("WWW-Authenticate", "Digest realm=\"gw\", nonce=\"n\", qop=\"auth\"");
+    world.respond(first, refused);
+    let (second, request) = world.take_requests(&Method::Register).pop().expect("with the answer");
+    world.respond(second, answer_to(&request, 200).with_header("Expires", "100"));
+    world.pass(Duration::from_secs(91));
+    let (third, request) = world.take_requests(&Method::Register).pop().expect("before it runs out");
+    world.respond(third, answer_to(&request, 200).with_header("Expires", "100"));
+    world.pass(Duration::from_secs(91));
+    let (fourth, request) = world.take_requests(&Method::Register).pop().expect("again");
+    world.respond(fourth, answer_to(&request, 403));
+    world.pass(Duration::from_secs(31));
+    assert_eq!(world.take_requests(&Method::Register).len(), 1, "it tries again");
+    let two = |status| ("two".to_owned(), status);
+    assert_eq!(registrations(&world), [two(Registered), two(Failed(Some(403)))]);
+}
+
 #[test]
 fn a_tel_uri_is_a_number() {
     let mut world = World::new();
     let call = place(&mut world, invite("tel:+493055501234"));
     assert_eq!(call.rung.len(), 1);
+}
+
+#[test]
+fn an_extension_goes_with_the_number_to_the_trunk() {
+    for target in ["tel:+49-30-55501234;ext=77", "sip:03055501234;ext=77@example.com", "sip:03055501234x77@example.com"]
+    {
+        let mut world = World::new();
+        let call = place(&mut world, invite(target));
+        let uri = call.rung[0].1.uri.to_string();
+        assert_eq!(uri, "sip:+493055501234;ext=77@127.0.0.1:5070;transport=udp;user=phone", "{target}");
+    }
 }
 
 #[test]
@@ -497,12 +593,148 @@ fn a_peer_who_no_longer_refreshes_is_gone_for_both() {
     assert_eq!(records(&world).len(), 1);
 }
 
-#[test]
-fn a_call_without_an_offer_is_refused() {
+/// An INVITE of ann without an offer rings bob; his 200 with the offer has come.
+fn asked_for_an_offer() -> (World, Call, Response) {
     let mut world = World::new();
     world.register("bob", &[41_000]);
-    let invite = out_of_dialog(Method::Invite, "sip:bob@example.com", "ann", "c1");
-    let call = place(&mut world, invite);
-    assert_eq!(status(&mut world, call.transaction), 488);
+    let call = place(&mut world, out_of_dialog(Method::Invite, "sip:bob@example.com", "ann", "c1"));
+    let (transaction, request) = &call.rung[0];
+    assert!(request.body.is_empty());
+    assert!(!request.headers.has_token("Supported", "100rel"), "the offer is to come in the 200");
+    world.respond(*transaction, answer_to(request, 200).with_body(SDP, sdp_body(31_000)));
+    let ok = final_response(&mut world, call.transaction);
+    assert_eq!((ok.status, &ok.body), (200, &sdp_body(31_000).into()));
+    assert!(acks(&world).is_empty(), "the callee's ACK waits for the answer");
+    (world, call, ok)
+}
+
+fn acks(world: &World) -> Vec<Request> {
+    let ack = |command: &SipCommand| match command {
+        SipCommand::SendAck { request, .. } => Some(request.clone()),
+        _ => None,
+    };
+    world.sip.iter().filter_map(ack).collect()
+}
+
+#[test]
+fn an_offer_in_the_200_is_answered_in_the_ack() {
+    let (mut world, call, ok) = asked_for_an_offer();
+    let (transaction, request) = &call.rung[0];
+    world.respond(*transaction, answer_to(request, 200).with_body(SDP, sdp_body(31_000)));
+    assert!(world.take_requests(&Method::Bye).is_empty(), "a repeated 200 is not another answer");
+    world.ack(in_dialog(Method::Ack, &call.invite, &ok, 1).with_body(SDP, sdp_body(30_000)));
+    let answers = acks(&world);
+    assert_eq!(answers.len(), 1);
+    assert_eq!((answers[0].call_id(), &answers[0].body), (request.call_id(), &sdp_body(30_000).into()));
+    world.respond(*transaction, answer_to(request, 200).with_body(SDP, sdp_body(31_000)));
+    assert_eq!(acks(&world).len(), 2, "a repeated 200 gets the same ACK");
+    let hold = in_dialog(Method::Invite, &call.invite, &ok, 2).with_body(SDP, sdp_body(30_002));
+    world.request(hold, None);
+    assert_eq!(world.take_requests(&Method::Invite)[0].1.body, sdp_body(30_002), "the session can be changed");
+}
+
+#[test]
+fn a_caller_who_does_not_answer_the_offer_ends_the_call_for_both() {
+    let (mut world, call, ok) = asked_for_an_offer();
+    world.ack(in_dialog(Method::Ack, &call.invite, &ok, 1));
+    assert_eq!(acks(&world).len(), 1, "the callee's 200 is acknowledged before his BYE");
+    assert_eq!(world.take_requests(&Method::Bye).len(), 2);
+
+    let (mut world, call, _) = asked_for_an_offer();
+    world.input(engine::Input::Sip(sip_api::SipEvent::AckMissing { transaction: call.transaction }));
+    assert_eq!((acks(&world).len(), world.take_requests(&Method::Bye).len()), (1, 2));
     nothing_is_left(&mut world);
+}
+
+#[test]
+fn a_200_without_an_offer_to_an_invite_without_one_is_no_session() {
+    let mut world = World::new();
+    world.register("bob", &[41_000]);
+    let call = place(&mut world, out_of_dialog(Method::Invite, "sip:bob@example.com", "ann", "c1"));
+    world.respond(call.rung[0].0, answer_to(&call.rung[0].1, 200));
+    assert_eq!(status(&mut world, call.transaction), 500);
+    nothing_is_left(&mut world);
+}
+
+const TWO_OFFERS: &str = "--b\r\nContent-Type: application/sdp\r\nContent-Disposition: session; handling=optional; \
+    ms-proxy-2007fallback\r\n\r\nv=0\r\ns=06\r\n\r\n--b\r\nContent-Type: application/sdp\r\nContent-Disposition: \
+    session; handling=optional\r\n\r\nv=0\r\ns=19\r\n\r\n--b--\r\n";
+
+#[test]
+fn c69_a_callee_who_cannot_read_two_offers_gets_the_marked_one_once() {
+    let mut world = World::new();
+    world.register("bob", &[41_000]);
+    let two = invite("sip:bob@example.com").with_body("multipart/alternative;boundary=b", TWO_OFFERS);
+    let call = place(&mut world, two);
+    world.respond(call.rung[0].0, answer_to(&call.rung[0].1, 415));
+    let (again, request) = world.take_requests(&Method::Invite).pop().expect("once more");
+    assert_eq!((request.headers.get("Content-Type"), &request.body), (Some(SDP), &"v=0\r\ns=06\r\n".into()));
+    assert_eq!((request.call_id(), request.cseq()), (call.rung[0].1.call_id(), Some(2)));
+    world.respond(again, answer_to(&request, 415));
+    assert!(world.take_requests(&Method::Invite).is_empty());
+    assert_eq!(status(&mut world, call.transaction), 415);
+    nothing_is_left(&mut world);
+}
+
+/// Where the caller falls back to dial-out when he is refused so (C69).
+#[test]
+fn c69_an_invitation_to_a_conference_is_refused_with_415_or_accepted_without_a_body() {
+    for (answer, wanted) in [(415, 415), (200, 200)] {
+        let mut world = World::new();
+        world.register("bob", &[41_000]);
+        let app_invite = invite("sip:bob@example.com").with_body("application/ms-conf-invite+xml", "<Conferencing/>");
+        let call = place(&mut world, app_invite);
+        let (transaction, request) = &call.rung[0];
+        assert_eq!(request.headers.get("Content-Type"), Some("application/ms-conf-invite+xml"));
+        world.respond(*transaction, answer_to(request, answer));
+        let told = final_response(&mut world, call.transaction);
+        assert_eq!((told.status, told.body.len()), (wanted, 0));
+        assert!(world.take_requests(&Method::Bye).is_empty());
+    }
+}
+
+/// ann, whose phone knows 100rel, calls bob.
+fn ring_reliably() -> (World, Call) {
+    let mut world = World::new();
+    world.register("bob", &[41_000]);
+    let mut invite = invite("sip:bob@example.com");
+    invite.headers.set("Supported", "timer, 100rel");
+    let call = place(&mut world, invite);
+    (world, call)
+}
+
+#[test]
+fn c32_early_media_goes_reliably_to_a_caller_who_knows_100rel() {
+    let (mut world, call) = ring_reliably();
+    let (transaction, request) = &call.rung[0];
+    world.respond(*transaction, answer_to(request, 183).with_body(SDP, sdp_body(31_000)));
+    let told = final_response(&mut world, call.transaction);
+    let rseq = told.headers.get("RSeq").expect("it is numbered").to_owned();
+    assert_eq!((told.status, told.headers.get("Require"), &told.body), (183, Some("100rel"), &sdp_body(31_000).into()));
+    let mut prack = in_dialog(Method::Prack, &call.invite, &told, 2);
+    prack.headers.push("RAck", format!("{rseq} 1 INVITE"));
+    let prack = world.request(prack, None);
+    assert_eq!(status(&mut world, prack), 200);
+    world.respond(*transaction, answer_to(request, 200).with_body(SDP, sdp_body(31_000)));
+    let ok = final_response(&mut world, call.transaction);
+    assert_eq!(ok.status, 200);
+    world.ack(in_dialog(Method::Ack, &call.invite, &ok, 1));
+    assert!(world.take_requests(&Method::Invite).is_empty(), "nothing has changed");
+}
+
+#[test]
+fn an_answer_that_differs_from_the_early_one_is_offered_once_the_caller_is_connected() {
+    let (mut world, call) = ring_reliably();
+    let (transaction, request) = &call.rung[0];
+    world.respond(*transaction, answer_to(request, 183).with_body(SDP, sdp_body(31_000)));
+    let told = final_response(&mut world, call.transaction);
+    let mut prack = in_dialog(Method::Prack, &call.invite, &told, 2);
+    prack.headers.push("RAck", format!("{} 1 INVITE", told.headers.get("RSeq").expect("it is numbered")));
+    world.request(prack, None);
+    world.respond(*transaction, answer_to(request, 200).with_body(SDP, sdp_body(31_008)));
+    let ok = final_response(&mut world, call.transaction);
+    assert_eq!((ok.status, &ok.body), (200, &sdp_body(31_000).into()));
+    world.ack(in_dialog(Method::Ack, &call.invite, &ok, 1));
+    let (_, reinvite) = world.take_requests(&Method::Invite).pop().expect("the caller is told");
+    assert_eq!((reinvite.call_id(), &reinvite.body), (call.invite.call_id(), &sdp_body(31_008).into()));
 }

@@ -10,7 +10,7 @@ use c3p::{
 use mcu_api::McuCommand;
 use sip_api::{ClientTransactionId, Method, Request};
 use world::c3p_client::{Answer, Client, address, endpoint, join_request, notified, request, schedule, service};
-use world::{World, answer_to, sdp_body, user};
+use world::{World, answer_to, out_of_dialog, sdp_body, user};
 
 const PHONE: &str = "{phone}";
 
@@ -293,6 +293,19 @@ fn a_join_in_anothers_name_is_refused() {
     assert_eq!(response.status, 403);
     assert!(response.headers.get("ms-diagnostics").is_some_and(|header| header.starts_with("3000;")));
     assert_eq!(world.statuses().len(), 1);
+}
+
+#[test]
+fn who_may_not_watch_is_refused_by_the_answer() {
+    let (mut world, ann) = meeting();
+    let mut subscribe = out_of_dialog(Method::Subscribe, &ann.focus, "bob", "watch");
+    subscribe.headers.push("Event", "conference");
+    let before = world.engine.load().calls.subscriptions;
+    let transaction = world.request(subscribe, Some(user("bob")));
+    let answered: Vec<u16> = world.take_responses(transaction).iter().map(|response| response.status).collect();
+    assert_eq!(answered, [403]);
+    assert!(world.take_requests(&Method::Notify).is_empty(), "no subscription began");
+    assert_eq!((world.engine.load().calls.subscriptions, world.engine.load().subscriptions), (before, 1));
 }
 
 #[test]

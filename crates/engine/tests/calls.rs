@@ -69,6 +69,47 @@ fn a_stranger_enters_the_pin_by_digits() {
 }
 
 #[test]
+fn keys_that_come_by_info_are_keys() {
+    for kind in ["application/dtmf-relay", "application/dtmf"] {
+        let mut world = World::new();
+        let invitation = invite("sip:2345@example.com", "stranger", "c1");
+        let ok = connect(&mut world, &invitation, None);
+        let leg = reserved_legs(&world)[0];
+        let body = |digit: char| match kind {
+            "application/dtmf" => digit.to_string(),
+            _ => format!("Signal={digit}\r\nDuration=160\r\n"),
+        };
+        for (number, digit) in (2..).zip("4711#".chars()) {
+            let info = in_dialog(Method::Info, &invitation, &ok, number).with_body(kind, body(digit));
+            let transaction = world.request(info, None);
+            assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(200), "{kind}");
+            // This phone sends telephone-events as well.
+            world.digits(leg, &digit.to_string());
+        }
+        assert!(world.mcu.contains(&McuCommand::SetInMix { leg, in_mix: true }), "{kind}");
+        world.digits(leg, "*");
+        let info = in_dialog(Method::Info, &invitation, &ok, 10).with_body(kind, body('6'));
+        world.request(info, None);
+        let muted = |command: &McuCommand| matches!(command, McuCommand::SetFilters { .. });
+        assert!(world.mcu.iter().any(muted), "{kind}: the keypad takes them too");
+    }
+}
+
+#[test]
+fn an_info_that_carries_no_digit_is_told_so() {
+    let mut world = World::new();
+    let invitation = invite("sip:1234@example.com", "bob", "c1");
+    let ok = connect(&mut world, &invitation, Some("bob"));
+    for (number, (kind, body, status)) in
+        (2..).zip([("application/dtmf-relay", "Signal=hello", 400), ("application/x-unknown", "5", 415)])
+    {
+        let info = in_dialog(Method::Info, &invitation, &ok, number).with_body(kind, body);
+        let transaction = world.request(info, None);
+        assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(status), "{kind}");
+    }
+}
+
+#[test]
 fn three_wrong_pins_end_the_call() {
     let mut world = World::new();
     connect(&mut world, &invite("sip:2345@example.com", "stranger", "c1"), None);
@@ -271,4 +312,47 @@ fn the_quality_of_a_leg_is_shown_beside_it() {
     let quality = conferences[0].participants[0].endpoints[0].quality.expect("it has audio");
     assert_eq!((quality.mos_hundredths, quality.remote_loss_percent, quality.one_way), (412, 50, true));
     assert_eq!((quality.buffer_delay_us, quality.buffer_delay_max_us), (41_000, 120_000));
+}
+
+#[test]
+fn comings_and_goings_are_announced_where_the_conference_wants_it() {
+    use mcu_api::{Phrase, Spoken};
+    let mut world = World::with(|directory| {
+        let number = base::ConferenceNumber::parse("3456").expect("valid");
+        let id = engine::Directory::permanent_id(&number);
+        directory.set_entry_exit(id, engine::EntryExit::Announce);
+    });
+    let said = |world: &mut World| -> Vec<(&str, Option<LegId>, Phrase)> {
+        let phrase = |parts: &[Spoken]| match parts {
+            [Spoken::Phrase(phrase)] => *phrase,
+            other => panic!("{other:?}"),
+        };
+        let commands = world.mcu.iter().filter_map(|command| match command {
+            McuCommand::Announce { leg, announcement } => Some(("one", Some(*leg), phrase(&announcement.parts))),
+            McuCommand::AnnounceToAll { announcement, except, .. } => {
+                Some(("all but", *except, phrase(&announcement.parts)))
+            }
+            _ => None,
+        });
+        commands.collect()
+    };
+    connect(&mut world, &invite("sip:3456@example.com", "ann", "c1"), Some("ann"));
+    let has_tones = |command: &McuCommand| match command {
+        McuCommand::CreateConference { media, .. } => Some(media.entry_exit_tones),
+        _ => None,
+    };
+    assert_eq!(world.mcu.iter().find_map(has_tones), Some(false), "no tone beside the words");
+    let ann = reserved_legs(&world)[0];
+    let first = said(&mut world);
+    assert_eq!(first, [("all but", Some(ann), Phrase::SomebodyJoined), ("one", Some(ann), Phrase::FirstOne)]);
+    let (bob_invite, already) = (invite("sip:3456@example.com", "bob", "c2"), first.len());
+    let ok = connect(&mut world, &bob_invite, Some("bob"));
+    let bob = reserved_legs(&world)[1];
+    let second = said(&mut world).split_off(already);
+    assert_eq!(second, [("all but", Some(bob), Phrase::SomebodyJoined), ("one", Some(bob), Phrase::Joined)]);
+    world.request(in_dialog(Method::Bye, &bob_invite, &ok, 2), Some(user("bob")));
+    assert_eq!(said(&mut world).last(), Some(&("all but", None, Phrase::SomebodyLeft)));
+    let before = said(&mut world).len();
+    connect(&mut world, &invite("sip:1234@example.com", "cleo", "c3"), Some("cleo"));
+    assert_eq!(said(&mut world).len(), before, "others have their tones");
 }

@@ -66,8 +66,35 @@ fn who_refers_must_prove_who_he_is_and_lead_the_conference() {
     let transaction = world.request(refer("ann", "r1", "<sip:cleo@example.com>"), None);
     assert!(world.is_challenged(transaction));
     let transaction = world.request(refer("bob", "r2", "<sip:cleo@example.com>"), Some(user("bob")));
-    assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(202));
-    assert_eq!(last_progress(&mut world), "SIP/2.0 403 Forbidden");
+    assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(403));
+    assert!(world.take_requests(&Method::Notify).is_empty(), "no subscription began");
+    assert!(world.take_requests(&Method::Invite).is_empty());
+    assert_eq!(world.engine.load().calls.subscriptions, 0);
+}
+
+#[test]
+fn what_can_only_fail_is_refused_at_once() {
+    let (mut world, ..) = meeting();
+    for (refer_to, status) in [
+        ("<sip:nobody@example.com>", 404),
+        ("<sip:cleo@elsewhere.example>", 403),
+        ("<sip:bob@example.com;method=BYE>", 404),
+    ] {
+        let transaction = world.request(refer("ann", refer_to, refer_to), Some(user("ann")));
+        let answered = world.take_responses(transaction).pop().map(|response| response.status);
+        assert_eq!(answered, Some(status), "{refer_to}");
+        assert!(world.take_requests(&Method::Notify).is_empty(), "{refer_to}");
+    }
+    assert_eq!(world.statuses().len(), 1, "ann is alone");
+}
+
+#[test]
+fn a_conference_takes_nobody_out_of_another_call() {
+    let (mut world, ..) = meeting();
+    world.register("cleo", &[41_000]);
+    let refer_to = "<sip:cleo@example.com?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2>";
+    let transaction = world.request(refer("ann", "r1", refer_to), Some(user("ann")));
+    assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(501));
     assert!(world.take_requests(&Method::Invite).is_empty());
 }
 
@@ -106,8 +133,8 @@ fn a_refer_with_method_bye_sends_somebody_away() {
         assert!(byes[0].1.headers.get("Reason").is_some_and(|reason| reason.contains("Removed")));
         assert_eq!(world.statuses().len(), 1, "ann is alone");
     }
-    world.request(refer("bob", "r3", "<sip:ann@example.com;method=BYE>"), Some(user("bob")));
-    assert_eq!(last_progress(&mut world), "SIP/2.0 403 Forbidden");
+    let transaction = world.request(refer("bob", "r3", "<sip:ann@example.com;method=BYE>"), Some(user("bob")));
+    assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(403));
 }
 
 #[test]

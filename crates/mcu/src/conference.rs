@@ -14,11 +14,10 @@ use crate::attention::Attention;
 use crate::leg::Leg;
 use crate::leg_map::LegMap;
 use crate::playlist::Playlist;
-use crate::program::{Program, Programs};
+use crate::pools::Pools;
+use crate::program::{Program, ProgramSet, Programs};
 use crate::recorder::Recorder;
 use crate::shared::SharedStreams;
-use crate::sound::SoundPool;
-use crate::stream::StreamPool;
 use crate::whisper::Whispers;
 
 /// Events that wait to be polled; a further one is dropped.
@@ -26,6 +25,9 @@ const EVENTS_MAX: usize = 4_096;
 
 /// Events there is room for from the start, so that the tick seldom allocates.
 const EVENTS_KEPT: usize = 64;
+
+/// Ticks after which all packet times are at the same place again: packets are of one, two or three frames.
+const BEAT_TICKS: u64 = 6;
 
 /// Takes the packets that leave a conference. They are protected already.
 pub trait PacketSink {
@@ -57,10 +59,14 @@ pub struct Conference {
     /// In the order of arrival, but for the gaps that a removal fills with the last one.
     pub(crate) legs: Vec<Leg>,
     places: LegMap<usize>,
-    /// Number of the tick that comes next.
+    /// Number of the tick that comes next. The first one differs, so that not all conferences send their packets of 40 and
+    /// 60 ms at the same tick.
     pub(crate) tick: u64,
+    /// Number of legs that take part at this tick.
+    pub(crate) taking_part: usize,
+    /// What somebody is to hear at this tick.
+    pub(crate) wanted: ProgramSet,
     pub(crate) attention: Attention,
-    pub(crate) decoders: SoundPool,
     pub(crate) choice: SpeakerChoice,
     pub(crate) announcement: Announcement,
     /// What those leave behind who were removed while they spoke: their voices dying away.
@@ -68,10 +74,12 @@ pub struct Conference {
     pub(crate) programs: Programs,
     pub(crate) whispers: Whispers,
     pub(crate) shared: SharedStreams,
-    pub(crate) pool: StreamPool,
+    pub(crate) pools: Pools,
     pub(crate) recorder: Option<Box<dyn Recorder>>,
     /// Voices are levelled by themselves.
     auto_gain: bool,
+    /// Background is taken away while nothing is said.
+    noise_gate: bool,
     /// Who speaks, as last reported, by number.
     pub(crate) speakers: Vec<LegId>,
     /// The packet being written.
@@ -87,24 +95,27 @@ impl Conference {
         codecs: Arc<dyn CodecFactory>,
         sounds: Arc<Sounds>,
     ) -> Self {
+        let beat = id.as_str().bytes().map(u64::from).sum::<u64>() % BEAT_TICKS;
         Self {
             id,
             settings,
             sounds,
             legs: Vec::new(),
             places: LegMap::default(),
-            tick: 0,
+            tick: beat,
+            taking_part: 0,
+            wanted: ProgramSet::default(),
             attention: Attention::new(),
-            decoders: SoundPool::new(Arc::clone(&codecs)),
             choice: SpeakerChoice::new(HEARD_MAX),
             announcement: Announcement::new(),
             farewells: Sum::new(),
             programs: Programs::new(),
             whispers: Whispers::default(),
             shared: SharedStreams::new(),
-            pool: StreamPool::new(codecs),
+            pools: Pools::new(codecs),
             recorder: None,
             auto_gain: false,
+            noise_gate: false,
             speakers: Vec::with_capacity(HEARD_MAX),
             packet: Vec::with_capacity(2_048),
             events: VecDeque::with_capacity(EVENTS_KEPT),
@@ -131,6 +142,14 @@ impl Conference {
         self.legs.iter().map(|leg| leg.id)
     }
 
+    /// Lets the conference do something with pools that other conferences use too. Without that it has its own.
+    pub fn with_pools<T>(&mut self, pools: &mut Pools, act: impl FnOnce(&mut Self) -> T) -> T {
+        std::mem::swap(&mut self.pools, pools);
+        let outcome = act(self);
+        std::mem::swap(&mut self.pools, pools);
+        outcome
+    }
+
     /// Changes the settings. Those of the jitter buffer and of media silence hold for legs added from now on.
     pub fn configure(&mut self, settings: ConferenceMedia) {
         self.settings = settings;
@@ -141,14 +160,24 @@ impl Conference {
         self.auto_gain = on;
     }
 
-    /// Records what everybody together says, from the next tick on, in place of what recorded it before.
-    pub fn start_recording(&mut self, recorder: Box<dyn Recorder>) {
+    /// Takes the background of legs added from now on away while nothing is said on them, or lets it pass, which is the
+    /// default.
+    pub fn set_noise_gate(&mut self, on: bool) {
+        self.noise_gate = on;
+    }
+
+    /// Records what everybody together says, from the next tick on, in place of what recorded it before, which ends `at`
+    /// that time.
+    pub fn start_recording(&mut self, at: Timestamp, recorder: Box<dyn Recorder>) {
+        self.stop_recording(at);
         self.recorder = Some(recorder);
     }
 
-    /// Ends the recording.
-    pub fn stop_recording(&mut self) {
-        self.recorder = None;
+    /// Ends the recording `at` that time, which ticks may not have reached yet.
+    pub fn stop_recording(&mut self, at: Timestamp) {
+        if let Some(mut recorder) = self.recorder.take() {
+            recorder.end(at);
+        }
     }
 
     /// Adds a leg; false when it is already there. It is silent until [`Conference::connect`].
@@ -168,6 +197,7 @@ impl Conference {
         self.places.insert(leg, self.legs.len());
         let mut added = Leg::new(leg, media);
         added.voice.set_auto_gain(self.auto_gain);
+        added.voice.set_noise_gate(self.noise_gate);
         self.legs.push(added);
         true
     }
@@ -191,6 +221,15 @@ impl Conference {
         self.change(leg, |leg| (leg.ingress, leg.egress) = (ingress, egress));
     }
 
+    /// Makes a leg louder or quieter by so many decibels, -20 to 12: `ingress` as the others hear it, `egress` everything
+    /// it hears. Whoever has an `egress` other than 0 has a stream of his own, encoded for him alone.
+    pub fn set_gain(&mut self, leg: LegId, ingress: i8, egress: i8) {
+        self.change(leg, |leg| {
+            leg.voice.set_gain(ingress);
+            leg.listener.gain.set_db(egress);
+        });
+    }
+
     /// Plays a prompt to one leg, after those it is still being played. At most five wait; a further one is dropped, and
     /// so are all when the leg is put on hold.
     pub fn play_prompt(&mut self, leg: LegId, prompt: Prompt) {
@@ -202,6 +241,13 @@ impl Conference {
     pub fn announce(&mut self, leg: LegId, what: Arc<Playlist>) {
         if self.change(leg, |leg| leg.listener.player.play(what)) == Some(true) {
             self.report(McuEvent::AnnouncementEnded { leg, completed: false });
+        }
+    }
+
+    /// Says something to all who take part but one, unless something is being said or played to all already.
+    pub fn announce_to_all(&mut self, what: Arc<Playlist>, except: Option<LegId>) {
+        if self.somebody_hears(except) {
+            self.announcement.say(what, except);
         }
     }
 
@@ -245,7 +291,7 @@ impl Conference {
         if let Some((to, port)) = gone.media.write_bye(now, &mut self.packet) {
             out.send(leg, port, to, &self.packet);
         }
-        gone.listener.release(&mut self.pool);
+        gone.listener.release(&mut self.pools.streams);
         if let Some(farewell) = gone.voice.farewell().filter(|_| gone.audience.is_none()) {
             self.farewells.add(&farewell);
         }
@@ -261,6 +307,12 @@ impl Conference {
             Port::Rtp => media.handle_rtp(now, source, packet),
             Port::Rtcp => media.handle_rtcp(now, source, packet),
         }
+    }
+
+    /// The only peer a leg's RTP port need exchange packets with at present, if there is one: see
+    /// [`media::Leg::settled_peer`].
+    pub fn settled_peer(&self, now: Timestamp, leg: LegId) -> Option<SocketAddr> {
+        self.legs[*self.places.get(&leg)?].media.settled_peer(now)
     }
 
     /// What was counted on a leg so far.
@@ -293,17 +345,23 @@ impl Conference {
     }
 
     fn forget_unheard_files(&mut self) {
-        let legs = &self.legs;
-        self.programs
-            .keep_files(|program| legs.iter().any(|leg| leg.backdrop == Some(program) || leg.listener.needs(program)));
+        let mut wanted = ProgramSet::default();
+        for leg in &self.legs {
+            wanted.add(leg.listener.needs());
+            leg.backdrop.into_iter().for_each(|program| wanted.insert(program));
+        }
+        self.programs.keep_files(wanted);
     }
 
     /// Plays a tone to those who take part, but for the one it tells of.
     fn play_tone(&mut self, prompt: Prompt, about: Option<LegId>) {
-        let somebody_hears = self.legs.iter().any(|leg| leg.takes_part() && Some(leg.id) != about);
-        if self.settings.entry_exit_tones && somebody_hears {
+        if self.settings.entry_exit_tones && self.somebody_hears(about) {
             self.announcement.play(prompt, about);
         }
+    }
+
+    fn somebody_hears(&self, except: Option<LegId>) -> bool {
+        self.legs.iter().any(|leg| leg.takes_part() && Some(leg.id) != except)
     }
 }
 

@@ -12,7 +12,9 @@
 
 mod config;
 mod counters;
+mod events;
 mod host;
+mod languages;
 mod legs;
 mod library;
 mod ports;
@@ -26,4 +28,6 @@ mod worker;
 
 pub use config::MediaConfig;
 pub use counters::MediaCounters;
-pub use server::{EventSink, MediaServer, StartError};
+pub use events::EventSink;
+pub use languages::{FoundLanguage, LanguageError, find_languages};
+pub use server::{MediaServer, StartError};

@@ -72,6 +72,8 @@ pub(crate) struct JitterBuffer {
     running: bool,
     /// The sender said that it pauses (DTX, comfort noise, a digit).
     paused: bool,
+    /// How loud the background is of which it sends nothing, in dB below overload, as it said.
+    noise: Option<u8>,
     concealed_run: u32,
     part_waits: u32,
     /// Pulls still to be answered [`Pulled::Continued`].
@@ -112,6 +114,7 @@ impl JitterBuffer {
             floor: i64::MIN,
             running: false,
             paused: false,
+            noise: None,
             concealed_run: 0,
             part_waits: 0,
             continued: 0,
@@ -138,7 +141,11 @@ impl JitterBuffer {
     /// Files a packet of audio. A payload that has no length is a pause.
     pub(crate) fn insert(&mut self, arrival: &Arrival<'_>) {
         let Some(samples) = unit::samples(self.codec, arrival.payload) else { return self.insert_pause(arrival) };
-        self.packet_length = i64::from(samples);
+        if self.packet_length != i64::from(samples) {
+            self.packet_length = i64::from(samples);
+            let lasts_us = self.to_us(self.packet_length).max(1) as u128;
+            self.slots.fit(usize::try_from(self.delay_max.as_micros() / lasts_us).unwrap_or(usize::MAX / 2));
+        }
         self.delay.observe(arrival.at, micros(arrival.at) - self.to_us(arrival.timestamp));
         let end = arrival.timestamp + self.packet_length;
         let seen = self.slots.get(arrival.sequence).is_some();
@@ -156,8 +163,8 @@ impl JitterBuffer {
         self.hold_bound();
     }
 
-    /// Files a packet without audio of the codec: comfort noise or a telephone-event. Its sequence number is accounted
-    /// for, and what follows it is a pause, not a loss.
+    /// Files a packet without audio of the codec: comfort noise, with its level, or a telephone-event, without one. Its
+    /// sequence number is accounted for, and what follows it is a pause, not a loss.
     pub(crate) fn insert_pause(&mut self, arrival: &Arrival<'_>) {
         self.file(arrival, arrival.timestamp, true);
     }
@@ -181,7 +188,10 @@ impl JitterBuffer {
                 self.counters.reception.recovered += u64::from(recovered);
                 Pulled::Lost { next: next.map(|slot| slot.payload.as_slice()) }
             }
-            Decision::Silence => Pulled::Silence,
+            Decision::Silence => match self.noise.filter(|_| self.paused) {
+                Some(minus_dbov) => Pulled::Noise { minus_dbov },
+                None => Pulled::Silence,
+            },
         }
     }
 
@@ -279,6 +289,7 @@ impl JitterBuffer {
         let start = self.position;
         let taken = self.unit.fill(self.codec, &self.slots, start);
         self.paused = taken.pauses;
+        self.noise = None;
         self.position = taken.end;
         self.floor = taken.end;
         if let Some(sequence) = taken.last {
@@ -306,18 +317,18 @@ impl JitterBuffer {
             return Correction::None;
         };
         let late_us = self.due_us(now) - self.to_us(self.position);
-        let quiet = unit::is_quiet(self.codec, first);
+        let quiet = || unit::is_quiet(self.codec, first);
         let droppable = self.droppable_end(first);
         // A tick takes what came within 20 ms, so no delay is finer than that.
         if late_us > self.to_us(droppable - self.position).max(UNIT_US) + LATE_SLACK_US {
             let since = *self.late_since.get_or_insert(now);
             let more_here = self.slots.last().is_some_and(|last| last.end >= droppable + self.unit_length());
-            let drop = more_here && (quiet || now.since(since) >= LATE_PATIENCE);
+            let drop = more_here && (now.since(since) >= LATE_PATIENCE || quiet());
             return if drop { Correction::Drop } else { Correction::None };
         }
         self.late_since = None;
         // A sender whose clock is slow comes later and later: room is made for that before a packet is missing.
-        if late_us < self.delay.slowing_us() && quiet { Correction::Insert } else { Correction::None }
+        if late_us < self.delay.slowing_us() && quiet() { Correction::Insert } else { Correction::None }
     }
 
     /// Drops one unit (Opus: one packet) at `position`.
@@ -346,7 +357,10 @@ impl JitterBuffer {
             if first.is_audio() && !passed {
                 return;
             }
-            self.paused |= !first.is_audio();
+            if !first.is_audio() {
+                self.paused = true;
+                self.noise = first.level.map(|level| level.minus_dbov);
+            }
             let sequence = first.sequence;
             self.slots.take(sequence);
         }
@@ -437,7 +451,11 @@ impl JitterBuffer {
     }
 
     fn to_us(&self, clock_units: i64) -> i64 {
-        clock_units * 1_000 / i64::from(self.codec.clock_rate() / 1_000)
+        // Divisors that are known when this is compiled cost a multiplication; this is asked often.
+        match self.codec {
+            Codec::Opus => clock_units * 125 / 6,
+            Codec::Pcmu | Codec::Pcma => clock_units * 125,
+        }
     }
 }
 

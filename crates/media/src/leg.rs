@@ -24,7 +24,7 @@ const ONE_WAY_AFTER: Duration = Duration::from_secs(5);
 const ALL_LOST: u8 = 250;
 /// Events kept until they are polled.
 const EVENTS_MAX: usize = 32;
-/// Comfort noise (RFC 3389): tolerated from anybody, its contents are not used.
+/// Comfort noise (RFC 3389): taken from anybody, agreed on or not.
 const COMFORT_NOISE: u8 = 13;
 
 /// One leg's media.
@@ -196,6 +196,14 @@ impl Leg {
         self.jitter.pull(now)
     }
 
+    /// Where this leg's RTP comes from and goes to, while a socket may be bound to that peer: it is proven, packets come from
+    /// there, and what strangers send would be rejected. (An authentic packet from elsewhere would be played all the same;
+    /// it can only come when the peer moves, and then 200 ms pass until this answers `None`.) To be asked again all the
+    /// time, and after each [`Leg::connect`].
+    pub fn settled_peer(&self, now: Timestamp) -> Option<SocketAddr> {
+        self.connection.as_ref()?.latch.settled(now)
+    }
+
     /// Writes one RTP packet that carries `payload`, protected when SRTP is agreed.
     ///
     /// `samples` is the length of the payload in RTP clock units (Opus: 960 for 20 ms; G.711: 160); `marker` says that
@@ -211,6 +219,33 @@ impl Leg {
         level: Option<AudioLevel>,
         out: &mut Vec<u8>,
     ) -> Option<SocketAddr> {
+        let payload_type = self.media().map_or(0, |media| media.send_payload_type);
+        self.write(now, (payload_type, payload), samples, marker, level, out)
+    }
+
+    /// Writes a packet of comfort noise (RFC 3389) that stands for `samples` and all that is skipped after it; `None` also
+    /// when none was agreed on.
+    pub fn write_comfort_noise(
+        &mut self,
+        now: Timestamp,
+        minus_dbov: u8,
+        samples: u32,
+        out: &mut Vec<u8>,
+    ) -> Option<SocketAddr> {
+        let payload_type = self.media().and_then(|media| media.comfort_noise)?;
+        let level = AudioLevel { minus_dbov, voice: false };
+        self.write(now, (payload_type, &[minus_dbov.min(127)]), samples, false, Some(level), out)
+    }
+
+    fn write(
+        &mut self,
+        now: Timestamp,
+        (payload_type, payload): (u8, &[u8]),
+        samples: u32,
+        marker: bool,
+        level: Option<AudioLevel>,
+        out: &mut Vec<u8>,
+    ) -> Option<SocketAddr> {
         out.clear();
         let timestamp = self.sender.timestamp;
         self.sender.written = (now, timestamp);
@@ -220,7 +255,7 @@ impl Leg {
         let extension = connection.media.audio_level_extension.filter(|id| (1..=14).contains(id));
         let outgoing = Outgoing {
             marker,
-            payload_type: connection.media.send_payload_type,
+            payload_type,
             sequence: self.sender.sequence,
             timestamp,
             ssrc: self.sender.ssrc,
@@ -246,10 +281,11 @@ impl Leg {
     /// The RTCP report that is due now, if any: about one in 5 s. Call it after each tick until it answers `None`.
     pub fn poll_rtcp(&mut self, now: Timestamp, out: &mut Vec<u8>) -> Option<(SocketAddr, Port)> {
         out.clear();
-        let sent = self.sent_so_far(now)?;
-        if !self.reports.poll(now, &self.cname, sent, &mut self.stream, out) {
+        if !self.reports.is_due(now) {
             return None;
         }
+        let sent = self.sent_so_far(now)?;
+        self.reports.write_due(now, &self.cname, sent, &mut self.stream, out);
         self.address_rtcp(out)
     }
 
@@ -366,7 +402,11 @@ impl Leg {
             self.jitter.insert(arrival);
             return;
         }
-        self.jitter.insert_pause(arrival);
+        // RFC 3389 3: the first byte is the level. The shape of the spectrum that may follow is not used.
+        let minus_dbov = arrival.payload.first().map(|level| level & 0x7F);
+        let level = minus_dbov.filter(|_| content == Content::ComfortNoise);
+        let level = level.map(|minus_dbov| AudioLevel { minus_dbov, voice: false });
+        self.jitter.insert_pause(&Arrival { level, ..*arrival });
         if content == Content::TelephoneEvent
             && let Some(digit) = self.digits.receive(arrival.at, header.timestamp, header.marker, arrival.payload)
         {
@@ -451,7 +491,7 @@ impl Content {
         match payload_type {
             audio if audio == media.receive_payload_type => Some(Self::Audio),
             event if Some(event) == media.telephone_event => Some(Self::TelephoneEvent),
-            COMFORT_NOISE => Some(Self::ComfortNoise),
+            noise if noise == COMFORT_NOISE || Some(noise) == media.comfort_noise => Some(Self::ComfortNoise),
             _ => None,
         }
     }

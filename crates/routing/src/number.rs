@@ -46,6 +46,6 @@ pub struct Normalized {
     pub number: Number,
     /// Index of the rule that matched; `None` when none was needed or none matched.
     pub rule: Option<usize>,
-    /// An extension dialled along (`;ext=123`, `x123`): digits to send after the answer.
+    /// An extension dialled along (`;ext=123`, `x123`): digits that go with the number to the trunk.
     pub extension: Option<String>,
 }

@@ -16,7 +16,7 @@ pub enum Verdict {
     Trunk {
         /// The global number, `+` first.
         number: Pii,
-        /// Digits to send after the answer, if an extension was dialled along.
+        /// The extension behind the number, if one was dialled along; the trunk is told (`;ext=`, RFC 3966 5.1.2).
         extension: Option<String>,
         /// At least one, at most [`crate::TRUNK_ATTEMPTS_MAX`].
         trunks: Vec<TrunkChoice>,

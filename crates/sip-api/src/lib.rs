@@ -2,7 +2,8 @@
 //!
 //! Messages are plain values, transactions are ids, and everything that crosses is a [`SipEvent`] (edge to control) or
 //! a [`SipCommand`] (control to edge). The edge owns sockets, Via, branches, retransmission, the ACK of non-2xx finals
-//! and digest; the control side owns dialogs: Call-ID, tags, CSeq, route sets, the ACK of 2xx, and what a message means.
+//! and the challenges to our peers; the control side owns dialogs: Call-ID, tags, CSeq, route sets, the ACK of 2xx, the
+//! answers to our peers' challenges, and what a message means. The arithmetic of digest, which both need, is here.
 //!
 //! Must not know: sockets, any SIP library, any machine.
 //! Start reading at [`SipEvent`] and [`SipCommand`].
@@ -11,6 +12,7 @@
 #![warn(missing_docs)]
 
 mod abilities;
+mod digest;
 mod headers;
 mod message;
 mod uri;
@@ -19,6 +21,7 @@ use base::UserUri;
 use std::net::SocketAddr;
 
 pub use abilities::{ACCEPT, ALLOW, SUPPORTED, is_supported};
+pub use digest::{DigestAlgorithm, DigestParams};
 pub use headers::{Headers, header_parameter, same_header_name};
 pub use message::{Method, Request, Response, reason_phrase};
 pub use uri::{NameAddr, ParseError, Scheme, SipUri};
@@ -185,7 +188,8 @@ pub enum SipCommand {
         /// Where to send it.
         flow: Option<Flow>,
     },
-    /// Send the ACK of a 2xx: outside any transaction, once for each 2xx delivered.
+    /// Send the ACK of a 2xx: outside any transaction, once for each 2xx delivered. A 2xx that makes the offer is
+    /// acknowledged when there is an answer; until then its retransmissions get nothing.
     SendAck {
         /// The ACK.
         request: Request,

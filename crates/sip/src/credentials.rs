@@ -1,9 +1,6 @@
 //! Where the digest check finds its secrets.
 
-use std::fmt::Write as _;
-
-use md5::Md5;
-use sha2::{Digest, Sha256};
+use sip_api::DigestAlgorithm;
 
 /// The hashed credentials of one user for one realm (RFC 7616 3.4.2), in lower-case hexadecimal. The password cannot
 /// be had from them, but they are enough to impersonate the user in this realm, so they are secrets too.
@@ -18,8 +15,8 @@ pub struct Ha1 {
 impl Ha1 {
     /// The hashes of a password, for whoever stores credentials.
     pub fn of_password(user: &str, realm: &str, password: &str) -> Self {
-        let text = format!("{user}:{realm}:{password}");
-        Self { sha256: hex(&Sha256::digest(&text)), md5: hex(&Md5::digest(&text)) }
+        let hash = |algorithm: DigestAlgorithm| algorithm.ha1(user, realm, password);
+        Self { sha256: hash(DigestAlgorithm::Sha256), md5: hash(DigestAlgorithm::Md5) }
     }
 }
 
@@ -33,15 +30,6 @@ impl std::fmt::Debug for Ha1 {
 pub trait Credentials: Send + Sync {
     /// The hashes of `user` (the name alone, without a domain) in `realm`; `None` when there is no such user.
     fn ha1(&self, user: &str, realm: &str) -> Option<Ha1>;
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-    }
-    text
 }
 
 #[cfg(test)]

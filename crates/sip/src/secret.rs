@@ -4,8 +4,6 @@ use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use sha2::{Digest, Sha256};
 
-use crate::credentials::hex;
-
 /// Random octets drawn at start; they never leave the process.
 pub(crate) struct Secret([u8; 32]);
 
@@ -50,6 +48,11 @@ pub(crate) fn digest(parts: &[&str]) -> String {
         hash.update(part);
     }
     hex(&hash.finalize()[..16])
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn fill(octets: &mut [u8]) {

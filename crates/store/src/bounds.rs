@@ -44,6 +44,8 @@ pub(crate) fn check_cdr(cdr: &Cdr) -> Result<(), StoreError> {
         cdr.number.as_ref().map(Pii::expose),
         cdr.trunk.as_deref(),
         cdr.codec.as_deref(),
+        cdr.segment.as_deref(),
+        cdr.outcome.as_deref(),
     ];
     let short = texts.into_iter().flatten().all(|text| text.len() <= CDR_TEXT_MAX);
     check(short, "a text of a call detail record has at most 1 KiB")

@@ -67,7 +67,7 @@ pub enum CdrDirection {
     Outbound,
 }
 
-/// A call detail record: one answered leg segment (routing.md 5.8). Written once, at the end of the segment.
+/// A call detail record: one answered leg segment, or one part of a response group's call. Written once, when it is over.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cdr {
     /// Unique for ever (node, start, leg ...), at most 128 characters; the same id twice is written once.
@@ -110,6 +110,11 @@ pub struct Cdr {
     pub encrypted: bool,
     /// How its media fared.
     pub quality: Quality,
+    /// Of a response group's call, which part this is: `greeting`, `queue`, `talk`, `forward` (on the way to a target),
+    /// `onward` (talking with it), or `none` for a call that had no parts.
+    pub segment: Option<String>,
+    /// Of a response group's call, what became of the whole of it.
+    pub outcome: Option<String>,
 }
 
 /// Media figures of one leg.

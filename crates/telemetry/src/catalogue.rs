@@ -2,11 +2,15 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Counter, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Counter, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// Stands before every name.
 const PREFIX: &str = "convoke";
+
+/// Waiting times in a queue: what a service level speaks of, and what nobody should have to wait.
+const WAIT_SECONDS: &[f64] = &[1.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0];
 
 /// Lengths of calls in seconds: a mistake, a message, a talk, a meeting, a day.
 const CALL_SECONDS: &[f64] = &[1.0, 5.0, 15.0, 60.0, 180.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 86_400.0];
@@ -61,12 +65,19 @@ pub(crate) struct Catalogue {
     pub(crate) rtp_packets_unsent: IntCounter,
     pub(crate) media_conferences_failed: IntCounter,
     pub(crate) media_commands_refused: IntCounter,
+    pub(crate) media_conferences: IntGauge,
+    pub(crate) media_legs: IntGauge,
+    pub(crate) media_ports_draining: IntGauge,
+    pub(crate) media_ports_taken: IntCounter,
+    pub(crate) media_worker_busy: Gauge,
     pub(crate) group_waiting: IntGaugeVec,
     pub(crate) group_longest_wait: IntGaugeVec,
     pub(crate) group_talking: IntGaugeVec,
     pub(crate) group_ready_agents: IntGaugeVec,
     pub(crate) group_calls: IntCounterVec,
+    pub(crate) group_wait: HistogramVec,
     pub(crate) group_agents: IntGaugeVec,
+    pub(crate) trunk_registered: IntGaugeVec,
     pub(crate) build: IntGaugeVec,
 }
 
@@ -155,7 +166,7 @@ impl Catalogue {
             mixer_ticks_late: made.counter("mixer_ticks_late_total", "Ticks that began more than 5 ms late."),
             mixer_ticks_skipped: made.counter("mixer_ticks_skipped_total", "Ticks left out to catch up."),
             mixer_tick_time: made.seconds_counter("mixer_tick_seconds_total", "Time spent in ticks."),
-            mixer_tick_longest: made.seconds_gauge("mixer_tick_longest_seconds", "The longest tick since the start."),
+            mixer_tick_longest: made.real_gauge("mixer_tick_longest_seconds", "The longest tick since the start."),
             rtp_packets: made.counters("rtp_packets_total", "Media datagrams.", &["direction"]),
             rtp_packets_dropped: made.counter("rtp_packets_dropped_total", "Media datagrams received and dropped."),
             rtp_packets_unsent: made.counter("rtp_packets_unsent_total", "Media datagrams the system did not take."),
@@ -165,6 +176,25 @@ impl Catalogue {
             ),
             media_commands_refused: made
                 .counter("media_commands_refused_total", "Commands refused because a media worker's queue was full."),
+            trunk_registered: made.gauges(
+                "trunk_registered",
+                "Whether we are registered at a trunk that wants it: 1 or 0.",
+                &["trunk"],
+            ),
+            media_conferences: made.gauge("media_conferences", "Conferences the media workers mix now."),
+            media_legs: made.gauge("media_legs", "Legs the media workers carry now."),
+            media_ports_draining: made.gauge(
+                "media_ports_draining",
+                "Port pairs of legs that ended, kept for a while so that no other leg gets their late packets.",
+            ),
+            media_ports_taken: made.counter(
+                "media_ports_taken_total",
+                "Media ports that were found taken by another program and passed over.",
+            ),
+            media_worker_busy: made.real_gauge(
+                "media_worker_busy_ratio",
+                "Share of its time that the busiest media worker spent in ticks in the last second, 0 to 1.",
+            ),
             group_waiting: made.gauges("group_waiting_callers", "Callers who wait in a response group.", &["group"]),
             group_longest_wait: made.gauges(
                 "group_longest_wait_seconds",
@@ -180,6 +210,13 @@ impl Catalogue {
             group_calls: made.counters(
                 "group_calls_total",
                 "Callers of a response group by what became of them; `offered` counts all who waited.",
+                &["group", "result"],
+            ),
+            group_wait: made.histograms(
+                "group_wait_seconds",
+                "Waiting time of response groups' callers by what became of them; `answered-in-target` and `answered-late` \
+                 were connected.",
+                WAIT_SECONDS,
                 &["group", "result"],
             ),
             group_agents: made.gauges("group_agents", "Agents of response groups by state.", &["state"]),
@@ -218,13 +255,18 @@ impl Maker<'_> {
         self.registered(IntGaugeVec::new(options(name, help), labels))
     }
 
-    fn seconds_gauge(&self, name: &str, help: &str) -> Gauge {
+    fn real_gauge(&self, name: &str, help: &str) -> Gauge {
         self.registered(Gauge::with_opts(options(name, help)))
     }
 
     fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
         let options = HistogramOpts::new(name, help).namespace(PREFIX).buckets(buckets.to_vec());
         self.registered(Histogram::with_opts(options))
+    }
+
+    fn histograms(&self, name: &str, help: &str, buckets: &[f64], labels: &[&str]) -> HistogramVec {
+        let options = HistogramOpts::new(name, help).namespace(PREFIX).buckets(buckets.to_vec());
+        self.registered(HistogramVec::new(options, labels))
     }
 }
 

@@ -54,6 +54,16 @@ pub struct MediaFigures {
     pub conferences_failed: u64,
     /// Commands refused because a queue was full.
     pub commands_refused: u64,
+    /// Conferences mixed now.
+    pub conferences: u64,
+    /// Legs carried now.
+    pub legs: u64,
+    /// Port pairs that drain now.
+    pub ports_draining: u64,
+    /// Ports found taken by another program.
+    pub ports_taken: u64,
+    /// Share of its time the busiest worker spent in ticks in the last second, per mille.
+    pub busy_per_mille: u64,
 }
 
 /// A response group as of now; counters since the group was configured first.
@@ -83,6 +93,8 @@ pub struct GroupFigures<'a> {
     pub timed_out: u64,
     /// Callers sent away because nobody was there.
     pub no_agent: u64,
+    /// Callers who went elsewhere for any other reason.
+    pub other: u64,
 }
 
 /// Every state an agent can be in, as a label.
@@ -187,6 +199,11 @@ impl Metrics {
         }
     }
 
+    /// A caller of a response group stopped waiting; `result` says what became of him.
+    pub fn group_waited(&self, group: &str, result: &'static str, waited: Duration) {
+        self.families.group_wait.with_label_values(&[group, result]).observe(waited.as_secs_f64());
+    }
+
     /// A leg's quality was reported.
     pub fn leg_quality(&self, figures: &LegFigures) {
         let families = &self.families;
@@ -226,6 +243,11 @@ impl Metrics {
         self.families.missed_call_notices.inc();
     }
 
+    /// A trunk that we register at knows us, or does not.
+    pub fn set_trunk_registered(&self, trunk: &str, registered: bool) {
+        set(&self.families.trunk_registered.with_label_values(&[trunk]), u64::from(registered));
+    }
+
     /// How much the server holds now.
     pub fn set_load(&self, conferences: usize, legs: usize, registered_users: usize) {
         set(&self.families.conferences, conferences as u64);
@@ -260,6 +282,11 @@ impl Metrics {
         raise(&families.rtp_packets_unsent, figures.packets_unsent);
         raise(&families.media_conferences_failed, figures.conferences_failed);
         raise(&families.media_commands_refused, figures.commands_refused);
+        set(&families.media_conferences, figures.conferences);
+        set(&families.media_legs, figures.legs);
+        set(&families.media_ports_draining, figures.ports_draining);
+        raise(&families.media_ports_taken, figures.ports_taken);
+        families.media_worker_busy.set(figures.busy_per_mille as f64 / 1_000.0);
     }
 
     /// The response groups, and the state of each of their agents; who is in it is nobody's label.
@@ -280,6 +307,7 @@ impl Metrics {
                 ("overflowed", figures.overflowed),
                 ("timed-out", figures.timed_out),
                 ("no-agent", figures.no_agent),
+                ("other", figures.other),
             ] {
                 raise(&families.group_calls.with_label_values(&[figures.group, result]), count);
             }

@@ -1,7 +1,7 @@
 //! What each response to a dialled leg leads to (routing.md 2.3).
 
 use base::{LegId, TerminationReason as Why};
-use call::{ExtraHeaders, Input, Output, RingMode};
+use call::{Input, Output, RingMode};
 use sip_api::{ClientFailure, ClientTransactionId, Method, Request, SipEvent};
 
 use crate::support::seconds;
@@ -182,51 +182,6 @@ fn a_redirection_is_a_failure_unless_the_dial_follows_it() {
     assert_eq!((again.cseq(), again.call_id()), (Some(2), invite.call_id()));
     let outputs = solo.respond(transaction, moved(&again));
     assert_eq!(ends(&outputs), [(leg, failed(Why::InvalidTarget), Some(302))], "only one may be followed");
-}
-
-#[test]
-fn a_challenge_is_passed_up_once_if_there_may_be_credentials() {
-    for status in [401, 407] {
-        let (mut solo, leg, transaction, invite) = one();
-        let outputs = solo.respond(transaction, response(&invite, status, "b"));
-        assert_eq!(ends(&outputs), [(leg, failed(Why::Unauthorized), Some(status))]);
-
-        let (mut solo, leg, transaction, invite) = one_with(|dial| dial.answer_challenges = true);
-        let outputs = solo.respond(transaction, response(&invite, status, "b"));
-        let [Output::Challenged { challenge, status: told, .. }] = &outputs[..] else { panic!("{outputs:?}") };
-        assert_eq!((*challenge, *told), (transaction, status));
-        let headers = vec![("Proxy-Authorization".to_owned(), "Digest x".to_owned())];
-        let outputs = solo.input(Input::Authorize { challenge: *challenge, headers });
-        let (second, again) = sent(&outputs, &Method::Invite).remove(0);
-        assert_eq!((again.cseq(), again.headers.get("Proxy-Authorization")), (Some(2), Some("Digest x")));
-        let mut repeated = solo.respond(second, response(&again, status, "b"));
-        assert_eq!(ends(&repeated), [(leg, failed(Why::Unauthorized), Some(status))]);
-        repeated.clear();
-        solo.check_drained();
-    }
-}
-
-#[test]
-fn credentials_ride_on_the_ack_and_their_absence_fails_the_leg() {
-    let (mut solo, leg, transaction, invite) = one_with(|dial| dial.answer_challenges = true);
-    solo.respond(transaction, response(&invite, 407, "b"));
-    let headers = vec![("Proxy-Authorization".to_owned(), "Digest x".to_owned())];
-    let outputs = solo.input(Input::Authorize { challenge: transaction, headers });
-    let (second, again) = sent(&outputs, &Method::Invite).remove(0);
-    let outputs = solo.respond(second, response(&again, 200, "b"));
-    let ack = &acks(&outputs)[0];
-    assert_eq!((ack.cseq(), ack.headers.get("Proxy-Authorization")), (Some(2), Some("Digest x")));
-    assert_eq!(solo.calls.leg_state(leg), Some("connected"));
-
-    let (mut solo, leg, transaction, invite) = one_with(|dial| dial.answer_challenges = true);
-    solo.respond(transaction, response(&invite, 407, "b"));
-    let outputs = solo.input(Input::Authorize { challenge: transaction, headers: ExtraHeaders::new() });
-    assert_eq!(ends(&outputs), [(leg, failed(Why::Unauthorized), Some(407))]);
-
-    let (mut solo, leg, transaction, invite) = one_with(|dial| dial.answer_challenges = true);
-    solo.respond(transaction, response(&invite, 407, "b"));
-    let outputs = solo.elapse(seconds(21));
-    assert_eq!(ends(&outputs), [(leg, failed(Why::Unauthorized), Some(407))], "nobody above answered");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use base::TerminationReason as Why;
 use call::{Input, RingMode};
 use sip_api::{ClientFailure, Method, SipEvent};
 
-use crate::support::seconds;
 use crate::support::solo::{Solo, acks, cancelled, cancels, ends, failed, failures, response, sent};
+use crate::support::{credentials, seconds};
 
 #[test]
 fn cancelling_an_offer_cancels_every_ringing_leg_with_the_reason() {
@@ -85,13 +85,16 @@ fn hanging_up_a_waiting_leg_ends_it_at_once() {
 }
 
 #[test]
-fn a_leg_that_waits_for_credentials_has_nothing_to_cancel() {
+fn a_challenge_that_crosses_our_cancel_is_not_answered() {
     let mut solo = Solo::new();
-    let (offer, legs, invites) = solo.dialled(1, RingMode::Parallel, |dial| dial.answer_challenges = true);
-    solo.respond(invites[0].0, response(&invites[0].1, 407, "b"));
-    let outputs = solo.input(Input::Cancel { offer, reason: Vec::new() });
-    assert_eq!(cancels(&outputs), []);
-    assert_eq!(ends(&outputs), [(legs[0], cancelled(Why::RequestCancelled), None)]);
+    let (offer, legs, invites) =
+        solo.dialled(1, RingMode::Parallel, |dial| dial.legs[0].1.credentials = Some(credentials()));
+    solo.input(Input::Cancel { offer, reason: Vec::new() });
+    let challenge = response(&invites[0].1, 407, "b")
+        .with_header("Proxy-Authenticate", "Digest realm=\"gw\", nonce=\"n\", qop=\"auth\"");
+    let outputs = solo.respond(invites[0].0, challenge);
+    assert!(sent(&outputs, &Method::Invite).is_empty());
+    assert_eq!(ends(&outputs), [(legs[0], cancelled(Why::RequestCancelled), Some(407))]);
     solo.check_drained();
 }
 

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use sip_api::{ClientFailure, ClientTransactionId, Method, Request, ServerTransactionId, SipCommand, SipEvent};
 
 use crate::support::solo::{Peer, Solo, acks, completed, response};
-use crate::support::{dial, flow, sdp, seconds};
+use crate::support::{credentials, dial, flow, sdp, seconds};
 
 /// One step: what happens, to whom, and how.
 type Step = (u8, u8, u8);
@@ -44,7 +44,6 @@ struct Chaos {
     offers: Vec<base::OfferId>,
     infos: Vec<ServerTransactionId>,
     subscriptions: Vec<SubscriptionId>,
-    challenges: Vec<ClientTransactionId>,
     /// Highest CSeq of ours, by Call-ID and both tags.
     numbers: BTreeMap<(String, Option<String>, Option<String>), u32>,
     byes: BTreeMap<(String, Option<String>, Option<String>), usize>,
@@ -61,7 +60,6 @@ impl Chaos {
             offers: Vec::new(),
             infos: Vec::new(),
             subscriptions: Vec::new(),
-            challenges: Vec::new(),
             numbers: BTreeMap::new(),
             byes: BTreeMap::new(),
             names: 0,
@@ -80,7 +78,6 @@ impl Chaos {
             Output::Info { id, .. } => self.infos.push(*id),
             Output::Referred { refer, .. } => self.subscriptions.push(*refer),
             Output::Subscribed { subscription, .. } => self.subscriptions.push(*subscription),
-            Output::Challenged { challenge, .. } => self.challenges.push(*challenge),
             Output::OutOfDialog { transaction, .. } => {
                 let server = self.servers.get_mut(transaction).expect("known");
                 server.status = Some(404);
@@ -107,9 +104,8 @@ impl Chaos {
                 let before = self.numbers.insert(dialog.clone(), number);
                 assert!(before.is_none_or(|before| before < number), "{before:?} then {number} in {dialog:?}");
                 if request.method == Method::Bye {
-                    let challenged = request.headers.get("Authorization").is_some();
                     let count = self.byes.entry(dialog).or_default();
-                    *count += usize::from(!challenged);
+                    *count += 1;
                     assert_eq!(*count, 1, "one BYE for a dialog");
                 }
                 let request = request.clone();
@@ -241,12 +237,14 @@ impl Chaos {
         let mut dial = Dial {
             follow_redirects: how % 3,
             refuse_forwarding: how & 4 == 0,
-            answer_challenges: how & 8 == 0,
             silence_limit: (how & 16 == 0).then(|| seconds(5)),
             ..dial(offer, &legs, mode)
         };
         for (_, target) in dial.legs.iter_mut().skip(usize::from(how & 3)) {
             target.machine_within = Some(seconds(2));
+        }
+        for (_, target) in dial.legs.iter_mut().filter(|_| how & 8 == 0) {
+            target.credentials = Some(credentials());
         }
         self.offers.push(offer);
         self.input(Input::Dial(Box::new(dial)));
@@ -276,6 +274,12 @@ impl Chaos {
         if how & 32 == 0 {
             answer = answer.with_header("Require", "100rel").with_header("RSeq", (how % 4).to_string());
             answer = answer.with_header("Session-Expires", "90;refresher=uac").with_body("application/sdp", "answer");
+        }
+        if matches!(status, 401 | 407) {
+            let name = if status == 401 { "WWW-Authenticate" } else { "Proxy-Authenticate" };
+            answer = answer.with_header(name, format!("Digest realm=\"x\", nonce=\"{how}\", qop=\"auth\""));
+            // It may be sent once more, with credentials.
+            self.byes.remove(&(request.call_id().to_owned(), request.from_tag(), request.to_tag()));
         }
         if (180..300).contains(&status) && status != 199 && invite && request.to_tag().is_none() {
             self.peers.push(Peer::callee(&request, tag));
@@ -370,17 +374,15 @@ impl Chaos {
     fn decide_about_others(&mut self, pick: u8, how: u8) {
         let nth = |count: usize| usize::from(pick) % count.max(1);
         let subscription = self.subscriptions.get(nth(self.subscriptions.len())).copied();
-        let credentials = vec![("Authorization".to_owned(), "Digest x".to_owned())];
-        let input = match how % 8 {
+        let input = match how % 7 {
             0 => {
                 self.offers.get(nth(self.offers.len())).map(|offer| Input::Cancel { offer: *offer, reason: Vec::new() })
             }
             1 => self.infos.pop().map(|id| Input::RespondInfo { id, status: 202, headers: Vec::new() }),
-            2 => self.challenges.pop().map(|challenge| Input::Authorize { challenge, headers: credentials }),
-            3 => subscription.map(|refer| Input::RespondRefer { refer, status: 202 }),
-            4 => subscription.map(|refer| Input::ReferProgress { refer, status: 100 + 100 * u16::from(how & 1) }),
-            5 => subscription.map(|subscription| Input::AcceptSubscription { subscription, expires: seconds(60) }),
-            6 => subscription.map(|subscription| Input::RejectSubscription {
+            2 => subscription.map(|refer| Input::RespondRefer { refer, status: 202 }),
+            3 => subscription.map(|refer| Input::ReferProgress { refer, status: 100 + 100 * u16::from(how & 1) }),
+            4 => subscription.map(|subscription| Input::AcceptSubscription { subscription, expires: seconds(60) }),
+            5 => subscription.map(|subscription| Input::RejectSubscription {
                 subscription,
                 status: 403,
                 headers: Vec::new(),

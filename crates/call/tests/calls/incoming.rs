@@ -55,7 +55,7 @@ fn requests_without_a_dialog_are_refused() {
 #[test]
 fn unusable_invitations_are_refused() {
     let table: [(&str, Option<&str>, u16); 5] = [
-        ("Require", Some("replaces"), 420),
+        ("Require", Some("gruu"), 420),
         ("Contact", None, 400),
         ("Contact", Some("*"), 400),
         ("Record-Route", Some("<nonsense"), 400),
@@ -72,7 +72,7 @@ fn unusable_invitations_are_refused() {
         let (_, refused) = &responses(&outputs)[0];
         assert_eq!(refused.status, status, "{name} {value:?}");
         match status {
-            420 => assert_eq!(refused.headers.get("Unsupported"), Some("replaces")),
+            420 => assert_eq!(refused.headers.get("Unsupported"), Some("gruu")),
             422 => assert_eq!(refused.headers.get("Min-SE"), Some("90")),
             _ => {}
         }
@@ -208,6 +208,7 @@ fn a_hang_up_before_the_answer_refuses_with_a_fitting_status() {
         (Why::Declined, 603),
         (Why::Busy, 486),
         (Why::ServerStopping, 503),
+        (Why::LimitReached, 503),
         (Why::RequestCancelled, 487),
         (Why::NoAnswer, 480),
         (Why::MediaNotSupported, 488),
@@ -217,6 +218,8 @@ fn a_hang_up_before_the_answer_refuses_with_a_fitting_status() {
         let (leg, _, _) = solo.invited("a", |_| {});
         let outputs = solo.input(Input::HangUp { leg, reason: Vec::new(), termination: failed(reason) });
         assert_eq!(statuses(&outputs), [status]);
+        let (_, refused) = &responses(&outputs)[0];
+        assert_eq!(refused.headers.get("Retry-After").is_some(), status == 503, "{reason:?}");
         assert_eq!(ends(&outputs), [(leg, failed(reason), None)]);
     }
 }

@@ -5,10 +5,12 @@ mod support;
 
 mod answers;
 mod cancelling;
+mod challenges;
 mod chaos;
 mod glare;
 mod in_dialog;
 mod incoming;
+mod late_offer;
 mod pair;
 mod session;
 mod staged;

@@ -91,8 +91,26 @@ fn bad_subscriptions_are_refused() {
         assert_eq!(statuses(&solo.request(request).1), [status], "{name} {value:?}");
         assert_eq!(solo.calls.load(), call::Load::default());
     }
+}
+
+#[test]
+fn whoever_finds_the_table_of_subscriptions_full_is_told_when_to_come_again() {
     let mut solo = Solo::with(CallConfig { subscriptions: 0, ..CallConfig::default() });
-    assert_eq!(statuses(&solo.request(subscribe(&mut Peer::caller("w"), "3600")).1), [503]);
+    let (_, mut peer) = solo.joined("a");
+    let refer = |peer: &mut Peer| {
+        let mut request = peer.request(Method::Refer);
+        request.headers.push("Refer-To", "<sip:cleo@example.com>");
+        request
+    };
+    let mut inside = peer.request(Method::Subscribe);
+    inside.headers.push("Event", "conference");
+    for request in [subscribe(&mut Peer::caller("w"), "3600"), inside, refer(&mut peer), refer(&mut Peer::caller("r"))]
+    {
+        let method = request.method.clone();
+        let (_, outputs) = solo.request(request);
+        let (_, refused) = &responses(&outputs)[0];
+        assert_eq!((refused.status, refused.headers.get("Retry-After")), (503, Some("10")), "{method}");
+    }
 }
 
 #[test]

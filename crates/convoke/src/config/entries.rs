@@ -44,6 +44,17 @@ pub(crate) struct Conference {
     pub(crate) subject: Option<String>,
     #[serde(default)]
     pub(crate) record: bool,
+    /// `None` is what `[media] entry_exit_tones` says.
+    pub(crate) entry_exit: Option<EntryExit>,
+}
+
+/// What is heard when somebody comes or goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EntryExit {
+    Tones,
+    Announce,
+    Off,
 }
 
 fn open() -> AccessType {
@@ -60,6 +71,12 @@ pub(crate) struct Trunk {
     pub(crate) allow: Vec<String>,
     #[serde(default)]
     pub(crate) deny: Vec<String>,
+    /// What its challenges are answered with; both or neither.
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<Pii>,
+    /// We register there, so that the provider knows where we are.
+    #[serde(default)]
+    pub(crate) register: bool,
     /// It may call users here, and is believed on who calls and where a call has been.
     #[serde(default)]
     pub(crate) trusted: bool,
@@ -70,6 +87,9 @@ pub(crate) struct Trunk {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LocationProfile {
     pub(crate) name: String,
+    /// As dialled; recognised before any rule.
+    #[serde(default)]
+    pub(crate) emergency: Vec<String>,
     #[serde(default, rename = "rule")]
     pub(crate) rules: Vec<Rule>,
 }

@@ -19,13 +19,22 @@ pub(crate) struct Sip {
     pub(crate) tls: Option<Tls>,
     /// Differentiated services code point of SIP packets, 0 to 63.
     pub(crate) dscp: Option<u8>,
+    /// Users may call addresses of other domains.
+    pub(crate) external_calls: bool,
 }
 
 impl Default for Sip {
     fn default() -> Self {
         let address = (Ipv4Addr::LOCALHOST, 5060).into();
         let listen = [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address });
-        Self { listen: listen.to_vec(), advertised: None, host_names: Vec::new(), tls: None, dscp: None }
+        Self {
+            listen: listen.to_vec(),
+            advertised: None,
+            host_names: Vec::new(),
+            tls: None,
+            dscp: None,
+            external_calls: false,
+        }
     }
 }
 
@@ -119,12 +128,16 @@ pub(crate) struct Media {
     pub(crate) keypad: bool,
     /// Language of the prompts; empty for tones.
     pub(crate) language: String,
+    /// Languages beside those that are shipped.
+    pub(crate) languages_dir: Option<PathBuf>,
     /// The operator's sound files.
     pub(crate) prompts_dir: Option<PathBuf>,
     /// Where recordings are written.
     pub(crate) recordings_dir: Option<PathBuf>,
     /// Voices are levelled.
     pub(crate) automatic_level: bool,
+    /// Background is taken away while nothing is said.
+    pub(crate) noise_gate: bool,
 }
 
 impl Media {
@@ -151,7 +164,7 @@ impl Default for Media {
             advertised: None,
             ports: PortRange { first: 20_000, last: 21_999 },
             workers: None,
-            opus_bitrate: 48_000,
+            opus_bitrate: 64_000,
             opus_complexity: 0,
             opus_speech_mode: false,
             jitter_buffer_ms: 120,
@@ -161,9 +174,11 @@ impl Default for Media {
             entry_exit_tones: true,
             keypad: true,
             language: "en".to_owned(),
+            languages_dir: None,
             prompts_dir: None,
             recordings_dir: None,
             automatic_level: true,
+            noise_gate: false,
         }
     }
 }

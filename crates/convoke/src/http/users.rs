@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Path, Query, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -34,12 +34,17 @@ pub(crate) async fn only_from_here(
     request: Request,
     next: Next,
 ) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if peer.ip().to_canonical().is_loopback() && is_loopback_name(host) {
+    if is_from_here(peer, request.headers()) {
         return next.run(request).await;
     }
     (StatusCode::FORBIDDEN, "call histories and settings are served to this machine only, as 127.0.0.1\n")
         .into_response()
+}
+
+/// Whether a request comes from this machine, under one of its own names.
+pub(crate) fn is_from_here(peer: SocketAddr, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    peer.ip().to_canonical().is_loopback() && is_loopback_name(host)
 }
 
 fn is_loopback_name(host: &str) -> bool {

@@ -1,6 +1,6 @@
 //! What a caller hears while he talks with nobody: music, ringing, prompts, his place in the queue.
 
-use base::{CallId, LegId, Termination, TerminationReason};
+use base::{CallId, LegId, Termination, TerminationReason, UserUri};
 use mcu_api::{Announcement as Speech, Background, McuCommand, Phrase, Spoken};
 use response_group::{Announcement, Input, Sound};
 
@@ -38,8 +38,19 @@ impl Engine {
 
     /// Something to be said once.
     pub(super) fn announce(&mut self, call: CallId, announcement: &Announcement, language: Option<String>) {
-        let language = language.unwrap_or_else(|| "en".to_owned());
+        let language = self.spoken_language(language);
         self.say_to_caller(call, Speech { language, parts: parts(announcement) });
+    }
+
+    /// The language a group wants, or the server's own.
+    pub(super) fn spoken_language(&self, wanted: Option<String>) -> String {
+        wanted.unwrap_or_else(|| self.config.language.clone())
+    }
+
+    fn language_of_group(&self, group: &UserUri) -> String {
+        let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
+        let group = groups.into_iter().find(|known| known.uri == *group);
+        self.spoken_language(group.and_then(|group| group.language.clone()))
     }
 
     fn say_to_caller(&mut self, call: CallId, spoken: Speech) {
@@ -54,7 +65,9 @@ impl Engine {
     pub(super) fn say_farewell(&mut self, call: CallId, prompt: String) {
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
         caller.audio.farewell = true;
-        self.say_to_caller(call, Speech { language: "en".to_owned(), parts: vec![prompt_part(prompt)] });
+        let group = caller.group.clone();
+        let language = self.language_of_group(&group);
+        self.say_to_caller(call, Speech { language, parts: vec![prompt_part(prompt)] });
     }
 
     /// His media stands: he is given what waits for him.

@@ -10,11 +10,13 @@ use sip_api::{CONTACT_PLACEHOLDER, NameAddr, ServerTransactionId};
 use super::audio::Audio;
 use super::forward::Forwarding;
 use super::headers::{HOPS_HEADER, PASSED_ON};
+use super::ledger::{GroupLegs, person};
 use super::media::GroupMedia;
 use super::supervisor::Supervisor;
 use super::{GroupJournal, Role, WireRecord};
 use crate::Engine;
 use crate::bridge_setup::hops_left;
+use crate::digits::{self, Digits, Way};
 
 /// One caller of a group.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Caller {
     /// His own conference.
     pub(super) conference: ConferenceId,
     pub(super) group: UserUri,
+    /// He, as histories and records name him.
+    pub(super) person: UserUri,
     /// He, as agents are shown him.
     pub(super) from: NameAddr,
     /// Hops his INVITE may still go.
@@ -43,6 +47,8 @@ pub(super) struct Caller {
     reserved: bool,
     pub(super) media: GroupMedia,
     pub(super) audio: Audio,
+    /// Keys as they are reported, perhaps twice.
+    digits: Digits,
     /// The seat that is offered to agents.
     pub(super) seat: Option<LegId>,
     /// Whom he talks with.
@@ -62,6 +68,7 @@ impl Caller {
             leg,
             conference,
             group,
+            person: person(&from.uri.to_string()),
             from,
             hops_left: 70,
             passed_on: Vec::new(),
@@ -73,6 +80,7 @@ impl Caller {
             reserved: false,
             media: GroupMedia::default(),
             audio: Audio::default(),
+            digits: Digits::default(),
             seat: None,
             bridged: None,
             forward: None,
@@ -86,7 +94,8 @@ impl Caller {
 impl Engine {
     /// Somebody calls a group. Anybody may, like any service number; who claims to be a user of ours must prove it.
     pub(crate) fn call_group(&mut self, leg: LegId, group: UserUri, call: Box<Invitation>) {
-        if self.requester(&call).is_none() {
+        let told = self.told_by_trunk(&call);
+        if told.is_none() && self.requester(&call).is_none() {
             return self.challenge(leg);
         }
         let room = self.legs.len() + self.groups.leg_count() < self.config.limits.legs;
@@ -98,10 +107,14 @@ impl Engine {
         let id = CallId(self.groups.next_call);
         let conference = self.make_group_conference(id.0, AloneAudio::Music);
         let display_name = call.user.as_ref().and_then(|user| self.directory.user(user)?.display_name.clone());
-        let from = NameAddr { display_name: call.from.display_name.clone().or(display_name), ..call.from.clone() };
+        let from = told.unwrap_or_else(|| call.from.clone());
+        let display_name = from.display_name.clone().or_else(|| call.from.display_name.clone()).or(display_name);
+        let from = NameAddr { display_name, ..from };
         let passed_on =
             |name: &&str| call.request.headers.get(name).map(|value| ((*name).to_owned(), value.to_owned()));
+        let person = call.user.clone().unwrap_or_else(|| person(&from.uri.to_string()));
         let caller = Caller {
+            person: person.clone(),
             hops_left,
             passed_on: PASSED_ON.iter().filter_map(passed_on).collect(),
             ..Caller::new(leg, conference, group.clone(), from)
@@ -110,10 +123,7 @@ impl Engine {
             call: id,
             reference: call.request.call_id().to_owned(),
             group,
-            caller: call
-                .user
-                .as_ref()
-                .map_or_else(|| call.from.uri.address_of_record().to_string(), UserUri::to_string),
+            caller: person.to_string(),
             unix_seconds: i64::try_from(self.group_time().as_micros() / 1_000_000).unwrap_or(0),
             hops: call.request.headers.get(HOPS_HEADER).and_then(|hops| hops.parse().ok()).unwrap_or(0),
         };
@@ -141,6 +151,7 @@ impl Engine {
         }
         if !std::mem::replace(&mut caller.reserved, true) {
             let (conference, leg) = (caller.conference.clone(), caller.leg);
+            self.groups.ledger.open_leg(call, leg);
             self.mcu(McuCommand::ReserveLeg { conference, leg });
         }
     }
@@ -194,8 +205,22 @@ impl Engine {
         let user = caller.group.user_part();
         let contact = format!("<sip:{user}@{CONTACT_PLACEHOLDER}>;automata;actor=\"attendant\"");
         let leg = caller.leg;
-        self.call(call::Input::Accept { leg, body: Some(body), headers: vec![("Contact".to_owned(), contact)] });
+        let identity = self.identity_for(call).map(|agent| ("P-Asserted-Identity".to_owned(), format!("<{agent}>")));
+        let headers = std::iter::once(("Contact".to_owned(), contact)).chain(identity).collect();
+        self.call(call::Input::Accept { leg, body: Some(body), headers });
         self.record_caller(call);
+    }
+
+    /// The agent whom the caller talks with, if his 200 waited for one and the group is not anonymous (RFC 5876 4.5).
+    fn identity_for(&self, call: CallId) -> Option<UserUri> {
+        let caller = self.groups.callers.get(&call)?;
+        let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
+        let group = groups.into_iter().find(|group| group.uri == caller.group)?;
+        // His 200 leaves before the two are joined; whoever is asked for the key beside him makes it uncertain who won.
+        let mut answered =
+            self.groups.offers.values().filter(|offer| offer.order.call == call && offer.answered.is_some());
+        let winner = answered.next().filter(|_| !group.anonymous)?;
+        answered.next().is_none().then(|| winner.order.agent.clone())
     }
 
     /// Writes his dialog down, once: before the 200 leaves, or, where that waits for a PRACK, with its ACK.
@@ -241,6 +266,9 @@ impl Engine {
             return self.hang_up_sip(leg, termination);
         }
         let agreed = caller.media.agreed();
+        if let Some(agreed) = &agreed {
+            self.note_group_leg(call, GroupLegs { sip: leg, media: leg }, None, agreed);
+        }
         self.connect_group_leg(leg, agreed);
         self.record_caller(call);
         self.play_to_caller(call);
@@ -261,6 +289,7 @@ impl Engine {
         }
         if over {
             self.groups.callers.remove(&call);
+            self.settle_page(call);
         } else {
             self.tell_groups(Input::CallerLeft { call });
         }
@@ -302,20 +331,34 @@ impl Engine {
     /// A digit by telephone-event, from a caller, an agent or a feature call.
     pub(super) fn on_group_digit(&mut self, leg: LegId, digit: char) {
         match self.groups.role(leg) {
-            Some(Role::Caller(call)) => self.tell_groups(Input::CallerDigit { call, digit }),
+            Some(Role::Caller(call)) => self.on_caller_digit(call, Way::Event, digit),
             Some(Role::Seat(_)) => self.on_agent_digit(leg, digit),
             _ => {}
         }
     }
 
-    /// A digit by INFO (`application/dtmf-relay`), for phones without telephone-events.
+    fn on_caller_digit(&mut self, call: CallId, way: Way, digit: char) {
+        let now = self.now;
+        let caller = self.groups.callers.get_mut(&call);
+        if caller.is_some_and(|caller| caller.digits.is_new(now, way, digit)) {
+            self.tell_groups(Input::CallerDigit { call, digit });
+        }
+    }
+
+    /// A digit by INFO, for phones without telephone-events.
     pub(super) fn on_group_info(&mut self, role: Role, id: ServerTransactionId, body: Option<Body>) {
-        let digit = body.as_ref().filter(|body| body.content_type.starts_with("application/dtmf")).and_then(digit_of);
-        let status = if digit.is_some() { 200 } else { 415 };
+        let body = body.filter(digits::is_digit_body);
+        let digit = body.as_ref().and_then(digits::digit_of);
+        let status = match (&body, digit) {
+            (_, Some(_)) => 200,
+            (Some(_), None) => 400,
+            (None, None) => 415,
+        };
         self.call(call::Input::RespondInfo { id, status, headers: Vec::new() });
         let Some(digit) = digit else { return };
         match role {
-            Role::Caller(call) => self.tell_groups(Input::CallerDigit { call, digit }),
+            Role::Caller(call) => self.on_caller_digit(call, Way::Info, digit),
+            // The key that takes a call may come twice: the second time there is nothing left to take.
             Role::Device(offer) => self.confirm_offer(offer, digit),
             _ => {}
         }
@@ -347,12 +390,4 @@ impl Engine {
             _ => {}
         }
     }
-}
-
-/// `Signal=5` of `application/dtmf-relay`, or the digit alone of `application/dtmf`.
-fn digit_of(body: &Body) -> Option<char> {
-    let text = std::str::from_utf8(&body.bytes).ok()?;
-    let value = text.lines().find_map(|line| line.trim().strip_prefix("Signal=")).unwrap_or(text).trim();
-    let mut characters = value.chars();
-    characters.next().filter(|digit| characters.next().is_none() && (digit.is_ascii_digit() || "*#".contains(*digit)))
 }

@@ -74,7 +74,8 @@ impl Engine {
         }
         let (agreed, phrase) = (errand.media.agreed(), errand.phrase);
         self.connect_group_leg(leg, agreed);
-        let announcement = Announcement { language: "en".to_owned(), parts: vec![Spoken::Phrase(phrase)] };
+        let language = self.spoken_language(None);
+        let announcement = Announcement { language, parts: vec![Spoken::Phrase(phrase)] };
         self.command_leg(leg, McuCommand::Announce { leg, announcement });
     }
 

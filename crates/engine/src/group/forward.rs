@@ -3,19 +3,23 @@
 //! The caller stays on our mixer; the target is dialled into his conference. The target's own settings and redirections
 //! are honoured, for this is no offer any more (rule R12).
 
-use base::{CallId, LegId, OfferId, SubscriptionId, Termination, TerminationReason, UserUri};
+use base::{CallId, LegId, OfferId, SubscriptionId, Termination, TerminationReason, Timestamp, UserUri};
 use call::{Body, Dial};
-use mcu_api::McuCommand;
+use mcu_api::{LegMedia, McuCommand};
 use response_group::{Action, Input, OfferNo};
 use routing::CallKind;
 use sip_api::{Headers, NameAddr};
 
+use super::caller::Caller;
 use super::headers::HOPS_HEADER;
+use super::ledger::GroupLegs;
 use super::media::GroupMedia;
 use super::{Purpose, Role};
 use crate::Engine;
-use crate::destination::{Found, Guide, Ring};
+use crate::bridge::Rung;
+use crate::destination::{Answerer, Found, Guide, Ring, RingTarget};
 use crate::dial_out::COMPLETED_ELSEWHERE;
+use crate::history::Story;
 use crate::way::{Lost, Way};
 
 /// How long a target may ring.
@@ -29,8 +33,13 @@ pub(super) struct Forwarding {
     pub(super) answered: Option<LegId>,
     dial: Option<OfferId>,
     way: Way,
+    /// Who is rung, leg by leg.
+    rung: Vec<Rung>,
     pub(super) rang: bool,
     hops: u32,
+    since: Timestamp,
+    /// When it was answered, and by whom: a user, or a number as `tel:`.
+    taken: Option<(Timestamp, UserUri)>,
 }
 
 impl Engine {
@@ -47,10 +56,21 @@ impl Engine {
             return self.forward_failed(call);
         };
         let Some(seat) = self.take_seat(call, Purpose::Forward(call)) else { return self.forward_failed(call) };
+        let since = self.now;
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
-        let way = Way::new(CallKind::Direct, None, destination, caller.hops_left);
-        caller.forward =
-            Some(Forwarding { seat, media: GroupMedia::default(), answered: None, dial: None, way, rang: false, hops });
+        let way = Way::new(CallKind::Direct, Some(caller.person.clone()), destination, caller.hops_left);
+        caller.forward = Some(Forwarding {
+            seat,
+            media: GroupMedia::default(),
+            answered: None,
+            dial: None,
+            way,
+            rung: Vec::new(),
+            rang: false,
+            hops,
+            since,
+            taken: None,
+        });
     }
 
     /// The seat has its ports: the target's devices, or the next trunk, are rung.
@@ -72,8 +92,10 @@ impl Engine {
     }
 
     fn ring_places(&mut self, call: CallId, ring: Ring) {
-        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        let Some(caller) = self.groups.callers.get(&call) else { return };
         let (from, mut headers) = (caller.from.clone(), caller.passed_on.clone());
+        let number = self.caller_uri(&caller.person, true);
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
         let Some(forward) = caller.forward.as_mut() else { return };
         headers.extend(forward.way.diversions.headers(&self.config));
         headers.push((HOPS_HEADER.to_owned(), (forward.hops + 1).to_string()));
@@ -83,24 +105,26 @@ impl Engine {
         forward.rang = false;
         let (to, silence_limit, mode) = (ring.to(None), ring.silence_limit(), ring.mode);
         let ring_limit = ring.limit.unwrap_or(RING_LIMIT);
-        let targets = ring.targets.into_iter().map(|place| place.target);
-        let legs: Vec<_> = targets.map(|target| (self.calls.allocate_leg(), target)).collect();
+        let mut legs = Vec::new();
+        for RingTarget { mut target, who, by_trunk } in ring.targets {
+            if by_trunk {
+                let from = NameAddr { uri: number.clone(), params: Vec::new(), ..from.clone() };
+                target.headers.push(("From".to_owned(), from.to_string()));
+            }
+            let leg = self.calls.allocate_leg();
+            forward.rung.push(Rung { leg, who });
+            legs.push((leg, target));
+        }
         self.groups.legs.extend(legs.iter().map(|(leg, _)| (*leg, Role::Target(call))));
         self.groups.dials.insert(dial, Purpose::Forward(call));
+        let from = NameAddr { uri: from.uri.address_of_record(), params: Vec::new(), ..from };
         self.call(call::Input::Dial(Box::new(Dial {
-            offer: dial,
-            legs,
             mode,
-            from: NameAddr { uri: from.uri.address_of_record(), params: Vec::new(), ..from },
-            to,
             headers,
-            body,
             ring_limit,
             silence_limit,
             cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
-            follow_redirects: 0,
-            refuse_forwarding: false,
-            answer_challenges: false,
+            ..Dial::new(dial, legs, from, to, body)
         })));
     }
 
@@ -118,19 +142,55 @@ impl Engine {
             return self.hang_up_sip(leg, Termination::cancelled(TerminationReason::RequestCancelled));
         };
         forward.dial = None;
-        forward.answered = Some(leg);
         let (seat, good) = (forward.seat, forward.media.take_answer(body));
-        let agreed = forward.media.agreed();
-        if !good {
+        let Some(agreed) = forward.media.agreed().filter(|_| good) else {
             self.hang_up_sip(leg, Termination::failed(TerminationReason::MediaNotSupported));
             return self.forward_failed(call);
+        };
+        forward.answered = Some(leg);
+        let who = match forward.rung.iter().find(|rung| rung.leg == leg).map(|rung| &rung.who) {
+            Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
+            Some(Answerer::Callee) | None => forward.way.destination.person(),
+        };
+        if let Some(who) = who {
+            self.note_target(call, GroupLegs { sip: leg, media: seat }, who, &agreed);
         }
-        self.connect_group_leg(seat, agreed);
+        self.connect_group_leg(seat, Some(agreed));
         self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
         self.hush_caller(call);
         self.ensure_accepted(call);
         self.tell_groups(Input::ForwardEnded { call, connected: true });
         self.report_transfer(call, 200);
+    }
+
+    /// Who it is that answered, for the record; those who rang with him hear of it now.
+    fn note_target(&mut self, call: CallId, legs: GroupLegs, who: UserUri, agreed: &LegMedia) {
+        let now = self.now;
+        let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut());
+        let Some(forward) = forward else { return };
+        forward.taken = Some((now, who.clone()));
+        self.note_group_leg(call, legs, Some(who.clone()), agreed);
+        self.note_onward(call, who);
+        self.tell_those_rung(call, Termination::cancelled(TerminationReason::AnsweredElsewhere));
+    }
+
+    /// A line for everybody the forwarded call came to and who is not in it.
+    fn tell_those_rung(&mut self, call: CallId, termination: Termination) {
+        let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut());
+        let Some(visits) = forward.map(|forward| std::mem::take(&mut forward.way.visits)) else { return };
+        let story = self.groups.callers.get(&call).and_then(|caller| story(call, caller, termination));
+        let lines = story.map(|story| self.lines_of_others(&story, &visits)).unwrap_or_default();
+        lines.into_iter().for_each(|line| self.write_history(line));
+    }
+
+    /// The conversation with the target is over: a line for him.
+    fn tell_target(&mut self, call: CallId) {
+        let termination = Termination::completed(TerminationReason::Departed);
+        let story = self.groups.callers.get(&call).and_then(|caller| story(call, caller, termination));
+        if let Some(line) = story.and_then(|story| self.line_of_callee(&story)) {
+            self.write_history(line);
+        }
+        self.end_onward(call);
     }
 
     /// Nobody answered there: the next trunk if there is one, else the machine decides.
@@ -145,6 +205,7 @@ impl Engine {
     }
 
     fn forward_failed(&mut self, call: CallId) {
+        self.tell_those_rung(call, Termination::failed(TerminationReason::NoAnswer));
         let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take());
         if let Some(forward) = forward {
             self.leave_seat(forward.seat);
@@ -165,6 +226,10 @@ impl Engine {
         let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) else {
             return;
         };
+        // A helper's device does not decide where somebody else's call goes.
+        if forward.rung.iter().any(|rung| rung.leg == leg && rung.who != Answerer::Callee) {
+            return;
+        }
         let Some(dial) = forward.dial.filter(|_| forward.way.deflect(&guide, status, headers, None)) else { return };
         let seat = forward.seat;
         self.groups.dials.remove(&dial);
@@ -174,6 +239,11 @@ impl Engine {
 
     /// The caller's leg is over: the target is let go.
     pub(super) fn end_forward(&mut self, call: CallId) {
+        match self.groups.callers.get(&call).and_then(|caller| caller.forward.as_ref()).map(|it| it.taken.is_some()) {
+            Some(true) => self.tell_target(call),
+            Some(false) => self.tell_those_rung(call, Termination::cancelled(TerminationReason::RequestCancelled)),
+            None => {}
+        }
         let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take()) else { return };
         if let Some(leg) = forward.answered {
             self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed));
@@ -225,4 +295,20 @@ impl Engine {
         let lost: Vec<LegId> = legs.chain(watching).collect();
         lost.into_iter().for_each(|leg| self.hang_up_sip(leg, termination));
     }
+}
+
+/// A forwarded call as the histories of those it went to tell it: the group was called first.
+fn story(call: CallId, caller: &Caller, termination: Termination) -> Option<Story<'_>> {
+    let forward = caller.forward.as_ref()?;
+    Some(Story {
+        call,
+        caller: &caller.person,
+        caller_name: caller.from.display_name.as_deref(),
+        dialled: Some(&caller.group),
+        callee: forward.taken.as_ref().map(|(_, who)| who),
+        at: forward.way.destination.person(),
+        since: forward.since,
+        answered: forward.taken.as_ref().map(|(at, _)| *at),
+        termination,
+    })
 }

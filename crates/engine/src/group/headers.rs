@@ -1,7 +1,7 @@
 //! What an offer says of itself (routing.md 2.2): it is a group's call, it is for this agent and for nobody else.
 
 use response_group::OfferOrder;
-use sip_api::{CONTACT_PLACEHOLDER, Headers, NameAddr};
+use sip_api::{CONTACT_PLACEHOLDER, Headers, NameAddr, SipUri};
 
 use super::caller::Caller;
 
@@ -18,7 +18,8 @@ pub(super) const PASSED_ON: [&str; 2] = ["Priority", "Privacy"];
 /// Headers of the INVITE of an offer.
 pub(super) fn offer_headers(order: &OfferOrder, caller: &Caller) -> call::ExtraHeaders {
     let group = &order.group;
-    let history = format!("<{group}>;index=1, <{}?ms-retarget-reason=acd>;index=1.1", order.agent);
+    // `acd`: automatic call distribution, the reason of a response group (c3p.md 5).
+    let history = format!("<{group}>;index=1, <{};ms-retarget-reason=acd>;index=1.1;mp=1", order.agent);
     let contact = format!("<sip:{}@{CONTACT_PLACEHOLDER}>;automata;actor=\"attendant\"", group.user_part());
     let fixed = [
         ("Contact", contact),
@@ -31,22 +32,34 @@ pub(super) fn offer_headers(order: &OfferOrder, caller: &Caller) -> call::ExtraH
         ("Answer-Mode", "Manual".to_owned()),
         ("Supported", "histinfo".to_owned()),
         ("History-Info", history),
-        ("P-Asserted-Identity", NameAddr { params: Vec::new(), ..caller.from.clone() }.to_string()),
         ("Alert-Info", "<urn:alert:source:external>;info=response-group".to_owned()),
         ("Subject", subject(order)),
         ("Expires", order.expires_seconds.to_string()),
         ("Max-Forwards", caller.hops_left.to_string()),
     ];
-    let own = fixed.into_iter().map(|(name, value)| (name.to_owned(), value));
+    // Who wants to stay private is not asserted to a phone or a trunk (RFC 3325 7).
+    let identity = NameAddr { params: Vec::new(), ..caller.from.clone() }.to_string();
+    let asserted = (!wants_privacy(&caller.passed_on)).then_some(("P-Asserted-Identity", identity));
+    let own = fixed.into_iter().chain(asserted).map(|(name, value)| (name.to_owned(), value));
     own.chain(caller.passed_on.iter().cloned()).collect()
 }
 
-/// The caller as the agent is shown him: the group's name first, because that is how he must answer.
-pub(super) fn offer_from(order: &OfferOrder, caller: &Caller) -> NameAddr {
+/// Whether the caller asks that his identity be kept from those he calls (RFC 3323 4.2, RFC 3325 9.3).
+fn wants_privacy(passed_on: &[(String, String)]) -> bool {
+    let values = passed_on.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Privacy")).map(|(_, value)| value);
+    values.flat_map(|value| value.split([';', ','])).any(|word| {
+        let word = word.trim();
+        ["id", "user", "header"].iter().any(|kept| word.eq_ignore_ascii_case(kept))
+    })
+}
+
+/// The caller as the agent is shown him: the group's name first, because that is how he must answer. `uri` is an
+/// address to be shown in place of his own.
+pub(super) fn offer_from(order: &OfferOrder, caller: &Caller, uri: Option<SipUri>) -> NameAddr {
     let shown = caller.from.display_name.as_deref().or(caller.from.uri.user.as_deref()).unwrap_or("Anonymous");
     NameAddr {
         display_name: Some(format!("{}: {shown}", plain(&order.group_name))),
-        uri: caller.from.uri.address_of_record(),
+        uri: uri.unwrap_or_else(|| caller.from.uri.address_of_record()),
         params: Vec::new(),
     }
 }
@@ -106,6 +119,16 @@ mod tests {
     #[test]
     fn the_agent_reads_what_he_needs_before_he_answers() {
         assert_eq!(subject(&order()), "Sales x, English, waited 12 s");
+    }
+
+    #[test]
+    fn privacy_is_what_the_caller_says() {
+        let cases = [("none", false), ("id", true), ("critical;ID", true), ("header; user", true), ("session", false)];
+        for (value, private) in cases {
+            let headers = [("Privacy".to_owned(), value.to_owned())];
+            assert_eq!(wants_privacy(&headers), private, "{value}");
+        }
+        assert!(!wants_privacy(&[]));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use call::Body;
 use mcu_api::{AloneAudio, ConferenceMedia, Direction, LegMedia, McuCommand};
 use sdp::{LocalMedia, PendingOffer, Session};
 
+use super::ledger::GroupLegs;
 use super::{CONFERENCE, Purpose, Role};
 use crate::Engine;
 use crate::media_leg::{self, SDP};
@@ -99,6 +100,7 @@ impl Engine {
         let seat = self.calls.allocate_leg();
         self.groups.legs.insert(seat, Role::Seat(call));
         self.groups.seats.insert(seat, Seat { call, ports: None, waiting: vec![purpose] });
+        self.groups.ledger.open_leg(call, seat);
         self.mcu(McuCommand::ReserveLeg { conference, leg: seat });
         Some(seat)
     }
@@ -172,8 +174,8 @@ impl Engine {
         }
     }
 
-    /// The peer offers a new description: hold, resume, another address. Each leg is answered from here; the other one
-    /// learns nothing of it (routing.md 2.5).
+    /// The peer offers a new description: hold, resume, another address. Each leg is answered from here; whom he puts on
+    /// hold hears music and is sent nothing.
     pub(super) fn on_group_offered(&mut self, leg: LegId, body: Option<Body>) {
         let Some((seat, media)) = self.group_media(leg) else {
             return self.call(call::Input::RefuseOffer { leg, status: 488 });
@@ -182,9 +184,46 @@ impl Engine {
             Ok(answer) => {
                 let agreed = media.agreed().filter(|_| body.is_some());
                 self.call(call::Input::AnswerOffer { leg, body: Some(answer) });
+                if let Some(agreed) = &agreed {
+                    self.note_group_hold(leg, !agreed.direction.sends());
+                }
                 self.connect_group_leg(seat, agreed);
             }
             Err(refusal) => self.call(call::Input::RefuseOffer { leg, status: refusal.status() }),
+        }
+    }
+
+    /// Whoever does not want to hear us has put the other one on hold. Outside the mix that one hears his background.
+    fn note_group_hold(&mut self, leg: LegId, held: bool) {
+        let changed = if held { self.groups.holding.insert(leg) } else { self.groups.holding.remove(&leg) };
+        if let Some(other) = self.other_side(leg).filter(|_| changed) {
+            self.command_leg(other, McuCommand::SetInMix { leg: other, in_mix: !held });
+        }
+    }
+
+    /// A leg is over or no longer talks with the caller: whom it held is held by nobody.
+    pub(super) fn release_hold(&mut self, leg: LegId) {
+        if self.groups.holding.contains(&leg) {
+            self.note_group_hold(leg, false);
+        }
+    }
+
+    /// On the media side, whom a SIP leg talks with.
+    fn other_side(&self, leg: LegId) -> Option<LegId> {
+        let caller = |call: &CallId| self.groups.callers.get(call);
+        match self.groups.role(leg)? {
+            Role::Caller(call) => {
+                let caller = caller(&call)?;
+                let agent = caller.bridged.and_then(|offer| self.groups.offers.get(&offer)?.seat);
+                let target = caller.forward.as_ref().filter(|forward| forward.answered.is_some());
+                agent.or(target.map(|target| target.seat))
+            }
+            Role::Device(number) => {
+                let caller = caller(&self.groups.offers.get(&number)?.order.call)?;
+                (caller.bridged == Some(number)).then_some(caller.leg)
+            }
+            Role::Target(call) => caller(&call).map(|caller| caller.leg),
+            Role::Seat(_) | Role::Supervisor(_) | Role::Errand => None,
         }
     }
 
@@ -194,6 +233,9 @@ impl Engine {
             Some((seat, media)) if media.awaits_answer() => {
                 let good = media.take_answer(body.as_ref());
                 let agreed = media.agreed().filter(|_| good);
+                if let (Role::Caller(call), Some(agreed)) = (role, &agreed) {
+                    self.note_group_leg(call, GroupLegs { sip: leg, media: seat }, None, agreed);
+                }
                 self.connect_group_leg(seat, agreed);
                 good
             }

@@ -15,6 +15,7 @@ mod errand;
 mod forward;
 mod headers;
 mod journal;
+mod ledger;
 mod media;
 mod offer;
 mod output;
@@ -33,6 +34,7 @@ use crate::{Effect, Engine};
 
 pub use command::GroupCommand;
 pub use journal::{GroupJournal, SentInvite, WireRecord};
+pub use ledger::{GroupCallRecord, GroupLegRecord, Onward};
 
 use caller::Caller;
 use errand::Errand;
@@ -82,7 +84,11 @@ pub(crate) struct Groups {
     offers: HashMap<OfferNo, Offer>,
     seats: HashMap<LegId, Seat>,
     errands: HashMap<LegId, Errand>,
+    /// What calls leave.
+    ledger: ledger::Ledger,
     legs: HashMap<LegId, Role>,
+    /// SIP legs that have put the other side on hold.
+    holding: HashSet<LegId>,
     /// Legs the MCU has lost, until they have ended on the SIP side too.
     lost: HashSet<LegId>,
     dials: HashMap<OfferId, Purpose>,
@@ -96,9 +102,10 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// Callers, offers and feature calls that are under way.
+    /// Callers, offers and feature calls that are under way, and calls that are not recorded yet.
     pub(crate) fn len(&self) -> usize {
-        self.callers.len() + self.offers.len() + self.errands.len()
+        let unrecorded = self.ledger.waiting(|call| self.callers.contains_key(call));
+        self.callers.len() + self.offers.len() + self.errands.len() + unrecorded
     }
 
     /// Callers, agents' devices, forwarded callers' targets and feature calls.
@@ -144,11 +151,16 @@ impl Engine {
         let Some(news) = self.groups.news.pop_front() else { return false };
         let now = self.group_time();
         let timer = matches!(news, response_group::Input::TimerFired);
+        let configured = matches!(news, response_group::Input::Configured { .. });
         let Some(domain) = &mut self.groups.domain else { return true };
         domain.handle(now, news);
         self.drain_groups();
         if timer {
             self.fire_group_timers();
+        }
+        if configured {
+            // Only now it is known who is an agent; the devices of new ones may have been there for long.
+            self.tell_registrations();
         }
         true
     }
@@ -263,6 +275,7 @@ impl Engine {
             Output::Info { id, body, .. } => self.on_group_info(role, id, body),
             Output::Referred { refer, refer_to, .. } => self.on_group_referred(role, refer, &refer_to),
             Output::Ended { termination, status, headers, .. } => {
+                self.release_hold(leg);
                 self.groups.legs.remove(&leg);
                 self.groups.lost.remove(&leg);
                 self.groups.silencing.remove(&leg);
@@ -281,6 +294,7 @@ impl Engine {
 
     /// Takes an event of the media side that is about a group; gives back any other.
     pub(crate) fn on_group_mcu(&mut self, event: McuEvent) -> Option<McuEvent> {
+        self.note_group_figures(&event);
         match event {
             McuEvent::LegReserved { leg, rtp, rtcp } if self.groups.role(leg).is_some() => {
                 let local = self.local_media(rtp, rtcp);

@@ -1,7 +1,7 @@
 //! An offer on the wire: one INVITE for each device of one agent, and what becomes of it (routing.md 2.2 to 2.4).
 
 use base::{CallId, LegId, OfferId, Termination, TerminationReason, UserUri};
-use call::{Body, Dial, RingMode, Target};
+use call::{Body, Dial, Target};
 use mcu_api::{Announcement, McuCommand, Phrase, Spoken};
 use rand::RngCore;
 use response_group::{DialogNo, Input, OfferNo, OfferOrder, Refusal, Release};
@@ -9,6 +9,7 @@ use routing::{CallKind, RingPlan};
 use sip_api::{Headers, NameAddr};
 
 use super::headers::{is_diverted, offer_from, offer_headers};
+use super::ledger::GroupLegs;
 use super::media::GroupMedia;
 use super::{GroupJournal, Purpose, Role, SentInvite, WireRecord};
 use crate::Engine;
@@ -151,7 +152,9 @@ impl Engine {
     /// One INVITE for each device, each under a Call-ID of its own, which is in the journal before it leaves.
     fn invite(&mut self, number: OfferNo, order: &OfferOrder, targets: Vec<Target>, body: Body) {
         let Some(caller) = self.groups.callers.get(&order.call) else { return };
-        let (headers, from) = (offer_headers(order, caller), offer_from(order, caller));
+        // Towards the telephone network his number, or the operator's, as in any other call.
+        let shown = order.pstn.then(|| self.caller_uri(&caller.person, true));
+        let (headers, from) = (offer_headers(order, caller), offer_from(order, caller, shown));
         let tag = format!("{:016x}", self.random.next_u64());
         let from = from.with_tag(&tag);
         let to = NameAddr::parse(&format!("<{}>", order.agent)).unwrap_or_else(|_| from.clone());
@@ -180,19 +183,10 @@ impl Engine {
         self.groups.dials.insert(dial, Purpose::Offer(number));
         self.journal(GroupJournal::Wire(WireRecord::Invited { offer: number, invites }));
         self.call(call::Input::Dial(Box::new(Dial {
-            offer: dial,
-            legs,
-            mode: RingMode::Parallel,
-            from,
-            to,
             headers,
-            body,
             ring_limit: base::Duration::from_secs(u64::from(order.expires_seconds)),
-            silence_limit: None,
             cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
-            follow_redirects: 0,
-            refuse_forwarding: false,
-            answer_challenges: false,
+            ..Dial::new(dial, legs, from, to, body)
         })));
     }
 
@@ -298,7 +292,7 @@ impl Engine {
             return self.end_answered_offer(number);
         }
         let late = offer.withdrawn && status.is_some_and(|status| (200..300).contains(&status));
-        let heard = refusal_of(offer.withdrawn, status, headers);
+        let heard = refusal_of(&offer.order, offer.withdrawn, status, headers);
         offer.refusal = Some(worse(offer.refusal, heard));
         let refusal = offer.refusal.unwrap_or(heard);
         if !offer.open.is_empty() || offer.answered.is_some() {
@@ -361,14 +355,18 @@ impl Engine {
 
     /// The machine has a winner: his audio joins the caller's. Both commands reach the mixer before its next tick.
     pub(super) fn bridge_offer(&mut self, call: CallId, number: OfferNo) {
-        let agreed = self.groups.offers.get(&number).and_then(|offer| Some((offer.seat?, offer.media.agreed()?)));
+        let joined =
+            self.groups.offers.get(&number).and_then(|offer| {
+                Some((offer.seat?, offer.media.agreed()?, offer.answered?, offer.order.agent.clone()))
+            });
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
-        let Some((seat, agreed)) = agreed else { return self.tell_groups(Input::BridgeFailed { call }) };
+        let Some((seat, agreed, sip, agent)) = joined else { return self.tell_groups(Input::BridgeFailed { call }) };
         caller.bridged = Some(number);
         if caller.seat == Some(seat) {
             // Nobody else may be offered the place of somebody who sits there.
             caller.seat = None;
         }
+        self.note_group_leg(call, GroupLegs { sip, media: seat }, Some(agent), &agreed);
         self.connect_group_leg(seat, Some(agreed));
         self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
         self.hush_caller(call);
@@ -378,7 +376,11 @@ impl Engine {
 
     /// Caller and agent are parted.
     pub(super) fn unbridge_offer(&mut self, call: CallId, number: OfferNo) {
-        if let Some(seat) = self.groups.offers.get(&number).and_then(|offer| offer.seat) {
+        let agent = self.groups.offers.get(&number).map(|offer| (offer.answered, offer.seat));
+        if let Some((Some(leg), _)) = agent {
+            self.release_hold(leg);
+        }
+        if let Some((_, Some(seat))) = agent {
             self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
         }
         if let Some(caller) = self.groups.callers.get_mut(&call) {
@@ -393,10 +395,8 @@ impl Engine {
         let (Some(seat), agreed) = (offer.seat, offer.media.agreed()) else { return };
         self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
         self.connect_group_leg(seat, agreed);
-        let announcement = Announcement {
-            language: language.unwrap_or_else(|| "en".to_owned()),
-            parts: vec![Spoken::Phrase(Phrase::PressOne)],
-        };
+        let language = self.spoken_language(language);
+        let announcement = Announcement { language, parts: vec![Spoken::Phrase(Phrase::PressOne)] };
         self.command_leg(seat, McuCommand::Announce { leg: seat, announcement });
     }
 
@@ -443,14 +443,15 @@ impl Engine {
     }
 }
 
-/// What a device's last word means (routing.md 2.3).
-fn refusal_of(withdrawn: bool, status: Option<u16>, headers: &Headers) -> Refusal {
+/// What a device's last word means (routing.md 2.3). A 503 of a trunk is the trunk's, and says nothing of the agent.
+fn refusal_of(order: &OfferOrder, withdrawn: bool, status: Option<u16>, headers: &Headers) -> Refusal {
     match status {
         _ if withdrawn => Refusal::Cancelled,
         None | Some(404 | 408 | 410 | 480 | 484 | 487) => Refusal::Unreachable,
         Some(486 | 600) => Refusal::Busy,
         Some(403 | 603 | 607 | 608) => Refusal::Declined,
         Some(300..=399) => Refusal::Redirected,
+        Some(503) if order.pstn => Refusal::Unreachable,
         Some(503) => {
             let after = headers.get("Retry-After").and_then(|value| value.split([' ', ';', '(']).next()?.parse().ok());
             Refusal::Unavailable { retry_after_seconds: after.unwrap_or(0) }
@@ -477,9 +478,27 @@ fn worse(one: Option<Refusal>, other: Refusal) -> Refusal {
 mod tests {
     use super::*;
 
+    fn order(pstn: bool) -> OfferOrder {
+        let user = |name: &str| UserUri::parse(&format!("sip:{name}@example.com")).expect("valid");
+        OfferOrder {
+            offer: OfferNo(1),
+            call: CallId(1),
+            agent: user("bob"),
+            pstn,
+            group: user("sales"),
+            group_name: "Sales".to_owned(),
+            caller: "sip:ann@example.com".to_owned(),
+            labels: Vec::new(),
+            waited_seconds: 0,
+            expires_seconds: 25,
+            hops: 0,
+        }
+    }
+
     #[test]
     fn refusals_follow_the_table() {
-        let of = |status| refusal_of(false, Some(status), &Headers::new().with("Retry-After", "12 (busy)"));
+        let order = order(false);
+        let of = |status| refusal_of(&order, false, Some(status), &Headers::new().with("Retry-After", "12 (busy)"));
         let cases: &[(u16, Refusal)] = &[
             (302, Refusal::Redirected),
             (380, Refusal::Redirected),
@@ -496,8 +515,14 @@ mod tests {
         for (status, refusal) in cases {
             assert_eq!(of(*status), *refusal, "{status}");
         }
-        assert_eq!(refusal_of(true, Some(487), &Headers::new()), Refusal::Cancelled);
-        assert_eq!(refusal_of(false, None, &Headers::new()), Refusal::Unreachable);
+        assert_eq!(refusal_of(&order, true, Some(487), &Headers::new()), Refusal::Cancelled);
+        assert_eq!(refusal_of(&order, false, None, &Headers::new()), Refusal::Unreachable);
+    }
+
+    #[test]
+    fn a_trunk_without_service_does_not_pause_the_agent_behind_it() {
+        let busy = Headers::new().with("Retry-After", "600");
+        assert_eq!(refusal_of(&order(true), false, Some(503), &busy), Refusal::Unreachable);
     }
 
     #[test]

@@ -1,9 +1,6 @@
 //! What the machine wants, handed to whoever does it.
 
-use base::{
-    ConversationEntry, ConversationKind, Termination, TerminationReason, TerminationResult, Timestamp, UserUri,
-};
-use response_group::{HistoryEntry, HistoryKind, Outcome, Output};
+use response_group::{Outcome, Output};
 
 use super::GroupJournal;
 use crate::Engine;
@@ -31,12 +28,13 @@ impl Engine {
             Output::SupervisorRefused { call, why } => {
                 self.event(EngineEvent::GroupSupervisorRefused { call, why });
             }
-            Output::History(entry) => self.write_group_history(&entry),
+            Output::History(entry) => self.file_history(entry),
             Output::Cdr(record) => {
                 let forwarded = is_forwarded(&record.outcome);
                 let call = record.call;
-                self.event(EngineEvent::GroupCallEnded(Box::new(record)));
+                self.file_record(record);
                 self.close_caller(call);
+                self.settle_page(call);
                 if !forwarded {
                     self.end_supervisors(call);
                 }
@@ -49,40 +47,4 @@ impl Engine {
 
 fn is_forwarded(outcome: &Outcome) -> bool {
     !matches!(outcome, Outcome::Answered | Outcome::Abandoned | Outcome::Rejected { .. } | Outcome::Failed { .. })
-}
-
-impl Engine {
-    /// A group's call in an agent's history. None of its kinds is a missed call (rules R6, R7).
-    fn write_group_history(&mut self, entry: &HistoryEntry) {
-        let Ok(peer) = UserUri::parse(&entry.caller) else { return };
-        let (kind, reason) = match entry.kind {
-            HistoryKind::GroupCallAnsweredByYou => {
-                (ConversationKind::GroupCallAnsweredByYou, TerminationReason::Departed)
-            }
-            HistoryKind::GroupCallAnsweredByOther => {
-                (ConversationKind::GroupCallAnsweredByOther, TerminationReason::AnsweredElsewhere)
-            }
-            HistoryKind::GroupCallNotAnswered => (ConversationKind::GroupCallNotAnswered, TerminationReason::NoAnswer),
-            HistoryKind::GroupCallAbandoned => {
-                (ConversationKind::GroupCallAbandoned, TerminationReason::RequestCancelled)
-            }
-        };
-        let answered = kind == ConversationKind::GroupCallAnsweredByYou;
-        let unix_ms = |at: Timestamp| i64::try_from(at.as_micros() / 1_000).unwrap_or(i64::MAX);
-        let ended = unix_ms(self.group_time());
-        let result = if answered { TerminationResult::Completed } else { TerminationResult::Cancelled };
-        self.write_history(ConversationEntry {
-            user: entry.agent.clone(),
-            kind,
-            call: entry.call,
-            peer,
-            peer_name: self.groups.callers.get(&entry.call).and_then(|caller| caller.from.display_name.clone()),
-            dialled: Some(entry.group.clone()),
-            answered_by: None,
-            started: unix_ms(entry.arrived),
-            answered: answered.then_some(ended),
-            ended,
-            termination: Termination { result, reason },
-        });
-    }
 }

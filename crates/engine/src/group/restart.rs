@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use base::{CallId, Duration, LegId, Timestamp, UserUri};
-use call::{Body, Dial, DialogRecord, RingMode, Target};
+use call::{Body, Dial, DialogRecord, Target};
 use mcu_api::{AloneAudio, McuCommand};
 use response_group::{Config, DialogNo, Domain, Entry, Input, OfferNo, OfferOrder, Problem, Refusal};
 use sip_api::{Flow, NameAddr, SipUri, Transport};
@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// Whose devices are registered: nobody's, right after a start.
-    fn tell_registrations(&mut self) {
+    pub(super) fn tell_registrations(&mut self) {
         let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
         let agents = groups.flat_map(|group| &group.agent_groups).flat_map(|group| &group.agents);
         let mut agents: Vec<UserUri> = agents.map(|agent| agent.uri.clone()).collect();
@@ -117,21 +117,12 @@ impl Engine {
         let ids: Vec<LegId> = legs.iter().map(|(leg, _)| *leg).collect();
         self.groups.offers.insert(number, Offer::new(forgotten_order(number)));
         self.file_repeated(number, dial, &ids);
+        // The phone has the description of the first one; this is not looked at.
+        let body = Body::new("application/sdp", "v=0\r\n");
         self.call(call::Input::Dial(Box::new(Dial {
-            offer: dial,
-            legs,
-            mode: RingMode::Parallel,
-            from,
-            to,
-            headers: Vec::new(),
-            // The phone has the description of the first one; this is not looked at.
-            body: Body::new("application/sdp", "v=0\r\n"),
             ring_limit: Duration::from_secs(32),
-            silence_limit: None,
             cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
-            follow_redirects: 0,
-            refuse_forwarding: false,
-            answer_challenges: false,
+            ..Dial::new(dial, legs, from, to, body)
         })));
         self.call(call::Input::Cancel { offer: dial, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
     }

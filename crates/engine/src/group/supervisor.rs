@@ -1,16 +1,18 @@
 //! Supervisors: they hear a conversation, speak to its agent alone, or to both.
 
 use base::{CallId, LegId, OfferId, Termination, TerminationReason, UserUri};
-use call::{Body, Dial, RingMode};
+use call::{Body, Dial};
 use mcu_api::{McuCommand, MediaFilter};
 use response_group::{Input, MonitorMode, SupervisorCommand};
 use sip_api::{NameAddr, SipUri};
 
+use super::caller::Caller;
 use super::media::GroupMedia;
 use super::{Purpose, Role};
 use crate::Engine;
 use crate::destination::devices;
 use crate::dial_out::COMPLETED_ELSEWHERE;
+use crate::event::{EngineEvent, SupervisorState};
 
 /// How long a supervisor's phone may ring.
 const RING_LIMIT: base::Duration = base::Duration::from_secs(30);
@@ -26,6 +28,13 @@ pub(super) struct Supervisor {
     mode: MonitorMode,
 }
 
+impl Caller {
+    /// The supervisor who has this seat.
+    fn at_seat(&self, seat: LegId) -> Option<UserUri> {
+        self.supervisors.iter().find(|there| there.seat == seat).map(|there| there.user.clone())
+    }
+}
+
 impl Engine {
     /// A supervisor wants to take part: his phones ring, or, if he is there already, he does it in another way.
     pub(super) fn call_supervisor(&mut self, call: CallId, user: UserUri, mode: MonitorMode) {
@@ -36,7 +45,9 @@ impl Engine {
             return self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Monitor { leg, mode } });
         }
         let purpose = Purpose::Supervisor(call, LegId(0));
-        let Some(seat) = self.take_seat(call, purpose) else { return };
+        let Some(seat) = self.take_seat(call, purpose) else {
+            return self.tell_of_supervisor(call, user, SupervisorState::NotReached);
+        };
         // Nobody hears him before the machine has said how he takes part.
         self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
         if let Some(caller) = self.groups.callers.get_mut(&call) {
@@ -70,26 +81,24 @@ impl Engine {
         };
         let dial = self.calls.allocate_offer();
         supervisor.dial = Some(dial);
+        let user = supervisor.user.clone();
         let uri = |user: &UserUri| SipUri::parse(user.as_str()).unwrap_or_else(|_| SipUri::sip(None, "invalid", None));
-        let (from, to) = (NameAddr::new(uri(&group)), NameAddr::new(uri(&supervisor.user)));
+        let (from, to) = (NameAddr::new(uri(&group)), NameAddr::new(uri(&user)));
         let legs: Vec<_> = targets.into_iter().map(|target| (self.calls.allocate_leg(), target)).collect();
         self.groups.legs.extend(legs.iter().map(|(leg, _)| (*leg, Role::Supervisor(call))));
         self.groups.dials.insert(dial, Purpose::Supervisor(call, seat));
         self.call(call::Input::Dial(Box::new(Dial {
-            offer: dial,
-            legs,
-            mode: RingMode::Parallel,
-            from,
-            to,
-            headers: Vec::new(),
-            body,
             ring_limit: RING_LIMIT,
-            silence_limit: None,
             cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
-            follow_redirects: 0,
             refuse_forwarding: true,
-            answer_challenges: false,
+            ..Dial::new(dial, legs, from, to, body)
         })));
+        self.tell_of_supervisor(call, user, SupervisorState::Ringing);
+    }
+
+    /// Whoever gave the command was answered long ago; this is how he learns what became of it.
+    fn tell_of_supervisor(&mut self, call: CallId, supervisor: UserUri, state: SupervisorState) {
+        self.event(EngineEvent::GroupSupervisor { call, supervisor, state });
     }
 
     pub(super) fn on_supervisor_answered(&mut self, call: CallId, seat: LegId, leg: LegId, body: Option<&Body>) {
@@ -120,11 +129,23 @@ impl Engine {
         self.command_leg(seat, McuCommand::SetFilters { leg: seat, ingress, egress: MediaFilter::Unblock });
         self.command_leg(seat, McuCommand::SetAudience { leg: seat, only });
         self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
+        let there = self.groups.callers.get(&call).and_then(|caller| caller.at_seat(seat));
+        if let Some(user) = there {
+            self.tell_of_supervisor(call, user, SupervisorState::TakesPart);
+        }
     }
 
     pub(super) fn on_supervisor_failed(&mut self, call: CallId, seat: LegId) {
+        self.remove_supervisor(call, seat, SupervisorState::NotReached);
+    }
+
+    fn remove_supervisor(&mut self, call: CallId, seat: LegId, state: SupervisorState) {
         if let Some(caller) = self.groups.callers.get_mut(&call) {
+            let user = caller.at_seat(seat);
             caller.supervisors.retain(|there| there.seat != seat);
+            if let Some(user) = user {
+                self.tell_of_supervisor(call, user, state);
+            }
         }
         self.leave_seat(seat);
     }
@@ -134,7 +155,7 @@ impl Engine {
         let there = supervisors.and_then(|all| all.iter().find(|there| there.leg == Some(leg)));
         let Some(seat) = there.map(|there| there.seat) else { return };
         self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Leave { leg: seat } });
-        self.on_supervisor_failed(call, seat);
+        self.remove_supervisor(call, seat, SupervisorState::Left);
     }
 
     /// The conversation is over: nobody is left to be heard.

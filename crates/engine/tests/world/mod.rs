@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part of the world")]
 
 pub(crate) mod c3p_client;
+pub(crate) mod groups;
 
 use std::net::SocketAddr;
 
@@ -30,6 +31,10 @@ pub(crate) struct World {
     pub(crate) journal: Vec<GroupJournal>,
     /// The MCU does not say yet that a leg is removed.
     pub(crate) mcu_is_slow: bool,
+    /// The legs the MCU has, and where.
+    mcu_legs: Vec<(LegId, ConferenceId)>,
+    /// What the MCU says it counted on every leg.
+    pub(crate) counted: LegStatistics,
     next_port: u16,
     next_transaction: u64,
 }
@@ -128,6 +133,8 @@ impl World {
             events: Vec::new(),
             journal: Vec::new(),
             mcu_is_slow: false,
+            mcu_legs: Vec::new(),
+            counted: LegStatistics::default(),
             next_port: 20_000,
             next_transaction: 1,
         }
@@ -152,7 +159,7 @@ impl World {
                 match effect {
                     Effect::Sip(command) => self.sip.push(command),
                     Effect::Mcu(command) => {
-                        inputs.extend(self.mcu_answer(&command).map(Input::Mcu));
+                        inputs.extend(self.mcu_answer(&command).into_iter().map(Input::Mcu));
                         self.mcu.push(command);
                     }
                     Effect::Store { ticket, .. } => inputs.push(Input::Stored { ticket, done: true }),
@@ -165,20 +172,32 @@ impl World {
         }
     }
 
-    fn mcu_answer(&mut self, command: &McuCommand) -> Option<McuEvent> {
+    fn mcu_answer(&mut self, command: &McuCommand) -> Vec<McuEvent> {
         match command {
-            McuCommand::ReserveLeg { leg, .. } => {
+            McuCommand::ReserveLeg { leg, conference } => {
                 self.next_port += 2;
                 let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
                 let (rtp, rtcp) = (address(self.next_port), address(self.next_port + 1));
-                Some(McuEvent::LegReserved { leg: *leg, rtp, rtcp })
+                self.mcu_legs.push((*leg, conference.clone()));
+                vec![McuEvent::LegReserved { leg: *leg, rtp, rtcp }]
             }
-            McuCommand::RemoveLeg { leg } if !self.mcu_is_slow => {
-                Some(McuEvent::LegRemoved { leg: *leg, statistics: LegStatistics::default() })
+            McuCommand::RemoveLeg { leg } if !self.mcu_is_slow => self.remove_legs(|id, _| id == *leg),
+            McuCommand::EndConference { conference } if !self.mcu_is_slow => {
+                self.remove_legs(|_, there| there == conference)
             }
-            McuCommand::Announce { leg, .. } => Some(McuEvent::AnnouncementEnded { leg: *leg, completed: true }),
-            _ => None,
+            McuCommand::Announce { leg, .. } => vec![McuEvent::AnnouncementEnded { leg: *leg, completed: true }],
+            _ => Vec::new(),
         }
+    }
+
+    /// The legs the MCU has, in the order in which they were asked for.
+    pub(crate) fn legs_in_mcu(&self) -> Vec<LegId> {
+        self.mcu_legs.iter().map(|(leg, _)| *leg).collect()
+    }
+
+    fn remove_legs(&mut self, is_meant: impl Fn(LegId, &ConferenceId) -> bool) -> Vec<McuEvent> {
+        let removed = self.mcu_legs.extract_if(.., |(leg, conference)| is_meant(*leg, conference));
+        removed.map(|(leg, _)| McuEvent::LegRemoved { leg, statistics: self.counted }).collect()
     }
 
     /// Lets time pass, firing every timer on the way.
@@ -216,6 +235,15 @@ impl World {
         let transaction = ServerTransactionId(self.next_transaction);
         self.next_transaction += 1;
         self.input(Input::Sip(SipEvent::Request { transaction, request, flow: flow(40_000), user }));
+        transaction
+    }
+
+    /// A request from another host, by nobody we know.
+    pub(crate) fn request_from(&mut self, request: Request, host: [u8; 4]) -> ServerTransactionId {
+        let transaction = ServerTransactionId(self.next_transaction);
+        self.next_transaction += 1;
+        let flow = Flow { remote: SocketAddr::from((host, 5_060)), ..flow(40_000) };
+        self.input(Input::Sip(SipEvent::Request { transaction, request, flow, user: None }));
         transaction
     }
 

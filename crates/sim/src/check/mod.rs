@@ -50,7 +50,7 @@ impl Checker {
             Effect::Mcu(command) => self.media.commanded(command),
             Effect::Event(EngineEvent::Conference { conference, event }) => self.control.happened(conference, event),
             Effect::Event(EngineEvent::LegEnded(record)) => self.control.recorded(record),
-            Effect::Event(EngineEvent::GroupCallEnded(record)) => self.groups.ended(record),
+            Effect::Event(EngineEvent::GroupCallEnded(record)) => self.groups.ended(&record.call),
             Effect::Journal(record) => self.groups.journalled(record),
             Effect::Event(_) | Effect::Store { .. } => Ok(()),
         }

@@ -14,8 +14,12 @@ use crate::wire::cseq_method;
 pub(super) struct Requests {
     /// Of peers, without a final response.
     open: BTreeMap<ServerTransactionId, (Method, Timestamp)>,
-    /// Call-ID and CSeq of a 2xx that wants its ACK now.
-    wants_ack: Option<(String, String)>,
+    /// A 2xx that wants its ACK now.
+    wants_ack: Option<Answered>,
+    /// Call-ID and CSeq of our INVITEs without an offer.
+    offerless: BTreeSet<(String, String)>,
+    /// 2xx responses that make the offer: the ACK carries the answer, and waits for it.
+    wants_answer: BTreeMap<Answered, Timestamp>,
     /// An INVITE that has just been cancelled.
     cancelled: Option<ServerTransactionId>,
     /// NOTIFYs of ours and their Call-IDs.
@@ -23,6 +27,9 @@ pub(super) struct Requests {
     /// Call-IDs of subscribers whom a NOTIFY did not reach.
     unreachable: BTreeSet<String>,
 }
+
+/// Call-ID, CSeq and To tag of a 2xx.
+type Answered = (String, String, Option<String>);
 
 impl Requests {
     pub(super) fn told(&mut self, now: Timestamp, event: &SipEvent) {
@@ -34,7 +41,14 @@ impl Requests {
             SipEvent::Response { response, .. } if response.is_success() && cseq_method(response) == Some("INVITE") => {
                 let of = |name: &str| response.headers.get(name).unwrap_or("").to_owned();
                 let number = of("CSeq").split_whitespace().next().unwrap_or("").to_owned();
-                self.wants_ack = Some((of("Call-ID"), number));
+                let call = (of("Call-ID"), number);
+                let is_offer = self.offerless.contains(&call) && !response.body.is_empty();
+                let answered = (call.0, call.1, response.to_tag());
+                if is_offer {
+                    self.wants_answer.entry(answered).or_insert(now);
+                } else {
+                    self.wants_ack = Some(answered);
+                }
             }
             SipEvent::Response { transaction, response, .. } if response.status >= 300 => {
                 self.unreachable.extend(self.notifies.remove(transaction));
@@ -54,9 +68,14 @@ impl Requests {
             }
             SipCommand::SendAck { request, .. } => {
                 let number = request.cseq().unwrap_or(0).to_string();
-                if self.wants_ack == Some((request.call_id().to_owned(), number)) {
+                let answered = (request.call_id().to_owned(), number, request.to_tag());
+                self.wants_answer.remove(&answered);
+                if self.wants_ack.as_ref() == Some(&answered) {
                     self.wants_ack = None;
                 }
+            }
+            SipCommand::Send { request, .. } if request.method == Method::Invite && request.body.is_empty() => {
+                self.offerless.insert((request.call_id().to_owned(), request.cseq().unwrap_or(0).to_string()));
             }
             SipCommand::Send { transaction, request, .. } if request.method == Method::Notify => {
                 self.notifies.insert(*transaction, request.call_id().to_owned());
@@ -66,7 +85,7 @@ impl Requests {
     }
 
     pub(super) fn answered(&mut self) -> Result<(), String> {
-        if let Some((call, number)) = self.wants_ack.take() {
+        if let Some((call, number, _)) = self.wants_ack.take() {
             return Err(format!("the 2xx of call {call}, INVITE {number}, was not acknowledged"));
         }
         match self.cancelled.take().filter(|invite| self.open.contains_key(invite)) {
@@ -80,6 +99,13 @@ impl Requests {
             let limit = if *method == Method::Invite { ANSWER_INVITE_WITHIN } else { ANSWER_WITHIN };
             if now.since(*since) > limit {
                 return Err(format!("{method} {transaction:?} has had no final response for {limit:?}"));
+            }
+        }
+        for ((call, number, _), since) in &self.wants_answer {
+            if now.since(*since) > ANSWER_WITHIN {
+                return Err(format!(
+                    "the offer of call {call}, INVITE {number}, was not answered for {ANSWER_WITHIN:?}"
+                ));
             }
         }
         Ok(())

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use sip_api::Method;
 
 use super::{TransactionKey, TransactionRole};
-use crate::credentials::hex;
 use crate::message::{Address, Incoming, IncomingResponse, Via};
+use crate::secret::hex;
 
 /// An address all envelopes carry; nothing is ever sent to it, because a link knows its peer.
 const NOWHERE: &str = "127.0.0.1:5060";

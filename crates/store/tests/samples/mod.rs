@@ -93,6 +93,8 @@ pub(crate) fn small_cdr(segment_id: &str, ended: i64) -> Cdr {
         codec: None,
         encrypted: false,
         quality: Quality::default(),
+        segment: None,
+        outcome: None,
     }
 }
 
@@ -132,6 +134,8 @@ pub(crate) fn full_cdr() -> Cdr {
             remote_loss_fraction: 255,
             one_way: true,
         },
+        segment: Some("talk".to_owned()),
+        outcome: Some("answered".to_owned()),
     }
 }
 

@@ -4,8 +4,8 @@ pub(crate) mod checker;
 pub(crate) mod edge;
 pub(crate) mod solo;
 
-use base::{Duration, LegId, OfferId};
-use call::{Body, Dial, RingMode, Target};
+use base::{Duration, LegId, OfferId, Pii};
+use call::{Body, Credentials, Dial, RingMode, Target};
 use sip_api::{Flow, NameAddr, SipUri, Transport};
 
 /// A small deterministic generator (SplitMix64).
@@ -50,19 +50,17 @@ pub(crate) fn sdp(text: &str) -> Body {
 /// A dial of these legs to `sip:t0@x`, `sip:t1@x` ..., ringing for a minute.
 pub(crate) fn dial(offer: OfferId, legs: &[LegId], mode: RingMode) -> Dial {
     let target = |index: usize| Target { flow: Some(flow()), ..Target::new(uri(&format!("sip:t{index}@x"))) };
+    let legs = legs.iter().enumerate().map(|(index, leg)| (*leg, target(index))).collect();
     Dial {
-        offer,
-        legs: legs.iter().enumerate().map(|(index, leg)| (*leg, target(index))).collect(),
         mode,
-        from: name("\"Conference\" <sip:conf@example.com>"),
-        to: name("<sip:t@x>"),
         headers: vec![("P-Asserted-Identity".to_owned(), "<sip:ann@example.com>".to_owned())],
-        body: sdp("offer"),
         ring_limit: seconds(60),
-        silence_limit: None,
         cancel_reason: vec!["SIP;cause=480;text=\"No answer\"".to_owned()],
-        follow_redirects: 0,
-        refuse_forwarding: false,
-        answer_challenges: false,
+        ..Dial::new(offer, legs, name("\"Conference\" <sip:conf@example.com>"), name("<sip:t@x>"), sdp("offer"))
     }
+}
+
+/// What a trunk of the tests wants to be told.
+pub(crate) fn credentials() -> Credentials {
+    Credentials { username: "line7".to_owned(), password: Pii::new("sesame open") }
 }

@@ -38,6 +38,10 @@ fn what_is_wrong_is_told_with_key_value_and_remedy() {
         ("[sip]\ndscp = 64", &["error: sip.dscp = 64", "0 to 63"]),
         ("[media]\ndscp = 99", &["error: media.dscp = 99"]),
         ("[media]\nworkers = 0", &["error: media.workers = 0", "1 to 256"]),
+        (
+            "[media]\nlanguage = \"\"\n[[conference]]\nnumber = \"1\"\nentry_exit = \"announce\"",
+            &["error: media.language", "name one"],
+        ),
         ("[media]\njitter_buffer_ms = 30", &["error: media.jitter_buffer_ms = 30", "40 to 500"]),
         ("[media]\nopus_bitrate = 6000", &["error: media.opus_bitrate = 6000", "12000 to 128000"]),
         ("[media]\nopus_complexity = 11", &["error: media.opus_complexity = 11", "0 to 10"]),
@@ -59,8 +63,24 @@ fn what_is_wrong_is_told_with_key_value_and_remedy() {
             &["error: trunk[1].target = \"h:1\"", "warning: location_profile", "+"],
         ),
         (
+            "[[trunk]]\nname = \"t\"\ntarget = \"udp:h:1\"\nusername = \"u\"",
+            &["error: trunk[1].password", "both or neither"],
+        ),
+        (
+            "[[trunk]]\nname = \"t\"\ntarget = \"udp:h:1\"\nregister = true",
+            &["error: trunk[1].username", "needs an account"],
+        ),
+        (
+            "[[trunk]]\nname = \"t\"\ntarget = \"udp:h:1\"\npassword = \"p\"",
+            &["error: trunk[1].username", "both or neither"],
+        ),
+        (
             "[[trunk]]\nname = \"\"\ntarget = \"udp:h:1\"\nallow = [\"49\"]",
             &["trunk[1].name", "error: trunk[1].allow = \"49\""],
+        ),
+        (
+            "[[location_profile]]\nname = \"a\"\nemergency = [\"+112\"]",
+            &["error: location_profile[1].emergency = \"+112\"", "as they are dialled"],
         ),
         ("[[location_profile]]\nname = \"a b\"", &["error: location_profile[1].name = \"a b\""]),
     ];

@@ -1,0 +1,336 @@
+//! What a group's call leaves when it is over: a line in the history of everybody it concerned, and one record.
+//!
+//! A record waits until the caller has hung up, with whomever he was sent on to, and until the MCU has said how each leg
+//! fared. Nothing of it is the machine's business any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base::{CallId, ConversationEntry, ConversationKind, LegId, Termination, TerminationReason, Timestamp, UserUri};
+use mcu_api::{Codec, LegMedia, LegStatistics, McuEvent};
+use response_group::{CallRecord, Failure, HistoryEntry, HistoryKind, Outcome, Rejection, SegmentKind};
+use sip_api::SipUri;
+
+use super::Groups;
+use crate::Engine;
+use crate::bridge_setup::person_of;
+use crate::event::EngineEvent;
+use crate::history::NAME_MAX;
+
+/// Who calls when no name of his can be kept (RFC 3323 4.1.1.3).
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+
+/// What the call detail records of a group's call are made of. Its times are the machine's: microseconds since 1970.
+#[derive(Clone, Debug)]
+pub struct GroupCallRecord {
+    /// The call as the machine knew it.
+    pub call: CallRecord,
+    /// His conversation with whom the group sent him on to, if there was one.
+    pub onward: Option<Onward>,
+    /// The legs that talked, in the order in which they were connected; the caller's is among them.
+    pub legs: Vec<GroupLegRecord>,
+    /// How it ended for the caller.
+    pub termination: Termination,
+}
+
+/// A conversation outside the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Onward {
+    /// With whom: a user, or a number as `tel:`.
+    pub with: UserUri,
+    /// From when.
+    pub from: Timestamp,
+    /// Until when.
+    pub to: Timestamp,
+}
+
+/// One leg of a group's call and how its media fared.
+#[derive(Clone, Debug)]
+pub struct GroupLegRecord {
+    /// Who was on it; `None` is the caller.
+    pub party: Option<UserUri>,
+    /// The Call-ID of its dialog.
+    pub call_id: String,
+    /// The codec that was agreed on.
+    pub codec: Codec,
+    /// Whether its media was encrypted.
+    pub encrypted: bool,
+    /// Its media, counted.
+    pub statistics: LegStatistics,
+}
+
+/// What is known of one call so far.
+#[derive(Debug, Default)]
+struct Page {
+    /// Lines of agents, until the record says who talked when.
+    lines: Vec<HistoryEntry>,
+    record: Option<CallRecord>,
+    onward: Option<Onward>,
+    legs: Vec<(LegId, GroupLegRecord)>,
+    /// Legs of the MCU whose end it has not reported.
+    open: BTreeSet<LegId>,
+    /// The caller's own line is written.
+    told_caller: bool,
+}
+
+/// Every call that is not recorded yet.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pages: BTreeMap<CallId, Page>,
+    legs: BTreeMap<LegId, CallId>,
+}
+
+impl Ledger {
+    fn page(&mut self, call: CallId) -> &mut Page {
+        self.pages.entry(call).or_default()
+    }
+
+    /// The MCU was asked for a leg of this call and will say how it ended.
+    pub(super) fn open_leg(&mut self, call: CallId, leg: LegId) {
+        self.legs.insert(leg, call);
+        self.page(call).open.insert(leg);
+    }
+
+    /// Calls that wait for nothing but the MCU.
+    pub(super) fn waiting<'a>(&'a self, callers: impl Fn(&CallId) -> bool + 'a) -> usize {
+        self.pages.keys().filter(|call| !callers(call)).count()
+    }
+
+    fn close_leg(&mut self, leg: LegId, statistics: Option<LegStatistics>) -> Option<CallId> {
+        let call = self.legs.remove(&leg)?;
+        let page = self.page(call);
+        page.open.remove(&leg);
+        if let (Some(statistics), Some((_, record))) = (statistics, page.legs.iter_mut().find(|(id, _)| *id == leg)) {
+            record.statistics = statistics;
+        }
+        Some(call)
+    }
+}
+
+impl Engine {
+    /// Somebody's audio stands: the caller's (`party` is `None`), an agent's, or that of whom the caller was sent on to.
+    pub(super) fn note_group_leg(&mut self, call: CallId, legs: GroupLegs, party: Option<UserUri>, media: &LegMedia) {
+        let call_id = self.calls.dialog_record(legs.sip).map(|dialog| dialog.names.call_id).unwrap_or_default();
+        let page = self.groups.ledger.page(call);
+        let (codec, encrypted) = (media.codec, media.srtp.is_some());
+        match page.legs.iter_mut().find(|(leg, _)| *leg == legs.media) {
+            Some((_, known)) => (known.codec, known.encrypted) = (codec, encrypted),
+            None => {
+                let statistics = LegStatistics::default();
+                page.legs.push((legs.media, GroupLegRecord { party, call_id, codec, encrypted, statistics }));
+            }
+        }
+    }
+
+    /// The media side says how a leg fared, or that it was lost.
+    pub(super) fn note_group_figures(&mut self, event: &McuEvent) {
+        let ended: Vec<(LegId, Option<LegStatistics>)> = match event {
+            McuEvent::LegRemoved { leg, statistics } => vec![(*leg, Some(*statistics))],
+            McuEvent::LegFailed { leg, .. } => vec![(*leg, None)],
+            McuEvent::ConferenceFailed { conference, legs } if Groups::is_conference(conference) => {
+                legs.iter().map(|leg| (*leg, None)).collect()
+            }
+            _ => return,
+        };
+        for (leg, statistics) in ended {
+            if let Some(call) = self.groups.ledger.close_leg(leg, statistics) {
+                self.settle_page(call);
+            }
+        }
+    }
+
+    /// The caller talks with whom he was sent on to.
+    pub(super) fn note_onward(&mut self, call: CallId, with: UserUri) {
+        let now = self.group_time();
+        self.groups.ledger.page(call).onward = Some(Onward { with, from: now, to: now });
+    }
+
+    /// That conversation is over.
+    pub(super) fn end_onward(&mut self, call: CallId) {
+        let now = self.group_time();
+        if let Some(onward) = &mut self.groups.ledger.page(call).onward {
+            onward.to = now;
+        }
+    }
+
+    /// A line for an agent; when he talked, only the record says.
+    pub(super) fn file_history(&mut self, entry: HistoryEntry) {
+        self.groups.ledger.page(entry.call).lines.push(entry);
+    }
+
+    /// The machine has done with a call.
+    pub(super) fn file_record(&mut self, record: CallRecord) {
+        let call = record.call;
+        for entry in std::mem::take(&mut self.groups.ledger.page(call).lines) {
+            let line = self.line_of_agent(&entry, &record);
+            self.write_history(line);
+        }
+        self.groups.ledger.page(call).record = Some(record);
+    }
+
+    /// Records a call as soon as the caller has gone and every leg is accounted for.
+    pub(super) fn settle_page(&mut self, call: CallId) {
+        let caller_is_here = self.groups.callers.contains_key(&call);
+        let Some(page) = self.groups.ledger.pages.get_mut(&call).filter(|_| !caller_is_here) else { return };
+        let Some(record) = page.record.clone() else { return };
+        if !std::mem::replace(&mut page.told_caller, true) {
+            let onward = page.onward.clone();
+            if let Some(line) = self.line_of_group_caller(&record, onward.as_ref()) {
+                self.write_history(line);
+            }
+        }
+        if self.groups.ledger.pages.get(&call).is_none_or(|page| !page.open.is_empty()) {
+            return;
+        }
+        let Some(page) = self.groups.ledger.pages.remove(&call) else { return };
+        let termination = termination_of(&record, page.onward.is_some());
+        let legs = page.legs.into_iter().map(|(_, leg)| leg).collect();
+        let record = GroupCallRecord { call: record, onward: page.onward, legs, termination };
+        self.event(EngineEvent::GroupCallEnded(Box::new(record)));
+    }
+
+    /// A group's call in an agent's history. None of its kinds is a missed call (rules R6, R7).
+    fn line_of_agent(&self, entry: &HistoryEntry, record: &CallRecord) -> ConversationEntry {
+        let first = talks(record).next();
+        let own = || talks(record).find(|(agent, _, _)| **agent == entry.agent);
+        let (kind, reason) = match entry.kind {
+            HistoryKind::GroupCallAnsweredByYou => {
+                (ConversationKind::GroupCallAnsweredByYou, TerminationReason::Departed)
+            }
+            HistoryKind::GroupCallAnsweredByOther => {
+                (ConversationKind::GroupCallAnsweredByOther, TerminationReason::AnsweredElsewhere)
+            }
+            HistoryKind::GroupCallNotAnswered => (ConversationKind::GroupCallNotAnswered, TerminationReason::NoAnswer),
+            HistoryKind::GroupCallAbandoned => {
+                (ConversationKind::GroupCallAbandoned, TerminationReason::RequestCancelled)
+            }
+        };
+        // A conversation too short to be measured was answered when it ended.
+        let over = (record.ended, record.ended);
+        let (answered, ended) = match kind {
+            ConversationKind::GroupCallAnsweredByYou => own().map_or(over, |(_, from, to)| (from, to)),
+            _ => first.map_or(over, |(_, from, _)| (from, from)),
+        };
+        let by_him = kind == ConversationKind::GroupCallAnsweredByYou;
+        let by_other = kind == ConversationKind::GroupCallAnsweredByOther;
+        let caller = self.groups.callers.get(&entry.call);
+        let name = caller.and_then(|caller| caller.from.display_name.as_ref());
+        ConversationEntry {
+            user: entry.agent.clone(),
+            kind,
+            call: entry.call,
+            peer: person(&entry.caller),
+            peer_name: name.map(|name| name.chars().take(NAME_MAX).collect()),
+            dialled: Some(entry.group.clone()),
+            answered_by: first.filter(|_| by_other).map(|(agent, _, _)| agent.clone()),
+            started: unix_ms(entry.arrived),
+            answered: (by_him || by_other).then_some(unix_ms(answered)),
+            ended: unix_ms(ended),
+            termination: if by_him { Termination::completed(reason) } else { Termination::cancelled(reason) },
+        }
+    }
+
+    /// The call in the history of who made it, if he is a user of ours. An anonymous group tells him of no agent.
+    fn line_of_group_caller(&self, record: &CallRecord, onward: Option<&Onward>) -> Option<ConversationEntry> {
+        let user = person(&record.caller);
+        self.directory.user(&user)?;
+        let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
+        let group = groups.into_iter().find(|group| group.uri == record.group);
+        let agent = talks(record).next();
+        let anonymous = group.is_some_and(|group| group.anonymous);
+        let answered_by = agent.map(|(agent, _, _)| agent).filter(|_| !anonymous);
+        let answered_by = answered_by.or(onward.filter(|_| agent.is_none()).map(|onward| &onward.with));
+        let unmeasured = (record.outcome == Outcome::Answered).then_some(record.ended);
+        let answered = agent.map(|(_, from, _)| from).or(onward.map(|onward| onward.from)).or(unmeasured);
+        Some(ConversationEntry {
+            user,
+            kind: ConversationKind::Outgoing,
+            call: record.call,
+            peer: record.group.clone(),
+            peer_name: group.map(|group| group.name.chars().take(NAME_MAX).collect()),
+            dialled: None,
+            answered_by: answered_by.cloned(),
+            started: unix_ms(record.arrived),
+            answered: answered.map(unix_ms),
+            ended: unix_ms(onward.map_or(record.ended, |onward| onward.to)),
+            termination: termination_of(record, onward.is_some()),
+        })
+    }
+}
+
+/// A leg on both sides.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GroupLegs {
+    /// On the SIP side.
+    pub(super) sip: LegId,
+    /// On the media side.
+    pub(super) media: LegId,
+}
+
+/// The conversations with agents, in order: who, from when, until when.
+fn talks(record: &CallRecord) -> impl Iterator<Item = (&UserUri, Timestamp, Timestamp)> {
+    record.segments.iter().filter_map(|segment| match &segment.kind {
+        SegmentKind::Talk { agent } => Some((agent, segment.from, segment.to)),
+        _ => None,
+    })
+}
+
+/// How a call ended for whoever made it.
+fn termination_of(record: &CallRecord, went_on: bool) -> Termination {
+    if went_on || talks(record).next().is_some() || record.outcome == Outcome::Answered {
+        return Termination::completed(TerminationReason::Departed);
+    }
+    Termination::failed(match &record.outcome {
+        Outcome::Answered | Outcome::Abandoned => {
+            return Termination::cancelled(TerminationReason::RequestCancelled);
+        }
+        Outcome::Overflowed { .. } => TerminationReason::Busy,
+        Outcome::TimedOut { .. }
+        | Outcome::NoAgent { .. }
+        | Outcome::ChoseExit { .. }
+        | Outcome::Transferred { .. }
+        | Outcome::Failed { why: Failure::ForwardFailed } => TerminationReason::NoAnswer,
+        Outcome::Closed { .. } => TerminationReason::ServiceUnavailable,
+        Outcome::Rejected { why: Rejection::UnknownGroup } | Outcome::Failed { why: Failure::GroupRemoved } => {
+            TerminationReason::InvalidTarget
+        }
+        Outcome::Rejected { why: Rejection::TooManyCalls } => TerminationReason::LimitReached,
+        Outcome::Failed { why: Failure::Loop } => TerminationReason::ProtocolError,
+        Outcome::Failed { why: Failure::Restart } => TerminationReason::McuLost,
+    })
+}
+
+/// A time of the machine.
+fn unix_ms(at: Timestamp) -> i64 {
+    i64::try_from(at.as_micros() / 1_000).unwrap_or(i64::MAX)
+}
+
+/// Whoever an address of a caller names; a call is in its agents' histories whatever the caller calls himself.
+pub(super) fn person(caller: &str) -> UserUri {
+    let anonymous = || UserUri::parse(ANONYMOUS).expect("it is a URI");
+    match SipUri::parse(caller) {
+        Ok(uri) => person_of(&uri).unwrap_or_else(anonymous),
+        Err(_) => UserUri::parse(caller).unwrap_or_else(|_| anonymous()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_caller_has_a_name_in_a_history() {
+        let long = format!("sip:{}@example.com", "a".repeat(600));
+        let cases = [
+            ("sip:ann@example.com", "sip:ann@example.com"),
+            ("sip:+4930123456@192.0.2.1;user=phone", "tel:+4930123456"),
+            ("tel:+4930123456", "tel:+4930123456"),
+            ("sip:192.0.2.1", "sip:192.0.2.1"),
+            (long.as_str(), ANONYMOUS),
+            ("\"Ann\" <sip:ann@example.com>", ANONYMOUS),
+            ("", ANONYMOUS),
+        ];
+        for (caller, name) in cases {
+            assert_eq!(person(caller).as_str(), name, "{caller}");
+        }
+    }
+}
