@@ -1,4 +1,4 @@
-//! Agents of response groups played by SIPp: each is registered under a user's name and does what its scenario says.
+//! Phones and trunks played by SIPp: each waits for a call and does what its scenario says.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
@@ -23,12 +23,23 @@ impl SippAgent {
     /// Registers a user and lets the scenario `tests/system/sipp/NAME.xml` answer for him. One call, then it
     /// ends.
     pub fn start(server: &Server, user: &str, scenario: &str) -> Self {
+        let sip = ports::free(2);
+        register_from(server, user, SocketAddr::from(([127, 0, 0, 1], sip)));
+        Self::listen(sip, scenario)
+    }
+
+    /// A trunk: the scenario answers at this address, and nobody registers. One call, then it ends.
+    pub fn trunk(scenario: &str) -> (Self, SocketAddr) {
+        let sip = ports::free(2);
+        (Self::listen(sip, scenario), SocketAddr::from(([127, 0, 0, 1], sip)))
+    }
+
+    fn listen(sip: u16, scenario: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("agent-").tempdir().expect("temporary folder");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("sipp").join(format!("{scenario}.xml"));
         std::fs::copy(&file, folder.path().join("scenario.xml"))
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        let (sip, media) = (ports::free(2), ports::free(4));
-        register_from(server, user, SocketAddr::from(([127, 0, 0, 1], sip)));
+        let media = ports::free(4);
         let mut command = Command::new("sipp");
         command.current_dir(folder.path()).args(["-sf", "scenario.xml", "-nostdin", "-trace_err", "-rtcheck", "loose"]);
         command.args(["-i", "127.0.0.1", "-p", &sip.to_string(), "-mi", "127.0.0.1", "-mp", &media.to_string()]);

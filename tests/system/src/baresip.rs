@@ -127,6 +127,11 @@ impl Baresip {
         }
     }
 
+    /// Sends the other side of the call on to this URI (REFER).
+    pub fn transfer(&mut self, uri: &str) {
+        self.command("transfer", uri);
+    }
+
     /// How many events of that type there were.
     pub fn events(&self, kind: &str) -> usize {
         let events = self.events.lock().expect("no holder panics");
