@@ -11,6 +11,10 @@ pub struct Limits {
     pub legs_per_conference: usize,
     /// Legs of the server; a further one is refused with 503 and Retry-After.
     pub legs: usize,
+    /// Conference legs of callers without proof of identity from one source address, those who are asked for a PIN or wait
+    /// in a lobby among them; a further one is answered 503 with Retry-After. Trusted trunks and loopback have no such
+    /// bound.
+    pub guest_legs_per_source: usize,
     /// Dial-outs of one conference under way at once; a further `addUser` fails with `otherFailure`.
     pub dial_outs_per_conference: usize,
     /// Roster subscriptions of one conference; a further SUBSCRIBE is answered 503.
@@ -53,6 +57,7 @@ impl Default for Limits {
             conferences: 10_000,
             legs_per_conference: 5_000,
             legs: 20_000,
+            guest_legs_per_source: 250,
             dial_outs_per_conference: 100,
             subscriptions_per_conference: 5_000,
             bindings_per_user: 10,

@@ -1,14 +1,8 @@
 //! What every message of ours has in common: the methods and extensions we know, and the guard on headers from above.
 
-use sip_api::{Headers, Method, NameAddr, Request, Response};
+use sip_api::{ALLOW, Headers, Method, NameAddr, Request, Response, SUPPORTED, is_supported};
 
 use crate::input::{Body, ExtraHeaders};
-
-/// The methods a peer may use in our dialogs.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE";
-
-/// The extensions we support.
-pub(crate) const SUPPORTED: &str = "timer, 100rel, replaces";
 
 /// Adds headers from above, except those that belong to the dialog, the edge or the body.
 pub(crate) fn push_extra(headers: &mut Headers, extra: &ExtraHeaders) {
@@ -88,10 +82,7 @@ pub(crate) fn allows(headers: &Headers, method: &Method) -> bool {
 /// The extensions a request requires and we lack, as a value of `Unsupported` (RFC 3261 8.2.2.3).
 pub(crate) fn unsupported(request: &Request) -> Option<String> {
     let required = request.headers.values("Require");
-    let lacking: Vec<&str> = required
-        .into_iter()
-        .filter(|wanted| !SUPPORTED.split(", ").any(|known| known.eq_ignore_ascii_case(wanted)))
-        .collect();
+    let lacking: Vec<&str> = required.into_iter().filter(|wanted| !is_supported(wanted)).collect();
     (!lacking.is_empty()).then(|| lacking.join(", "))
 }
 

@@ -1,10 +1,10 @@
 //! Requests of peers: which dialog they belong to, and who handles them.
 
 use base::UserUri;
-use sip_api::{Flow, Method, Request, Response, ServerTransactionId, SipCommand};
+use sip_api::{ALLOW, Flow, Method, Request, Response, ServerTransactionId, SipCommand};
 
 use crate::dialogs::DialogId;
-use crate::message::{ALLOW, outgoing, push_abilities};
+use crate::message::{outgoing, push_abilities};
 use crate::output::Output;
 use crate::{Calls, Cx};
 

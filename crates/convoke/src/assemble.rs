@@ -54,7 +54,7 @@ impl Credentials for Accounts {
 }
 
 /// Settings of the SIP edge.
-pub(crate) fn sip_config(config: &Config) -> SipConfig {
+pub(crate) fn sip_config(config: &Config, trusted_peers: Vec<IpAddr>) -> SipConfig {
     let listen = config
         .sip
         .listen
@@ -66,11 +66,45 @@ pub(crate) fn sip_config(config: &Config) -> SipConfig {
             certificate: tls.certificate.clone(),
             key: tls.key.clone(),
             client_ca: tls.client_ca.clone(),
+            client_required: tls.client_required,
             server_ca: tls.server_ca.clone().map_or(TrustAnchors::System, TrustAnchors::File),
         }),
         dscp: config.sip.dscp,
         server_name: concat!("Convoke/", env!("CARGO_PKG_VERSION")).to_owned(),
+        trusted_peers,
+        domains: own_hosts(config, &machine_addresses()),
+        advertised: config.sip.advertised.clone(),
         ..SipConfig::new(&config.domain, listen)
+    }
+}
+
+/// The hosts that mean this server beside its domain. An address of all addresses stands for those the machine has.
+fn own_hosts(config: &Config, machine: &[IpAddr]) -> Vec<String> {
+    let sip = &config.sip;
+    let mut addresses = Vec::new();
+    for listen in &sip.listen {
+        let address = listen.address.ip();
+        match address.is_unspecified() {
+            true => addresses.extend(machine.iter().filter(|own| own.is_ipv4() == address.is_ipv4())),
+            false => addresses.push(address),
+        }
+    }
+    let mut hosts: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+    hosts.extend(sip.advertised.iter().chain(&sip.host_names).map(|host| host.to_ascii_lowercase()));
+    hosts.push("localhost".to_owned());
+    hosts.sort();
+    hosts.dedup();
+    hosts
+}
+
+/// The addresses the machine has now.
+fn machine_addresses() -> Vec<IpAddr> {
+    match if_addrs::get_if_addrs() {
+        Ok(interfaces) => interfaces.iter().map(|interface| interface.ip()).collect(),
+        Err(error) => {
+            tracing::warn!(%error, "the machine's addresses cannot be listed; name them in sip.host_names");
+            Vec::new()
+        }
     }
 }
 
@@ -103,15 +137,14 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
 }
 
 /// Settings of the engine.
-pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig {
+pub(crate) fn engine_config(config: &Config, calendar: Calendar, trusted_peers: Vec<IpAddr>) -> EngineConfig {
     let limits = Limits {
         jitter_delay: std::time::Duration::from_millis(config.media.jitter_buffer_ms.into()),
         ..Limits::default()
     };
-    let hosts = config.sip.listen.iter().map(|listen| listen.address.ip().to_string());
     EngineConfig {
         domain: config.domain.to_ascii_lowercase(),
-        hosts: hosts.chain(["localhost".to_owned()]).collect(),
+        hosts: own_hosts(config, &machine_addresses()),
         factory_user: FACTORY_USER.to_owned(),
         srtp: match config.media.srtp {
             config::Srtp::Off => SrtpPolicy::Off,
@@ -137,7 +170,7 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
         keypad: config.media.keypad.then(engine::KeyMap::default),
         language: config.media.language.clone(),
         caller_number: config.caller_number.clone(),
-        trusted_peers: trusted_peers(config),
+        trusted_peers,
         limits,
     }
 }
@@ -148,12 +181,6 @@ fn certificate(path: &std::path::Path) -> Option<String> {
     let (_, rest) = text.split_once("-----BEGIN CERTIFICATE-----")?;
     let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
     Some(body.split_whitespace().collect())
-}
-
-/// Where the trunks are that are believed.
-fn trusted_peers(config: &Config) -> Vec<IpAddr> {
-    let trusted = config.trunks.iter().filter(|trunk| trunk.trusted);
-    trusted.filter_map(|trunk| TrunkTarget::parse(&trunk.target).ok()?.address()).collect()
 }
 
 /// Accounts with their settings, permanent and stored conferences, and the dial plan.
@@ -254,6 +281,17 @@ pub(crate) fn codecs(config: &Config) -> Arc<dyn mixer::CodecFactory> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_makes_each_of_them_our_own() {
+        let machine = ["127.0.0.1", "192.0.2.7", "::1", "2001:db8::7"].map(|text| text.parse().expect("address"));
+        let text =
+            "[sip]\nlisten = [\"udp:0.0.0.0:5060\"]\nadvertised = \"203.0.113.5\"\nhost_names = [\"SIP.example\"]";
+        let config = config::parse(text).expect("valid");
+        assert_eq!(own_hosts(&config, &machine), ["127.0.0.1", "192.0.2.7", "203.0.113.5", "localhost", "sip.example"]);
+        let config = config::parse("[sip]\nlisten = [\"tcp:[2001:db8::7]:5060\"]").expect("valid");
+        assert_eq!(own_hosts(&config, &machine), ["2001:db8::7", "localhost"]);
+    }
 
     /// Where a target goes by a configuration, for somebody who has proven who he is.
     fn verdict(text: &str, target: &str) -> routing::Verdict {

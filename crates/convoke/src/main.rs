@@ -19,10 +19,12 @@ mod http;
 mod journal;
 mod profiles;
 mod pump;
+mod registrations;
 mod seed;
 mod server;
 mod storage;
 mod story;
+mod trusted;
 mod watch;
 
 use std::process::ExitCode;

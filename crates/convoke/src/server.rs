@@ -19,9 +19,10 @@ use crate::http::{self, Api};
 use crate::journal::Journal;
 use crate::profiles::{self, Users};
 use crate::pump::{self, Question, Sinks, Sources};
+use crate::registrations::{self, Keeper};
 use crate::storage::{self, StorageQueue};
 use crate::watch::{Gauges, Watch};
-use crate::{assemble, seed};
+use crate::{assemble, seed, trusted};
 
 /// Questions that may wait for the engine.
 const QUESTIONS: usize = 64;
@@ -62,13 +63,17 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let media = Arc::new(media);
     let (sip_events, sip) = mpsc::channel(base::Limits::default().engine_queue);
     let credentials = Arc::new(assemble::Accounts::new(config));
-    let edge = sip::start(assemble::sip_config(config), credentials, sip_events).await;
+    let trusted = trusted::peers(config).await;
+    let kept = registrations::load(&store, config, calendar).await.map_err(|error| error.to_string())?;
+    let keeper: Arc<dyn sip::RegistrationKeeper> = Arc::new(Keeper { storage: storage.clone(), calendar });
+    let kept = sip::Registrations { kept, keeper: Some(keeper) };
+    let edge = sip::start(assemble::sip_config(config, trusted.clone()), credentials, kept, sip_events).await;
     let edge = Arc::new(edge.map_err(|error| error.to_string())?);
 
     let mut directory = assemble::directory(config, stored)?;
     let changed = profiles::load(&store, config).await.map_err(|error| error.to_string())?;
     profiles::apply(changed, &mut directory);
-    let mut engine = Engine::new(assemble::engine_config(config, calendar), directory, seed::fresh()?);
+    let mut engine = Engine::new(assemble::engine_config(config, calendar, trusted), directory, seed::fresh()?);
     for trunk in config.trunks.iter().filter(|trunk| trunk.register) {
         engine.register_at_trunk(&trunk.name);
     }

@@ -5,16 +5,16 @@ mod group;
 
 use std::time::Duration;
 
-use base::{ConversationEntry, Termination, Timestamp};
+use base::{ConversationEntry, Termination, Timestamp, UserUri};
 use engine::{CallRecord, GroupCallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Lobby, Pin};
-use store::{Cdr, CdrDirection, Quality, Store, UnixMillis};
+use store::{Cdr, CdrDirection, Quality, RegistrationRow, Store, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 
 use self::batch::{Batch, Record};
 use crate::calendar::Calendar;
 
-/// Jobs that may wait for the disk; a further conference is refused, a further call detail record is logged instead.
+/// Jobs that may wait for the disk; a further conference is refused, a further record is logged instead.
 const QUEUE: usize = 10_000;
 
 /// How long a call's record waits for those of other calls, so that they share one transaction. Whoever waits for the
@@ -40,6 +40,8 @@ impl StorageQueue {
     /// Starts the writing task. Its answers come out of the receiver.
     pub(crate) fn start(store: Store, calendar: Calendar) -> (Self, mpsc::UnboundedReceiver<(StoreTicket, bool)>) {
         let (jobs, mut queue) = mpsc::channel(QUEUE);
+        // Bounded by construction: each answer belongs to a change the engine asked for on behalf of a request that is not
+        // answered yet, or of a conference that ends, and `Limits` bounds both (`transactions`, `conferences`).
         let (answers, receiver) = mpsc::unbounded_channel();
         let done = answers.clone();
         tokio::spawn(async move {
@@ -108,13 +110,18 @@ impl StorageQueue {
         self.queue(Record::Conversation(Box::new(entry)));
     }
 
+    /// Stores which devices a user has registered now.
+    pub(crate) fn keep_registrations(&self, user: UserUri, devices: Vec<RegistrationRow>) {
+        self.queue(Record::Registrations(user, devices));
+    }
+
     fn record(&self, cdr: Cdr) {
         self.queue(Record::Cdr(Box::new(cdr)));
     }
 
     fn queue(&self, record: Record) {
         if let Err(error) = self.jobs.try_send(Job::Record(record)) {
-            tracing::error!(%error, "what a call leaves could not be queued");
+            tracing::error!(%error, "what a call or a registration leaves could not be queued");
         }
     }
 }

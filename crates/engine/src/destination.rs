@@ -220,7 +220,7 @@ fn trunk_uri(number: &Pii, extension: Option<&str>, trunk: &TrunkChoice) -> SipU
 
 /// A trunk itself, without a number behind it.
 pub(crate) fn trunk_address(target: &TrunkTarget) -> SipUri {
-    let mut uri = SipUri::sip(None, &target.host, Some(target.port));
+    let mut uri = SipUri::sip(None, &target.host, target.port);
     let transport = match target.transport {
         TrunkTransport::Udp => "udp",
         TrunkTransport::Tcp => "tcp",

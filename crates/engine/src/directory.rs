@@ -74,7 +74,7 @@ impl Directory {
 
     /// The trunk that a Request-URI of ours leads to.
     pub(crate) fn trunk_at(&self, uri: &SipUri) -> Option<&Trunk> {
-        self.router.trunks.iter().find(|trunk| trunk.target.host == uri.host && Some(trunk.target.port) == uri.port)
+        self.router.trunks.iter().find(|trunk| trunk.target.host == uri.host && trunk.target.port == uri.port)
     }
 
     /// Adds or replaces an account.

@@ -8,7 +8,7 @@ use c3p::{
 };
 use focus::{ConferenceRecord, ControlRequest, Pin, Requester};
 use rand::Rng;
-use sip_api::{Method, Response, ServerTransactionId, SipCommand};
+use sip_api::{ALLOW, Method, Response, ServerTransactionId, SipCommand};
 
 use crate::c3p_command::{Refused, lobby, refused};
 use crate::c3p_dialog::{C3P, failure, success};
@@ -419,9 +419,6 @@ impl Engine {
         self.call(call::Input::RespondOther { transaction, response });
     }
 }
-
-/// Methods this server has rules for.
-const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, SERVICE, SUBSCRIBE, NOTIFY, REFER, UPDATE, PRACK";
 
 /// Opaque data have a bound each (c3p.md 2.4).
 fn check_data(description: &Description) -> Result<(), Refused> {

@@ -66,6 +66,8 @@ pub(crate) struct MediaLeg {
     pub(crate) held: bool,
     /// Where the caller's INVITE came from; `None` for a dial-out.
     pub(crate) source: Option<std::net::IpAddr>,
+    /// The address he is counted by, if nobody vouches for him.
+    pub(crate) stranger: Option<std::net::IpAddr>,
     /// Digits of a PIN so far, while the Focus waits for one.
     pub(crate) pin_entry: Option<String>,
     /// He waits until a presenter lets him in.
@@ -185,6 +187,7 @@ impl MediaLeg {
             released: false,
             held: false,
             source: None,
+            stranger: None,
             pin_entry: None,
             in_lobby: false,
             keypad: Keypad::default(),

@@ -45,6 +45,7 @@ mod replacement;
 mod replaces;
 mod roster_document;
 mod schedule;
+mod strangers;
 mod subscription;
 mod target;
 mod transfer;
@@ -193,6 +194,7 @@ pub struct Engine {
     retired: HashSet<ConferenceId>,
     stores: HashMap<StoreTicket, PendingStore>,
     pins: pin_guard::PinGuard,
+    strangers: strangers::Strangers,
     lamps: message_summary::Lamps,
     registrations: Vec<registration::TrunkRegistration>,
     /// No new conference and no new call between people is begun.
@@ -225,6 +227,7 @@ impl Engine {
             retired: HashSet::new(),
             stores: HashMap::new(),
             pins: pin_guard::PinGuard::default(),
+            strangers: strangers::Strangers::default(),
             lamps: message_summary::Lamps::default(),
             registrations: Vec::new(),
             draining: false,

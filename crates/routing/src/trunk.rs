@@ -13,20 +13,21 @@ pub enum TrunkTransport {
     Tls,
 }
 
-/// Where a trunk is: `udp:HOST:PORT`, `tcp:HOST:PORT` or `tls:HOST:PORT`; an IPv6 address stands in brackets.
+/// Where a trunk is: `udp:HOST:PORT`, `tcp:HOST:PORT` or `tls:HOST:PORT`; an IPv6 address stands in brackets. Without a
+/// port, the records of the host's name say where its servers are (RFC 3263).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TrunkTarget {
     /// The transport.
     pub transport: TrunkTransport,
     /// Host name or address; IPv6 in brackets.
     pub host: String,
-    /// The port.
-    pub port: u16,
+    /// The port, if it is given.
+    pub port: Option<u16>,
 }
 
 /// Why a text is not a trunk target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a trunk target is udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT")]
+#[error("a trunk target is udp:HOST:PORT, tcp:HOST:PORT or tls:HOST:PORT, or the same without a port")]
 pub struct InvalidTarget;
 
 impl TrunkTarget {
@@ -39,15 +40,17 @@ impl TrunkTarget {
             "tls" => TrunkTransport::Tls,
             _ => return Err(InvalidTarget),
         };
-        let (host, port) = rest.rsplit_once(':').ok_or(InvalidTarget)?;
-        let port: u16 = port.parse().map_err(|_| InvalidTarget)?;
+        let (host, port) = match rest.rsplit_once(':').filter(|_| !rest.ends_with(']')) {
+            Some((host, port)) => (host, Some(port.parse::<u16>().map_err(|_| InvalidTarget)?)),
+            None => (rest, None),
+        };
         let valid = if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
             inner.parse::<std::net::Ipv6Addr>().is_ok()
         } else {
             !host.is_empty()
                 && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
         };
-        if !valid || port == 0 {
+        if !valid || port == Some(0) {
             return Err(InvalidTarget);
         }
         Ok(Self { transport, host: host.to_ascii_lowercase(), port })
@@ -66,7 +69,8 @@ impl fmt::Display for TrunkTarget {
             TrunkTransport::Tcp => "tcp",
             TrunkTransport::Tls => "tls",
         };
-        write!(f, "{transport}:{}:{}", self.host, self.port)
+        write!(f, "{transport}:{}", self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
@@ -168,12 +172,23 @@ mod tests {
 
     #[test]
     fn targets_are_read_and_printed() {
-        for text in ["udp:gw.example.com:5060", "tcp:192.0.2.1:5060", "tls:[2001:db8::1]:5061"] {
+        for text in
+            ["udp:gw.example.com:5060", "tcp:192.0.2.1:5060", "tls:[2001:db8::1]:5061", "udp:host", "tls:[2001:db8::1]"]
+        {
             assert_eq!(TrunkTarget::parse(text).expect(text).to_string(), text);
         }
-        for text in
-            ["", "udp", "udp:", "udp:host", "udp:host:0", "udp:host:99999", "sctp:h:1", "udp:[::g]:1", "udp:a b:1"]
-        {
+        for text in [
+            "",
+            "udp",
+            "udp:",
+            "udp:host:0",
+            "udp:host:",
+            "udp::5060",
+            "udp:host:99999",
+            "sctp:h:1",
+            "udp:[::g]:1",
+            "udp:a b:1",
+        ] {
             assert_eq!(TrunkTarget::parse(text), Err(InvalidTarget), "{text}");
         }
     }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod abilities;
 mod digest;
 mod headers;
 mod message;
@@ -19,6 +20,7 @@ mod uri;
 use base::UserUri;
 use std::net::SocketAddr;
 
+pub use abilities::{ACCEPT, ALLOW, SUPPORTED, is_supported};
 pub use digest::{DigestAlgorithm, DigestParams};
 pub use headers::{Headers, header_parameter, same_header_name};
 pub use message::{Method, Request, Response, reason_phrase};

@@ -49,6 +49,8 @@ pub struct TlsConfig {
     /// Authorities of client certificates, PEM. When set, a client may show a certificate, and one that shows a bad
     /// one is refused; who shows none proves himself by digest.
     pub client_ca: Option<PathBuf>,
+    /// A client that shows no certificate is refused as well. Needs `client_ca`.
+    pub client_required: bool,
     /// Authorities of the servers we connect to.
     pub server_ca: TrustAnchors,
 }
@@ -107,6 +109,10 @@ pub struct SipConfig {
     pub realm: String,
     /// Other host names that mean `realm`, in requests and in addresses of record. Our own IP addresses always do.
     pub domains: Vec<String>,
+    /// The host in Via and Contact, where peers cannot reach the address we listen on (behind address translation). An
+    /// IP address, IPv6 without brackets, is told only to peers of its own family; a name to all. The port stays that
+    /// of the listener.
+    pub advertised: Option<String>,
     /// The value of `Server` and `User-Agent`.
     pub server_name: String,
     /// DSCP of signalling packets, 0 to 63 (requirement C38: 24 is usual, 40 was the old choice for TLS).
@@ -146,6 +152,7 @@ impl SipConfig {
             tls: None,
             realm: realm.to_ascii_lowercase(),
             domains: Vec::new(),
+            advertised: None,
             server_name: "Convoke".to_owned(),
             dscp: None,
             limits: Limits::default(),

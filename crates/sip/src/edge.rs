@@ -11,30 +11,33 @@ use crate::config::{ListenAddress, SipConfig, StartError};
 use crate::counters::{CounterSnapshot, Counters};
 use crate::credentials::Credentials;
 use crate::reception::Reception;
+use crate::registration::Registrations;
 use crate::transport::{Hub, Inbound};
 
 /// The running edge. Dropping it does not stop it; [`Edge::shutdown`] does.
 pub struct Edge {
-    hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
     reception: Arc<Reception>,
     listeners: Mutex<Vec<JoinHandle<()>>>,
     runtime: Handle,
 }
 
 /// Opens the listeners and starts to deliver events. The bound of `events` is the bound of what waits for the control
-/// side: while it is full, new requests are answered 503 with Retry-After.
+/// side: while it is full, new requests are answered 503 with Retry-After. The first events tell of the registrations that
+/// were kept, as if the devices had registered just now.
 ///
 /// Must be called on a tokio runtime with IO and time.
 pub async fn start(
     config: SipConfig,
     credentials: Arc<dyn Credentials>,
+    registrations: Registrations,
     events: mpsc::Sender<SipEvent>,
 ) -> Result<Edge, StartError> {
     config.check()?;
     let counters = Arc::new(Counters::new());
     let hub = Arc::new(Hub::open(&config, counters.clone())?);
     let reception = Reception::new(config, credentials, hub.clone(), events, counters);
-    reception.run();
+    reception.run(registrations);
     let inbound: Arc<dyn Inbound> = reception.clone();
     let listeners = Mutex::new(hub.serve(&inbound));
     Ok(Edge { hub, reception, listeners, runtime: Handle::current() })

@@ -12,8 +12,11 @@
 //!
 //! * a client whose Via names an address it does not have is answered at the port it sent from, with or without rport;
 //! * a request with more than one meaning (two CSeq, two Content-Length ...) is answered 400, never guessed at;
+//! * a request above 1,300 bytes goes over TCP where the peer takes a connection, even to one that came by UDP (RFC 3261
+//!   18.1.1); its Contact still names the way the peer came;
 //! * the error answers of the edge itself keep no state, except to requests whose sender has proved his identity;
-//! * a next hop's name is resolved by address records alone: NAPTR and SRV records are not asked for.
+//! * a next hop that is a name without a port is found by NAPTR and SRV records (RFC 3263), and up to eight places are tried
+//!   one after another, by UDP as well: the next one after a timeout, a failed connection or a 503.
 //!
 //! Start reading at [`start`] and [`Edge`], then `reception`, where everything that comes in is sorted.
 //!
@@ -33,6 +36,7 @@ mod hygiene;
 mod message;
 mod reception;
 mod registrar;
+mod registration;
 mod secret;
 mod stack;
 mod throttle;
@@ -42,3 +46,5 @@ pub use config::{ListenAddress, Rate, RegistrationTimes, SipConfig, StartError, 
 pub use counters::{CounterSnapshot, DropReason, RejectReason};
 pub use credentials::{Credentials, Ha1};
 pub use edge::{Edge, start};
+pub use registration::{Registration, RegistrationKeeper, Registrations};
+pub use transport::addresses_of;

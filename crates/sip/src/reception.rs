@@ -4,13 +4,14 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use base::{Timestamp, UserUri};
 use bytes::Bytes;
-use sip_api::{Method, Response, SipCommand, SipEvent, SipUri};
+use sip_api::{ACCEPT, ALLOW, Method, Response, SUPPORTED, SipCommand, SipEvent, SipUri, Transport};
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 
 use crate::config::SipConfig;
 use crate::counters::{CounterSnapshot, Counters, DropReason, RejectReason};
@@ -18,17 +19,20 @@ use crate::credentials::Credentials;
 use crate::digest::{Algorithms, Authenticator, Proof};
 use crate::hygiene;
 use crate::message::{
-    ACCEPT, ALLOW, Checker, Garbage, Incoming, Message, Rejection, ReplyHead, SUPPORTED, Verdict, Via, parse_datagram,
-    response_bytes,
+    Checker, Garbage, Incoming, Message, Rejection, ReplyHead, Verdict, Via, parse_datagram, response_bytes,
 };
 use crate::registrar::Registrar;
+use crate::registration::{Registration, RegistrationKeeper, Registrations};
 use crate::secret::Secret;
 use crate::stack::{Matcher, Stack};
 use crate::throttle::{Buckets, Guesses};
-use crate::transport::{Hub, Inbound, Link};
+use crate::transport::{Hub, Inbound, Link, hop_of};
 
 /// When a refused caller may come again, in seconds: long enough to let a queue run empty.
 const RETRY_AFTER: &str = "5";
+
+/// Connections to devices of an earlier process that are tried at once.
+const RECONNECTING: usize = 32;
 
 /// The edge's rules, between the transports and the transactions.
 pub(crate) struct Reception {
@@ -39,6 +43,9 @@ pub(crate) struct Reception {
     registrar: Mutex<Registrar>,
     /// Users whose devices have changed and who are still to be told of.
     changed: Mutex<HashSet<UserUri>>,
+    /// Users whose registrations are still to be kept as they are now.
+    unkept: Mutex<HashSet<UserUri>>,
+    keeper: OnceLock<Arc<dyn RegistrationKeeper>>,
     /// Rung when `changed` or the next expiry is another.
     bell: Notify,
     buckets: Mutex<Buckets>,
@@ -66,6 +73,8 @@ impl Reception {
             secret,
             registrar: Mutex::new(Registrar::new(config.registration, config.limits.bindings_per_user)),
             changed: Mutex::default(),
+            unkept: Mutex::default(),
+            keeper: OnceLock::new(),
             bell: Notify::new(),
             buckets: Mutex::new(Buckets::new(config.unauthenticated_rate)),
             stack,
@@ -78,15 +87,92 @@ impl Reception {
     }
 
     /// Starts the transactions' timers and the registrar's; they end when the hub stops.
-    pub(crate) fn run(self: &Arc<Self>) {
+    pub(crate) fn run(self: &Arc<Self>, registrations: Registrations) {
         self.stack.run();
+        if let Some(keeper) = registrations.keeper {
+            let _set_once = self.keeper.set(keeper);
+        }
+        let lost = self.restore(registrations.kept);
         let reception = self.clone();
         tokio::spawn(async move {
             tokio::select! {
+                biased;
+                // When we close the connections ourselves, their devices are not to be forgotten.
+                () = reception.hub.stopped() => {}
                 () = reception.keep_register() => {}
+            }
+        });
+        let reception = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = reception.reconnect(lost) => {}
                 () = reception.hub.stopped() => {}
             }
         });
+    }
+
+    /// Takes back the devices that need no connection, and tells of them before anything else. Gives those that do.
+    fn restore(&self, kept: Vec<Registration>) -> Vec<Registration> {
+        let by_datagrams = |kept: &Registration| kept.binding.flow.transport == Transport::Udp;
+        let (reachable, lost): (Vec<_>, Vec<_>) = kept.into_iter().partition(by_datagrams);
+        let mut users = HashSet::new();
+        for kept in reachable {
+            let user = kept.user.clone();
+            if lock(&self.registrar).restore(self.now(), Timestamp::ZERO, kept) {
+                users.insert(user);
+            }
+        }
+        for user in users {
+            let bindings = lock(&self.registrar).bindings(&user);
+            if self.events.try_send(SipEvent::BindingsChanged { user: user.clone(), bindings }).is_err() {
+                lock(&self.changed).insert(user);
+            }
+        }
+        lost
+    }
+
+    /// Tries to reach the devices whose connection ended with an earlier process, and forgets those it cannot.
+    async fn reconnect(self: &Arc<Self>, lost: Vec<Registration>) {
+        let mut attempts = JoinSet::new();
+        for device in lost {
+            if attempts.len() >= RECONNECTING {
+                attempts.join_next().await;
+            }
+            let reception = self.clone();
+            attempts.spawn(async move { reception.reconnect_one(device).await });
+        }
+        while attempts.join_next().await.is_some() {}
+    }
+
+    async fn reconnect_one(&self, mut device: Registration) {
+        let user = device.user.clone();
+        match self.link_to_device(&device).await {
+            Some(link) => {
+                device.binding.flow = link.flow();
+                if lock(&self.registrar).restore(self.now(), Timestamp::ZERO, device) {
+                    lock(&self.changed).insert(user.clone());
+                }
+            }
+            None => tracing::info!(
+                transport = device.binding.flow.transport.as_str(),
+                "a device cannot be reached after the restart until it registers again"
+            ),
+        }
+        self.registration_changed(user);
+    }
+
+    /// A connection to a device, if it is where it registered from: behind address translation its Contact may name
+    /// another host of ours, and a proxy (RFC 3327) is reached by the name it gave.
+    async fn link_to_device(&self, device: &Registration) -> Option<Link> {
+        let binding = &device.binding;
+        let mut hop = hop_of(binding.path.first().map_or(&binding.contact, |path| &path.uri))?;
+        hop.transport = Some(binding.flow.transport);
+        let is_there =
+            !binding.path.is_empty() || hop.address().is_some_and(|address| address.ip() == binding.flow.remote.ip());
+        if !is_there {
+            return None;
+        }
+        self.hub.link_to(&hop).await
     }
 
     /// Carries out a command of the control side.
@@ -285,23 +371,33 @@ impl Reception {
         }
         self.stack.respond(transaction, &response);
         if changed {
-            self.devices_changed([user]);
-        } else {
-            self.bell.notify_one();
+            lock(&self.changed).insert(user.clone());
         }
+        self.registration_changed(user);
     }
 
-    fn devices_changed(&self, users: impl IntoIterator<Item = UserUri>) {
-        lock(&self.changed).extend(users);
+    /// Something about a user's registrations is another, if only when they expire.
+    fn registration_changed(&self, user: UserUri) {
+        if self.keeper.get().is_some() {
+            lock(&self.unkept).insert(user);
+        }
         self.bell.notify_one();
     }
 
-    /// Tells the control side of changes and forgets what expires. One task, so that the last word on a user is the
-    /// last one sent.
+    /// Tells the control side of changes, has them kept, and forgets what expires. One task, so that the last word on a
+    /// user is the last one sent.
     async fn keep_register(&self) {
         loop {
             let expired = lock(&self.registrar).expire(self.now());
+            lock(&self.unkept).extend(expired.iter().cloned());
             lock(&self.changed).extend(expired);
+            let unkept = std::mem::take(&mut *lock(&self.unkept));
+            for user in unkept {
+                let devices = lock(&self.registrar).registrations(self.now(), &user);
+                if let Some(keeper) = self.keeper.get() {
+                    keeper.keep(&user, devices);
+                }
+            }
             let changed = std::mem::take(&mut *lock(&self.changed));
             for user in changed {
                 let bindings = lock(&self.registrar).bindings(&user);
@@ -398,9 +494,8 @@ impl Inbound for Reception {
     fn closed(&self, link: &Link) {
         self.stack.closed(link);
         let changed = lock(&self.registrar).connection_closed(&link.flow());
-        if !changed.is_empty() {
-            self.devices_changed(changed);
-        }
+        lock(&self.changed).extend(changed.iter().cloned());
+        changed.into_iter().for_each(|user| self.registration_changed(user));
     }
 }
 
@@ -412,10 +507,7 @@ fn is_for_us(incoming: &Incoming) -> bool {
 }
 
 fn capabilities() -> Response {
-    Response::new(200)
-        .with_header("Allow", ALLOW)
-        .with_header("Accept", ACCEPT)
-        .with_header("Supported", SUPPORTED.join(", "))
+    Response::new(200).with_header("Allow", ALLOW).with_header("Accept", ACCEPT).with_header("Supported", SUPPORTED)
 }
 
 fn overloaded() -> Response {

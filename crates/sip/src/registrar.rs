@@ -9,6 +9,7 @@ use base::{Duration, Timestamp, UserUri};
 use sip_api::{Binding, Flow, NameAddr, Request, Response, Scheme, SipUri};
 
 use crate::config::RegistrationTimes;
+use crate::registration::Registration;
 
 /// The bindings of all users.
 pub(crate) struct Registrar {
@@ -67,6 +68,35 @@ impl Registrar {
             self.users.get(user).into_iter().flatten().map(|entry| entry.binding.clone()).collect();
         bindings.sort_by_key(|binding| std::cmp::Reverse(binding.preference));
         bindings
+    }
+
+    /// The devices of a user with all that must last.
+    pub(crate) fn registrations(&self, now: Timestamp, user: &UserUri) -> Vec<Registration> {
+        let entries = self.users.get(user).into_iter().flatten();
+        entries
+            .map(|entry| Registration {
+                user: user.clone(),
+                binding: entry.binding.clone(),
+                call_id: entry.call_id.clone(),
+                cseq: entry.cseq,
+                lifetime: entry.expires.since(now),
+            })
+            .collect()
+    }
+
+    /// Takes a device back that an earlier process knew, whose lifetime counts from `since`; whether it is registered
+    /// now by this. A device that has registered itself meanwhile knows better.
+    pub(crate) fn restore(&mut self, now: Timestamp, since: Timestamp, kept: Registration) -> bool {
+        let Registration { user, binding, call_id, cseq, lifetime } = kept;
+        let expires = since + lifetime.min(self.times.max);
+        let mut entries = self.users.get(&user).cloned().unwrap_or_default();
+        let is_known = entries.iter().any(|entry| same_device(&entry.binding, &binding));
+        if expires <= now || is_known || entries.len() >= self.per_user {
+            return false;
+        }
+        entries.push(Entry { binding, call_id, cseq, expires });
+        self.set(&user, entries);
+        true
     }
 
     /// Forgets what has expired; the users whose devices changed.
@@ -345,6 +375,25 @@ mod tests {
         assert_eq!(world.register(START, &[("Contact", &contact("10.0.0.2"))]), (200, true));
         assert_eq!(world.contacts(), ["sip:ann@10.0.0.2"]);
         assert_eq!(world.registrar.bindings(&world.user)[0].instance.as_deref(), Some("<urn:uuid:1>"));
+    }
+
+    #[test]
+    fn a_device_goes_on_in_the_next_process_where_it_was() {
+        let mut world = World::new();
+        world.register(START, &[("Contact", "<sip:ann@10.0.0.1>;expires=100")]);
+        let later = START + Duration::from_secs(40);
+        let kept = world.registrar.registrations(later, &world.user);
+        assert_eq!((kept.len(), kept[0].lifetime, kept[0].cseq), (1, Duration::from_secs(60), 1));
+        let mut next = World::new();
+        let mut restore = |now, kept: &Registration| next.registrar.restore(now, START, kept.clone());
+        assert!(!restore(START + Duration::from_secs(60), &kept[0]), "its time is over");
+        assert!(restore(later, &kept[0]));
+        assert!(!restore(later, &kept[0]), "it is there");
+        assert_eq!(next.contacts(), ["sip:ann@10.0.0.1"]);
+        assert_eq!(next.registrar.next_expiry(), Some(START + Duration::from_secs(60)));
+        let gone = [("Contact", "<sip:ann@10.0.0.1>;expires=0")];
+        assert_eq!(next.register_as(later, 1, &gone), (400, false), "a request of before is still an old one");
+        assert_eq!(next.register_as(later, 2, &gone), (200, true));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use base::{ConversationEntry, Pii};
 
-use crate::{Cdr, ConferenceRecord, StoreError, UserProfileRow};
+use crate::{Cdr, ConferenceRecord, RegistrationRow, StoreError, UserProfileRow};
 
 /// Opaque XML of clients, bytes.
 const DATA_MAX: usize = 64 * 1024;
@@ -16,6 +16,9 @@ const PIN_MAX: usize = 64;
 const SEGMENT_ID_MAX: usize = 128;
 /// Every other text of a call detail record, bytes.
 const CDR_TEXT_MAX: usize = 1024;
+
+/// Every text of a registered device, bytes.
+const REGISTRATION_TEXT_MAX: usize = 8 * 1024;
 
 /// A user's settings as JSON, bytes.
 const PROFILE_MAX: usize = 64 * 1024;
@@ -53,6 +56,12 @@ pub(crate) fn check_conversation(entry: &ConversationEntry) -> Result<(), StoreE
     check(entry.started <= entry.ended, "a call does not end before it began")?;
     let name = entry.peer_name.as_ref().map_or(0, String::len);
     check(name <= CDR_TEXT_MAX, "the name of a caller has at most 1 KiB")
+}
+
+/// Whether a device's texts are within the bounds.
+pub(crate) fn is_registration_short(row: &RegistrationRow) -> bool {
+    let texts = [&row.contact, &row.path, &row.call_id, row.instance.as_ref().unwrap_or(&row.transport)];
+    texts.iter().all(|text| text.len() <= REGISTRATION_TEXT_MAX)
 }
 
 /// Checks settings against the bounds.

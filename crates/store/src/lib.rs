@@ -1,4 +1,4 @@
-//! What must last: conference records, call detail records, call histories and users' settings, in SQLite.
+//! What must last: conference records, call detail records, call histories, users' settings and registrations, in SQLite.
 //!
 //! What is acknowledged survives `kill -9` and a power cut (ARCHITECTURE.md, invariant 10): a save returns after the transaction
 //! reached the disk. One writer, many readers. The rows are this crate's own; it decides nothing about conferences.
@@ -17,11 +17,12 @@ mod conversations;
 mod error;
 mod location;
 mod records;
+mod registrations;
 mod schema;
 mod user_profiles;
 
 pub use error::StoreError;
-pub use records::{Cdr, CdrDirection, ConferenceRecord, Invited, Quality, UnixMillis, UserProfileRow};
+pub use records::{Cdr, CdrDirection, ConferenceRecord, Invited, Quality, RegistrationRow, UnixMillis, UserProfileRow};
 
 use std::time::Duration;
 
@@ -189,6 +190,26 @@ impl Store {
     /// The settings of everybody who changed his at run time.
     pub async fn user_profiles(&self) -> Result<Vec<UserProfileRow>, StoreError> {
         user_profiles::all(&self.readers, &self.location).await
+    }
+
+    /// Replaces the registered devices of users in one transaction; a user without any is forgotten. A user with a device
+    /// whose texts are too long keeps what he had.
+    pub async fn save_registrations(&self, users: &[(UserUri, Vec<RegistrationRow>)]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        for (user, devices) in users.iter().filter(|(_, devices)| devices.iter().all(bounds::is_registration_short)) {
+            let replaced = registrations::replace(&mut transaction, user, devices).await;
+            replaced.map_err(|error| self.location.explain(error))?;
+        }
+        self.commit(transaction).await
+    }
+
+    /// Every device that is registered at this time, with its user; those whose time is over are deleted.
+    pub async fn registrations(&self, now: UnixMillis) -> Result<Vec<(UserUri, RegistrationRow)>, StoreError> {
+        let mut transaction = self.begin().await?;
+        let expired = registrations::expire(&mut transaction, now).await;
+        expired.map_err(|error| self.location.explain(error))?;
+        self.commit(transaction).await?;
+        registrations::all(&self.readers, &self.location).await
     }
 
     /// The latest call detail records that ended before a time, latest first, at most `limit`. A limit outside 1 to

@@ -164,3 +164,28 @@ impl std::fmt::Debug for UserProfileRow {
         f.debug_struct("UserProfileRow").field("user", &self.user).finish_non_exhaustive()
     }
 }
+
+/// A registered device (RFC 3261 10.3). Its texts are SIP's business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrationRow {
+    /// The Contact URI.
+    pub contact: String,
+    /// The route to it (RFC 3327), as a Path header; usually empty.
+    pub path: String,
+    /// `udp`, `tcp` or `tls`.
+    pub transport: String,
+    /// Our address and port on the flow it came by.
+    pub local: String,
+    /// Its own.
+    pub remote: String,
+    /// `+sip.instance`.
+    pub instance: Option<String>,
+    /// `q` times 1000.
+    pub preference: u16,
+    /// Call-ID of its REGISTER.
+    pub call_id: String,
+    /// CSeq number of its REGISTER.
+    pub cseq: u32,
+    /// When it expires.
+    pub expires: UnixMillis,
+}

@@ -31,6 +31,8 @@ pub struct ServerOptions {
     pub media_legs: usize,
     /// Listen with TLS too.
     pub certificate: Option<Certificate>,
+    /// Further lines of its section `[sip]`.
+    pub sip: String,
     /// Further lines of the configuration file.
     pub extra: String,
 }
@@ -45,6 +47,7 @@ impl Default for ServerOptions {
             conferences: vec![("1000".to_owned(), None, "anonymous")],
             media_legs: 200,
             certificate: None,
+            sip: String::new(),
             extra: String::new(),
         }
     }
@@ -211,10 +214,10 @@ impl ServerOptions {
     fn to_toml(&self, data: &Path, sip: SocketAddr, tls: SocketAddr, http: SocketAddr, media: u16) -> String {
         let mut text = format!("data_dir = {:?}\ndomain = {:?}\n\n[sip]\n", data.display().to_string(), self.domain);
         match &self.certificate {
-            None => _ = writeln!(text, "listen = [\"udp:{sip}\", \"tcp:{sip}\"]"),
+            None => _ = writeln!(text, "listen = [\"udp:{sip}\", \"tcp:{sip}\"]\n{}", self.sip),
             Some(certificate) => {
                 let (chain, key) = (certificate.chain.display(), certificate.key.display());
-                _ = writeln!(text, "listen = [\"udp:{sip}\", \"tcp:{sip}\", \"tls:{tls}\"]");
+                _ = writeln!(text, "listen = [\"udp:{sip}\", \"tcp:{sip}\", \"tls:{tls}\"]\n{}", self.sip);
                 _ = writeln!(text, "\n[sip.tls]\ncertificate = \"{chain}\"\nkey = \"{key}\"");
             }
         }

@@ -117,7 +117,31 @@ fn check_sip(config: &Config, findings: &mut Vec<Finding>) {
         let why = "nothing listens by TLS; add an address like \"tls:192.0.2.10:5061\" to sip.listen";
         findings.push(Finding::warning("sip.tls", None, why));
     }
+    if sip.tls.as_ref().is_some_and(|tls| tls.client_required && tls.client_ca.is_none()) {
+        let why = "nobody could come in: there is no authority whose certificates are believed; set sip.tls.client_ca";
+        findings.push(Finding::error("sip.tls.client_required", Some("true".to_owned()), why));
+    }
+    if let Some(advertised) = &sip.advertised {
+        let address = advertised.parse::<IpAddr>();
+        if address.is_ok_and(|address| address.is_unspecified() || address.is_multicast()) || !is_host(advertised) {
+            let why = "peers cannot send to it; write the host name or IP address they reach, without a port";
+            findings.push(Finding::error("sip.advertised", quoted(advertised), why));
+        }
+    } else if let Some(media) = config.media.advertised.filter(|media| *media != config.media.address) {
+        let why = format!("phones are told {media} for media, but for SIP the address listened on; set it as well");
+        findings.push(Finding::warning("sip.advertised", None, why));
+    }
+    for (index, name) in sip.host_names.iter().enumerate().filter(|(_, name)| !is_host(name)) {
+        let why = "it is no host name or IP address; write it without scheme and port, as in \"sip.example.com\"";
+        findings.push(Finding::error(format!("sip.host_names[{}]", index + 1), quoted(name), why));
+    }
     check_dscp("sip.dscp", sip.dscp, findings);
+}
+
+/// Whether a text can stand as the host of a URI; IPv6 without brackets.
+fn is_host(text: &str) -> bool {
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    text.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.bytes().all(named))
 }
 
 fn check_dscp(key: &str, dscp: Option<u8>, findings: &mut Vec<Finding>) {
@@ -235,11 +259,6 @@ fn check_users(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a trunk's target is an IP address; a target that cannot be read is complained of elsewhere.
-fn has_address(target: &str) -> bool {
-    TrunkTarget::parse(target).map_or(true, |target| target.address().is_some())
-}
-
 fn known(profiles: &[LocationProfile]) -> String {
     let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
     if names.is_empty() {
@@ -314,10 +333,6 @@ fn check_trunks(config: &Config, findings: &mut Vec<Finding>) {
                 quoted(&trunk.target),
                 format!("{error}; write for example udp:sip.provider.example:5060"),
             ));
-        }
-        if trunk.trusted && !has_address(&trunk.target) {
-            let why = "requests are recognised by their address; write an IP address in target, or leave trusted out";
-            findings.push(Finding::error(key("trusted"), Some("true".to_owned()), why));
         }
         let lacking = match (&trunk.username, &trunk.password) {
             (Some(_), None) => Some(("password", "username is set, so the provider wants one; write both or neither")),

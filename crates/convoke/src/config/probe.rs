@@ -6,6 +6,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
+use routing::TrunkTarget;
+
 use super::check::unknown_language;
 use super::{Config, Finding, Transport};
 
@@ -20,6 +22,7 @@ pub(crate) fn probe(config: &Config) -> Vec<Finding> {
     findings.extend(probe_languages(config));
     probe_directory(&config.data_dir, &mut findings);
     probe_certificates(config, &mut findings);
+    probe_trunks(config, &mut findings);
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     findings.extend(descriptor_limit(&limits).and_then(|limit| judge_descriptors(limit, config.media.legs())));
     findings
@@ -66,6 +69,29 @@ fn probe_media(config: &Config, findings: &mut Vec<Finding>) {
         );
         findings.push(Finding::warning("media.ports", Some(value), why));
     }
+}
+
+/// Looks for the addresses of trusted trunks, which are recognised by them.
+fn probe_trunks(config: &Config, findings: &mut Vec<Finding>) {
+    for (index, trunk) in config.trunks.iter().enumerate().filter(|(_, trunk)| trunk.trusted) {
+        let Ok(target) = TrunkTarget::parse(&trunk.target) else { continue };
+        if target.address().is_some() || has_addresses(&target) {
+            continue;
+        }
+        let why = "it is trusted, but its name has no address: its requests would be treated as anybody's; correct the name, or \
+                   write an IP address";
+        findings.push(Finding::warning(
+            format!("trunk[{}].target", index + 1),
+            Some(format!("{:?}", trunk.target)),
+            why,
+        ));
+    }
+}
+
+/// Asks as the server does at its start.
+fn has_addresses(target: &TrunkTarget) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.is_ok_and(|runtime| !runtime.block_on(crate::trusted::addresses(target)).is_empty())
 }
 
 /// Looks for the languages of `languages_dir`: each must be whole, and the one that is spoken must be known.
@@ -197,6 +223,21 @@ mod tests {
         let told = told(&text);
         for fragment in ["error: data_dir", "sip.tls.certificate", "not PEM", "sip.tls.key = \"/nonexistent\""] {
             assert!(told.contains(fragment), "{fragment} is not in\n{told}");
+        }
+    }
+
+    #[test]
+    fn a_trusted_trunk_without_an_address_is_told() {
+        let trunk =
+            |target: &str, trusted| format!("[[trunk]]\nname = \"t\"\ntarget = \"{target}\"\ntrusted = {trusted}\n");
+        let nowhere = "udp:nowhere.invalid:5060";
+        let found = told(&trunk(nowhere, true));
+        let expected =
+            "warning: trunk[1].target = \"udp:nowhere.invalid:5060\": it is trusted, but its name has no address";
+        assert!(found.contains(expected), "{found}");
+        for harmless in [trunk(nowhere, false), trunk("udp:localhost:5060", true), trunk("udp:192.0.2.1:5060", true)] {
+            let found = told(&harmless);
+            assert!(!found.contains("trunk["), "{found}");
         }
     }
 

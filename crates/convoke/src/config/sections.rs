@@ -12,6 +12,10 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Sip {
     pub(crate) listen: Vec<Listen>,
+    /// The host told to peers in place of the address listened on.
+    pub(crate) advertised: Option<String>,
+    /// Further host names that mean this server.
+    pub(crate) host_names: Vec<String>,
     pub(crate) tls: Option<Tls>,
     /// Differentiated services code point of SIP packets, 0 to 63.
     pub(crate) dscp: Option<u8>,
@@ -23,7 +27,14 @@ impl Default for Sip {
     fn default() -> Self {
         let address = (Ipv4Addr::LOCALHOST, 5060).into();
         let listen = [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, address });
-        Self { listen: listen.to_vec(), tls: None, dscp: None, external_calls: false }
+        Self {
+            listen: listen.to_vec(),
+            advertised: None,
+            host_names: Vec::new(),
+            tls: None,
+            dscp: None,
+            external_calls: false,
+        }
     }
 }
 
@@ -78,6 +89,9 @@ pub(crate) struct Tls {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
     pub(crate) client_ca: Option<PathBuf>,
+    /// Clients without a certificate are refused.
+    #[serde(default)]
+    pub(crate) client_required: bool,
     pub(crate) server_ca: Option<PathBuf>,
 }
 

@@ -1,17 +1,19 @@
-//! What calls leave, gathered for one transaction: the wait for the disk is the same for one record and for many.
+//! What calls and registrations leave, gathered for one transaction: the wait for the disk is the same for one record and for many.
 
-use base::ConversationEntry;
-use store::{Cdr, Store};
+use base::{ConversationEntry, UserUri};
+use store::{Cdr, RegistrationRow, Store};
 
 /// Records written in one transaction.
 const RECORDS_MAX: usize = 128;
 
-/// What a call leaves.
+/// What a call or a registration leaves.
 pub(super) enum Record {
     /// For the operator.
     Cdr(Box<Cdr>),
     /// For a user.
     Conversation(Box<ConversationEntry>),
+    /// The devices a user has from now on.
+    Registrations(UserUri, Vec<RegistrationRow>),
 }
 
 /// Records that are written together.
@@ -19,6 +21,7 @@ pub(super) enum Record {
 pub(super) struct Batch {
     cdrs: Vec<Cdr>,
     conversations: Vec<ConversationEntry>,
+    registrations: Vec<(UserUri, Vec<RegistrationRow>)>,
 }
 
 impl Batch {
@@ -27,16 +30,25 @@ impl Batch {
         match record {
             Record::Cdr(cdr) => self.cdrs.push(*cdr),
             Record::Conversation(entry) => self.conversations.push(*entry),
+            Record::Registrations(user, devices) => self.registrations.push((user, devices)),
         }
     }
 
     /// Whether no further record may be added.
     pub(super) fn is_full(&self) -> bool {
-        self.cdrs.len() + self.conversations.len() >= RECORDS_MAX
+        self.cdrs.len() + self.conversations.len() + self.registrations.len() >= RECORDS_MAX
     }
 
     /// Writes everything. When that fails, each record is tried alone, so that none suffers for another.
     pub(super) async fn write(self, store: &Store) {
+        if !self.registrations.is_empty()
+            && let Err(error) = store.save_registrations(&self.registrations).await
+        {
+            tracing::error!(%error, users = self.registrations.len(), "registrations could not be stored");
+        }
+        if self.cdrs.is_empty() && self.conversations.is_empty() {
+            return;
+        }
         if store.append_records(&self.cdrs, &self.conversations).await.is_ok() {
             return;
         }

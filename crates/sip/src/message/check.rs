@@ -5,35 +5,12 @@
 //! section; the whole of RFC 4475 and RFC 5118 is the test (`torture`).
 
 use base::Limits;
-use sip_api::{Headers, Method, Request, Response, SipUri};
+use sip_api::{ACCEPT, ALLOW, Headers, Method, Request, Response, SipUri, is_supported};
 
 use super::address::{Address, is_foreign_uri, mend_ipv6};
 use super::parse::{Message, Start};
 use super::via::Via;
 use crate::counters::{DropReason, RejectReason};
-
-/// Extensions that may stand in `Require` (RFC 3261 8.2.2.3). The control side does what they ask.
-pub(crate) const SUPPORTED: [&str; 12] = [
-    "timer",
-    "100rel",
-    "replaces",
-    "histinfo",
-    "norefersub",
-    "join",
-    "path",
-    "tdialog",
-    "eventlist",
-    "answermode",
-    "pref",
-    "ms-benotify",
-];
-
-/// Methods the control side has rules for.
-pub(crate) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, SERVICE, SUBSCRIBE, NOTIFY, REFER, UPDATE, PRACK, MESSAGE, PUBLISH";
-
-/// Body types an INVITE may carry: session descriptions, and what C3P clients put in their first INVITE.
-pub(crate) const ACCEPT: &str = "application/sdp, application/cccp+xml, application/ms-conf-invite+xml, \
-     application/resource-lists+xml, multipart/mixed, multipart/alternative, multipart/related";
 
 /// Headers that may stand once at most. Two of them are two meanings, and two elements may choose differently.
 const SINGLE: [&str; 17] = [
@@ -324,8 +301,7 @@ fn check_contacts(headers: &Headers, method: &Method) -> Checked<()> {
 }
 
 fn check_require(headers: &Headers) -> Checked<()> {
-    let known = |tag: &&str| SUPPORTED.iter().any(|supported| supported.eq_ignore_ascii_case(tag));
-    let unknown: Vec<&str> = headers.values("Require").into_iter().filter(|tag| !known(tag)).collect();
+    let unknown: Vec<&str> = headers.values("Require").into_iter().filter(|tag| !is_supported(tag)).collect();
     if unknown.is_empty() {
         return Ok(());
     }

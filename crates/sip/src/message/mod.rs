@@ -10,7 +10,7 @@ mod print;
 mod via;
 
 pub(crate) use address::Address;
-pub(crate) use check::{ACCEPT, ALLOW, Checker, Incoming, IncomingResponse, Rejection, SUPPORTED, Verdict};
+pub(crate) use check::{Checker, Incoming, IncomingResponse, Rejection, Verdict};
 pub(crate) use parse::{Garbage, Message, Start, body_length, parse_datagram, parse_head};
 pub(crate) use print::{ReplyHead, request_bytes, response_bytes};
 pub(crate) use via::{BRANCH_COOKIE, Via};

@@ -28,6 +28,8 @@ struct Progress {
     sent: Option<Arc<Sent>>,
     /// A provisional response has come, so a CANCEL may go (RFC 3261 9.1).
     provisional: bool,
+    /// One that says more than 100: somebody is at work on it.
+    early: bool,
     /// The final response has been delivered.
     finished: bool,
     /// The control side wants to cancel, with these reasons.
@@ -42,7 +44,16 @@ struct Sent {
     via: Via,
     envelope: Envelope,
     link: Link,
+    /// The way the control side is told: that of `link`, unless the request was too long for a datagram.
+    flow: Flow,
 }
+
+/// The longest request that goes as a datagram where a connection can be had (RFC 3261 18.1.1, the path MTU being
+/// unknown).
+const SHORT: usize = 1_300;
+
+/// The longest datagram IPv4 carries.
+const DATAGRAM: usize = 65_507;
 
 impl Stack {
     /// Sends a request in a new transaction.
@@ -55,18 +66,24 @@ impl Stack {
         self.clients.insert(id, client.clone());
         // With a link at hand the request leaves now, so that requests go out in the order they were given.
         let link = flow.as_ref().and_then(|flow| self.hub.existing(flow));
-        let started = if full { None } else { link.and_then(|link| self.start(&client, &request, link)) };
+        let started = link.filter(|_| !full).and_then(|link| {
+            let (via, letter) = self.letter(&request, &link, &link, 0);
+            let leaves = link.is_reliable() || letter.len() <= SHORT;
+            leaves.then(|| self.start(&client, &request, via, letter, link.clone(), link.flow())).flatten()
+        });
         let stack = self.clone();
         spawn_silently(async move {
             let _guard = Guard { stack: &stack, id };
-            let started = match started {
-                Some(started) => Some(started),
-                None if full => None,
-                None => stack.find_link(&request, flow).await.and_then(|link| stack.start(&client, &request, link)),
+            let carried_out = async {
+                match (started, flow) {
+                    (Some((sent, transaction)), _) => _ = stack.conduct(id, &client, &sent, transaction, true).await,
+                    _ if full => stack.fail(id, ClientFailure::Transport).await,
+                    (None, Some(flow)) => stack.send_over(id, &client, &request, &flow).await,
+                    (None, None) => stack.send_to_any(id, &client, &request).await,
+                }
             };
-            let Some((sent, transaction)) = started else { return stack.fail(id, ClientFailure::Transport).await };
             tokio::select! {
-                () = stack.conduct(id, &client, &sent, transaction) => {}
+                () = carried_out => {}
                 () = stack.hub.stopped() => {}
             }
         });
@@ -75,13 +92,21 @@ impl Stack {
     /// Sends the ACK of a 2xx, outside any transaction.
     pub(crate) fn send_ack(self: &Arc<Self>, request: Request, flow: Option<Flow>) {
         if let Some(link) = flow.as_ref().and_then(|flow| self.hub.existing(flow)) {
-            return link.send(self.letter(&request, &link).1);
+            let letter = self.letter(&request, &link, &link, 0).1;
+            if link.is_reliable() || letter.len() <= SHORT {
+                return link.send(letter);
+            }
         }
         let stack = self.clone();
         tokio::spawn(async move {
-            match stack.find_link(&request, flow).await {
-                Some(link) => link.send(stack.letter(&request, &link).1),
-                None => stack.counters.dropped(DropReason::Unsent),
+            let sent = async {
+                let link = stack.find_link(&request, flow).await?;
+                let carrier = stack.carrier(&request, &link).await?;
+                carrier.send(stack.letter(&request, &carrier, &link, 0).1);
+                Some(())
+            };
+            if sent.await.is_none() {
+                stack.counters.dropped(DropReason::Unsent);
             }
         });
     }
@@ -102,26 +127,95 @@ impl Stack {
         }
     }
 
-    /// The bytes of a request on this link, and its Via.
-    fn letter(&self, request: &Request, link: &Link) -> (Via, Bytes) {
-        let via = own_via(link, request);
+    /// Sends a request over a flow that has to be opened first, or that it is too long for.
+    async fn send_over(self: &Arc<Self>, id: ClientTransactionId, client: &Client, request: &Request, flow: &Flow) {
+        let started = match self.hub.link(flow).await {
+            Some(link) => self.begin(client, request, &link, 0).await,
+            None => None,
+        };
+        match started {
+            Some((sent, transaction)) => _ = self.conduct(id, client, &sent, transaction, true).await,
+            None => self.fail(id, ClientFailure::Transport).await,
+        }
+    }
+
+    /// Sends a request to the places where its next hop may be, one after another (RFC 3263 4.3): to the next one when
+    /// one cannot be reached, does not answer, or has no room for it (503).
+    async fn send_to_any(self: &Arc<Self>, id: ClientTransactionId, client: &Client, request: &Request) {
+        let Some(hop) = next_hop(request) else { return self.fail(id, ClientFailure::Transport).await };
+        let places = self.hub.locate(&hop).await;
+        let last = places.len().saturating_sub(1);
+        for (attempt, place) in places.into_iter().enumerate() {
+            let Some(link) = self.hub.link_at(&hop, place).await else { continue };
+            let Some((sent, transaction)) = self.begin(client, request, &link, attempt).await else { continue };
+            if self.conduct(id, client, &sent, transaction, attempt == last).await == End::Told {
+                return;
+            }
+        }
+        self.fail(id, ClientFailure::Transport).await;
+    }
+
+    /// Sends a request to a place that was found.
+    async fn begin(
+        &self,
+        client: &Client,
+        request: &Request,
+        link: &Link,
+        attempt: usize,
+    ) -> Option<(Arc<Sent>, Box<Transaction>)> {
+        let carrier = self.carrier(request, link).await?;
+        let (via, letter) = self.letter(request, &carrier, link, attempt);
+        self.start(client, request, via, letter, carrier, link.flow())
+    }
+
+    /// What carries a request that would take this link: a connection to the same host when it is long and the host
+    /// takes one, else the datagram link as long as it can (RFC 3261 18.1.1).
+    async fn carrier(&self, request: &Request, link: &Link) -> Option<Link> {
+        let length = self.letter(request, link, link, 0).1.len();
+        if link.is_reliable() || length <= SHORT {
+            return Some(link.clone());
+        }
+        // A phone listens where its Contact says; behind address translation only the port it sends from is known.
+        let sent_from = link.flow().remote;
+        let named = next_hop(request).and_then(|hop| hop.address()).filter(|named| named.ip() == sent_from.ip());
+        match self.hub.stream_to(named.unwrap_or(sent_from)).await {
+            Some(stream) => Some(stream),
+            None => (length <= DATAGRAM).then(|| link.clone()),
+        }
+    }
+
+    /// The bytes of a request on the link that carries it, and its Via. The Contact is that of `home`: a request that is
+    /// too long for its usual way does not change where the peer sends his.
+    fn letter(&self, request: &Request, carrier: &Link, home: &Link, attempt: usize) -> (Via, Bytes) {
+        let via = own_via(carrier, request, attempt);
         let placed = has_placeholder(&request.headers).then(|| {
             let mut request = request.clone();
-            place_contact(&mut request.headers, link);
+            place_contact(&mut request.headers, home);
             request
         });
         let bytes = request_bytes(placed.as_ref().unwrap_or(request), &via, &self.server_name);
         (via, bytes)
     }
 
-    fn start(&self, client: &Client, request: &Request, link: Link) -> Option<(Arc<Sent>, Box<Transaction>)> {
-        let (via, letter) = self.letter(request, &link);
+    fn start(
+        &self,
+        client: &Client,
+        request: &Request,
+        via: Via,
+        letter: Bytes,
+        link: Link,
+        flow: Flow,
+    ) -> Option<(Arc<Sent>, Box<Transaction>)> {
         let envelope = Envelope::of_own(request, via.branch()?)?;
-        let sent = Arc::new(Sent { request: request.clone(), via, envelope, link });
+        let sent = Arc::new(Sent { request: request.clone(), via, envelope, link, flow });
         if request.method == Method::Invite {
             self.acks.insert(sent.clone(), &self.server_name);
         }
-        client.progress().sent = Some(sent.clone());
+        {
+            let mut progress = client.progress();
+            progress.sent = Some(sent.clone());
+            progress.provisional = false;
+        }
         let transaction = self.launch(&sent.envelope, letter, &sent.link)?;
         Some((sent, transaction))
     }
@@ -140,14 +234,16 @@ impl Stack {
         })
     }
 
-    /// Drives one transaction until it ends.
+    /// Drives one transaction until it ends. Unless it is the last that is tried, one that fails before anybody has
+    /// answered is not told of.
     async fn conduct(
         self: &Arc<Self>,
         id: ClientTransactionId,
         client: &Client,
         sent: &Sent,
         mut transaction: Box<Transaction>,
-    ) {
+        is_last: bool,
+    ) -> End {
         let mut give_up: Option<Instant> = None;
         loop {
             let finished = client.progress().finished;
@@ -157,19 +253,43 @@ impl Stack {
                 biased;
                 message = transaction.receive() => match message {
                     Some(SipMessage::Response(envelope)) => {
+                        // Those that rsipstack made up have no letter: nobody answered, or nothing could be sent.
+                        let nobody_answered = envelope.body.is_empty() || envelope.status_code.code() == 503;
+                        if nobody_answered && !is_last && client.may_go_elsewhere() {
+                            self.leave(sent, transaction);
+                            return End::Elsewhere;
+                        }
                         if !self.deliver(id, client, sent, envelope).await {
-                            return;
+                            return End::Told;
                         }
                     }
                     Some(SipMessage::Request(_)) => {}
-                    None => return,
+                    None => return End::Told,
                 },
-                () = sent.link.closed(), if !finished => return self.fail(id, ClientFailure::Transport).await,
+                () = sent.link.closed(), if !finished => {
+                    if !is_last && client.may_go_elsewhere() {
+                        return End::Elsewhere;
+                    }
+                    self.fail(id, ClientFailure::Transport).await;
+                    return End::Told;
+                }
                 // RFC 3261 9.1: without a final response 64*T1 after the CANCEL the transaction is given up.
                 () = client.cancelled.notified() => give_up = Some(Instant::now() + self.patience),
-                () = sleep_until(deadline) => return self.fail(id, ClientFailure::Timeout).await,
+                () = sleep_until(deadline) => {
+                    self.fail(id, ClientFailure::Timeout).await;
+                    return End::Told;
+                }
             }
         }
+    }
+
+    /// Lets a transaction that is over for us come to its own end: it acknowledges what it was refused with.
+    fn leave(self: &Arc<Self>, sent: &Sent, mut transaction: Box<Transaction>) {
+        let (stack, branch) = (self.clone(), sent.envelope.branch().to_owned());
+        spawn_silently(async move {
+            while transaction.receive().await.is_some() {}
+            stack.acks.remove(&branch);
+        });
     }
 
     /// Passes a response on; `false` when it was none and the transaction has failed.
@@ -192,12 +312,15 @@ impl Stack {
         {
             let mut progress = client.progress();
             match response.is_provisional() {
-                true => progress.provisional = true,
+                true => {
+                    progress.provisional = true;
+                    progress.early |= status > 100;
+                }
                 false => progress.finished = true,
             }
         }
         self.cancel_if_due(client);
-        self.tell(SipEvent::Response { transaction: id, response, flow: sent.link.flow() }).await;
+        self.tell(SipEvent::Response { transaction: id, response, flow: sent.flow }).await;
         true
     }
 
@@ -226,7 +349,22 @@ impl Stack {
     }
 }
 
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The control side knows.
+    Told,
+    /// It does not: the request may go to another place.
+    Elsewhere,
+}
+
 impl Client {
+    /// Whether another place may be tried: nobody has rung or answered, and the request is still wanted.
+    fn may_go_elsewhere(&self) -> bool {
+        let progress = self.progress();
+        !progress.early && !progress.finished && progress.cancel.is_none()
+    }
+
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -331,23 +469,31 @@ fn related(sent: &Sent, method: Method, to: &str, reason: &[String]) -> Request 
     request
 }
 
-fn own_via(link: &Link, request: &Request) -> Via {
+fn own_via(link: &Link, request: &Request, attempt: usize) -> Via {
     let contact = link.contact();
-    let host = if contact.is_ipv6() { format!("[{}]", contact.ip()) } else { contact.ip().to_string() };
-    let branch = format!("{}{}", crate::message::BRANCH_COOKIE, branch_of(request));
+    let branch = format!("{}{}", crate::message::BRANCH_COOKIE, branch_of(request, attempt));
     let params = vec![("rport".to_owned(), None), ("branch".to_owned(), Some(branch))];
-    Via { transport: link.flow().transport.as_str().to_ascii_uppercase(), host, port: Some(contact.port()), params }
+    Via {
+        transport: link.flow().transport.as_str().to_ascii_uppercase(),
+        host: contact.host(),
+        port: Some(contact.port()),
+        params,
+    }
 }
 
 /// What makes a branch unique. That of an INVITE follows from its Call-ID, tag and number, which no other INVITE of ours
 /// has: a restarted server that sends the INVITE of its predecessor once more sends a retransmission, to which the peer
-/// repeats his last response, and no second call (RFC 3261 17.2.3).
-fn branch_of(request: &Request) -> String {
+/// repeats his last response, and no second call (RFC 3261 17.2.3). Another place is another transaction (RFC 3263 4.3).
+fn branch_of(request: &Request, attempt: usize) -> String {
     if request.method != Method::Invite {
         return random_token();
     }
     let tag = request.from_tag().unwrap_or_default();
-    digest(&[request.call_id(), &tag, &request.cseq().unwrap_or(0).to_string()])
+    let number = request.cseq().unwrap_or(0).to_string();
+    match attempt {
+        0 => digest(&[request.call_id(), &tag, &number]),
+        _ => digest(&[request.call_id(), &tag, &number, &attempt.to_string()]),
+    }
 }
 
 fn has_placeholder(headers: &Headers) -> bool {

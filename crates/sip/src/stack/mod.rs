@@ -21,6 +21,8 @@
 //! Start reading at [`Stack`].
 
 mod client;
+#[cfg(test)]
+mod elsewhere;
 mod envelope;
 mod server;
 mod wire;

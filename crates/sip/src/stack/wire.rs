@@ -23,7 +23,9 @@ use crate::transport::Link;
 /// rsipstack's connections for our links.
 ///
 /// A datagram link becomes a UDP connection, for which rsipstack retransmits. A connection becomes an in-memory
-/// channel, for which it does not; all channels end in one queue, which [`Outlets::pump`] empties without ever waiting.
+/// channel, for which it does not; all channels end in one queue, which [`Outlets::pump`] empties without ever waiting: what
+/// it holds is what the transactions (`Limits::transactions`) have sent since the pump's last turn, and each sends once for
+/// each message or command it was given. A connection that does not keep up is bounded behind it, and closed.
 pub(super) struct Outlets {
     links: DashMap<SocketAddrPair, Arc<Outlet>>,
     by_number: DashMap<u64, Link>,

@@ -16,7 +16,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::link::OUTGOING;
+use super::dns::{Location, Locator};
+use super::link::{Contact, OUTGOING};
 use super::local::LocalAddresses;
 use super::next_hop::NextHop;
 use super::stream::{Bounds, Connection};
@@ -28,6 +29,16 @@ use crate::counters::{Counters, DropReason};
 /// How long a connection we open may take, TLS handshake included.
 const CONNECT: Duration = Duration::from_secs(10);
 
+/// How long a peer may take to accept a connection for one long message, before that goes as a datagram: a lost SYN is
+/// repeated once.
+const STREAM_PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// How long a peer that takes no connection is not asked again.
+const STREAMLESS: Duration = Duration::from_secs(600);
+
+/// Peers remembered as such; when the table is full it starts anew.
+const STREAMLESS_MAX: usize = 4_096;
+
 /// The pause after a failed accept: the process is out of descriptors, and spinning would not bring any.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -37,6 +48,10 @@ pub(crate) struct Hub {
     connections: DashMap<Flow, Link>,
     sources: Mutex<HashMap<IpAddr, usize>>,
     locals: LocalAddresses,
+    pub(crate) locator: Locator,
+    /// Peers that take no connection, and since when that is known.
+    streamless: Mutex<HashMap<SocketAddr, Instant>>,
+    advertised: Option<Arc<str>>,
     tls: Option<Tls>,
     bounds: Bounds,
     per_source: usize,
@@ -67,6 +82,9 @@ impl Hub {
             connections: DashMap::new(),
             sources: Mutex::new(HashMap::new()),
             locals: LocalAddresses::default(),
+            locator: Locator::new(),
+            streamless: Mutex::default(),
+            advertised: config.advertised.as_deref().map(Arc::from),
             tls,
             bounds: Bounds {
                 message: config.limits.sip_message,
@@ -145,32 +163,67 @@ impl Hub {
         }
     }
 
-    /// A link to the next hop: an open connection if there is one, else a new one.
+    /// Where the next hop may be, in the order to be tried (RFC 3263).
+    pub(crate) async fn locate(&self, hop: &NextHop) -> Vec<Location> {
+        let mut spoken: Vec<Transport> = self.addresses().map(|listen| listen.transport).collect();
+        spoken.extend(self.tls.as_ref().map(|_| Transport::Tls));
+        self.locator.locate(hop, &spoken).await
+    }
+
+    /// A link to the next hop at this place: an open connection if there is one, else a new one.
+    pub(crate) async fn link_at(self: &Arc<Self>, hop: &NextHop, location: Location) -> Option<Link> {
+        let Location { transport, address } = location;
+        // RFC 3263 4.1: without a wish, datagrams; unless we have no such socket.
+        let datagrams = self.datagram_socket(address, None);
+        let transport = transport.unwrap_or(if datagrams.is_some() { Transport::Udp } else { Transport::Tcp });
+        match transport {
+            Transport::Udp => datagrams.map(|(socket, listen)| self.datagram_link(&socket, listen, address)),
+            _ => match self.connection_to(transport, address) {
+                Some(link) => Some(link),
+                None => self.connect(transport, address, Some(&hop.host)).await,
+            },
+        }
+    }
+
+    /// A link to the next hop, at the first place that takes one.
     pub(crate) async fn link_to(self: &Arc<Self>, hop: &NextHop) -> Option<Link> {
-        for remote in hop.addresses().await {
-            // RFC 3263 4.1: without a wish, datagrams; unless we have no such socket.
-            let datagrams = self.datagram_socket(remote, None).is_some();
-            let transport = hop.transport.unwrap_or(if datagrams { Transport::Udp } else { Transport::Tcp });
-            let link = match transport {
-                Transport::Udp => self
-                    .datagram_socket(remote, None)
-                    .map(|(socket, listen)| self.datagram_link(&socket, listen, remote)),
-                _ => match self.connection_to(transport, remote) {
-                    Some(link) => Some(link),
-                    None => self.connect(transport, remote, Some(&hop.host)).await,
-                },
-            };
-            if link.is_some() {
-                return link;
+        for location in self.locate(hop).await {
+            if let Some(link) = self.link_at(hop, location).await {
+                return Some(link);
             }
         }
         None
     }
 
+    /// A connection for what is too long for a datagram: one that is open, else a new one, unless this peer refused one
+    /// lately.
+    pub(crate) async fn stream_to(self: &Arc<Self>, remote: SocketAddr) -> Option<Link> {
+        if let Some(link) = self.connection_to(Transport::Tcp, remote) {
+            return Some(link);
+        }
+        if lock(&self.streamless).get(&remote).is_some_and(|since| since.elapsed() < STREAMLESS) {
+            return None;
+        }
+        let link = timeout(STREAM_PATIENCE, self.connect(Transport::Tcp, remote, None)).await.ok().flatten();
+        let mut streamless = lock(&self.streamless);
+        match link {
+            Some(_) => drop(streamless.remove(&remote)),
+            None => {
+                if streamless.len() >= STREAMLESS_MAX {
+                    streamless.clear();
+                }
+                streamless.insert(remote, Instant::now());
+            }
+        }
+        link
+    }
+
     /// The link of a datagram that came in.
     pub(super) fn datagram_link(&self, socket: &Arc<UdpSocket>, listen: SocketAddr, remote: SocketAddr) -> Link {
         let local = self.locals.towards(listen, remote.ip());
-        Link::datagrams(Flow { transport: Transport::Udp, local, remote }, socket.clone(), self.counters.clone())
+        let flow = Flow { transport: Transport::Udp, local, remote };
+        let contact = Contact::new(local, self.advertised.as_ref());
+        Link::datagrams(flow, contact, socket.clone(), self.counters.clone())
     }
 
     fn connection_to(&self, transport: Transport, remote: SocketAddr) -> Option<Link> {
@@ -322,11 +375,15 @@ impl Hub {
         let (sender, _) = mpsc::channel(1);
         let closed = CancellationToken::new();
         closed.cancel();
-        Link::connection(flow, flow.local, Vec::new(), sender, closed, self.counters.clone())
+        Link::connection(flow, Contact::new(flow.local, None), Vec::new(), sender, closed, self.counters.clone())
     }
 
     /// Where the peer of a connection reaches us for a new one: our listener on that transport.
-    fn contact(&self, flow: &Flow) -> SocketAddr {
+    fn contact(&self, flow: &Flow) -> Contact {
+        Contact::new(self.listener_of(flow), self.advertised.as_ref())
+    }
+
+    fn listener_of(&self, flow: &Flow) -> SocketAddr {
         let same = |listener: &&Listener| listener.address.transport == flow.transport;
         let listening = |address: &SocketAddr| address.ip() == flow.local.ip() || address.ip().is_unspecified();
         let mut addresses = self.listeners.iter().filter(same).map(|listener| listener.address.address);

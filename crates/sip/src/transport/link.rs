@@ -1,6 +1,7 @@
 //! The way to one peer.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,14 +21,49 @@ pub(crate) struct Link(Arc<Inner>);
 
 struct Inner {
     flow: Flow,
-    /// Where new requests from the peer's side reach us: our listener on this transport, as seen from the peer.
-    contact: SocketAddr,
+    contact: Contact,
     /// The names a verified client certificate gives.
     names: Vec<String>,
     outlet: Outlet,
     /// Datagrams have no connection that could close.
     closed: Option<CancellationToken>,
     counters: Arc<Counters>,
+}
+
+/// Where new requests from the peer's side reach us: our listener on this transport, as seen from the peer. Printed as in
+/// a URI.
+#[derive(Clone, Debug)]
+pub(crate) struct Contact {
+    address: SocketAddr,
+    advertised: Option<Arc<str>>,
+}
+
+impl Contact {
+    /// Our address, or in place of its IP address what the operator advertises.
+    pub(super) fn new(address: SocketAddr, advertised: Option<&Arc<str>>) -> Self {
+        let told = advertised.filter(|host| match host.parse::<IpAddr>() {
+            Ok(other) => other.is_ipv4() == address.is_ipv4(),
+            Err(_) => true,
+        });
+        Self { address, advertised: told.cloned() }
+    }
+
+    /// The host; IPv6 in brackets.
+    pub(crate) fn host(&self) -> String {
+        let host = self.advertised.as_ref().map_or_else(|| self.address.ip().to_string(), |host| host.to_string());
+        if host.contains(':') { format!("[{host}]") } else { host }
+    }
+
+    /// The port.
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+}
+
+impl fmt::Display for Contact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host(), self.port())
+    }
 }
 
 enum Outlet {
@@ -37,15 +73,15 @@ enum Outlet {
 
 impl Link {
     /// Datagrams from `socket` to the remote address of `flow`.
-    pub(super) fn datagrams(flow: Flow, socket: Arc<UdpSocket>, counters: Arc<Counters>) -> Self {
+    pub(super) fn datagrams(flow: Flow, contact: Contact, socket: Arc<UdpSocket>, counters: Arc<Counters>) -> Self {
         let outlet = Outlet::Datagrams { socket, to: flow.remote };
-        Self(Arc::new(Inner { flow, contact: flow.local, names: Vec::new(), outlet, closed: None, counters }))
+        Self(Arc::new(Inner { flow, contact, names: Vec::new(), outlet, closed: None, counters }))
     }
 
     /// A connection whose writer takes from the other end of `queue`.
     pub(super) fn connection(
         flow: Flow,
-        contact: SocketAddr,
+        contact: Contact,
         names: Vec<String>,
         queue: mpsc::Sender<Bytes>,
         closed: CancellationToken,
@@ -60,7 +96,7 @@ impl Link {
         match &self.0.outlet {
             Outlet::Datagrams { socket, to: now } if *now != to => Self(Arc::new(Inner {
                 flow: self.0.flow,
-                contact: self.0.contact,
+                contact: self.0.contact.clone(),
                 names: Vec::new(),
                 outlet: Outlet::Datagrams { socket: socket.clone(), to },
                 closed: None,
@@ -76,8 +112,8 @@ impl Link {
     }
 
     /// The address for Via and Contact.
-    pub(crate) fn contact(&self) -> SocketAddr {
-        self.0.contact
+    pub(crate) fn contact(&self) -> &Contact {
+        &self.0.contact
     }
 
     /// The names in the verified client certificate: DNS names and URIs.
@@ -124,5 +160,26 @@ impl Link {
             }
         };
         if sent { self.0.counters.sent() } else { self.0.counters.dropped(DropReason::Unsent) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_told_the_advertised_host_of_its_own_family() {
+        for (address, advertised, told) in [
+            ("10.0.0.1:5060", None, "10.0.0.1:5060"),
+            ("[::1]:5060", None, "[::1]:5060"),
+            ("10.0.0.1:5060", Some("203.0.113.5"), "203.0.113.5:5060"),
+            ("[::1]:5061", Some("203.0.113.5"), "[::1]:5061"),
+            ("[::1]:5061", Some("2001:db8::5"), "[2001:db8::5]:5061"),
+            ("[::1]:5061", Some("sip.example.com"), "sip.example.com:5061"),
+        ] {
+            let advertised = advertised.map(Arc::from);
+            let contact = Contact::new(address.parse().expect("address"), advertised.as_ref());
+            assert_eq!(contact.to_string(), told, "{address} {advertised:?}");
+        }
     }
 }

@@ -4,19 +4,24 @@
 //! answers nothing to a message it cannot parse, and bounds neither connections nor the time they may dawdle.
 //! Start reading at [`Hub`], which owns the sockets, and [`Link`], the way to one peer.
 
+mod dns;
 mod framing;
 mod hub;
 mod link;
 mod local;
+mod locate;
 mod next_hop;
 mod stream;
 mod tls;
 mod udp;
 
+#[cfg(test)]
+pub(crate) use dns::Location;
+pub use dns::addresses_of;
 pub(crate) use framing::{Frame, Framer};
 pub(crate) use hub::Hub;
 pub(crate) use link::Link;
-pub(crate) use next_hop::next_hop;
+pub(crate) use next_hop::{hop_of, next_hop};
 
 use bytes::Bytes;
 

@@ -1,12 +1,8 @@
-//! Where a request without a flow goes first (RFC 3261 8.1.2, RFC 3263 without NAPTR and SRV).
+//! Where a request without a flow goes first (RFC 3261 8.1.2).
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use sip_api::{Request, Scheme, SipUri, Transport};
-
-/// How long a name may take to resolve.
-const RESOLVE: Duration = Duration::from_secs(5);
 
 /// The next hop as a URI names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,20 +11,21 @@ pub(crate) struct NextHop {
     pub transport: Option<Transport>,
     /// Host name or address, without brackets.
     pub host: String,
-    /// The port, given or usual.
-    pub port: u16,
+    /// The port, if the URI gives one: then it decides, and no records are asked for (RFC 3263 4.2).
+    pub port: Option<u16>,
 }
 
 /// The first Route, else the Request-URI; `None` when neither names a host (a `tel:` URI).
 pub(crate) fn next_hop(request: &Request) -> Option<NextHop> {
     match request.headers.name_addr("Route") {
-        Some(Ok(route)) => of_uri(&route.uri),
+        Some(Ok(route)) => hop_of(&route.uri),
         Some(Err(_)) => None,
-        None => of_uri(&request.uri),
+        None => hop_of(&request.uri),
     }
 }
 
-fn of_uri(uri: &SipUri) -> Option<NextHop> {
+/// Where a URI leads; `None` for a `tel:` URI.
+pub(crate) fn hop_of(uri: &SipUri) -> Option<NextHop> {
     let transport = match (uri.scheme, uri.param("transport").map(str::to_ascii_lowercase).as_deref()) {
         (Scheme::Tel, _) => return None,
         (Scheme::Sips, _) | (_, Some("tls")) => Some(Transport::Tls),
@@ -38,20 +35,18 @@ fn of_uri(uri: &SipUri) -> Option<NextHop> {
     };
     let host = uri.param("maddr").filter(|maddr| !maddr.is_empty()).unwrap_or(&uri.host);
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let usual = if transport == Some(Transport::Tls) { 5061 } else { 5060 };
-    Some(NextHop { transport, host, port: uri.port.unwrap_or(usual) })
+    Some(NextHop { transport, host, port: uri.port })
 }
 
 impl NextHop {
-    /// The addresses of the host.
-    pub(super) async fn addresses(&self) -> Vec<SocketAddr> {
-        if let Ok(address) = self.host.parse::<IpAddr>() {
-            return vec![SocketAddr::new(address, self.port)];
-        }
-        match tokio::time::timeout(RESOLVE, tokio::net::lookup_host((self.host.as_str(), self.port))).await {
-            Ok(Ok(addresses)) => addresses.collect(),
-            Ok(Err(_)) | Err(_) => Vec::new(),
-        }
+    /// The port to go to where no record says otherwise.
+    pub(crate) fn port_or_usual(&self) -> u16 {
+        self.port.unwrap_or(if self.transport == Some(Transport::Tls) { 5061 } else { 5060 })
+    }
+
+    /// The address, where the host is one.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(self.host.parse().ok()?, self.port_or_usual()))
     }
 }
 
@@ -74,7 +69,7 @@ mod tests {
             let mut request = Request::new(Method::Bye, SipUri::parse(uri).expect("valid"));
             route.into_iter().for_each(|route| request.headers.push("Route", route));
             let found = next_hop(&request);
-            let found = found.as_ref().map(|hop| (hop.transport, hop.host.as_str(), hop.port));
+            let found = found.as_ref().map(|hop| (hop.transport, hop.host.as_str(), hop.port_or_usual()));
             assert_eq!(found, expected, "{uri} {route:?}");
         }
     }

@@ -35,11 +35,11 @@ impl Tls {
             None => server.with_no_client_auth(),
             Some(path) => {
                 let roots = Arc::new(roots("sip.tls.client_ca", path)?);
-                // A phone without a certificate may still come in and prove itself by digest.
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
-                    .allow_unauthenticated()
-                    .build()
-                    .map_err(|error| wrong("sip.tls.client_ca", path, &error.to_string()))?;
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+                // A phone without a certificate may still come in and prove itself by digest, unless that is not wanted.
+                let verifier = if config.client_required { verifier } else { verifier.allow_unauthenticated() };
+                let verifier =
+                    verifier.build().map_err(|error| wrong("sip.tls.client_ca", path, &error.to_string()))?;
                 server.with_client_cert_verifier(verifier)
             }
         };

@@ -26,8 +26,21 @@ async fn the_server_tells_what_it_can_do() {
     phone.send(&options(1)).await;
     let answer = phone.expect(200).await;
     assert!(answer.get("Allow").contains("SERVICE") && answer.get("Accept").contains("application/sdp"));
-    assert!(answer.get("Supported").contains("replaces") && answer.get("To").contains(";tag="));
+    assert!(answer.get("To").contains(";tag="));
     assert!(world.pending().is_empty());
+    // What it does not name it does not do, and what it names it does not refuse.
+    let tags =
+        ["timer", "100rel", "norefersub", "histinfo", "path", "join", "tdialog", "eventlist", "answermode", "pref"];
+    for (branch, tag) in (2..).zip(tags) {
+        let claimed = answer.headers.has_token("Supported", tag);
+        let required = options(branch).replace("To:", &format!("Require: {tag}\r\nTo:"));
+        phone.send(&required).await;
+        phone.expect(if claimed { 200 } else { 420 }).await;
+    }
+    assert_eq!(answer.get("Supported"), sip_api::SUPPORTED);
+    for method in ["MESSAGE", "PUBLISH", "NOTIFY"] {
+        assert!(!answer.headers.has_token("Allow", method), "{method} has no rules behind it");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::support::{Phone, Seen, World};
 use sip_api::{
-    ClientFailure, ClientTransactionId, Headers, Method, Request, Response, SipCommand, SipEvent, SipUri, Transport,
+    ClientFailure, ClientTransactionId, Flow, Headers, Method, Request, Response, SipCommand, SipEvent, SipUri,
+    Transport,
 };
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -216,5 +217,77 @@ async fn requests_are_repeated_on_an_idle_edge() {
         phone.expect_request("INFO").await;
         let info = tokio::time::timeout(Duration::from_secs(5), phone.expect_request("INFO")).await.expect("repeated");
         phone.send(&answer(&info, 200, "t")).await;
+    }
+}
+
+/// A phone that receives datagrams and, at the same port, listens for connections.
+async fn both(world: &World) -> (Phone<UdpSocket>, TcpListener) {
+    loop {
+        let phone = world.udp().await;
+        if let Ok(listener) = TcpListener::bind(phone.local).await {
+            return (phone, listener);
+        }
+    }
+}
+
+async fn answered(world: &mut World) -> (u16, Flow) {
+    match world.event().await {
+        SipEvent::Response { response, flow, .. } => (response.status, flow),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A NOTIFY with a roster of so many bytes to a phone that registered by datagrams.
+fn notify(world: &World, phone: &Phone<UdpSocket>, number: u64, size: usize) {
+    let mut request = call(Method::Notify, 1);
+    request.uri = SipUri::sip(Some("bob"), &phone.local.ip().to_string(), Some(phone.local.port()));
+    request.headers.remove("Route");
+    let request = request.with_body("application/conference-info+xml", "r".repeat(size));
+    let flow = Some(world.flow(Transport::Udp, phone.local));
+    world.handle(SipCommand::Send { transaction: ClientTransactionId(number), request, flow });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_long_for_a_datagram_takes_a_connection() {
+    let mut world = World::new().await;
+    let (mut phone, listener) = both(&world).await;
+    notify(&world, &phone, 1, 500);
+    let short = phone.expect_request("NOTIFY").await;
+    phone.send(&answer(&short, 200, "t1")).await;
+    assert_eq!(answered(&mut world).await, (200, world.flow(Transport::Udp, phone.local)));
+    // The second is longer than any datagram.
+    for (number, size) in [(2, 20_000), (3, 100_000)] {
+        notify(&world, &phone, number, size);
+        let (stream, from) = listener.accept().await.expect("a connection");
+        let mut stream = Phone::on(from, stream);
+        let seen = stream.next().await.expect("a message");
+        assert_eq!(seen.body.len(), size);
+        assert!(seen.get("Via").starts_with("SIP/2.0/TCP "), "{}", seen.get("Via"));
+        assert_eq!(seen.get("Contact"), format!("<sip:us@{}>", world.address(Transport::Udp)), "it stays where it was");
+        stream.send_all(&answer(&seen, 200, "t1")).await;
+        assert_eq!(answered(&mut world).await, (200, world.flow(Transport::Udp, phone.local)));
+        let still_open = world.edge.counters().connections;
+        drop(stream);
+        // The next one is to find the connection closed.
+        while world.edge.counters().connections == still_open {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_phone_that_takes_no_connection_gets_datagrams_as_long_as_they_can_be() {
+    let mut world = World::new().await;
+    let mut phone = world.udp().await;
+    notify(&world, &phone, 1, 60_000);
+    let seen = phone.expect_request("NOTIFY").await;
+    assert_eq!(seen.body.len(), 60_000);
+    assert!(seen.get("Via").starts_with("SIP/2.0/UDP "), "{}", seen.get("Via"));
+    phone.send(&answer(&seen, 200, "t1")).await;
+    assert_eq!(answered(&mut world).await, (200, world.flow(Transport::Udp, phone.local)));
+    notify(&world, &phone, 2, 66_000);
+    match world.event().await {
+        SipEvent::Failed { transaction: ClientTransactionId(2), failure: ClientFailure::Transport } => {}
+        other => panic!("{other:?}"),
     }
 }

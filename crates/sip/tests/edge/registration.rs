@@ -1,6 +1,8 @@
 //! REGISTER and digest over sockets.
 
-use sip::{DropReason, RejectReason};
+use std::sync::Arc;
+
+use sip::{DropReason, Registration, RegistrationKeeper, Registrations, RejectReason};
 use sip_api::{Binding, Response, SipCommand, SipEvent, Transport};
 use tokio::net::UdpSocket;
 
@@ -190,4 +192,102 @@ async fn a_call_is_challenged_by_the_control_side_and_then_proven() {
     phone.expect(403).await;
     assert!(world.pending().is_empty());
     assert_eq!(world.edge.counters().dropped(DropReason::Panic), 0);
+}
+
+/// What an edge wants kept, in order.
+#[derive(Default)]
+struct Kept(std::sync::Mutex<Vec<Vec<Registration>>>, tokio::sync::Notify);
+
+impl RegistrationKeeper for Kept {
+    fn keep(&self, user: &base::UserUri, devices: Vec<Registration>) {
+        assert_eq!(user.as_str(), "sip:ann@example.com");
+        self.0.lock().expect("no panic").push(devices);
+        self.1.notify_one();
+    }
+}
+
+impl Kept {
+    async fn until(&self, count: usize) -> Vec<Registration> {
+        let kept = async {
+            loop {
+                if let Some(last) = self.0.lock().expect("no panic").get(count - 1) {
+                    return last.clone();
+                }
+                self.1.notified().await;
+            }
+        };
+        tokio::time::timeout(crate::support::DEADLINE, kept).await.expect("kept in time")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_phone_registers_refreshes_and_removes_is_kept() {
+    let kept = Arc::new(Kept::default());
+    let registrations = Registrations { kept: Vec::new(), keeper: Some(kept.clone()) };
+    let world = World::after(config(), 100, registrations).await;
+    let mut phone = world.udp().await;
+    for (round, expires, lives) in [(1, 300, 1), (2, 600, 1), (3, 0, 0)] {
+        let asked = challenges(&challenge(&mut phone, round * 10).await);
+        let proof = authorization(&asked[0], "ann", "secret", "REGISTER", URI, 1);
+        let extra = format!("Expires: {expires}\r\n{proof}");
+        phone.send(&register("UDP", round * 10 + 1, "<sip:ann@10.0.0.1>", &extra)).await;
+        phone.expect(200).await;
+        let devices = kept.until(round as usize).await;
+        assert_eq!(devices.len(), lives, "round {round}");
+        for device in devices {
+            assert_eq!((device.cseq, device.binding.flow.remote), (round * 10 + 1, phone.local));
+            let left = device.lifetime.as_secs();
+            assert!((expires - 5..=expires).contains(&left), "{left} of {expires} seconds");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_of_an_earlier_process_are_told_of_if_they_can_be_reached() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let listening = listener.local_addr().expect("bound");
+    let other_listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let other_listening = other_listener.local_addr().expect("bound");
+    // Bound, so that nobody else gets the port, and not listening, so that it refuses.
+    let refusing = tokio::net::TcpSocket::new_v4().expect("a socket");
+    refusing.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let refused = refusing.local_addr().expect("bound");
+    let elsewhere = "127.0.0.9:9".parse().expect("an address");
+    let device = |transport, at: std::net::SocketAddr, from: std::net::SocketAddr| Registration {
+        user: base::UserUri::parse("sip:ann@example.com").expect("valid"),
+        binding: Binding {
+            contact: sip_api::SipUri::sip(Some("ann"), &at.ip().to_string(), Some(at.port())),
+            path: Vec::new(),
+            flow: sip_api::Flow { transport, local: "127.0.0.1:5060".parse().expect("an address"), remote: from },
+            instance: None,
+            preference: 1_000,
+        },
+        call_id: "earlier".to_owned(),
+        cseq: 7,
+        lifetime: std::time::Duration::from_secs(100),
+    };
+    let kept = Arc::new(Kept::default());
+    let registrations = Registrations {
+        kept: vec![
+            device(Transport::Udp, elsewhere, elsewhere),
+            device(Transport::Tcp, listening, listening),
+            device(Transport::Tcp, refused, refused),
+            // Behind address translation: what its Contact names is somebody else here.
+            device(Transport::Tcp, other_listening, elsewhere),
+        ],
+        keeper: Some(kept.clone()),
+    };
+    let mut world = World::after(config(), 100, registrations).await;
+    assert_eq!(bindings(&mut world).await.len(), 1, "by datagrams at once");
+    let both = bindings(&mut world).await;
+    assert_eq!(both.len(), 2, "by a new connection");
+    assert!(both.iter().any(|binding| binding.flow.transport == Transport::Tcp && binding.flow.remote == listening));
+    listener.accept().await.expect("that connection");
+    let settled = async {
+        while kept.0.lock().expect("no panic").last().map_or(0, Vec::len) != 2 {
+            kept.1.notified().await;
+        }
+    };
+    tokio::time::timeout(crate::support::DEADLINE, settled).await.expect("both are kept in time");
+    assert!(world.pending().is_empty());
 }

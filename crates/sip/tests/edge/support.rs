@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
-use sip::{Credentials, Edge, Ha1, ListenAddress, SipConfig, StartError, Timers, start};
+use sip::{Credentials, Edge, Ha1, ListenAddress, Registrations, SipConfig, StartError, Timers, start};
 use sip_api::{Flow, Headers, SipCommand, SipEvent, Transport};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -54,12 +54,18 @@ impl World {
     }
 
     pub(crate) async fn with(config: SipConfig, room: usize) -> Self {
+        Self::after(config, room, Registrations::default()).await
+    }
+
+    /// A world that goes on from an earlier one.
+    pub(crate) async fn after(config: SipConfig, room: usize, registrations: Registrations) -> Self {
         let (sender, events) = mpsc::channel(room);
-        Self { edge: start(config, Arc::new(Accounts), sender).await.expect("started"), events }
+        let edge = start(config, Arc::new(Accounts), registrations, sender).await;
+        Self { edge: edge.expect("started"), events }
     }
 
     pub(crate) async fn try_with(config: SipConfig) -> Result<Edge, StartError> {
-        start(config, Arc::new(Accounts), mpsc::channel(1).0).await
+        start(config, Arc::new(Accounts), Registrations::default(), mpsc::channel(1).0).await
     }
 
     pub(crate) fn address(&self, transport: Transport) -> SocketAddr {

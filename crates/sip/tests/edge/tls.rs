@@ -74,6 +74,7 @@ impl Pki {
             certificate: self.path("server.pem"),
             key: self.path("server.key"),
             client_ca: Some(self.path("ca.pem")),
+            client_required: false,
             server_ca: TrustAnchors::File(self.path("ca.pem")),
         });
         config
@@ -144,6 +145,23 @@ async fn a_certificate_of_a_stranger_is_refused() {
     let _closed_or_reset = refused.await;
     assert_eq!(world.edge.counters().dropped(DropReason::Handshake), 2);
     assert!(world.pending().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_certificate_is_required_nobody_comes_in_without_one() {
+    let pki = Pki::new();
+    pki.sign("ann", &[], Some("sip:ann@example.com"));
+    let mut config = pki.config();
+    config.tls.iter_mut().for_each(|tls| tls.client_required = true);
+    let mut world = World::with(config, 100).await;
+    // With TLS 1.3 the client only learns of it when it reads.
+    if let Ok(mut phone) = pki.connect(&world, None).await {
+        assert!(phone.next().await.is_none());
+    }
+    assert_eq!(world.edge.counters().dropped(DropReason::Handshake), 1);
+    let mut phone = pki.connect(&world, Some("ann")).await.expect("connected");
+    phone.send_all(&message("1")).await;
+    assert!(matches!(world.event().await, SipEvent::Request { user: Some(_), .. }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -27,6 +27,14 @@ fn what_is_wrong_is_told_with_key_value_and_remedy() {
         ("[sip]\nlisten = [\"udp:[::1]:1\", \"udp:[::1]:1\"]", &["error: sip.listen[2] = \"udp:[::1]:1\"", "twice"]),
         ("[sip]\nlisten = [\"tls:127.0.0.1:5061\"]", &["error: sip.listen[1]", "needs a certificate", "[sip.tls]"]),
         ("[sip.tls]\ncertificate = \"c\"\nkey = \"k\"", &["warning: sip.tls", "sip.listen"]),
+        (
+            "[sip.tls]\ncertificate = \"c\"\nkey = \"k\"\nclient_required = true",
+            &["error: sip.tls.client_required = true", "client_ca"],
+        ),
+        ("[sip]\nadvertised = \"0.0.0.0\"", &["error: sip.advertised = \"0.0.0.0\"", "they reach"]),
+        ("[sip]\nadvertised = \"sip.example.com:5060\"", &["error: sip.advertised", "without a port"]),
+        ("[media]\nadvertised = \"203.0.113.5\"", &["warning: sip.advertised", "203.0.113.5"]),
+        ("[sip]\nhost_names = [\"ok.example\", \"a b\"]", &["error: sip.host_names[2] = \"a b\"", "host name"]),
         ("[sip]\ndscp = 64", &["error: sip.dscp = 64", "0 to 63"]),
         ("[media]\ndscp = 99", &["error: media.dscp = 99"]),
         ("[media]\nworkers = 0", &["error: media.workers = 0", "1 to 256"]),
@@ -161,14 +169,10 @@ fn call_routing_settings_are_told_with_key_value_and_remedy() {
 }
 
 #[test]
-fn a_trusted_trunk_is_recognised_by_its_address() {
-    let trunk = |target: &str| {
-        format!(
-            "[[location_profile]]\nname = \"default\"\n[[trunk]]\nname = \"t\"\ntarget = \"{target}\"\ntrusted = true\n"
-        )
-    };
-    assert_eq!(findings(&trunk("udp:192.0.2.1:5060")), Vec::<String>::new());
-    assert_eq!(findings(&trunk("udp:[2001:db8::1]:5060")), Vec::<String>::new());
-    let told = findings(&trunk("udp:sip.provider.example:5060")).join("\n");
-    assert!(told.contains("error: trunk[1].trusted = true") && told.contains("IP address"), "{told}");
+fn a_trusted_trunk_is_named_by_its_address_or_by_a_name() {
+    for target in ["udp:192.0.2.1:5060", "udp:[2001:db8::1]:5060", "udp:sip.provider.example:5060"] {
+        let profile = "[[location_profile]]\nname = \"default\"\n";
+        let trunk = format!("[[trunk]]\nname = \"t\"\ntarget = \"{target}\"\ntrusted = true\n");
+        assert_eq!(findings(&format!("{profile}{trunk}")), Vec::<String>::new(), "{target}");
+    }
 }

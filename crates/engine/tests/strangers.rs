@@ -1,0 +1,43 @@
+//! Callers without an account, many from one address.
+
+mod world;
+
+use base::Limits;
+use engine::Input;
+use sip_api::{Method, Request, Response, ServerTransactionId, SipEvent};
+use world::{World, flow, in_dialog, out_of_dialog, sdp_body};
+
+/// A guest calls the conference with a PIN; his INVITE and the final response.
+fn guest(world: &mut World, number: u64, from: [u8; 4]) -> (Request, Response) {
+    let mut invite = out_of_dialog(Method::Invite, "sip:2345@example.com", "guest", &format!("guest-{number}"));
+    invite.headers.set("From", format!("<sip:guest{number}@elsewhere.example>;tag=x"));
+    let invite = invite.with_body("application/sdp", sdp_body(30_000));
+    let transaction = ServerTransactionId(100_000 + number);
+    let mut flow = flow(40_000);
+    flow.remote.set_ip(from.into());
+    world.input(Input::Sip(SipEvent::Request { transaction, request: invite.clone(), flow, user: None }));
+    let answer = world.take_responses(transaction).pop().expect("a final response");
+    (invite, answer)
+}
+
+#[test]
+fn one_address_holds_a_bounded_number_of_guests_and_others_still_come_in() {
+    const ONE: [u8; 4] = [192, 0, 2, 1];
+    let mut world = World::new();
+    let bound = Limits::default().guest_legs_per_source as u64;
+    let first = guest(&mut world, 0, ONE);
+    for number in 1..bound {
+        assert_eq!(guest(&mut world, number, ONE).1.status, 200, "guest {number} is asked for the PIN");
+    }
+    let (_, refused) = guest(&mut world, bound, ONE);
+    assert_eq!((refused.status, refused.headers.get("Retry-After").is_some()), (503, true));
+    assert_eq!(guest(&mut world, bound + 1, [192, 0, 2, 2]).1.status, 200, "another address");
+    for number in bound + 2..bound + 5 {
+        assert_eq!(guest(&mut world, number, [127, 0, 0, 1]).1.status, 200, "this machine itself");
+    }
+    let (invite, ok) = first;
+    world.ack(in_dialog(Method::Ack, &invite, &ok, 1));
+    world.request(in_dialog(Method::Bye, &invite, &ok, 2), None);
+    assert_eq!(guest(&mut world, bound + 5, ONE).1.status, 200, "one has left");
+    assert_eq!(guest(&mut world, bound + 6, ONE).1.status, 503);
+}
