@@ -147,18 +147,18 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
 }
 
 impl Sinks {
-    /// Carries out what the engine wants, in order. What is for the journal is written before anything that follows it.
+    /// Carries out what the engine wants, in order. What is for the journal is written before anything else, also before
+    /// what stands ahead of it: an agent's dialog is known before his ACK leaves.
     fn carry_out_all(&mut self, engine: &mut Engine) {
+        let mut others = Vec::new();
         while let Some(effect) = engine.poll_effect() {
             match effect {
                 Effect::Journal(record) => self.journal.append(&record),
-                effect => {
-                    self.journal.flush();
-                    self.carry_out(effect);
-                }
+                effect => others.push(effect),
             }
         }
         self.journal.flush();
+        others.into_iter().for_each(|effect| self.carry_out(effect));
     }
 
     fn carry_out(&self, effect: Effect) {

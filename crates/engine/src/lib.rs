@@ -58,7 +58,7 @@ pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
-pub use group::{GroupCommand, GroupJournal, SentInvite, WireRecord};
+pub use group::{GroupCommand, GroupJournal, SentInvite, WireLeg, WireRecord};
 pub use keypad::{KeyCommand, KeyMap};
 pub use schedule::Schedule;
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
@@ -224,6 +224,7 @@ impl Engine {
     /// Takes one input in and everything that follows from it. The caller then drains [`Engine::poll_effect`].
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.now = now;
+        self.record_ended_legs();
         match input {
             Input::Sip(SipEvent::BindingsChanged { user, bindings }) => {
                 self.on_bindings_changed(user.clone(), bindings);

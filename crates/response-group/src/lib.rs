@@ -183,6 +183,11 @@ impl Domain {
         &self.config
     }
 
+    /// The group a caller called, while his call lasts.
+    pub fn called(&self, call: CallId) -> Option<&UserUri> {
+        self.calls.get(&call).map(|call| &call.called)
+    }
+
     /// Whether an address is one of its groups'.
     pub fn has_group(&self, uri: &UserUri) -> bool {
         self.group_by_uri.get(uri).is_some_and(|group| !self.group(*group).gone)

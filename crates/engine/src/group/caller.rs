@@ -12,7 +12,7 @@ use super::forward::Forwarding;
 use super::headers::{HOPS_HEADER, PASSED_ON};
 use super::media::GroupMedia;
 use super::supervisor::Supervisor;
-use super::{GroupJournal, Role, WireRecord};
+use super::{Role, WireLeg, WireRecord};
 use crate::Engine;
 use crate::bridge_setup::hops_left;
 
@@ -36,7 +36,7 @@ pub(super) struct Caller {
     /// The 200 has been sent.
     pub(super) accepted: bool,
     /// His dialog is in the journal.
-    recorded: bool,
+    pub(super) recorded: bool,
     /// He has been given early media.
     previewed: bool,
     /// The MCU was asked for his ports.
@@ -203,7 +203,8 @@ impl Engine {
         let Some(caller) = self.groups.callers.get_mut(&call).filter(|caller| !caller.recorded) else { return };
         let Some(dialog) = self.calls.dialog_record(caller.leg) else { return };
         caller.recorded = true;
-        self.journal(GroupJournal::Wire(WireRecord::CallerUp { call, dialog: Box::new(dialog) }));
+        self.groups.recorded.insert(caller.leg, WireLeg::Caller(call));
+        self.record(WireRecord::CallerUp { call, dialog: Box::new(dialog) });
     }
 
     /// Our answer to his offer; one that cannot be answered ends the call.

@@ -62,7 +62,10 @@ impl Engine {
         errand.media = GroupMedia::new(local);
         let Some(invitation) = errand.invitation.take() else { return };
         match errand.media.answer(invitation.body.as_ref()) {
-            Ok(body) => self.call(call::Input::Accept { leg, body: Some(body), headers: Vec::new() }),
+            Ok(body) => {
+                self.call(call::Input::Accept { leg, body: Some(body), headers: Vec::new() });
+                self.record_up(leg);
+            }
             Err(refusal) => self.reject(leg, refusal.status()),
         }
     }

@@ -12,7 +12,7 @@ use sip_api::{Headers, NameAddr};
 
 use super::headers::HOPS_HEADER;
 use super::media::GroupMedia;
-use super::{Purpose, Role};
+use super::{Purpose, Role, WireRecord};
 use crate::Engine;
 use crate::destination::{Found, Guide, Ring};
 use crate::dial_out::COMPLETED_ELSEWHERE;
@@ -83,15 +83,17 @@ impl Engine {
         forward.rang = false;
         let (to, silence_limit, mode) = (ring.to(None), ring.silence_limit(), ring.mode);
         let ring_limit = ring.limit.unwrap_or(RING_LIMIT);
-        let targets = ring.targets.into_iter().map(|place| place.target);
-        let legs: Vec<_> = targets.map(|target| (self.calls.allocate_leg(), target)).collect();
-        self.groups.legs.extend(legs.iter().map(|(leg, _)| (*leg, Role::Target(call))));
+        let tag = self.new_tag();
+        let from = NameAddr { uri: from.uri.address_of_record(), params: Vec::new(), ..from }.with_tag(&tag);
+        let targets = ring.targets.into_iter().map(|place| place.target).collect();
+        let (legs, invites) = self.name_invites(targets, Role::Target(call), &from, &to);
         self.groups.dials.insert(dial, Purpose::Forward(call));
+        self.record(WireRecord::Called { invites });
         self.call(call::Input::Dial(Box::new(Dial {
             offer: dial,
             legs,
             mode,
-            from: NameAddr { uri: from.uri.address_of_record(), params: Vec::new(), ..from },
+            from,
             to,
             headers,
             body,
@@ -113,6 +115,7 @@ impl Engine {
 
     /// The target answered: caller and he are joined.
     pub(super) fn on_target_answered(&mut self, call: CallId, leg: LegId, body: Option<&Body>) {
+        self.record_up(leg);
         let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut());
         let Some(forward) = forward else {
             return self.hang_up_sip(leg, Termination::cancelled(TerminationReason::RequestCancelled));

@@ -155,6 +155,7 @@ impl Engine {
             Purpose::Forward(call) => self.ring_target(call, seat),
             Purpose::Supervisor(call, _) => self.ring_supervisor(call, seat),
             Purpose::Reattach(offer) => self.reoffer_agent(offer, seat),
+            Purpose::Silence => {}
         }
     }
 

@@ -20,6 +20,7 @@ mod offer;
 mod output;
 mod restart;
 mod supervisor;
+mod wire;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -32,12 +33,14 @@ use crate::leg::{Leg, LegKind};
 use crate::{Effect, Engine};
 
 pub use command::GroupCommand;
-pub use journal::{GroupJournal, SentInvite, WireRecord};
+pub use journal::{GroupJournal, SentInvite, WireLeg, WireRecord};
 
 use caller::Caller;
 use errand::Errand;
 use media::Seat;
 use offer::Offer;
+use restart::Attaching;
+use wire::OnWire;
 
 /// What the ids of callers' conferences begin with; no user's conference is called so.
 const CONFERENCE: &str = "RESPONSEGROUP";
@@ -57,6 +60,8 @@ enum Role {
     Supervisor(CallId),
     /// A user who dialled a feature code, on both sides.
     Errand,
+    /// Whoever an earlier process was connected with or rang, and only has to be told that it is over.
+    Leftover,
 }
 
 /// What a running dial of ours is for.
@@ -67,6 +72,8 @@ enum Purpose {
     Supervisor(CallId, LegId),
     /// Nothing is dialled: the agent of an earlier process is given a seat again.
     Reattach(OfferNo),
+    /// An INVITE of an earlier process is repeated, only to be cancelled.
+    Silence,
 }
 
 /// Every response group, its callers and its offers as they stand on the wire.
@@ -91,8 +98,16 @@ pub(crate) struct Groups {
     silencing: HashMap<LegId, UserUri>,
     /// The Call-IDs of offers that were sent and have not been heard of.
     unheard: HashMap<String, OfferNo>,
-    /// Where the INVITEs of an earlier process went, until the machine has asked for their end.
-    earlier: restart::Earlier,
+    /// What is on the wire, as the journal says.
+    wire: OnWire,
+    /// What each leg that the journal knows is called there.
+    recorded: HashMap<LegId, WireLeg>,
+    /// Legs whose end is to be written down with the next input.
+    over: Vec<WireLeg>,
+    /// What an earlier process had on the wire and nobody has taken up yet; empty once the groups are open.
+    earlier: OnWire,
+    /// Callers whose media are on their way back after a restart.
+    attaching: HashMap<CallId, Attaching>,
 }
 
 impl Groups {
@@ -266,13 +281,14 @@ impl Engine {
                 self.groups.legs.remove(&leg);
                 self.groups.lost.remove(&leg);
                 self.groups.silencing.remove(&leg);
+                self.note_over(leg);
                 match role {
                     Role::Caller(call) => self.on_caller_ended(call),
                     Role::Device(offer) => self.on_device_ended(offer, leg, termination, status, &headers),
                     Role::Target(call) => self.on_target_ended(call, leg, status, &headers),
                     Role::Supervisor(call) => self.on_supervisor_ended(call, leg),
                     Role::Errand => self.on_errand_ended(leg),
-                    Role::Seat(_) => {}
+                    Role::Seat(_) | Role::Leftover => {}
                 }
             }
             _ => {}

@@ -7,7 +7,7 @@ use response_group::{Input, MonitorMode, SupervisorCommand};
 use sip_api::{NameAddr, SipUri};
 
 use super::media::GroupMedia;
-use super::{Purpose, Role};
+use super::{Purpose, Role, WireRecord};
 use crate::Engine;
 use crate::destination::devices;
 use crate::dial_out::COMPLETED_ELSEWHERE;
@@ -72,9 +72,10 @@ impl Engine {
         supervisor.dial = Some(dial);
         let uri = |user: &UserUri| SipUri::parse(user.as_str()).unwrap_or_else(|_| SipUri::sip(None, "invalid", None));
         let (from, to) = (NameAddr::new(uri(&group)), NameAddr::new(uri(&supervisor.user)));
-        let legs: Vec<_> = targets.into_iter().map(|target| (self.calls.allocate_leg(), target)).collect();
-        self.groups.legs.extend(legs.iter().map(|(leg, _)| (*leg, Role::Supervisor(call))));
+        let from = from.with_tag(&self.new_tag());
+        let (legs, invites) = self.name_invites(targets, Role::Supervisor(call), &from, &to);
         self.groups.dials.insert(dial, Purpose::Supervisor(call, seat));
+        self.record(WireRecord::Called { invites });
         self.call(call::Input::Dial(Box::new(Dial {
             offer: dial,
             legs,
@@ -93,6 +94,7 @@ impl Engine {
     }
 
     pub(super) fn on_supervisor_answered(&mut self, call: CallId, seat: LegId, leg: LegId, body: Option<&Body>) {
+        self.record_up(leg);
         let supervisors = self.groups.callers.get_mut(&call).map(|caller| &mut caller.supervisors);
         let Some(there) = supervisors.and_then(|all| all.iter_mut().find(|there| there.seat == seat)) else {
             return self.hang_up_sip(leg, Termination::cancelled(TerminationReason::RequestCancelled));

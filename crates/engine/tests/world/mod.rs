@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part of the world")]
 
 pub(crate) mod c3p_client;
+pub(crate) mod group;
 
 use std::net::SocketAddr;
 
@@ -19,6 +20,15 @@ use sip_api::{
 
 pub(crate) const DOMAIN: &str = "example.com";
 
+/// What happened, in the order in which the server does it: what is for the journal before anything else of an input.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Told(Input),
+    Written(GroupJournal),
+    Sent(SipCommand),
+    Said(EngineEvent),
+}
+
 pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) now: Timestamp,
@@ -28,6 +38,7 @@ pub(crate) struct World {
     pub(crate) events: Vec<EngineEvent>,
     /// The response groups' journal.
     pub(crate) journal: Vec<GroupJournal>,
+    pub(crate) log: Vec<Step>,
     /// The MCU does not say yet that a leg is removed.
     pub(crate) mcu_is_slow: bool,
     next_port: u16,
@@ -127,6 +138,7 @@ impl World {
             mcu: Vec::new(),
             events: Vec::new(),
             journal: Vec::new(),
+            log: Vec::new(),
             mcu_is_slow: false,
             next_port: 20_000,
             next_transaction: 1,
@@ -135,6 +147,7 @@ impl World {
 
     /// Hands in one input and lets store and MCU answer until nothing is left to do.
     pub(crate) fn input(&mut self, input: Input) {
+        self.log.push(Step::Told(input.clone()));
         self.engine.handle(self.now, input);
         self.carry_out();
     }
@@ -148,18 +161,29 @@ impl World {
     fn carry_out(&mut self) {
         let mut inputs = Vec::new();
         loop {
+            let mut steps = Vec::new();
             while let Some(effect) = self.engine.poll_effect() {
                 match effect {
-                    Effect::Sip(command) => self.sip.push(command),
+                    Effect::Sip(command) => {
+                        steps.push(Step::Sent(command.clone()));
+                        self.sip.push(command);
+                    }
                     Effect::Mcu(command) => {
                         inputs.extend(self.mcu_answer(&command).map(Input::Mcu));
                         self.mcu.push(command);
                     }
                     Effect::Store { ticket, .. } => inputs.push(Input::Stored { ticket, done: true }),
-                    Effect::Journal(record) => self.journal.push(*record),
-                    Effect::Event(event) => self.events.push(event),
+                    Effect::Journal(record) => {
+                        self.log.push(Step::Written((*record).clone()));
+                        self.journal.push(*record);
+                    }
+                    Effect::Event(event) => {
+                        steps.push(Step::Said(event.clone()));
+                        self.events.push(event);
+                    }
                 }
             }
+            self.log.append(&mut steps);
             let Some(input) = inputs.pop() else { return };
             self.engine.handle(self.now, input);
         }
