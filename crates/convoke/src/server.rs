@@ -26,8 +26,11 @@ use crate::{assemble, seed};
 /// Questions that may wait for the engine.
 const QUESTIONS: usize = 64;
 
-/// How long conferences may take to end in order when the server stops.
+/// How long conferences and calls may take to end in order when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(3);
+
+/// How much of that callers of response groups may listen to their last words.
+const LAST_WORDS: Duration = Duration::from_millis(2_500);
 
 /// A running server.
 pub(crate) struct Server {
@@ -163,16 +166,24 @@ impl Server {
     /// Ends every conference in order, then everything else.
     pub(crate) async fn stop(self) {
         self.ready.store(false, Ordering::Release);
-        // The engine task has ended only if a source was closed before; then there is nothing to stop.
-        drop(self.questions.send(Question::Stop).await);
-        let deadline = tokio::time::Instant::now() + STOP_GRACE;
-        // The last BYEs are retransmitted until they are answered, and the last records reach the disk.
-        while self.busy().await != (0, 0) && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        // Callers of response groups are told that they are hung up, if there is time. The second time nobody is waited
+        // for any more, and what ended meanwhile is written down.
+        self.stop_and_wait(LAST_WORDS).await;
+        self.stop_and_wait(STOP_GRACE - LAST_WORDS).await;
         self.storage.flush().await;
         self.edge.shutdown().await;
         self.store.close().await;
+    }
+
+    /// Has the engine end everything. The last BYEs are retransmitted until they are answered, and the last records reach
+    /// the disk, but nothing is waited for longer than `limit`.
+    async fn stop_and_wait(&self, limit: Duration) {
+        // The engine task has ended only if a source was closed before; then there is nothing to stop.
+        drop(self.questions.send(Question::Stop).await);
+        let deadline = tokio::time::Instant::now() + limit;
+        while self.busy().await != (0, 0) && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Legs that live, and BYEs of ours that wait for their answer.

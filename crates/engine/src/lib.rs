@@ -101,7 +101,7 @@ pub enum Input {
     TimerFired,
     /// The server is about to stop: begin nothing new. Conferences that are on go on, and may be joined.
     Drain,
-    /// The server stops: end every conference in order.
+    /// The server stops: end every conference and call in order. Said again, it ends what still hears its last words.
     Stop,
 }
 
@@ -322,7 +322,9 @@ impl Engine {
     }
 
     fn stop(&mut self) {
+        self.draining = true;
         self.stop_bridges();
+        self.stop_groups();
         for conference in self.conferences.ids() {
             self.conferences.handle(
                 self.now,

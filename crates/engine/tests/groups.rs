@@ -255,7 +255,7 @@ fn an_agent_who_hangs_up_ends_the_call() {
 fn the_queues_time_out_forwards_the_caller_into_his_conference() {
     let queue = Queue {
         timeout_seconds: Some(30),
-        timeout_action: Action::Forward { target: user("cleo") },
+        timeout_action: Action::Forward { target: user("cleo") }.into(),
         ..Queue::default()
     };
     let mut world = open(ResponseGroup { queue, ..sales(Hunt::Serial, &["bob"]) });

@@ -127,6 +127,8 @@ pub enum Input {
     },
     /// The process began anew on this journal; see [`crate::Domain::restore`].
     Restarted,
+    /// The process is about to end in order: every call ends now, so that nothing is left for a restart.
+    Stopping,
     /// What became of [`crate::Output::Reattach`].
     Reattached {
         /// The call.

@@ -183,9 +183,9 @@ impl Domain {
         &self.config
     }
 
-    /// The group a caller called, while his call lasts.
-    pub fn called(&self, call: CallId) -> Option<&UserUri> {
-        self.calls.get(&call).map(|call| &call.called)
+    /// Who calls, and which group he called, while his call lasts.
+    pub fn parties(&self, call: CallId) -> Option<(&str, &UserUri)> {
+        self.calls.get(&call).map(|call| (call.caller.as_str(), &call.called))
     }
 
     /// Whether an address is one of its groups'.
@@ -221,6 +221,7 @@ impl Domain {
             Input::Supervise { call, command } => self.supervise(call, command),
             Input::Configured { config } => self.configure(*config),
             Input::Restarted => self.restarted(),
+            Input::Stopping => self.stopping(),
             Input::Reattached { call, caller, agent } => self.reattached(call, caller, agent),
             Input::TimerFired => self.timer_fired(),
         }

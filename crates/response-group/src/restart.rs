@@ -9,7 +9,7 @@ use crate::Domain;
 use crate::call::{Before, Phase};
 use crate::input::OfferNo;
 use crate::offer::{OfferState, seconds};
-use crate::output::{CancelWhen, Failure, Output, QueueResult, Release, Withdrawal};
+use crate::output::{CancelWhen, Failure, Outcome, Output, QueueResult, Release, Withdrawal};
 use crate::timers::{CallTimer, Timer};
 
 impl Domain {
@@ -86,6 +86,20 @@ impl Domain {
                     self.release(number, Release::Restart);
                 }
             }
+        }
+    }
+
+    /// The server ends in order: every caller has his outcome, every phone its end.
+    pub(crate) fn stopping(&mut self) {
+        let calls: Vec<CallId> = self.calls.keys().copied().collect();
+        for id in calls {
+            let outcome = match &self.calls[&id].phase {
+                Phase::Connected(_) | Phase::Reattaching(Before::Connected(_)) => Outcome::Answered,
+                Phase::Forwarding { outcome, .. } => outcome.clone(),
+                _ => Outcome::Failed { why: Failure::Stopping },
+            };
+            self.drop_offers(id, Withdrawal::CallerGone);
+            self.end_call(id, outcome, true);
         }
     }
 

@@ -79,11 +79,11 @@ fn actions(group: &ResponseGroup) -> Vec<(&'static str, &Action)> {
     let mut actions = vec![
         ("closed.action", &group.closed.action),
         ("holiday.action", &group.holiday.action),
-        ("queue.timeout_action", &queue.timeout_action),
-        ("queue.overflow_action", &queue.overflow_action),
+        ("queue.timeout_action", &queue.timeout_action.action),
+        ("queue.overflow_action", &queue.overflow_action.action),
     ];
-    actions.extend(queue.no_agent_action.iter().map(|action| ("queue.no_agent_action", action)));
-    actions.extend(group.exit_key.iter().map(|exit| ("exit_key.action", &exit.action)));
+    actions.extend(queue.no_agent_action.iter().map(|disposal| ("queue.no_agent_action", &disposal.action)));
+    actions.extend(group.exit_key.iter().map(|exit| ("exit_key.action", &exit.action.action)));
     actions
 }
 

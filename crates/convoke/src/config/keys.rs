@@ -718,7 +718,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 Some(r#"{ kind = "disconnect" }"#),
                 r#"{ kind = "forward", target = "sip:ann@voice.example.com" }"#,
-                "What happens then: { kind = \"disconnect\" }, { kind = \"forward\", target = ADDRESS or tel: } or\n{ kind = \"group\", target = ADDRESS }.",
+                "What happens then: { kind = \"disconnect\" }, { kind = \"forward\", target = ADDRESS or tel: } or\n{ kind = \"group\", target = ADDRESS }. With prompt = NAME the caller hears that first: a phrase (nobody-available,\nall-busy, closed, holiday, forwarding, goodbye) or a file of yours. Who is hung up without one hears a phrase that says\nwhy; prompt = \"\" is silence.",
             ),
             key(
                 "deadline",

@@ -17,8 +17,15 @@ pub(super) struct Audio {
     waiting: Option<Speech>,
     /// Announcements the MCU has not reported the end of; one that was replaced is reported as well.
     outstanding: u32,
-    /// When that is said, he is hung up.
-    farewell: bool,
+    /// When that is said, he is hung up for this reason.
+    farewell: Option<Termination>,
+}
+
+impl Audio {
+    /// Whether he is hearing the last words before his BYE.
+    pub(super) fn is_farewell(&self) -> bool {
+        self.farewell.is_some()
+    }
 }
 
 impl Engine {
@@ -51,10 +58,17 @@ impl Engine {
     }
 
     /// The last words before his BYE.
-    pub(super) fn say_farewell(&mut self, call: CallId, prompt: String) {
+    pub(super) fn say_farewell(
+        &mut self,
+        call: CallId,
+        prompt: String,
+        language: Option<String>,
+        termination: Termination,
+    ) {
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
-        caller.audio.farewell = true;
-        self.say_to_caller(call, Speech { language: "en".to_owned(), parts: vec![prompt_part(prompt)] });
+        caller.audio.farewell = Some(termination);
+        let language = language.unwrap_or_else(|| "en".to_owned());
+        self.say_to_caller(call, Speech { language, parts: vec![prompt_part(prompt)] });
     }
 
     /// His media stands: he is given what waits for him.
@@ -97,9 +111,9 @@ impl Engine {
         if caller.audio.outstanding > 0 || caller.audio.waiting.is_some() {
             return;
         }
-        if caller.audio.farewell {
+        if let Some(termination) = caller.audio.farewell {
             let leg = caller.leg;
-            return self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed));
+            return self.hang_up_sip(leg, termination);
         }
         self.tell_groups(Input::AnnouncementEnded { call });
     }

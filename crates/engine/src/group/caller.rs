@@ -20,6 +20,8 @@ use crate::bridge_setup::hops_left;
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) leg: LegId,
+    /// Which user of ours he is, if any.
+    pub(super) user: Option<UserUri>,
     /// His own conference.
     pub(super) conference: ConferenceId,
     pub(super) group: UserUri,
@@ -60,6 +62,7 @@ impl Caller {
     pub(super) fn new(leg: LegId, conference: ConferenceId, group: UserUri, from: NameAddr) -> Self {
         Self {
             leg,
+            user: None,
             conference,
             group,
             from,
@@ -101,7 +104,9 @@ impl Engine {
         let from = NameAddr { display_name: call.from.display_name.clone().or(display_name), ..call.from.clone() };
         let passed_on =
             |name: &&str| call.request.headers.get(name).map(|value| ((*name).to_owned(), value.to_owned()));
+        let user = call.user.clone();
         let caller = Caller {
+            user: user.clone(),
             hops_left,
             passed_on: PASSED_ON.iter().filter_map(passed_on).collect(),
             ..Caller::new(leg, conference, group.clone(), from)
@@ -119,6 +124,8 @@ impl Engine {
         };
         self.groups.callers.insert(id, Caller { invitation: Some(call), ..caller });
         self.groups.legs.insert(leg, Role::Caller(id));
+        // An agent who calls is not rung, least of all for his own call.
+        user.iter().for_each(|user| self.note_conversation(user));
         self.tell_groups(Input::CallerArrived(arrival));
     }
 
@@ -261,10 +268,15 @@ impl Engine {
             self.groups.lost.remove(&seat);
         }
         if over {
-            self.groups.callers.remove(&call);
+            self.forget_caller(call);
         } else {
             self.tell_groups(Input::CallerLeft { call });
         }
+    }
+
+    fn forget_caller(&mut self, call: CallId) {
+        let user = self.groups.callers.remove(&call).and_then(|caller| caller.user);
+        user.iter().for_each(|user| self.note_conversation(user));
     }
 
     /// The machine has done with a caller: his leg may go on (he was forwarded) or ends by what was said before.
@@ -272,12 +284,22 @@ impl Engine {
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
         caller.over = true;
         if !self.groups.legs.contains_key(&caller.leg) {
-            self.groups.callers.remove(&call);
+            self.forget_caller(call);
         }
     }
 
     /// Ends the caller's leg, after a prompt if there is one and he can hear it.
-    pub(super) fn disconnect_caller(&mut self, call: CallId, outcome: &Outcome, prompt: Option<String>) {
+    pub(super) fn disconnect_caller(
+        &mut self,
+        call: CallId,
+        outcome: &Outcome,
+        prompt: Option<String>,
+        language: Option<String>,
+    ) {
+        let reason = match outcome {
+            Outcome::Failed { why: response_group::Failure::Stopping } => TerminationReason::ServerStopping,
+            _ => TerminationReason::Departed,
+        };
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
         caller.over = true;
         let leg = caller.leg;
@@ -285,15 +307,16 @@ impl Engine {
             return self.refuse_group_caller(leg, outcome);
         }
         match prompt {
-            Some(prompt) => self.say_farewell(call, prompt),
-            None => self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed)),
+            Some(prompt) => self.say_farewell(call, prompt, language, Termination::completed(reason)),
+            None => self.hang_up_sip(leg, Termination::completed(reason)),
         }
     }
 
     fn refuse_group_caller(&mut self, leg: LegId, outcome: &Outcome) {
         match outcome {
             Outcome::Rejected { why: Rejection::UnknownGroup } => self.reject(leg, 404),
-            Outcome::Rejected { why: Rejection::TooManyCalls } => self.refuse_for_want_of_room(leg),
+            Outcome::Rejected { why: Rejection::TooManyCalls }
+            | Outcome::Failed { why: response_group::Failure::Stopping } => self.refuse_for_want_of_room(leg),
             Outcome::Overflowed { .. } => self.reject(leg, 486),
             Outcome::Failed { why: response_group::Failure::Loop } => self.reject(leg, 482),
             _ => self.reject(leg, 480),

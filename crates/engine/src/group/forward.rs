@@ -14,7 +14,7 @@ use super::headers::HOPS_HEADER;
 use super::media::GroupMedia;
 use super::{Purpose, Role, WireRecord};
 use crate::Engine;
-use crate::destination::{Found, Guide, Ring};
+use crate::destination::{Answerer, Found, Guide, Ring};
 use crate::dial_out::COMPLETED_ELSEWHERE;
 use crate::way::{Lost, Way};
 
@@ -27,6 +27,10 @@ pub(super) struct Forwarding {
     pub(super) seat: LegId,
     pub(super) media: GroupMedia,
     pub(super) answered: Option<LegId>,
+    /// Who answered, if he is somebody we know.
+    pub(super) person: Option<UserUri>,
+    /// Who is rung where.
+    places: Vec<(LegId, Answerer)>,
     dial: Option<OfferId>,
     way: Way,
     pub(super) rang: bool,
@@ -49,8 +53,17 @@ impl Engine {
         let Some(seat) = self.take_seat(call, Purpose::Forward(call)) else { return self.forward_failed(call) };
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
         let way = Way::new(CallKind::Direct, None, destination, caller.hops_left);
-        caller.forward =
-            Some(Forwarding { seat, media: GroupMedia::default(), answered: None, dial: None, way, rang: false, hops });
+        caller.forward = Some(Forwarding {
+            seat,
+            media: GroupMedia::default(),
+            answered: None,
+            person: None,
+            places: Vec::new(),
+            dial: None,
+            way,
+            rang: false,
+            hops,
+        });
     }
 
     /// The seat has its ports: the target's devices, or the next trunk, are rung.
@@ -85,8 +98,11 @@ impl Engine {
         let ring_limit = ring.limit.unwrap_or(RING_LIMIT);
         let tag = self.new_tag();
         let from = NameAddr { uri: from.uri.address_of_record(), params: Vec::new(), ..from }.with_tag(&tag);
-        let targets = ring.targets.into_iter().map(|place| place.target).collect();
+        let (targets, who): (Vec<_>, Vec<_>) = ring.targets.into_iter().map(|place| (place.target, place.who)).unzip();
         let (legs, invites) = self.name_invites(targets, Role::Target(call), &from, &to);
+        if let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) {
+            forward.places = legs.iter().map(|(leg, _)| *leg).zip(who).collect();
+        }
         self.groups.dials.insert(dial, Purpose::Forward(call));
         self.record(WireRecord::Called { invites });
         self.call(call::Input::Dial(Box::new(Dial {
@@ -122,12 +138,19 @@ impl Engine {
         };
         forward.dial = None;
         forward.answered = Some(leg);
+        let who = forward.places.iter().find(|(place, _)| *place == leg).map(|(_, who)| who);
+        forward.person = match who {
+            Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
+            Some(Answerer::Callee) | None => forward.way.destination.person(),
+        };
+        let person = forward.person.clone();
         let (seat, good) = (forward.seat, forward.media.take_answer(body));
         let agreed = forward.media.agreed();
         if !good {
             self.hang_up_sip(leg, Termination::failed(TerminationReason::MediaNotSupported));
             return self.forward_failed(call);
         }
+        person.iter().for_each(|person| self.note_conversation(person));
         self.connect_group_leg(seat, agreed);
         self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
         self.hush_caller(call);
@@ -178,6 +201,7 @@ impl Engine {
     /// The caller's leg is over: the target is let go.
     pub(super) fn end_forward(&mut self, call: CallId) {
         let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take()) else { return };
+        forward.person.iter().for_each(|person| self.note_conversation(person));
         if let Some(leg) = forward.answered {
             self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed));
         }

@@ -104,6 +104,8 @@ pub(crate) struct Groups {
     recorded: HashMap<LegId, WireLeg>,
     /// Legs whose end is to be written down with the next input.
     over: Vec<WireLeg>,
+    /// The server stops: the machine has been told.
+    stopping: bool,
     /// What an earlier process had on the wire and nobody has taken up yet; empty once the groups are open.
     earlier: OnWire,
     /// Callers whose media are on their way back after a restart.
@@ -124,6 +126,17 @@ impl Groups {
     /// Whether a conference is a caller's.
     fn is_conference(id: &ConferenceId) -> bool {
         id.as_str().starts_with(CONFERENCE)
+    }
+
+    /// How many calls of groups a user is in without being their agent.
+    fn conversations_of(&self, user: &UserUri) -> usize {
+        let is_he = |other: &UserUri| usize::from(other == user);
+        let of = |caller: &Caller| {
+            let target = caller.forward.as_ref().and_then(|forward| forward.person.as_ref());
+            let watching = caller.supervisors.iter().filter(|there| there.leg.is_some()).map(|there| &there.user);
+            caller.user.iter().chain(target).chain(watching).map(is_he).sum::<usize>()
+        };
+        self.callers.values().map(of).sum()
     }
 
     fn role(&self, leg: LegId) -> Option<Role> {
@@ -209,7 +222,8 @@ impl Engine {
         }
     }
 
-    /// A user began or ended a conversation outside the groups: an agent in one is not offered calls.
+    /// A user began or ended a conversation that is no offer of a group: an agent in one is not offered calls. A group's
+    /// caller, the target of a forwarded one and a supervisor are in one.
     pub(crate) fn note_conversation(&mut self, user: &UserUri) {
         if !self.is_agent(user) {
             return;
@@ -219,7 +233,8 @@ impl Engine {
             audio && leg.peer == *user && leg.connected.is_some() && leg.ended.is_none()
         };
         let meetings = self.legs.values().filter(talks).count();
-        let count = u32::try_from(meetings + self.bridges.conversations_of(user)).unwrap_or(u32::MAX);
+        let others = self.bridges.conversations_of(user) + self.groups.conversations_of(user);
+        let count = u32::try_from(meetings + others).unwrap_or(u32::MAX);
         let change = response_group::AgentChange::ExternalCalls { count };
         self.tell_groups(response_group::Input::AgentChanged { agent: user.clone(), change });
     }

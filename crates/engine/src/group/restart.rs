@@ -1,7 +1,7 @@
 //! Beginning, and beginning anew on the journal of a process that ended: phones that still ring are silenced, callers
 //! who still hold the line are given their audio back (routing.md 3.7). Every other dialog is ended.
 
-use base::{CallId, Duration, LegId, OfferId, Timestamp, UserUri};
+use base::{CallId, Duration, LegId, OfferId, Termination, TerminationReason, Timestamp, UserUri};
 use call::{Body, Dial, RingMode, Target};
 use mcu_api::{AloneAudio, McuCommand};
 use response_group::{Config, DialogNo, Domain, Entry, Input, OfferNo, OfferOrder, Problem, Refusal};
@@ -60,6 +60,22 @@ impl Engine {
             self.record(WireRecord::File { config: Box::new(file.clone()) });
             self.tell_groups(Input::Configured { config: Box::new(file) });
         }
+    }
+
+    /// The server stops: every caller is told, heard out for as long as he listens, and hung up; what rings is cancelled.
+    /// When it is said once more, whoever still listens is hung up at once.
+    pub(crate) fn stop_groups(&mut self) {
+        let again = std::mem::replace(&mut self.groups.stopping, true);
+        if !again {
+            self.tell_groups(Input::Stopping);
+        }
+        let termination = Termination::completed(TerminationReason::ServerStopping);
+        // With those whom the machine has sent elsewhere it has done.
+        let done = |caller: &&Caller| again || (caller.over && !caller.audio.is_farewell());
+        let mut legs: Vec<LegId> = self.groups.callers.values().filter(done).map(|caller| caller.leg).collect();
+        legs.extend(self.groups.errands.keys());
+        legs.sort_unstable();
+        legs.into_iter().for_each(|leg| self.hang_up_sip(leg, termination));
     }
 
     /// Other groups hold from now on.
@@ -147,7 +163,8 @@ impl Engine {
 
     /// The machine wants a caller's media here again, and his agent's if he had one.
     pub(super) fn reattach(&mut self, call: CallId, agent: Option<(OfferNo, DialogNo)>) {
-        let group = self.groups.domain.as_ref().and_then(|domain| domain.called(call)).cloned();
+        let parties = self.groups.domain.as_ref().and_then(|domain| domain.parties(call));
+        let (user, group) = parties.map(|(caller, group)| (UserUri::parse(caller).ok(), group.clone())).unzip();
         let dialog = self.groups.earlier.take_caller(call);
         let from = dialog.as_ref().and_then(|dialog| NameAddr::parse(&dialog.remote).ok());
         let (Some(dialog), Some(group), Some(from)) = (dialog, group, from) else {
@@ -158,7 +175,10 @@ impl Engine {
         let mut restored = Caller::new(leg, conference, group, from);
         restored.accepted = true;
         restored.recorded = true;
+        restored.user = user.flatten();
+        let user = restored.user.clone();
         self.groups.callers.insert(call, restored);
+        user.iter().for_each(|user| self.note_conversation(user));
         let mut attaching = Attaching::default();
         if let Some((offer, _)) = agent {
             attaching.agent = Some(self.restore_agent(call, offer));

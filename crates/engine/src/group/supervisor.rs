@@ -18,7 +18,7 @@ const RING_LIMIT: base::Duration = base::Duration::from_secs(30);
 /// A supervisor in a caller's conference, or on his way there.
 #[derive(Debug)]
 pub(super) struct Supervisor {
-    user: UserUri,
+    pub(super) user: UserUri,
     pub(super) seat: LegId,
     pub(super) leg: Option<LegId>,
     pub(super) media: GroupMedia,
@@ -104,7 +104,8 @@ impl Engine {
         if !there.media.take_answer(body) {
             return self.hang_up_sip(leg, Termination::failed(TerminationReason::MediaNotSupported));
         }
-        let (agreed, mode) = (there.media.agreed(), there.mode);
+        let (agreed, mode, user) = (there.media.agreed(), there.mode, there.user.clone());
+        self.note_conversation(&user);
         self.connect_group_leg(seat, agreed);
         self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Monitor { leg: seat, mode } });
     }
@@ -125,9 +126,10 @@ impl Engine {
     }
 
     pub(super) fn on_supervisor_failed(&mut self, call: CallId, seat: LegId) {
-        if let Some(caller) = self.groups.callers.get_mut(&call) {
-            caller.supervisors.retain(|there| there.seat != seat);
-        }
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return self.leave_seat(seat) };
+        let gone: Vec<UserUri> =
+            caller.supervisors.extract_if(.., |there| there.seat == seat).map(|there| there.user).collect();
+        gone.iter().for_each(|user| self.note_conversation(user));
         self.leave_seat(seat);
     }
 
