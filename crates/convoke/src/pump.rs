@@ -85,6 +85,7 @@ pub(crate) struct Sinks {
 pub(crate) async fn run(mut engine: Engine, clock: Clock, mut sources: Sources, mut sinks: Sinks) {
     // What opening the response groups asked for.
     sinks.carry_out_all(&mut engine);
+    sinks.mind_the_journal(&mut engine, clock);
     loop {
         let timer = engine.poll_timeout().map(|at| tokio::time::Instant::from_std(clock.instant(at)));
         let input = tokio::select! {
@@ -102,6 +103,7 @@ pub(crate) async fn run(mut engine: Engine, clock: Clock, mut sources: Sources, 
         }
         engine.handle(clock.now(), input);
         sinks.carry_out_all(&mut engine);
+        sinks.mind_the_journal(&mut engine, clock);
     }
 }
 
@@ -159,6 +161,20 @@ impl Sinks {
         }
         self.journal.flush();
         others.into_iter().for_each(|effect| self.carry_out(effect));
+    }
+
+    /// Begins a new journal where the old one is large or broken, and tells the engine whether there is one.
+    fn mind_the_journal(&mut self, engine: &mut Engine, clock: Clock) {
+        if self.journal.wants_checkpoint()
+            && let Some(records) = engine.group_checkpoint()
+        {
+            self.journal.begin_anew(&records);
+        }
+        self.watch.journal_failures(self.journal.take_failures());
+        if let Some(sound) = self.journal.take_change() {
+            engine.handle(clock.now(), Input::GroupJournal { sound });
+            self.carry_out_all(engine);
+        }
     }
 
     fn carry_out(&self, effect: Effect) {

@@ -102,35 +102,13 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
 /// Opens the response groups on what their journal says; phones that still ring for callers of an earlier process are
 /// silenced as soon as the engine runs.
 fn open_groups(config: &Config, engine: &mut Engine, clock: Clock) -> Result<Journal, String> {
-    let (mut journal, mut records) = Journal::open(&config.data_dir)?;
-    if !anybody_waits(&records) && Journal::retire_large(&config.data_dir)? {
-        (journal, records) = Journal::open(&config.data_dir)?;
-    }
+    let (journal, records) = Journal::open(&config.data_dir)?;
     let groups = response_group::Config { groups: config.response_groups.clone(), ..Default::default() };
     engine.open_groups(clock.now(), groups, &records).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         lines.join("\n")
     })?;
     Ok(journal)
-}
-
-/// Whether a caller of an earlier process may still be on the line.
-fn anybody_waits(records: &[engine::GroupJournal]) -> bool {
-    let mut open = 0_i64;
-    for record in records {
-        open += match record {
-            engine::GroupJournal::Machine(response_group::Entry::Told {
-                told: response_group::Input::CallerArrived(_),
-                ..
-            }) => 1,
-            engine::GroupJournal::Machine(response_group::Entry::Decided {
-                decided: response_group::Decision::Ended { .. },
-                ..
-            }) => -1,
-            _ => 0,
-        };
-    }
-    open > 0
 }
 
 async fn open_store(config: &Config) -> Result<Store, String> {

@@ -92,6 +92,11 @@ pub enum Input {
     },
     /// Something about the response groups is to be changed.
     Group(GroupCommand),
+    /// Whether the response groups' journal can be written. While it cannot, groups take no calls.
+    GroupJournal {
+        /// Whether it can.
+        sound: bool,
+    },
     /// A user has seen his missed calls; his devices put the lamp out.
     MissedCallsSeen {
         /// The user.
@@ -245,6 +250,7 @@ impl Engine {
                 self.note_reachable(&user);
             }
             Input::Group(command) => self.on_group_command(command),
+            Input::GroupJournal { sound } => self.note_journal(sound),
             Input::MissedCallsSeen { user } => self.on_missed_calls_seen(&user),
             Input::TimerFired => self.on_timer(),
             Input::Drain => self.draining = true,

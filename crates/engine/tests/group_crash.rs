@@ -208,7 +208,7 @@ fn whenever_the_process_dies_nobody_is_left_on_the_line() {
         assert_eq!((load.group_calls, load.group_legs), (0, 0), "cut {cut}: {load:?}");
         if let Some(board) = after.engine.wallboard() {
             for agent in &board.agents {
-                assert_eq!(agent.state, AgentStatus::Free, "cut {cut}: {}", agent.uri);
+                assert_eq!(agent.status, AgentStatus::Free, "cut {cut}: {}", agent.uri);
             }
         }
         let arrived = |record: &GroupJournal| {

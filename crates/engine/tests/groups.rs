@@ -3,10 +3,10 @@
 mod world;
 
 use base::Duration;
-use engine::GroupJournal;
+use engine::{EngineEvent, GroupJournal};
 use mcu_api::{Background, McuCommand};
 use response_group::{Action, Method as Hunt, Outcome, Queue, ResponseGroup};
-use sip_api::{ClientTransactionId, Method, Request, SipCommand};
+use sip_api::{ClientTransactionId, Method, Request};
 use world::group::{ELSEWHERE, SDP, acks, cancels, check_drained, config, dial, ok, open, outcomes, parallel, sales};
 use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 

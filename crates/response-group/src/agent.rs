@@ -9,6 +9,7 @@
 //! may still ring, or be answered (routing.md 3.6, reading a).
 
 use base::{Timestamp, UserUri};
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Method, Participation};
 use crate::explain::Why;
@@ -17,11 +18,11 @@ use crate::input::{OfferNo, Presence};
 use crate::output::{AgentStatus, Ineligible};
 
 /// Place of an agent in the domain's table; it is his for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct AgentIx(pub(crate) u32);
 
 /// His place in one agent group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Membership {
     pub(crate) pool: PoolIx,
     pub(crate) position: u32,
@@ -32,7 +33,7 @@ pub(crate) struct Membership {
 }
 
 /// Order of the ready agents of a pool: what the method orders by, then the configured order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct ReadyKey {
     /// Since when he is idle, for the longest idle; equal for all in the other methods.
     pub(crate) idle_since: Timestamp,
@@ -41,7 +42,7 @@ pub(crate) struct ReadyKey {
 }
 
 /// One agent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct AgentEntry {
     pub(crate) uri: UserUri,
     pub(crate) pstn: bool,
@@ -67,7 +68,7 @@ pub(crate) struct AgentEntry {
 }
 
 /// What an agent did so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct AgentCounters {
     pub(crate) offered: u64,
     pub(crate) answered: u64,

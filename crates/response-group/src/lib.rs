@@ -55,6 +55,7 @@ mod workflow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use base::{CallId, Timestamp, UserUri};
+use serde::{Deserialize, Serialize};
 
 pub use config::{
     Action, Agent, AgentGroup, Announcements, Answer, AnswerMode, Config, Confirm, Cursor, Deadline, Disposal, ExitKey,
@@ -80,7 +81,7 @@ use offer::Offer;
 use timers::{Timer, Timers};
 
 /// All response groups that share agents: the one owner of their calls, offers and agents.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Domain {
     config: Config,
     /// Number of the input being handled.
@@ -95,11 +96,18 @@ pub struct Domain {
     calls: BTreeMap<CallId, Call>,
     offers: BTreeMap<OfferNo, Offer>,
     timers: Timers,
+    /// Nobody, between two inputs.
+    #[serde(skip)]
     wake: Wake,
     /// Agents whose state may have changed with this input.
+    #[serde(skip)]
     touched: BTreeSet<AgentIx>,
+    #[serde(skip)]
     outbox: VecDeque<Output>,
     stale: u64,
+    /// The highest number of a call so far.
+    last_call: CallId,
+    #[serde(skip)]
     knobs: Knobs,
 }
 
@@ -139,6 +147,7 @@ impl Domain {
             touched: BTreeSet::new(),
             outbox: VecDeque::new(),
             stale: 0,
+            last_call: CallId(0),
             knobs,
         };
         let entry = Entry::Opened { at: now, config: Box::new(config.clone()) };
@@ -154,6 +163,19 @@ impl Domain {
         let mut domain = journal::state_of(entries)?;
         domain.handle(now, Input::Restarted);
         Ok(domain)
+    }
+
+    /// Its whole state, as an entry with which a new journal may begin: what was told before is not needed any more.
+    ///
+    /// To be asked for between two inputs, when every output of the last one has been taken.
+    pub fn checkpoint(&self) -> Entry {
+        debug_assert!(self.outbox.is_empty(), "outputs are no part of a checkpoint");
+        journal::checkpoint(self)
+    }
+
+    /// The highest number of a call so far; the next one is larger.
+    pub fn last_call(&self) -> CallId {
+        self.last_call
     }
 
     /// Takes one input and does what follows from it.

@@ -14,6 +14,7 @@
 //! acknowledged and ended all the same (B24).
 
 use base::{CallId, Duration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::Domain;
 use crate::agent::AgentIx;
@@ -27,7 +28,7 @@ use crate::timers::{OfferTimer, Timer};
 const DIALOGS_MAX: usize = 16;
 
 /// One offer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Offer {
     pub(crate) call: CallId,
     pub(crate) agent: AgentIx,
@@ -49,7 +50,7 @@ pub(crate) struct Offer {
 }
 
 /// Where an offer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum OfferState {
     Inviting,
     Ringing,

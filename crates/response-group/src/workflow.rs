@@ -16,6 +16,7 @@ use crate::timers::{CallTimer, Timer};
 
 impl Domain {
     pub(crate) fn caller_arrived(&mut self, arrival: Arrival) {
+        self.last_call = self.last_call.max(arrival.call);
         if self.calls.contains_key(&arrival.call) {
             return self.stale();
         }

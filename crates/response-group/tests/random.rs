@@ -29,6 +29,7 @@ enum Act {
     Wait(u16),
     Reconfigure(u8),
     Crash,
+    Rotate,
     Reattach(u8, bool, bool),
 }
 
@@ -51,6 +52,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (0..9_000_u16).prop_map(Act::Wait),
         1 => (0..5_u8).prop_map(Act::Reconfigure),
         1 => Just(Act::Crash),
+        1 => Just(Act::Rotate),
         3 => (any::<u8>(), any::<bool>(), any::<bool>()).prop_map(|(call, here, agent)| Act::Reattach(call, here, agent)),
     ]
 }
@@ -123,6 +125,10 @@ fn perform(world: &mut World, seen: &mut Seen, act: &Act) {
         }
         Act::Crash => {
             world.crash();
+            return;
+        }
+        Act::Rotate => {
+            world.begin_journal();
             return;
         }
         Act::Leave(call) => Input::CallerLeft { call: seen.call(call) },

@@ -220,6 +220,11 @@ impl Metrics {
         self.families.missed_call_notices.inc();
     }
 
+    /// The response groups' journal could not be written so many times.
+    pub fn journal_failures(&self, count: u64) {
+        self.families.journal_failures.inc_by(count);
+    }
+
     /// How much the server holds now.
     pub fn set_load(&self, conferences: usize, legs: usize, registered_users: usize) {
         set(&self.families.conferences, conferences as u64);

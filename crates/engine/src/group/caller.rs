@@ -93,7 +93,7 @@ impl Engine {
             return self.challenge(leg);
         }
         let room = self.legs.len() + self.groups.leg_count() < self.config.limits.legs;
-        if self.draining || !room {
+        if self.draining || self.groups.mute || !room {
             return self.refuse_for_want_of_room(leg);
         }
         let Some(hops_left) = hops_left(&call.request) else { return self.reject(leg, 483) };

@@ -73,6 +73,9 @@ pub enum GroupCommand {
 impl Engine {
     /// Why a command cannot be carried out, in a sentence for who gave it; `None` when it can.
     pub fn group_objection(&self, command: &GroupCommand) -> Option<String> {
+        if self.groups.mute {
+            return Some("the journal cannot be written, so the change would not last; see the log".to_owned());
+        }
         let Some(domain) = &self.groups.domain else {
             return match command {
                 GroupCommand::Configure { config } => objections(config),

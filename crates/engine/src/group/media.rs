@@ -221,7 +221,7 @@ impl Engine {
                 Some((supervisor.seat, &mut supervisor.media))
             }
             Role::Errand => self.groups.errands.get_mut(&leg).map(|errand| (leg, &mut errand.media)),
-            Role::Seat(_) => None,
+            Role::Seat(_) | Role::Leftover => None,
         }
     }
 }

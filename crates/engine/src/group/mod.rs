@@ -106,6 +106,8 @@ pub(crate) struct Groups {
     over: Vec<WireLeg>,
     /// The server stops: the machine has been told.
     stopping: bool,
+    /// The journal cannot be written, so that no call may come that a crash would lose.
+    mute: bool,
     /// What an earlier process had on the wire and nobody has taken up yet; empty once the groups are open.
     earlier: OnWire,
     /// Callers whose media are on their way back after a restart.
@@ -179,6 +181,11 @@ impl Engine {
             self.fire_group_timers();
         }
         true
+    }
+
+    /// The journal can be written again, or cannot: then groups take no calls and no changes.
+    pub(crate) fn note_journal(&mut self, sound: bool) {
+        self.groups.mute = !sound;
     }
 
     /// Carries out what the machine wants.

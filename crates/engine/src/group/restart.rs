@@ -4,7 +4,7 @@
 use base::{CallId, Duration, LegId, OfferId, Termination, TerminationReason, Timestamp, UserUri};
 use call::{Body, Dial, RingMode, Target};
 use mcu_api::{AloneAudio, McuCommand};
-use response_group::{Config, DialogNo, Domain, Entry, Input, OfferNo, OfferOrder, Problem, Refusal};
+use response_group::{Config, DialogNo, Domain, Entry, Input, JournalError, OfferNo, OfferOrder, Problem, Refusal};
 use sip_api::{Flow, NameAddr, SipUri, Transport};
 
 use super::caller::Caller;
@@ -33,11 +33,12 @@ impl Engine {
         let entries: Vec<Entry> = records.iter().filter_map(machine_entry).collect();
         self.set_epoch(&entries);
         let at = self.group_time();
-        if let Ok(domain) = Domain::restore(at, &entries) {
+        if !entries.is_empty() {
+            let domain = Domain::restore(at, &entries).map_err(|error| vec![unreadable(&error)])?;
             self.groups.wire = OnWire::of(records);
             self.groups.earlier = self.groups.wire.clone();
-            self.groups.next_call = last_call(&entries);
-            let changed = last_file(records) != Some(&file);
+            self.groups.next_call = domain.last_call().0;
+            let changed = self.groups.wire.file.as_deref() != Some(&file);
             self.begin_anew(domain, file, changed);
         } else if !file.groups.is_empty() {
             self.groups.domain = Some(Domain::new(at, file.clone())?);
@@ -277,23 +278,20 @@ fn machine_entry(record: &GroupJournal) -> Option<Entry> {
 
 fn entry_time(entry: &Entry) -> Timestamp {
     match entry {
-        Entry::Opened { at, .. } | Entry::Told { at, .. } | Entry::Decided { at, .. } => *at,
+        Entry::Opened { at, .. }
+        | Entry::Checkpoint { at, .. }
+        | Entry::Told { at, .. }
+        | Entry::Decided { at, .. } => *at,
     }
 }
 
-fn last_call(entries: &[Entry]) -> u64 {
-    let calls = entries.iter().filter_map(|entry| match entry {
-        Entry::Told { told: Input::CallerArrived(arrival), .. } => Some(arrival.call.0),
-        _ => None,
-    });
-    calls.max().unwrap_or(0)
-}
-
-fn last_file(records: &[GroupJournal]) -> Option<&Config> {
-    records.iter().rev().find_map(|record| match record {
-        GroupJournal::Wire(WireRecord::File { config }) => Some(&**config),
-        _ => None,
-    })
+/// Half a history is none: without it phones would ring for nobody and callers would be forgotten.
+fn unreadable(error: &JournalError) -> Problem {
+    Problem {
+        key: "data_dir".to_owned(),
+        value: "the journal of the response groups".to_owned(),
+        remedy: format!("it cannot be replayed, for {error}; move the file away to begin anew"),
+    }
 }
 
 fn target_of(invite: &SentInvite) -> Option<Target> {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use base::{CallId, LegId, Termination, TerminationReason};
 use call::{DialogRecord, Target};
-use response_group::OfferNo;
+use response_group::{Config, OfferNo};
 use sip_api::NameAddr;
 
 use super::{GroupJournal, Role, SentInvite, WireLeg, WireRecord};
@@ -16,6 +16,8 @@ use crate::Engine;
 /// What is on the wire.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OnWire {
+    /// The groups of the configuration file at the last start.
+    pub(super) file: Option<Box<Config>>,
     callers: BTreeMap<CallId, DialogRecord>,
     /// Everybody else, by Call-ID.
     others: BTreeMap<String, Other>,
@@ -54,7 +56,7 @@ impl OnWire {
     /// Takes one record in.
     pub(super) fn note(&mut self, record: &WireRecord) {
         match record {
-            WireRecord::File { .. } => {}
+            WireRecord::File { config } => self.file = Some(config.clone()),
             WireRecord::Invited { offer, invites } => self.invited(Some(*offer), invites),
             WireRecord::Called { invites } => self.invited(None, invites),
             WireRecord::CallerUp { call, dialog } => {
@@ -78,6 +80,27 @@ impl OnWire {
         let other = self.others.entry(dialog.names.call_id.clone()).or_default();
         other.offer = offer;
         other.dialog = Some(dialog.clone());
+    }
+
+    /// The records that say all this anew.
+    pub(super) fn records(&self) -> Vec<WireRecord> {
+        let file = self.file.iter().map(|config| WireRecord::File { config: config.clone() });
+        let callers = self.callers.iter();
+        let callers =
+            callers.map(|(call, dialog)| WireRecord::CallerUp { call: *call, dialog: Box::new(dialog.clone()) });
+        let others = self.others.values().flat_map(|other| {
+            let invites: Vec<SentInvite> = other.invite.iter().cloned().collect();
+            let invited = (!invites.is_empty()).then(|| match other.offer {
+                Some(offer) => WireRecord::Invited { offer, invites },
+                None => WireRecord::Called { invites },
+            });
+            let up = other.dialog.clone().map(Box::new).map(|dialog| match other.offer {
+                Some(offer) => WireRecord::AgentUp { offer, dialog },
+                None => WireRecord::Up { dialog },
+            });
+            invited.into_iter().chain(up)
+        });
+        file.chain(callers).chain(others).collect()
     }
 
     /// A caller's dialog, for whoever takes it up.
@@ -114,6 +137,15 @@ impl OnWire {
 }
 
 impl Engine {
+    /// What a new journal begins with: all that the one before has to say about what is not over. `None` without groups.
+    ///
+    /// To be asked for when every effect has been taken.
+    pub fn group_checkpoint(&self) -> Option<Vec<GroupJournal>> {
+        let machine = GroupJournal::Machine(self.groups.domain.as_ref()?.checkpoint());
+        let wire = self.groups.wire.records().into_iter().map(GroupJournal::Wire);
+        Some(std::iter::once(machine).chain(wire).collect())
+    }
+
     /// Writes down what is about to stand on the wire, or to leave.
     pub(super) fn record(&mut self, record: WireRecord) {
         self.groups.wire.note(&record);
