@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Method, Participation};
 use crate::explain::Why;
 use crate::group::{Pool, PoolIx};
-use crate::input::{OfferNo, Presence};
+use crate::input::{KeptOut, OfferNo, Presence};
 use crate::output::{AgentStatus, Ineligible};
 
 /// Place of an agent in the domain's table; it is his for ever.
@@ -48,6 +48,8 @@ pub(crate) struct AgentEntry {
     pub(crate) pstn: bool,
     pub(crate) memberships: Vec<Membership>,
     pub(crate) registered: bool,
+    /// His own settings keep him from every call.
+    pub(crate) kept_out: Option<KeptOut>,
     /// `None` until he publishes: then his registration speaks for him.
     pub(crate) presence: Option<Presence>,
     pub(crate) external_calls: u32,
@@ -84,6 +86,7 @@ impl AgentEntry {
             pstn,
             memberships: Vec::new(),
             registered: false,
+            kept_out: None,
             presence: None,
             external_calls: 0,
             signed_in: false,
@@ -104,6 +107,12 @@ impl AgentEntry {
     pub(crate) fn absence(&self, pool: &Pool) -> Option<Ineligible> {
         if !self.registered && !self.pstn {
             return Some(Ineligible::NotRegistered);
+        }
+        if let Some(by) = self.kept_out {
+            return Some(match by {
+                KeptOut::DoNotDisturb => Ineligible::DoNotDisturb,
+                KeptOut::DelegatesOnly => Ineligible::DelegatesOnly,
+            });
         }
         if pool.conf.participation == Participation::Formal && !self.signed_in {
             return Some(Ineligible::SignedOut);

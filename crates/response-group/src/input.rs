@@ -195,6 +195,11 @@ pub enum AgentChange {
         /// Whether one is.
         registered: bool,
     },
+    /// His own settings keep him from every call of a group, or do not any more.
+    KeptOut {
+        /// What keeps him, if anything does.
+        by: Option<KeptOut>,
+    },
     /// What he publishes. An agent who never published counts as available while registered.
     Presence {
         /// His presence.
@@ -222,6 +227,16 @@ pub enum AgentChange {
         /// How long, at most a day.
         seconds: u32,
     },
+}
+
+/// What in an agent's own settings keeps him from calls of groups (rules R3 and R4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeptOut {
+    /// He does not want to be disturbed.
+    DoNotDisturb,
+    /// Only his delegates are to ring, and for a group they do not.
+    DelegatesOnly,
 }
 
 /// What an agent publishes about himself.

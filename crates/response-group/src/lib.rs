@@ -63,7 +63,9 @@ pub use config::{
 };
 pub use explain::{Candidate, Line, Story, Why, explain};
 pub use hours::{Day, Holiday, Hours};
-pub use input::{AgentChange, Arrival, DialogNo, Input, MonitorMode, OfferNo, Presence, Refusal, SupervisorCommand};
+pub use input::{
+    AgentChange, Arrival, DialogNo, Input, KeptOut, MonitorMode, OfferNo, Presence, Refusal, SupervisorCommand,
+};
 pub use journal::{Entry, JournalError, replay};
 pub use output::{
     AgentStatus, Announcement, CallRecord, CancelWhen, CloseReason, Decision, Failure, HistoryEntry, HistoryKind,
@@ -208,6 +210,11 @@ impl Domain {
     /// Who calls, and which group he called, while his call lasts.
     pub fn parties(&self, call: CallId) -> Option<(&str, &UserUri)> {
         self.calls.get(&call).map(|call| (call.caller.as_str(), &call.called))
+    }
+
+    /// What in an agent's own settings keeps him from calls, as far as it was told.
+    pub fn kept_out(&self, agent: &UserUri) -> Option<KeptOut> {
+        self.agents[self.agent_named(agent)?.0 as usize].kept_out
     }
 
     /// Whether an address is one of its groups'.

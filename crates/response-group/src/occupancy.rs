@@ -60,6 +60,7 @@ impl Domain {
         let entry = &mut self.agents[agent.0 as usize];
         match change {
             AgentChange::Registered { registered } => entry.registered = registered,
+            AgentChange::KeptOut { by } => entry.kept_out = by,
             AgentChange::Presence { presence, lease_seconds } => {
                 entry.presence = Some(presence);
                 let lease = Timer::Agent(agent, AgentTimer::Lease);

@@ -471,6 +471,10 @@ pub enum Ineligible {
     NotAMember,
     /// No device of his is registered.
     NotRegistered,
+    /// He does not want to be disturbed: his own setting.
+    DoNotDisturb,
+    /// Only his delegates are to ring: his own setting.
+    DelegatesOnly,
     /// The group is formal and he has not signed in.
     SignedOut,
     /// He opted out.

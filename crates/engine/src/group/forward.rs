@@ -6,7 +6,7 @@
 use base::{CallId, LegId, OfferId, SubscriptionId, Termination, TerminationReason, UserUri};
 use call::{Body, Dial};
 use mcu_api::McuCommand;
-use response_group::{Action, Input, OfferNo};
+use response_group::{Action, Input};
 use routing::CallKind;
 use sip_api::{Headers, NameAddr};
 
@@ -224,10 +224,22 @@ impl Engine {
         let Some(caller) = call.and_then(|call| self.groups.callers.get_mut(&call)) else {
             return self.call(call::Input::RespondRefer { refer, status: 603 });
         };
+        if caller.transfer.is_some() {
+            // The first one is not decided yet (RFC 3261 21.4.27).
+            return self.call(call::Input::RespondRefer { refer, status: 491 });
+        }
+        if caller.bridged != Some(offer) {
+            return self.call(call::Input::RespondRefer { refer, status: 603 });
+        }
         caller.transfer = Some(refer);
         self.call(call::Input::RespondRefer { refer, status: 202 });
         let target = self.action_to(person.address_of_record());
-        self.tell_groups(Input::AgentTransferred { offer: OfferNo(offer.0), target });
+        let queues = matches!(target, Action::Group { .. });
+        self.tell_groups(Input::AgentTransferred { offer, target });
+        if let Some(call) = call.filter(|_| queues) {
+            // He waits there now, and the agent has done his part.
+            self.report_transfer(call, 200);
+        }
     }
 
     /// Sending somebody to an address that may be another group's.

@@ -26,9 +26,11 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use base::{CallId, ConferenceId, Duration, LegId, OfferId, Timestamp, UserUri};
 use mcu_api::McuEvent;
-use response_group::{Domain, OfferNo};
+use response_group::{Domain, KeptOut, OfferNo};
+use routing::{CallKind, RingPlan, Unavailable};
 use sip_api::{SipEvent, SipUri};
 
+use crate::destination::devices;
 use crate::leg::{Leg, LegKind};
 use crate::{Effect, Engine};
 
@@ -222,10 +224,29 @@ impl Engine {
     /// Devices of a user came or went, or he changed his settings: an agent without a device that may ring is not
     /// offered calls.
     pub(crate) fn note_reachable(&mut self, user: &UserUri) {
-        if self.is_agent(user) {
-            let registered = !self.own_devices(user).is_empty();
-            let change = response_group::AgentChange::Registered { registered };
+        if !self.is_agent(user) {
+            return;
+        }
+        let by = self.kept_out(user);
+        let registered = match by {
+            Some(_) => !devices(&self.directory, user).is_empty(),
+            None => !self.own_devices(user).is_empty(),
+        };
+        let mut changes = vec![response_group::AgentChange::Registered { registered }];
+        if self.groups.domain.as_ref().is_some_and(|domain| domain.kept_out(user) != by) {
+            changes.push(response_group::AgentChange::KeptOut { by });
+        }
+        for change in changes {
             self.tell_groups(response_group::Input::AgentChanged { agent: user.clone(), change });
+        }
+    }
+
+    /// What in a user's settings keeps him from calls of groups.
+    fn kept_out(&self, user: &UserUri) -> Option<KeptOut> {
+        match routing::plan(self.directory.user_profile(user), CallKind::ResponseGroupOffer) {
+            RingPlan::Refuse(Unavailable::DoNotDisturb) => Some(KeptOut::DoNotDisturb),
+            RingPlan::Refuse(Unavailable::DelegatesOnly) => Some(KeptOut::DelegatesOnly),
+            RingPlan::Refuse(Unavailable::DiversionBlocked) | RingPlan::Divert(_) | RingPlan::Ring(_) => None,
         }
     }
 
