@@ -2,8 +2,9 @@
 
 mod world;
 
-use engine::{Directory, Input};
-use response_group::{AgentStatus, Config, Ineligible, Method as Hunt, ResponseGroup};
+use base::UserUri;
+use engine::{Directory, GroupCommand, Input};
+use response_group::{Action, AgentStatus, AnswerMode, Config, Ineligible, Method as Hunt, ResponseGroup};
 use routing::UserProfile;
 use sip_api::{Method, Request, Response};
 use world::group::{config, dial, ok, sales};
@@ -58,12 +59,6 @@ fn refer(invite: &Request, answer: &Response, number: u32, target: &str) -> Requ
     refer
 }
 
-/// What the NOTIFYs of a transfer said.
-fn progress(world: &mut World) -> Vec<String> {
-    let notified = world.take_requests(&Method::Notify);
-    notified.iter().map(|(_, notify)| String::from_utf8_lossy(&notify.body).trim().to_owned()).collect()
-}
-
 #[test]
 fn a_transfer_to_another_group_is_reported_to_its_end() {
     let support = ResponseGroup { uri: user("support"), ..sales(Hunt::Serial, &["cleo"]) };
@@ -75,7 +70,7 @@ fn a_transfer_to_another_group_is_reported_to_its_end() {
     world.respond(*transaction, answer.clone());
     let transaction = world.request(refer(invite, &answer, 1, "support"), None);
     assert_eq!(world.take_responses(transaction)[0].status, 202);
-    let said = progress(&mut world);
+    let said = world.take_bodies(&Method::Notify);
     assert!(said.last().is_some_and(|line| line.starts_with("SIP/2.0 200")), "{said:?}");
     assert_eq!(world.take_requests(&Method::Bye).len(), 1, "bob has done his part");
     let rung = world.take_requests(&Method::Invite);
@@ -97,8 +92,45 @@ fn a_second_transfer_waits_for_the_first() {
     assert_eq!(world.take_responses(second)[0].status, 491);
     let rung = world.take_requests(&Method::Invite);
     assert_eq!(rung.len(), 1);
-    progress(&mut world);
+    world.take_bodies(&Method::Notify);
     world.respond(rung[0].0, ok(&rung[0].1));
-    let said = progress(&mut world);
+    let said = world.take_bodies(&Method::Notify);
     assert!(said.last().is_some_and(|line| line.starts_with("SIP/2.0 200")), "the first has its end: {said:?}");
+}
+
+/// What the file may not say may not be said at run time either.
+#[test]
+fn a_change_at_run_time_is_checked_as_the_file_is() {
+    let world = open_with(config(sales(Hunt::Serial, &["bob"])), |directory| {
+        let profile = UserProfile { forward_always: Some(base::Pii::new("sip:sales@example.com")), ..UserProfile::default() };
+        directory.set_user_profile(user("dave"), profile);
+    });
+    let named = |uri: &str| ResponseGroup { uri: UserUri::parse(uri).expect("valid"), ..sales(Hunt::Serial, &["bob"]) };
+    let to = |target: &str| {
+        let mut group = sales(Hunt::Serial, &["bob"]);
+        let target = UserUri::parse(target).expect("valid");
+        group.queue.timeout_action = Action::Forward { target }.into();
+        group
+    };
+    let silent = ResponseGroup {
+        answer: AnswerMode::OnAgent,
+        welcome: Some("welcome".to_owned()),
+        ..sales(Hunt::Serial, &["bob"])
+    };
+    let cases = [
+        (sales(Hunt::Serial, &["zoe"]), "there is no such user"),
+        (named("sip:sales@elsewhere.org"), "not of this server's domain"),
+        (named("sip:ann@example.com"), "a user has this address"),
+        (named("sip:1234@example.com"), "a conference has this number"),
+        (to("sip:zoe@example.com"), "there is no such user"),
+        (to("sip:dave@example.com"), "leads back to this group"),
+        (silent, "ringing only"),
+    ];
+    for (group, why) in cases {
+        let command = GroupCommand::Configure { config: Box::new(config(group)) };
+        let told = world.engine.group_objection(&command).unwrap_or_default();
+        assert!(told.contains(why), "{told} lacks {why}");
+    }
+    let good = GroupCommand::Configure { config: Box::new(config(to("sip:cleo@example.com"))) };
+    assert_eq!(world.engine.group_objection(&good), None);
 }

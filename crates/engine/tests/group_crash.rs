@@ -5,11 +5,11 @@ mod world;
 use std::collections::BTreeMap;
 
 use base::{CallId, Duration};
-use engine::{EngineEvent, GroupCommand, GroupJournal, Input, WireLeg, WireRecord};
+use engine::{GroupCommand, GroupJournal, Input, WireLeg, WireRecord};
 use mcu_api::McuCommand;
-use response_group::{Action, AgentStatus, Config, Confirm, Entry, Method as Hunt, MonitorMode};
+use response_group::{Action, AgentStatus, Config, Confirm, Decision, Entry, Method as Hunt, MonitorMode};
 use sip_api::{ClientTransactionId, Method, Request, SipCommand, SipEvent};
-use world::group::{config, dial, ok, open, parallel, sales};
+use world::group::{config, dial, ok, parallel, sales};
 use world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 /// A new process on the journal, two seconds later.
@@ -211,12 +211,77 @@ fn whenever_the_process_dies_nobody_is_left_on_the_line() {
                 assert_eq!(agent.status, AgentStatus::Free, "cut {cut}: {}", agent.uri);
             }
         }
-        let arrived = |record: &GroupJournal| {
+        // Its outcome is in the journal of one of the two processes.
+        let came = journal.iter().any(|record| {
             matches!(record, GroupJournal::Machine(Entry::Told { told: response_group::Input::CallerArrived(_), .. }))
-        };
-        let ended = |event: &EngineEvent| matches!(event, EngineEvent::GroupCallEnded(_));
-        let before = before.iter().filter(|step| matches!(step, Step::Said(event) if ended(event))).count();
-        let outcomes = before + after.events.iter().filter(|event| ended(event)).count();
-        assert!(outcomes > 0 || !journal.iter().any(arrived), "cut {cut}: the caller has no outcome");
+        });
+        let ended = journal.iter().chain(&after.journal).filter(|record| {
+            matches!(record, GroupJournal::Machine(Entry::Decided { decided: Decision::Ended { .. }, .. }))
+        });
+        assert_eq!(ended.count(), usize::from(came), "cut {cut}: one outcome for one caller");
     }
+}
+
+/// A journal that begins with a checkpoint says the same as the one before it: wherever it is begun, a restart does what it
+/// would have done.
+#[test]
+fn a_new_journal_says_all_that_the_old_one_said() {
+    let mut world = World::new();
+    world.open_groups(with_key(), &[]);
+    world.register("bob", &[41_000]);
+    world.input(Input::Group(GroupCommand::SignIn { agent: user("bob"), signed_in: true }));
+    world.input(Input::Group(GroupCommand::Opt { agent: user("cleo"), opted_in: false }));
+    let mut later = with_key();
+    later.groups[0].name = "Changed at run time".to_owned();
+    world.input(Input::Group(GroupCommand::Configure { config: Box::new(later.clone()) }));
+    let caller = dial(&mut world, 1);
+    world.respond(caller.rung[0].0, answer_to(&caller.rung[0].1, 180));
+    let text = |records: &[GroupJournal]| -> Vec<String> {
+        records.iter().map(|record| serde_json::to_string(record).expect("it can be written")).collect()
+    };
+    let begun = text(&world.engine.group_checkpoint().expect("there are groups"));
+    let begun: Vec<GroupJournal> = begun.iter().map(|line| serde_json::from_str(line).expect("and read")).collect();
+    let sent = |journal: &[GroupJournal]| {
+        let after = restarted(&world, with_key(), journal);
+        let requests = after.sip.iter().filter_map(|command| match command {
+            SipCommand::Send { request, .. } => Some((request.method.clone(), request.call_id().to_owned())),
+            _ => None,
+        });
+        assert_eq!(after.engine.group_config(), Some(&later), "what was changed at run time lasts");
+        let board = after.engine.wallboard().expect("there are groups");
+        let agents: Vec<_> = board.agents.iter().map(|agent| (agent.signed_in, agent.opted_in)).collect();
+        assert_eq!(agents, [(true, true), (false, false)], "sign-ins and opt-outs last");
+        requests.collect::<Vec<_>>()
+    };
+    assert_eq!(sent(&begun), sent(&world.journal));
+    assert!(sent(&begun).len() >= 2, "the phone and the caller");
+}
+
+#[test]
+fn a_journal_that_cannot_be_replayed_is_no_empty_one() {
+    let mut world = parallel();
+    let caller = dial(&mut world, 1);
+    world.request(caller.bye(), None);
+    let journal = world.journal.split_off(3);
+    let refused = World::new().engine.open_groups(world.now, with_key(), &journal).expect_err("half a history is none");
+    assert!(refused[0].remedy.contains("move the file away"), "{refused:?}");
+}
+
+/// While the journal cannot be written groups take no calls and no changes; what is on the line goes on.
+#[test]
+fn without_a_journal_groups_refuse_calls() {
+    let mut world = parallel();
+    let caller = dial(&mut world, 1);
+    world.input(Input::GroupJournal { sound: false });
+    let invite = out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c2")
+        .with_body("application/sdp", sdp_body(30_002));
+    let transaction = world.request(invite.clone(), Some(user("ann")));
+    let refused = world.take_responses(transaction).pop().expect("he is refused");
+    assert_eq!((refused.status, refused.headers.get("Retry-After").is_some()), (503, true));
+    let opt = GroupCommand::Opt { agent: user("bob"), opted_in: false };
+    assert!(world.engine.group_objection(&opt).is_some_and(|why| why.contains("journal")));
+    world.respond(caller.rung[0].0, ok(&caller.rung[0].1));
+    assert_eq!(world.engine.wallboard().expect("groups").groups[0].talking, 1);
+    world.input(Input::GroupJournal { sound: true });
+    assert!(world.engine.group_objection(&opt).is_none());
 }

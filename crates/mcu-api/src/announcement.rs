@@ -88,6 +88,12 @@ pub enum Phrase {
     SignedOut,
     /// "This call is being recorded."
     Recorded,
+    /// "You get no calls now."
+    Paused,
+    /// "You get calls again."
+    Resumed,
+    /// "Please call again in some minutes."
+    CallAgain,
 }
 
 /// What a leg hears while it hears no mix and no announcement.

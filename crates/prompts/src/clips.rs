@@ -117,7 +117,10 @@ mod tests {
             Phrase::Goodbye => Phrase::SignedIn,
             Phrase::SignedIn => Phrase::SignedOut,
             Phrase::SignedOut => Phrase::Recorded,
-            Phrase::Recorded => return None,
+            Phrase::Recorded => Phrase::Paused,
+            Phrase::Paused => Phrase::Resumed,
+            Phrase::Resumed => Phrase::CallAgain,
+            Phrase::CallAgain => return None,
         })
     }
 

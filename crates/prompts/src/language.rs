@@ -109,6 +109,9 @@ pub(crate) const fn clip_name(phrase: Phrase) -> &'static str {
         Phrase::SignedIn => "signed-in",
         Phrase::SignedOut => "signed-out",
         Phrase::Recorded => "recorded",
+        Phrase::Paused => "paused",
+        Phrase::Resumed => "resumed",
+        Phrase::CallAgain => "call-again",
     }
 }
 

@@ -33,6 +33,7 @@ mod config;
 mod configure;
 mod connection;
 mod explain;
+mod fit;
 mod form;
 mod group;
 mod hours;
@@ -62,6 +63,7 @@ pub use config::{
     Method, NoAgentScope, OverflowCandidate, Participation, Question, Queue, ResponseGroup, Timing,
 };
 pub use explain::{Candidate, Line, Story, Why, explain};
+pub use fit::Surroundings;
 pub use hours::{Day, Holiday, Hours};
 pub use input::{
     AgentChange, Arrival, DialogNo, Input, KeptOut, MonitorMode, OfferNo, Presence, Refusal, SupervisorCommand,

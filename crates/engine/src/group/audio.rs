@@ -143,7 +143,16 @@ fn wait_parts(seconds: u32) -> Vec<Spoken> {
 
 /// A name is one of the server's own phrases, or else a file of the operator's.
 fn prompt_part(name: String) -> Spoken {
-    let phrase = match name.as_str() {
+    phrase_of(&name).map_or(Spoken::File(name), Spoken::Phrase)
+}
+
+/// Whether a prompt of this name is one of the server's own phrases.
+pub fn is_phrase(name: &str) -> bool {
+    phrase_of(name).is_some()
+}
+
+fn phrase_of(name: &str) -> Option<Phrase> {
+    Some(match name {
         "welcome" => Phrase::Welcome,
         "all-busy" => Phrase::AllBusy,
         "closed" => Phrase::Closed,
@@ -153,9 +162,8 @@ fn prompt_part(name: String) -> Spoken {
         "forwarding" => Phrase::Forwarding,
         "goodbye" => Phrase::Goodbye,
         "recorded" => Phrase::Recorded,
-        _ => return Spoken::File(name),
-    };
-    Spoken::Phrase(phrase)
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

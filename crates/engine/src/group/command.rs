@@ -1,10 +1,12 @@
 //! What operators, supervisors and agents change at run time, by whatever surface: one command, one outcome.
 
-use base::{CallId, UserUri};
-use response_group::{Action, AgentChange, Config, Input, MonitorMode, Presence, Snapshot, SupervisorCommand};
+use base::{CallId, ConferenceNumber, UserUri};
+use response_group::{
+    Action, AgentChange, Config, Input, MonitorMode, Presence, Snapshot, SupervisorCommand, Surroundings,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
+use crate::{Directory, Engine};
 
 /// A change of the response groups while they run. It is in the journal before it takes effect, and so lasts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,14 +78,15 @@ impl Engine {
         if self.groups.mute {
             return Some("the journal cannot be written, so the change would not last; see the log".to_owned());
         }
+        let around = Around { directory: &self.directory, domain: &self.config.domain };
         let Some(domain) = &self.groups.domain else {
             return match command {
-                GroupCommand::Configure { config } => objections(config),
+                GroupCommand::Configure { config } => objections(config, &around),
                 _ => Some("there are no response groups".to_owned()),
             };
         };
         match command {
-            GroupCommand::Configure { config } => objections(config),
+            GroupCommand::Configure { config } => objections(config, &around),
             GroupCommand::SignIn { agent, .. }
             | GroupCommand::Opt { agent, .. }
             | GroupCommand::Pause { agent, .. }
@@ -140,7 +143,44 @@ impl Engine {
     }
 }
 
-fn objections(config: &Config) -> Option<String> {
-    let problems = config.validate().err()?;
+/// What stands around the groups while the server runs. Sounds and languages are the media side's; what it lacks it says
+/// when that is to be played.
+struct Around<'a> {
+    directory: &'a Directory,
+    domain: &'a str,
+}
+
+impl Surroundings for Around<'_> {
+    fn domain(&self) -> &str {
+        self.domain
+    }
+
+    fn is_user(&self, uri: &UserUri) -> bool {
+        self.directory.user(uri).is_some()
+    }
+
+    fn is_conference(&self, number: &str) -> bool {
+        ConferenceNumber::parse(number).is_ok_and(|number| self.directory.conference_of_number(&number).is_some())
+    }
+
+    fn has_trunk(&self) -> bool {
+        self.directory.has_trunk()
+    }
+
+    fn is_sound(&self, _name: &str) -> bool {
+        true
+    }
+
+    fn is_language(&self, _tag: &str) -> bool {
+        true
+    }
+
+    fn forwards_to(&self, user: &UserUri) -> Option<UserUri> {
+        UserUri::parse(self.directory.user_profile(user).forward_always.as_ref()?.expose()).ok()
+    }
+}
+
+fn objections(config: &Config, around: &Around<'_>) -> Option<String> {
+    let problems = config.validate_in(around).err()?;
     Some(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }

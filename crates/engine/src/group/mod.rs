@@ -34,6 +34,7 @@ use crate::destination::devices;
 use crate::leg::{Leg, LegKind};
 use crate::{Effect, Engine};
 
+pub use audio::is_phrase;
 pub use command::GroupCommand;
 pub use journal::{GroupJournal, SentInvite, WireLeg, WireRecord};
 
