@@ -107,6 +107,7 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig
     EngineConfig {
         domain: config.domain.to_ascii_lowercase(),
         hosts: hosts.chain(["localhost".to_owned()]).collect(),
+        group_codes: config.group_codes.clone(),
         factory_user: FACTORY_USER.to_owned(),
         srtp: match config.media.srtp {
             config::Srtp::Off => SrtpPolicy::Off,

@@ -58,7 +58,7 @@ pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord};
 pub use factory::{StoreCommand, StoreTicket};
-pub use group::{GroupCommand, GroupJournal, SentInvite, WireLeg, WireRecord, is_phrase};
+pub use group::{GroupCodes, GroupCommand, GroupJournal, SentInvite, WireLeg, WireRecord, is_phrase};
 pub use keypad::{KeyCommand, KeyMap};
 pub use schedule::Schedule;
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};

@@ -229,7 +229,12 @@ fn a_new_journal_says_all_that_the_old_one_said() {
     let mut world = World::new();
     world.open_groups(with_key(), &[]);
     world.register("bob", &[41_000]);
-    world.input(Input::Group(GroupCommand::SignIn { agent: user("bob"), signed_in: true }));
+    world.input(Input::Group(GroupCommand::SignIn {
+        agent: user("bob"),
+        signed_in: true,
+        group: None,
+        agent_group: None,
+    }));
     world.input(Input::Group(GroupCommand::Opt { agent: user("cleo"), opted_in: false }));
     let mut later = with_key();
     later.groups[0].name = "Changed at run time".to_owned();

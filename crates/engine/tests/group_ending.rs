@@ -77,7 +77,7 @@ fn a_stopping_server_silences_phones_and_hangs_callers_up_with_a_reason() {
     world.mcu.clear();
     world.input(Input::Stop);
     assert_eq!(cancels(&mut world).len(), 2);
-    assert_eq!(said(&mut world)[0].parts, [Spoken::Phrase(Phrase::NobodyAvailable)]);
+    assert_eq!(said(&mut world)[0].parts, [Spoken::Phrase(Phrase::CallAgain)]);
     let byes = world.take_requests(&Method::Bye);
     assert_eq!(byes.len(), 1);
     assert!(hang_up_reason(&byes).contains("503") || !hang_up_reason(&byes).is_empty(), "{:?}", byes[0].1.headers);

@@ -8,6 +8,8 @@
 //! He belongs to an offer until that offer is closed, never only until it is withdrawn: a phone that was told to stop
 //! may still ring, or be answered (routing.md 3.6, reading a).
 
+use std::collections::BTreeSet;
+
 use base::{Timestamp, UserUri};
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +55,8 @@ pub(crate) struct AgentEntry {
     /// `None` until he publishes: then his registration speaks for him.
     pub(crate) presence: Option<Presence>,
     pub(crate) external_calls: u32,
-    pub(crate) signed_in: bool,
+    /// The agent groups he has signed in to.
+    pub(crate) signed_in: BTreeSet<PoolIx>,
     pub(crate) opted_in: bool,
     /// The offer for which his phone rings or is being silenced.
     pub(crate) ring: Option<OfferNo>,
@@ -89,7 +92,7 @@ impl AgentEntry {
             kept_out: None,
             presence: None,
             external_calls: 0,
-            signed_in: false,
+            signed_in: BTreeSet::new(),
             opted_in: true,
             ring: None,
             talks: Vec::new(),
@@ -114,7 +117,7 @@ impl AgentEntry {
                 KeptOut::DelegatesOnly => Ineligible::DelegatesOnly,
             });
         }
-        if pool.conf.participation == Participation::Formal && !self.signed_in {
+        if pool.conf.participation == Participation::Formal && !self.signed_in.contains(&pool.ix) {
             return Some(Ineligible::SignedOut);
         }
         if !self.opted_in {

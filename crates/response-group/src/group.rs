@@ -127,6 +127,7 @@ impl Line {
 /// An agent group as it works.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Pool {
+    pub(crate) ix: PoolIx,
     pub(crate) group: GroupIx,
     pub(crate) conf: AgentGroup,
     pub(crate) members: Vec<AgentIx>,
@@ -141,8 +142,9 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(group: GroupIx, conf: AgentGroup) -> Self {
+    pub(crate) fn new(ix: PoolIx, group: GroupIx, conf: AgentGroup) -> Self {
         Self {
+            ix,
             group,
             conf,
             members: Vec::new(),

@@ -113,6 +113,17 @@ pub enum Input {
         /// What.
         change: AgentChange,
     },
+    /// An agent signed in to one group, or out of it, or of one of its agent groups; it matters where those are formal.
+    AgentSigned {
+        /// The agent.
+        agent: UserUri,
+        /// The group.
+        group: UserUri,
+        /// The agent group's name; `None` is all of the group.
+        agent_group: Option<String>,
+        /// Whether he is in.
+        signed_in: bool,
+    },
     /// A supervisor wants something.
     Supervise {
         /// The call.
@@ -212,7 +223,7 @@ pub enum AgentChange {
         /// How many.
         count: u32,
     },
-    /// He signed in or out, which matters to formal groups.
+    /// He signed in to every agent group he belongs to, or out of all of them; it matters where they are formal.
     SignedIn {
         /// Whether he is in.
         signed_in: bool,

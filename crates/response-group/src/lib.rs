@@ -224,6 +224,11 @@ impl Domain {
         self.group_by_uri.get(uri).is_some_and(|group| !self.group(*group).gone)
     }
 
+    /// Whether an agent belongs to a group, or to one of its agent groups.
+    pub fn belongs_to(&self, agent: &UserUri, group: &UserUri, agent_group: Option<&str>) -> bool {
+        !self.memberships_in(agent, group, agent_group).is_empty()
+    }
+
     /// Whether an address is one of its agents'.
     pub fn has_agent(&self, uri: &UserUri) -> bool {
         self.agent_named(uri).is_some_and(|agent| !self.agents[agent.0 as usize].memberships.is_empty())
@@ -249,6 +254,9 @@ impl Domain {
                 Some(agent) => self.agent_told(agent, change),
                 None => self.stale(),
             },
+            Input::AgentSigned { agent, group, agent_group, signed_in } => {
+                self.agent_signed(&agent, &group, agent_group.as_deref(), signed_in);
+            }
             Input::Supervise { call, command } => self.supervise(call, command),
             Input::Configured { config } => self.configure(*config),
             Input::Restarted => self.restarted(),

@@ -320,9 +320,10 @@ pub(crate) fn last_words(outcome: &Outcome) -> Option<&'static str> {
         Outcome::Overflowed { .. } | Outcome::TimedOut { .. } | Outcome::NoAgent { .. } => Some("nobody-available"),
         Outcome::Closed { .. } => Some("closed"),
         Outcome::ChoseExit { .. } | Outcome::Transferred { .. } => Some("goodbye"),
-        Outcome::Failed { why: Failure::Loop | Failure::GroupRemoved | Failure::ForwardFailed | Failure::Stopping } => {
+        Outcome::Failed { why: Failure::Loop | Failure::GroupRemoved | Failure::ForwardFailed } => {
             Some("nobody-available")
         }
+        Outcome::Failed { why: Failure::Stopping } => Some("call-again"),
         Outcome::Failed { why: Failure::Restart }
         | Outcome::Answered
         | Outcome::Abandoned

@@ -9,9 +9,33 @@ use super::{Config, Finding};
 
 /// Everything that is wrong with the groups.
 pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
+    check_codes(config, findings);
     let groups = Groups { groups: config.response_groups.clone(), ..Groups::default() };
     for problem in groups.validate_in(config).err().unwrap_or_default() {
         findings.push(Finding::error(from_one(&problem.key), Some(format!("{:?}", problem.value)), problem.remedy));
+    }
+}
+
+/// Feature codes must be dialled on a telephone, and none may hide another or a number.
+fn check_codes(config: &Config, findings: &mut Vec<Finding>) {
+    let codes = &config.group_codes;
+    let codes = [
+        ("sign_in_code", &codes.sign_in_code),
+        ("sign_out_code", &codes.sign_out_code),
+        ("pause_code", &codes.pause_code),
+        ("resume_code", &codes.resume_code),
+    ];
+    for (place, (name, code)) in codes.iter().enumerate() {
+        let mut report = |why: &str| {
+            findings.push(Finding::error(format!("response_groups.{name}"), Some(format!("{code:?}")), why));
+        };
+        if !code.starts_with('*') || code.len() < 2 || !code.bytes().all(|key| key.is_ascii_digit() || key == b'*') {
+            report("write * and digits, as in \"*55\"");
+        }
+        if codes[..place].iter().any(|(_, other)| other.starts_with(code.as_str()) || code.starts_with(other.as_str()))
+        {
+            report("another code begins with it, or it with another; give each its own");
+        }
     }
 }
 

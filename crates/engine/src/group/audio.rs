@@ -162,6 +162,7 @@ fn phrase_of(name: &str) -> Option<Phrase> {
         "forwarding" => Phrase::Forwarding,
         "goodbye" => Phrase::Goodbye,
         "recorded" => Phrase::Recorded,
+        "call-again" => Phrase::CallAgain,
         _ => return None,
     })
 }

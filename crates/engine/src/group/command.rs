@@ -23,6 +23,12 @@ pub enum GroupCommand {
         agent: UserUri,
         /// Whether he is in.
         signed_in: bool,
+        /// At which group; `None` is at every one he belongs to.
+        #[serde(default)]
+        group: Option<UserUri>,
+        /// The name of an agent group of it; `None` is all of the group.
+        #[serde(default)]
+        agent_group: Option<String>,
     },
     /// An agent takes part or does not.
     Opt {
@@ -87,6 +93,12 @@ impl Engine {
         };
         match command {
             GroupCommand::Configure { config } => objections(config, &around),
+            GroupCommand::SignIn { agent, group: Some(group), agent_group, .. } => {
+                self.group_stranger(agent, group, agent_group.as_deref())
+            }
+            GroupCommand::SignIn { agent_group: Some(_), .. } => {
+                Some("an agent group is one of a group; write group = ADDRESS too".to_owned())
+            }
             GroupCommand::SignIn { agent, .. }
             | GroupCommand::Opt { agent, .. }
             | GroupCommand::Pause { agent, .. }
@@ -109,7 +121,9 @@ impl Engine {
         }
         match command {
             GroupCommand::Configure { config } => self.configure_groups(*config),
-            GroupCommand::SignIn { agent, signed_in } => self.sign_agent(agent, signed_in),
+            GroupCommand::SignIn { agent, signed_in, group, agent_group } => {
+                self.sign_agent(agent, group, agent_group, signed_in);
+            }
             GroupCommand::Opt { agent, opted_in } => self.change_agent(agent, AgentChange::Opted { opted_in }),
             GroupCommand::Pause { agent, seconds } => self.change_agent(agent, AgentChange::Paused { seconds }),
             GroupCommand::Presence { agent, presence, lease_seconds } => {
@@ -121,6 +135,13 @@ impl Engine {
                 self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Transfer { target } });
             }
         }
+    }
+
+    /// Why somebody cannot sign in to a group, or to an agent group of it; `None` when he can.
+    pub(super) fn group_stranger(&self, agent: &UserUri, group: &UserUri, agent_group: Option<&str>) -> Option<String> {
+        let belongs = self.groups.domain.as_ref().is_some_and(|domain| domain.belongs_to(agent, group, agent_group));
+        let of = agent_group.map_or_else(String::new, |name| format!("{name:?} of "));
+        (!belongs).then(|| format!("{agent} is no agent of {of}{group}"))
     }
 
     fn change_agent(&mut self, agent: UserUri, change: AgentChange) {

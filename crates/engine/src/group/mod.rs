@@ -36,6 +36,7 @@ use crate::{Effect, Engine};
 
 pub use audio::is_phrase;
 pub use command::GroupCommand;
+pub use errand::GroupCodes;
 pub use journal::{GroupJournal, SentInvite, WireLeg, WireRecord};
 
 use caller::Caller;

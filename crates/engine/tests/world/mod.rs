@@ -96,6 +96,7 @@ fn config() -> EngineConfig {
         keypad: Some(engine::KeyMap::default()),
         language: "en".to_owned(),
         caller_number: None,
+        group_codes: engine::GroupCodes::default(),
         trusted_peers: vec![std::net::IpAddr::from([127, 0, 0, 9])],
         limits: Limits::default(),
     }
