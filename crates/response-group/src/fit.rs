@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use base::UserUri;
 
-use crate::config::{Action, Agent, Announcements, AnswerMode, Config, Disposal, Question, ResponseGroup};
+use crate::config::{Action, Agent, AnswerMode, Config, Disposal, Question, ResponseGroup};
 use crate::validate::Problem;
 
 /// What stands around the groups.

@@ -48,6 +48,8 @@ mod offer;
 mod output;
 mod queueing;
 mod restart;
+#[cfg(test)]
+mod stories;
 mod timers;
 mod validate;
 mod wallboard;

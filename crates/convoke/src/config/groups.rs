@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_example_is_a_configuration_without_errors() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/config/response-groups.toml");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/config/response-groups.toml");
         let config = config::parse(&std::fs::read_to_string(path).expect("the example")).expect("it can be read");
         let errors: Vec<String> =
             config::check(&config).iter().filter(|f| f.is_error()).map(Finding::to_string).collect();
