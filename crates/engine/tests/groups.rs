@@ -334,7 +334,7 @@ fn every_decision_is_in_the_journal_before_its_effect() {
     for (_, invite) in &caller.rung {
         let id = invite.call_id().to_owned();
         let left = sent(&|command| matches!(command, SipCommand::Send { request, .. } if request.call_id() == id));
-        assert!(written(format!("Invited {{ offer: ")) < left && written(id.clone()) < left, "{id}");
+        assert!(written("Invited { offer: ".to_owned()) < left && written(id.clone()) < left, "{id}");
     }
     let answer = sent(&|command| matches!(command, SipCommand::Respond { response, .. } if response.status == 200));
     assert!(written("CallerUp".to_owned()) < answer, "his dialog is known before his 200");

@@ -174,9 +174,9 @@ impl Fit<'_> {
         }
         for (place, group) in self.groups.iter().enumerate() {
             let through_user = |at: &&UserUri| !self.groups.iter().any(|other| other.uri == **at);
-            let users = next[&group.uri].iter().filter(through_user);
+            let mut users = next[&group.uri].iter().filter(through_user);
             // Circles of groups alone are refused where all of them pass callers on for the same reason.
-            let back = users.filter(|user| reaches(&next, user, &group.uri)).cloned().next();
+            let back = users.find(|user| reaches(&next, user, &group.uri)).cloned();
             if let Some(user) = back {
                 let why = format!("{user} has every call sent on, which leads back to this group; name somebody else");
                 self.report(format!("response_group[{place}]"), &user, why);

@@ -115,7 +115,7 @@ pub(crate) fn feed(
     mut after: impl FnMut(&mut Domain, Option<&Input>),
 ) -> Result<Domain, JournalError> {
     let mut domain = match entries.first() {
-        Some(Entry::Opened { at, config }) => Domain::opened(*at, Config::clone(config), crate::Knobs::default()),
+        Some(Entry::Opened { at, config }) => Domain::opened(*at, Config::clone(config)),
         Some(Entry::Checkpoint { version: VERSION, state, .. }) => serde_json::from_value(state.clone())
             .map_err(|error| JournalError::Checkpoint { why: error.to_string() })?,
         Some(Entry::Checkpoint { version, .. }) => return Err(JournalError::Version { version: *version }),

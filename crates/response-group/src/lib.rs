@@ -113,29 +113,42 @@ pub struct Domain {
     stale: u64,
     /// The highest number of a call so far.
     last_call: CallId,
+    #[cfg(test)]
     #[serde(skip)]
-    knobs: Knobs,
+    fault: Option<Fault>,
 }
 
-/// Faults that a test can build in, to see that the checks find them (routing.md 3.6). None is set outside tests.
-#[derive(Clone, Copy, Debug, Default)]
-struct Knobs {
+/// A fault that a test of this crate can build in, to see that the checks find it (routing.md 3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
     /// An agent is free as soon as his offer is withdrawn: no Draining.
-    frees_at_withdrawal: bool,
+    FreesAtWithdrawal,
     /// A 200 after CANCEL is dropped.
-    drops_late_answers: bool,
+    DropsLateAnswers,
     /// Offers found open after a restart have no limit.
-    no_restart_guard: bool,
+    NoRestartGuard,
 }
 
 impl Domain {
+    /// Whether the machine is to do this wrong.
+    #[cfg(test)]
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    /// Outside its own tests the machine has no fault to order.
+    #[cfg(not(test))]
+    const fn has(&self, _: Fault) -> bool {
+        false
+    }
+
     /// A machine with these groups; its first output is [`Entry::Opened`].
     pub fn new(now: Timestamp, config: Config) -> Result<Self, Vec<Problem>> {
         config.validate()?;
-        Ok(Self::opened(now, config, Knobs::default()))
+        Ok(Self::opened(now, config))
     }
 
-    fn opened(now: Timestamp, config: Config, knobs: Knobs) -> Self {
+    fn opened(now: Timestamp, config: Config) -> Self {
         let mut domain = Self {
             config: Config::default(),
             seq: 0,
@@ -154,7 +167,8 @@ impl Domain {
             outbox: VecDeque::new(),
             stale: 0,
             last_call: CallId(0),
-            knobs,
+            #[cfg(test)]
+            fault: None,
         };
         let entry = Entry::Opened { at: now, config: Box::new(config.clone()) };
         domain.outbox.push_back(Output::Journal(Box::new(entry)));

@@ -5,12 +5,12 @@
 
 use base::CallId;
 
-use crate::Domain;
 use crate::call::{Before, Phase};
 use crate::input::OfferNo;
 use crate::offer::{OfferState, seconds};
 use crate::output::{CancelWhen, Failure, Outcome, Output, QueueResult, Release, Withdrawal};
 use crate::timers::{CallTimer, Timer};
+use crate::{Domain, Fault};
 
 impl Domain {
     pub(crate) fn restarted(&mut self) {
@@ -104,7 +104,7 @@ impl Domain {
     }
 
     fn guard_after_restart(&mut self, number: OfferNo) {
-        if self.knobs.no_restart_guard {
+        if self.has(Fault::NoRestartGuard) {
             self.arm(number, None);
         } else {
             self.guard(number);

@@ -132,7 +132,7 @@ fn input(domain: &Domain, dice: &mut Dice, arrived: &mut u64) -> Option<Input> {
 
 /// What is told, and then whatever is due at that moment.
 fn tell(domain: &mut Domain, now: Timestamp, input: Option<Input>) {
-    for input in input {
+    if let Some(input) = input {
         domain.handle(now, input);
         domain.outbox.clear();
     }

@@ -2,19 +2,12 @@
 
 mod common;
 
+use base::CallId;
 use common::{World, order, sales, uri};
 use response_group::{
     AgentChange, CancelWhen, CloseReason, Decision, Entry, HistoryKind, Input, Outcome, Output, Presence, Refusal,
     Withdrawal,
 };
-
-fn closes(world: &World) -> Vec<CloseReason> {
-    let reason = |entry: &Entry| match entry {
-        Entry::Decided { decided: Decision::OfferClosed { reason, .. }, .. } => Some(*reason),
-        _ => None,
-    };
-    world.journal.iter().filter_map(reason).collect()
-}
 
 #[test]
 fn r1_a_telephone_that_answers_too_fast_is_a_mailbox_and_the_caller_goes_on_waiting() {
@@ -123,16 +116,28 @@ fn every_withdrawal_carries_the_mark_that_is_the_same_for_all_triggers() {
     // The output has no place for a reason that would let a phone count a missed call: alert, race and caller alike
     // are withdrawals, and the wire sends cause 200 with each.
     let triggers: [(Withdrawal, fn(&mut World, CallId)); 7] = [
-        (Withdrawal::LostRace, |world, _| drop(world.rings("bob").answers("carol"))),
-        (Withdrawal::Alert, |world, _| drop(world.rings("bob").rings("carol").wait_seconds(21))),
-        (Withdrawal::NoProvisional, |world, _| drop(world.wait_seconds(6))),
+        (Withdrawal::LostRace, |world, _| {
+            world.rings("bob").answers("carol");
+        }),
+        (Withdrawal::Alert, |world, _| {
+            world.rings("bob").rings("carol").wait_seconds(21);
+        }),
+        (Withdrawal::NoProvisional, |world, _| {
+            world.wait_seconds(6);
+        }),
         (Withdrawal::Diverting, |world, _| {
             let offer = world.offer("bob");
             world.tell(Input::OfferDiverting { offer });
         }),
-        (Withdrawal::CallerGone, |world, call| drop(world.rings("bob").tell(Input::CallerLeft { call }))),
-        (Withdrawal::QueueTimeout, |world, _| drop(world.wait_seconds(2).rings("bob").wait_seconds(20))),
-        (Withdrawal::Restart, |world, _| drop(world.rings("bob").crash())),
+        (Withdrawal::CallerGone, |world, call| {
+            world.rings("bob").tell(Input::CallerLeft { call });
+        }),
+        (Withdrawal::QueueTimeout, |world, _| {
+            world.wait_seconds(2).rings("bob").wait_seconds(20);
+        }),
+        (Withdrawal::Restart, |world, _| {
+            world.rings("bob").crash();
+        }),
     ];
     for (reason, trigger) in triggers {
         let lines = match reason {

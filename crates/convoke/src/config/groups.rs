@@ -1,6 +1,6 @@
 //! What is wrong with `[[response_group]]` entries, in themselves and with the rest of the file.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use base::UserUri;
 use response_group::{Config as Groups, Surroundings};
@@ -58,8 +58,9 @@ impl Surroundings for Config {
 
     fn is_sound(&self, name: &str) -> bool {
         let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-        let file = self.media.prompts_dir.as_ref().is_some_and(|folder| folder.join(name).is_file());
-        engine::is_phrase(name) || (inside && file)
+        // A file may be looked at on another machine, where the directory is missing.
+        let there = |folder: &PathBuf| !folder.is_dir() || folder.join(name).is_file();
+        engine::is_phrase(name) || (inside && self.media.prompts_dir.as_ref().is_some_and(there))
     }
 
     fn is_language(&self, tag: &str) -> bool {
