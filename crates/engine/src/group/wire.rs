@@ -89,10 +89,9 @@ impl OnWire {
         let callers =
             callers.map(|(call, dialog)| WireRecord::CallerUp { call: *call, dialog: Box::new(dialog.clone()) });
         let others = self.others.values().flat_map(|other| {
-            let invites: Vec<SentInvite> = other.invite.iter().cloned().collect();
-            let invited = (!invites.is_empty()).then(|| match other.offer {
-                Some(offer) => WireRecord::Invited { offer, invites },
-                None => WireRecord::Called { invites },
+            let invited = other.invite.clone().map(|invite| match other.offer {
+                Some(offer) => WireRecord::Invited { offer, invites: vec![invite] },
+                None => WireRecord::Called { invites: vec![invite] },
             });
             let up = other.dialog.clone().map(Box::new).map(|dialog| match other.offer {
                 Some(offer) => WireRecord::AgentUp { offer, dialog },
