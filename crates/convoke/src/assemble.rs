@@ -145,6 +145,7 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar, trusted_peers: 
     EngineConfig {
         domain: config.domain.to_ascii_lowercase(),
         hosts: own_hosts(config, &machine_addresses()),
+        group_codes: config.group_codes.clone(),
         factory_user: FACTORY_USER.to_owned(),
         srtp: match config.media.srtp {
             config::Srtp::Off => SrtpPolicy::Off,

@@ -9,6 +9,7 @@ use focus::FocusConfig;
 use mcu_api::{Codec, ConferenceMedia};
 use sdp::SrtpPolicy;
 
+use crate::group::GroupCodes;
 use crate::keypad::KeyMap;
 
 /// Settings of an [`Engine`](crate::Engine).
@@ -42,6 +43,8 @@ pub struct EngineConfig {
     pub language: String,
     /// The telephone number shown to people who are dialled through a trunk, if the operator has one.
     pub caller_number: Option<String>,
+    /// What agents of response groups dial to sign in and out and to make a pause.
+    pub group_codes: GroupCodes,
     /// Addresses of trunks that are trusted: they may call users here, and what they say of a caller (RFC 3325) and of a
     /// call's way (`History-Info`, `Ms-Sensitivity`) is believed.
     pub trusted_peers: Vec<IpAddr>,

@@ -19,8 +19,8 @@ impl Engine {
         if let Some(group) = self.group_of(&call.request.uri) {
             return self.call_group(leg, group, call);
         }
-        if let Some(signed_in) = self.feature_code(&call.request.uri) {
-            return self.run_errand(leg, call, signed_in);
+        if let Some(feature) = self.feature_code(&call.request.uri) {
+            return self.run_errand(leg, call, &feature);
         }
         let is_c3p = call.body.as_ref().is_some_and(|body| body.content_type.starts_with(crate::c3p_dialog::C3P));
         match self.target(&call.request.uri) {

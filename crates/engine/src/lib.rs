@@ -68,7 +68,10 @@ pub use directory::{Directory, UserAccount};
 pub use entry_exit::EntryExit;
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use factory::{StoreCommand, StoreTicket};
-pub use group::{GroupCallRecord, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireRecord};
+pub use group::{
+    GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireLeg, WireRecord,
+    is_phrase,
+};
 pub use keypad::{KeyCommand, KeyMap};
 pub use loudness::{Loudness, LoudnessChange};
 pub use schedule::Schedule;
@@ -103,6 +106,11 @@ pub enum Input {
     },
     /// Something about the response groups is to be changed.
     Group(GroupCommand),
+    /// Whether the response groups' journal can be written. While it cannot, groups take no calls.
+    GroupJournal {
+        /// Whether it can.
+        sound: bool,
+    },
     /// A user has seen his missed calls; his devices put the lamp out.
     MissedCallsSeen {
         /// The user.
@@ -114,7 +122,7 @@ pub enum Input {
     TimerFired,
     /// The server is about to stop: begin nothing new. Conferences that are on go on, and may be joined.
     Drain,
-    /// The server stops: end every conference in order.
+    /// The server stops: end every conference and call in order. Said again, it ends what still hears its last words.
     Stop,
 }
 
@@ -241,6 +249,7 @@ impl Engine {
     /// Takes one input in and everything that follows from it. The caller then drains [`Engine::poll_effect`].
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.now = now;
+        self.record_ended_legs();
         match input {
             Input::Sip(SipEvent::BindingsChanged { user, bindings }) => {
                 self.on_bindings_changed(user.clone(), bindings);
@@ -262,6 +271,7 @@ impl Engine {
                 self.note_reachable(&user);
             }
             Input::Group(command) => self.on_group_command(command),
+            Input::GroupJournal { sound } => self.note_journal(sound),
             Input::MissedCallsSeen { user } => self.on_missed_calls_seen(&user),
             Input::SetLoudness(change) => self.on_loudness_change(&change),
             Input::TimerFired => self.on_timer(),
@@ -346,7 +356,9 @@ impl Engine {
     }
 
     fn stop(&mut self) {
+        self.draining = true;
         self.stop_bridges();
+        self.stop_groups();
         for conference in self.conferences.ids() {
             self.conferences.handle(
                 self.now,

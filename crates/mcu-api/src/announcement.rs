@@ -92,6 +92,12 @@ pub enum Phrase {
     SomebodyJoined,
     /// "Somebody has left."
     SomebodyLeft,
+    /// "You get no calls now."
+    Paused,
+    /// "You get calls again."
+    Resumed,
+    /// "Please call again in some minutes."
+    CallAgain,
 }
 
 /// What a leg hears while it hears no mix and no announcement.

@@ -147,6 +147,9 @@ pub(crate) const fn clip_name(phrase: Phrase) -> &'static str {
         Phrase::Recorded => "recorded",
         Phrase::SomebodyJoined => "somebody-joined",
         Phrase::SomebodyLeft => "somebody-left",
+        Phrase::Paused => "paused",
+        Phrase::Resumed => "resumed",
+        Phrase::CallAgain => "call-again",
     }
 }
 
@@ -185,7 +188,10 @@ const fn after(phrase: Phrase) -> Option<Phrase> {
         Phrase::SignedOut => Phrase::Recorded,
         Phrase::Recorded => Phrase::SomebodyJoined,
         Phrase::SomebodyJoined => Phrase::SomebodyLeft,
-        Phrase::SomebodyLeft => return None,
+        Phrase::SomebodyLeft => Phrase::Paused,
+        Phrase::Paused => Phrase::Resumed,
+        Phrase::Resumed => Phrase::CallAgain,
+        Phrase::CallAgain => return None,
     })
 }
 

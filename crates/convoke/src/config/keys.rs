@@ -593,6 +593,17 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "response_groups",
+        is_list: false,
+        about: "What agents of response groups dial. With a group's name behind it (*55700 for sip:700@...) a code to sign in or out\n# means that group alone, else every group.",
+        keys: &[
+            key("sign_in_code", Text, Some(r#""*55""#), r#""*55""#, "To sign in, where participation is \"formal\"."),
+            key("sign_out_code", Text, Some(r#""*56""#), r#""*56""#, "To sign out."),
+            key("pause_code", Text, Some(r#""*57""#), r#""*57""#, "To get no calls of any group, for a day at most."),
+            key("resume_code", Text, Some(r#""*58""#), r#""*58""#, "To get them again."),
+        ],
+    },
+    Section {
         name: "response_group",
         is_list: true,
         about: "A group people call; repeat for each. Callers reach people, never a mailbox: agents' own forwarding, simultaneous\n# ringing and delegates do not count, and nobody misses a call. `convoke explain call CALLID` tells each story.",
@@ -804,7 +815,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 Some(r#"{ kind = "disconnect" }"#),
                 r#"{ kind = "forward", target = "sip:ann@voice.example.com" }"#,
-                "What happens then: { kind = \"disconnect\" }, { kind = \"forward\", target = ADDRESS or tel: } or\n{ kind = \"group\", target = ADDRESS }.",
+                "What happens then: { kind = \"disconnect\" }, { kind = \"forward\", target = ADDRESS or tel: } or\n{ kind = \"group\", target = ADDRESS }. With prompt = NAME the caller hears that first: a phrase (nobody-available,\nall-busy, closed, holiday, forwarding, goodbye) or a file of yours. Who is hung up without one hears a phrase that says\nwhy; prompt = \"\" is silence.",
             ),
             key(
                 "deadline",

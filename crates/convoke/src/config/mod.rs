@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) trunks: Vec<Trunk>,
     #[serde(rename = "location_profile")]
     pub(crate) location_profiles: Vec<LocationProfile>,
+    #[serde(rename = "response_groups")]
+    pub(crate) group_codes: engine::GroupCodes,
     #[serde(rename = "response_group")]
     pub(crate) response_groups: Vec<response_group::ResponseGroup>,
     /// The file this was read from; not a key.
@@ -72,6 +74,7 @@ impl Default for Config {
             conferences: Vec::new(),
             trunks: Vec::new(),
             location_profiles: Vec::new(),
+            group_codes: engine::GroupCodes::default(),
             response_groups: Vec::new(),
             file: None,
         }

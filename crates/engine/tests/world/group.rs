@@ -1,0 +1,97 @@
+//! Response groups under test: a group, those who call it and its agents' phones.
+
+use base::Duration;
+use engine::EngineEvent;
+use response_group::{Agent, AgentGroup, Config, Method as Hunt, Outcome, ResponseGroup};
+use sip_api::{ClientTransactionId, Method, Request, Response, ServerTransactionId, SipCommand};
+
+use super::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
+
+pub(crate) const SDP: &str = "application/sdp";
+pub(crate) const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+
+pub(crate) fn sales(method: Hunt, agents: &[&str]) -> ResponseGroup {
+    let agents = agents.iter().map(|name| Agent::new(user(name))).collect();
+    let agent_group = AgentGroup { method, agents, ..AgentGroup::default() };
+    ResponseGroup::new(user("sales"), "Sales", agent_group)
+}
+
+pub(crate) fn config(group: ResponseGroup) -> Config {
+    Config { groups: vec![group], ..Config::default() }
+}
+
+pub(crate) fn parallel() -> World {
+    open(sales(Hunt::Parallel, &["bob", "cleo"]))
+}
+
+pub(crate) fn open(group: ResponseGroup) -> World {
+    let mut world = World::new();
+    world.open_groups(config(group), &[]);
+    world.register("bob", &[41_000]);
+    world.register("cleo", &[42_000]);
+    world
+}
+
+/// A caller who was answered, and the INVITEs of the agents.
+pub(crate) struct Caller {
+    pub(crate) invite: Request,
+    pub(crate) transaction: ServerTransactionId,
+    pub(crate) ok: Response,
+    pub(crate) rung: Vec<(ClientTransactionId, Request)>,
+}
+
+impl Caller {
+    pub(crate) fn bye(&self) -> Request {
+        in_dialog(Method::Bye, &self.invite, &self.ok, 2)
+    }
+}
+
+pub(crate) fn dial(world: &mut World, number: usize) -> Caller {
+    let call_id = format!("c{number}");
+    let invite =
+        out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", &call_id).with_body(SDP, sdp_body(30_000));
+    let transaction = world.request(invite.clone(), Some(user("ann")));
+    let rung = world.take_requests(&Method::Invite);
+    let ok = world.take_responses(transaction).pop().expect("he is answered");
+    assert_eq!(ok.status, 200, "callers are answered before they wait");
+    world.ack(in_dialog(Method::Ack, &invite, &ok, 1));
+    Caller { invite, transaction, ok, rung }
+}
+
+pub(crate) fn ok(invite: &Request) -> Response {
+    answer_to(invite, 200).with_body(SDP, sdp_body(31_000))
+}
+
+pub(crate) fn cancels(world: &mut World) -> Vec<(ClientTransactionId, Vec<String>)> {
+    let cancels = world.sip.iter().filter_map(|command| match command {
+        SipCommand::Cancel { transaction, reason } => Some((*transaction, reason.clone())),
+        _ => None,
+    });
+    let found = cancels.collect();
+    world.sip.retain(|command| !matches!(command, SipCommand::Cancel { .. }));
+    found
+}
+
+pub(crate) fn acks(world: &World) -> usize {
+    world.sip.iter().filter(|command| matches!(command, SipCommand::SendAck { .. })).count()
+}
+
+pub(crate) fn outcomes(world: &World) -> Vec<Outcome> {
+    let records = world.events.iter().filter_map(|event| match event {
+        EngineEvent::GroupCallEnded(record) => Some(record.outcome.clone()),
+        _ => None,
+    });
+    records.collect()
+}
+
+/// Every request of ours that is not an INVITE is answered, and nothing is left.
+pub(crate) fn check_drained(world: &mut World) {
+    for (transaction, request) in world.take_requests(&Method::Bye) {
+        let ok = answer_to(&request, 200);
+        world.respond(transaction, ok);
+    }
+    world.pass(Duration::from_secs(120));
+    let load = world.engine.load();
+    assert_eq!((load.group_calls, load.group_legs), (0, 0), "{load:?}");
+    assert_eq!((load.calls.legs, load.calls.offers), (0, 0), "{load:?}");
+}
