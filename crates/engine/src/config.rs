@@ -9,6 +9,7 @@ use focus::FocusConfig;
 use mcu_api::{Codec, ConferenceMedia};
 use sdp::SrtpPolicy;
 
+use crate::attendant::AccessNumber;
 use crate::keypad::KeyMap;
 
 /// Settings of an [`Engine`](crate::Engine).
@@ -40,6 +41,8 @@ pub struct EngineConfig {
     pub keypad: Option<KeyMap>,
     /// Language of announcements, a BCP 47 tag.
     pub language: String,
+    /// Telephone numbers that lead to the attendant, who asks for a conference.
+    pub access_numbers: Vec<AccessNumber>,
     /// The telephone number shown to people who are dialled through a trunk, if the operator has one.
     pub caller_number: Option<String>,
     /// Addresses of trunks that are trusted: they may call users here, and what they say of a caller (RFC 3325) and of a

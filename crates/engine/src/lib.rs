@@ -6,12 +6,13 @@
 //! `routing`), and must not know sockets, SQL or threads.
 //!
 //! Start reading at [`Engine::handle`], then the translators: `incoming` (INVITE to Focus), `dial_out` (Focus to
-//! INVITE), `media_leg` (SDP and MCU), `c3p_dialog`, `c3p_command` and `factory` (C3P), `subscription` (notifications);
+//! INVITE), `media_leg` (SDP and MCU), `attendant` (dial-in), `c3p_dialog`, `c3p_command` and `factory` (C3P), `subscription` (notifications);
 //! and for calls between two people `bridge`, `way` (users' settings), `history` and `message_summary` (missed calls).
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod attendant;
 mod bridge;
 mod bridge_session;
 mod bridge_setup;
@@ -55,6 +56,7 @@ use rand::{RngCore, SeedableRng};
 use routing::UserProfile;
 use sip_api::{SipCommand, SipEvent};
 
+pub use attendant::AccessNumber;
 pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord};
@@ -182,6 +184,7 @@ pub struct Engine {
     retired: HashSet<ConferenceId>,
     stores: HashMap<StoreTicket, PendingStore>,
     pins: pin_guard::PinGuard,
+    attendants: attendant::AttendantTimers,
     lamps: message_summary::Lamps,
     /// No new conference and no new call between people is begun.
     draining: bool,
@@ -213,6 +216,7 @@ impl Engine {
             retired: HashSet::new(),
             stores: HashMap::new(),
             pins: pin_guard::PinGuard::default(),
+            attendants: attendant::AttendantTimers::default(),
             lamps: message_summary::Lamps::default(),
             draining: false,
             next_command: 1,
@@ -260,8 +264,13 @@ impl Engine {
 
     /// When [`Input::TimerFired`] is wanted.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let due =
-            [self.next_expiry(), self.calls.poll_timeout(), self.conferences.poll_timeout(), self.group_timeout()];
+        let due = [
+            self.next_expiry(),
+            self.calls.poll_timeout(),
+            self.conferences.poll_timeout(),
+            self.group_timeout(),
+            self.attendants.next(),
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -319,10 +328,12 @@ impl Engine {
         }
         self.conferences.fire_timers(self.now);
         self.fire_group_timers();
+        self.fire_attendant_timers();
     }
 
     fn stop(&mut self) {
         self.stop_bridges();
+        self.stop_attendants();
         for conference in self.conferences.ids() {
             self.conferences.handle(
                 self.now,

@@ -88,6 +88,10 @@ pub enum Phrase {
     SignedOut,
     /// "This call is being recorded."
     Recorded,
+    /// "Please enter the conference number, then press hash."
+    EnterConferenceNumber,
+    /// "No conference can be entered with that number."
+    UnknownConference,
 }
 
 /// What a leg hears while it hears no mix and no announcement.

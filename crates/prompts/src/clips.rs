@@ -117,7 +117,9 @@ mod tests {
             Phrase::Goodbye => Phrase::SignedIn,
             Phrase::SignedIn => Phrase::SignedOut,
             Phrase::SignedOut => Phrase::Recorded,
-            Phrase::Recorded => return None,
+            Phrase::Recorded => Phrase::EnterConferenceNumber,
+            Phrase::EnterConferenceNumber => Phrase::UnknownConference,
+            Phrase::UnknownConference => return None,
         })
     }
 

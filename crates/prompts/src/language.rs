@@ -109,6 +109,8 @@ pub(crate) const fn clip_name(phrase: Phrase) -> &'static str {
         Phrase::SignedIn => "signed-in",
         Phrase::SignedOut => "signed-out",
         Phrase::Recorded => "recorded",
+        Phrase::EnterConferenceNumber => "enter-conference-number",
+        Phrase::UnknownConference => "unknown-conference",
     }
 }
 

@@ -83,6 +83,7 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
         keypad: Some(engine::KeyMap::default()),
         language: "en".to_owned(),
         caller_number: None,
+        access_numbers: Vec::new(),
         trusted_peers: Vec::new(),
         limits: Limits::default(),
     }

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub(crate) use check::check;
-pub(crate) use entries::{Conference, LocationProfile, Trunk, User};
+pub(crate) use entries::{AccessNumber, Conference, LocationProfile, Trunk, User};
 pub(crate) use load::{load, parse};
 pub(crate) use probe::probe;
 pub(crate) use problem::{ConfigError, Finding};
@@ -46,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) users: Vec<User>,
     #[serde(rename = "conference")]
     pub(crate) conferences: Vec<Conference>,
+    #[serde(rename = "access_number")]
+    pub(crate) access_numbers: Vec<AccessNumber>,
     #[serde(rename = "trunk")]
     pub(crate) trunks: Vec<Trunk>,
     #[serde(rename = "location_profile")]
@@ -70,6 +72,7 @@ impl Default for Config {
             database: Database::default(),
             users: Vec::new(),
             conferences: Vec::new(),
+            access_numbers: Vec::new(),
             trunks: Vec::new(),
             location_profiles: Vec::new(),
             response_groups: Vec::new(),
