@@ -6,12 +6,13 @@
 //! `routing`), and must not know sockets, SQL or threads.
 //!
 //! Start reading at [`Engine::handle`], then the translators: `incoming` (INVITE to Focus), `dial_out` (Focus to
-//! INVITE), `media_leg` (SDP and MCU), `c3p_dialog`, `c3p_command` and `factory` (C3P), `subscription` (notifications);
+//! INVITE), `media_leg` (SDP and MCU), `attendant` (dial-in), `c3p_dialog`, `c3p_command` and `factory` (C3P), `subscription` (notifications);
 //! and for calls between two people `bridge`, `way` (users' settings), `history` and `message_summary` (missed calls).
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod attendant;
 mod bridge;
 mod bridge_session;
 mod bridge_setup;
@@ -63,6 +64,7 @@ use rand::{RngCore, SeedableRng};
 use routing::UserProfile;
 use sip_api::{SipCommand, SipEvent};
 
+pub use attendant::AccessNumber;
 pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
 pub use entry_exit::EntryExit;
@@ -203,6 +205,7 @@ pub struct Engine {
     stores: HashMap<StoreTicket, PendingStore>,
     pins: pin_guard::PinGuard,
     strangers: strangers::Strangers,
+    attendants: attendant::AttendantTimers,
     lamps: message_summary::Lamps,
     registrations: Vec<registration::TrunkRegistration>,
     /// No new conference and no new call between people is begun.
@@ -236,6 +239,7 @@ impl Engine {
             stores: HashMap::new(),
             pins: pin_guard::PinGuard::default(),
             strangers: strangers::Strangers::default(),
+            attendants: attendant::AttendantTimers::default(),
             lamps: message_summary::Lamps::default(),
             registrations: Vec::new(),
             draining: false,
@@ -294,6 +298,7 @@ impl Engine {
             self.conferences.poll_timeout(),
             self.group_timeout(),
             self.registration_timeout(),
+            self.attendants.next(),
         ];
         due.into_iter().flatten().min()
     }
@@ -353,12 +358,14 @@ impl Engine {
         self.conferences.fire_timers(self.now);
         self.fire_group_timers();
         self.fire_registration_timers();
+        self.fire_attendant_timers();
     }
 
     fn stop(&mut self) {
         self.draining = true;
         self.stop_bridges();
         self.stop_groups();
+        self.stop_attendants();
         for conference in self.conferences.ids() {
             self.conferences.handle(
                 self.now,

@@ -98,6 +98,10 @@ pub enum Phrase {
     Resumed,
     /// "Please call again in some minutes."
     CallAgain,
+    /// "Please enter the conference number, then press hash."
+    EnterConferenceNumber,
+    /// "No conference can be entered with that number."
+    UnknownConference,
 }
 
 /// What a leg hears while it hears no mix and no announcement.

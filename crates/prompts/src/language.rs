@@ -150,6 +150,8 @@ pub(crate) const fn clip_name(phrase: Phrase) -> &'static str {
         Phrase::Paused => "paused",
         Phrase::Resumed => "resumed",
         Phrase::CallAgain => "call-again",
+        Phrase::EnterConferenceNumber => "enter-conference-number",
+        Phrase::UnknownConference => "unknown-conference",
     }
 }
 
@@ -191,7 +193,9 @@ const fn after(phrase: Phrase) -> Option<Phrase> {
         Phrase::SomebodyLeft => Phrase::Paused,
         Phrase::Paused => Phrase::Resumed,
         Phrase::Resumed => Phrase::CallAgain,
-        Phrase::CallAgain => return None,
+        Phrase::CallAgain => Phrase::EnterConferenceNumber,
+        Phrase::EnterConferenceNumber => Phrase::UnknownConference,
+        Phrase::UnknownConference => return None,
     })
 }
 

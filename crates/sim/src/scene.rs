@@ -84,6 +84,7 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
         language: "en".to_owned(),
         caller_number: None,
         group_codes: engine::GroupCodes::default(),
+        access_numbers: Vec::new(),
         trusted_peers: Vec::new(),
         limits: Limits::default(),
     }

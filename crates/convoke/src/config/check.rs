@@ -32,6 +32,7 @@ pub(crate) fn check(config: &Config) -> Vec<Finding> {
     check_media(config, &mut findings);
     check_users(config, &mut findings);
     check_conferences(config, &mut findings);
+    check_access_numbers(config, &mut findings);
     check_numbers(config, &mut findings);
     check_trunks(config, &mut findings);
     check_profiles(config, &mut findings);
@@ -291,7 +292,26 @@ fn check_conferences(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A number reaches one user or one conference.
+fn check_access_numbers(config: &Config, findings: &mut Vec<Finding>) {
+    for (index, access) in config.access_numbers.iter().enumerate() {
+        let key = |name: &str| format!("access_number[{}].{name}", index + 1);
+        if !is_global(&access.number) {
+            let why = "write + and 7 to 15 digits, as in \"+4930123450\"";
+            findings.push(Finding::error(key("number"), quoted(&access.number), why));
+        }
+        if prompts::Language::find(&access.language).is_none() {
+            let known = prompts::Language::ALL.map(prompts::Language::tag).join(", ");
+            let why = format!("there are no prompts in it; write one of {known}");
+            findings.push(Finding::error(key("language"), quoted(&access.language), why));
+        }
+        if access.region.trim().is_empty() {
+            let why = "it is empty; name the place as people know it, or remove the key";
+            findings.push(Finding::error(key("region"), quoted(&access.region), why));
+        }
+    }
+}
+
+/// A number reaches one user, one conference or the attendant.
 fn check_numbers(config: &Config, findings: &mut Vec<Finding>) {
     let mut seen: HashMap<&str, String> = HashMap::new();
     let users = config.users.iter().enumerate();
@@ -305,7 +325,9 @@ fn check_numbers(config: &Config, findings: &mut Vec<Finding>) {
     let conferences = config.conferences.iter().enumerate();
     let conferences =
         conferences.map(|(index, one)| (one.number.as_str(), format!("conference[{}].number", index + 1)));
-    for (number, key) in users.chain(names).chain(conferences) {
+    let access = config.access_numbers.iter().enumerate();
+    let access = access.map(|(index, one)| (one.number.as_str(), format!("access_number[{}].number", index + 1)));
+    for (number, key) in users.chain(names).chain(conferences).chain(access) {
         if let Some(first) = seen.get(number) {
             findings.push(Finding::error(key, quoted(number), format!("{first} is the same number; choose another")));
         } else {

@@ -500,6 +500,28 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "access_number",
+        is_list: true,
+        about: "A telephone number for dial-in; repeat for each. Who calls it is asked for the number of a conference and its PIN.",
+        keys: &[
+            key(
+                "number",
+                Text,
+                None,
+                r#""+4930123450""#,
+                "+ and 7 to 15 digits. A trunk must send its calls here. Required, once only, among users and conferences as well.",
+            ),
+            key("language", Text, Some(r#""en""#), r#""de""#, "What the attendant speaks: \"en\" or \"de\"."),
+            key(
+                "region",
+                Text,
+                Some(r#""default""#),
+                r#""Berlin""#,
+                "The place, as scheduling clients show it. The region of the first number is the default one.",
+            ),
+        ],
+    },
+    Section {
         name: "trunk",
         is_list: true,
         about: "A way into the telephone network; repeat for each. They are tried in this order, three at most.",

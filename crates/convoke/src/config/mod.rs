@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub(crate) use check::check;
-pub(crate) use entries::{Conference, EntryExit, LocationProfile, Trunk, User};
+pub(crate) use entries::{AccessNumber, Conference, EntryExit, LocationProfile, Trunk, User};
 pub(crate) use load::{load, parse};
 pub(crate) use probe::{probe, probe_languages};
 pub(crate) use problem::{ConfigError, Finding};
@@ -46,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) users: Vec<User>,
     #[serde(rename = "conference")]
     pub(crate) conferences: Vec<Conference>,
+    #[serde(rename = "access_number")]
+    pub(crate) access_numbers: Vec<AccessNumber>,
     #[serde(rename = "trunk")]
     pub(crate) trunks: Vec<Trunk>,
     #[serde(rename = "location_profile")]
@@ -72,6 +74,7 @@ impl Default for Config {
             database: Database::default(),
             users: Vec::new(),
             conferences: Vec::new(),
+            access_numbers: Vec::new(),
             trunks: Vec::new(),
             location_profiles: Vec::new(),
             group_codes: engine::GroupCodes::default(),

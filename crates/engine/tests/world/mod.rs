@@ -79,6 +79,11 @@ pub(crate) fn permanent(number: &str, access: AccessType, pin: Option<&str>) -> 
     }
 }
 
+fn access_number(number: &str, language: &str) -> engine::AccessNumber {
+    let region = if language == "en" { "Seattle" } else { "Berlin" };
+    engine::AccessNumber { number: number.to_owned(), language: language.to_owned(), region: region.to_owned() }
+}
+
 fn config() -> EngineConfig {
     EngineConfig {
         domain: DOMAIN.to_owned(),
@@ -101,6 +106,7 @@ fn config() -> EngineConfig {
         language: "en".to_owned(),
         caller_number: None,
         group_codes: engine::GroupCodes::default(),
+        access_numbers: vec![access_number("+14255550100", "en"), access_number("+493055501000", "de")],
         trusted_peers: vec![std::net::IpAddr::from([127, 0, 0, 9])],
         limits: Limits::default(),
     }
