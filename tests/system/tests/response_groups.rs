@@ -110,8 +110,11 @@ async fn parallel_agents_ring_the_first_talks_and_the_loser_is_cancelled_without
     talk.ended(SOON).await.expect("the agent is hung up");
     wait_until_free(&server);
     assert_eq!(board(&server)["groups"][0]["counters"]["answered"], 1);
-    let (status, history) = server.get("/api/v1/users/user2/calls").expect("HTTP answers");
-    assert!(status == 200 && !history.contains("missed"), "{status} {history}");
+    let history = |user: &str| server.get(&format!("/api/v1/users/{user}/calls")).expect("HTTP answers").1;
+    for (user, kind) in [("user1", "group_call_answered_by_you"), ("user2", "group_call_answered_by_other")] {
+        eventually("a line of each agent", || history(user).contains(kind), || history(user));
+    }
+    assert!(!history("user2").contains("missed"), "{}", history("user2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
