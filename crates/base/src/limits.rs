@@ -35,13 +35,15 @@ pub struct Limits {
     pub engine_queue: usize,
     /// Commands waiting for one media worker; the conference that overflows it is ended.
     pub worker_queue: usize,
+    /// Events of one media worker waiting for the control side; while there is no room, it does no further command.
+    pub worker_events: usize,
     /// How long the ports of a finished leg stay leased, receiving into the void (RFC 3264 8.3.1).
     pub port_drain: Duration,
     /// How long a dialled person may ring before the dial-out fails (c3p.md 8.3).
     pub dial_out_ring: Duration,
     /// Silence on a connected leg that is not on hold, after which it is ended (reliability.md 26).
     pub media_silence: Duration,
-    /// Delay a jitter buffer may add, whatever the network does (design.md invariant 4).
+    /// Delay a jitter buffer may add, whatever the network does (ARCHITECTURE.md, invariant 4).
     pub jitter_delay: Duration,
 }
 
@@ -62,6 +64,7 @@ impl Default for Limits {
             sdp_body: 16 * 1024,
             engine_queue: 16_384,
             worker_queue: 16_384,
+            worker_events: 4_096,
             port_drain: Duration::from_secs(2),
             dial_out_ring: Duration::from_secs(60),
             media_silence: Duration::from_secs(30),

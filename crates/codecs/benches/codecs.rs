@@ -69,3 +69,34 @@ fn gauge(bencher: Bencher<'_, '_>, kind: &str) {
     let (packets, next) = (packets(codec, fec), rounds());
     bencher.bench_local(|| gauge.gauge(black_box(&packets[next()])));
 }
+
+/// Somebody begins to speak whom nobody decoded so far: a decoder that was another's hears his last four packets.
+#[divan::bench(args = KINDS.map(|kind| kind.0))]
+fn warm_a_decoder(bencher: Bencher<'_, '_>, kind: &str) {
+    let (_, codec, fec) = *KINDS.iter().find(|one| one.0 == kind).expect("listed");
+    let mut decoder = Codecs.decoder(codec).expect("decoder");
+    let (packets, next, mut out) = (packets(codec, fec), rounds(), [0; PACKET_SAMPLES_MAX]);
+    bencher.bench_local(|| {
+        decoder.reset();
+        for _ in 0..4 {
+            let _ = decoder.decode(Some(black_box(&packets[next()])), false, &mut out);
+        }
+    });
+}
+
+/// A stream goes over from the mix of all to one of its own: the encoder hears the last two frames first.
+#[divan::bench(args = KINDS.map(|kind| kind.0))]
+fn resume_an_encoder(bencher: Bencher<'_, '_>, kind: &str) {
+    let (_, codec, fec) = *KINDS.iter().find(|one| one.0 == kind).expect("listed");
+    let mut encoder = Codecs.encoder(EncoderSettings::for_mix(codec, fec)).expect("encoder");
+    let history = voice()[..2].concat();
+    bencher.bench_local(|| encoder.resume(black_box(&history)));
+}
+
+/// A packet of so many frames of 20 ms, for those who agreed on long packets.
+#[divan::bench(args = [1, 2, 3])]
+fn encode_a_long_packet(bencher: Bencher<'_, '_>, frames: usize) {
+    let mut encoder = Codecs.encoder(EncoderSettings::for_mix(Codec::Opus, false)).expect("encoder");
+    let (sound, mut out) = (voice()[..frames].concat(), [0; PACKET_BYTES_MAX]);
+    bencher.bench_local(|| encoder.encode(black_box(&sound), &mut out));
+}

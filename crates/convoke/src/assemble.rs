@@ -102,7 +102,10 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
 
 /// Settings of the engine.
 pub(crate) fn engine_config(config: &Config, calendar: Calendar) -> EngineConfig {
-    let limits = Limits::default();
+    let limits = Limits {
+        jitter_delay: std::time::Duration::from_millis(config.media.jitter_buffer_ms.into()),
+        ..Limits::default()
+    };
     let hosts = config.sip.listen.iter().map(|listen| listen.address.ip().to_string());
     EngineConfig {
         domain: config.domain.to_ascii_lowercase(),

@@ -1,5 +1,6 @@
 //! The HTTP side: health, readiness, metrics, the live conferences, and users' histories and settings.
 
+mod quality;
 pub(crate) mod users;
 
 use std::net::SocketAddr;
@@ -11,10 +12,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use engine::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
+use engine::{ConferenceView, EndpointView, ParticipantView};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use self::quality::Quality;
 use crate::profiles::Users;
 use crate::pump::{Load, Question};
 use crate::watch::Gauges;
@@ -120,39 +122,6 @@ struct Endpoint {
     muted: bool,
     speaking: bool,
     quality: Option<Quality>,
-}
-
-/// How the audio of a device fares, in the units of a person.
-#[derive(Serialize)]
-struct Quality {
-    mos: Option<f32>,
-    received_packets: u64,
-    lost_packets: u64,
-    late_packets: u64,
-    concealed_frames: u64,
-    jitter_ms: f32,
-    buffer_delay_ms: f32,
-    round_trip_ms: Option<f32>,
-    remote_loss_percent: u8,
-    one_way: bool,
-}
-
-impl From<&EndpointQuality> for Quality {
-    fn from(view: &EndpointQuality) -> Self {
-        let milliseconds = |micros: u32| micros as f32 / 1_000.0;
-        Self {
-            mos: (view.mos_hundredths > 0).then(|| f32::from(view.mos_hundredths) / 100.0),
-            received_packets: view.received_packets,
-            lost_packets: view.lost_packets,
-            late_packets: view.late_packets,
-            concealed_frames: view.concealed_frames,
-            jitter_ms: milliseconds(view.jitter_us),
-            buffer_delay_ms: milliseconds(view.buffer_delay_us),
-            round_trip_ms: (view.round_trip_us > 0).then(|| milliseconds(view.round_trip_us)),
-            remote_loss_percent: view.remote_loss_percent,
-            one_way: view.one_way,
-        }
-    }
 }
 
 impl From<&ConferenceView> for Conference {

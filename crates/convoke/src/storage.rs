@@ -163,6 +163,8 @@ fn quality(statistics: &mcu_api::LegStatistics) -> Quality {
         late_packets: statistics.late_packets,
         concealed_frames: statistics.concealed_frames,
         jitter_us: statistics.jitter_us,
+        buffer_delay_us: statistics.buffer_delay_us,
+        buffer_delay_max_us: statistics.buffer_delay_max_us,
         round_trip_us: statistics.round_trip_us,
         mos_hundredths: statistics.mos_hundredths,
         remote_loss_fraction: statistics.remote_loss_fraction,

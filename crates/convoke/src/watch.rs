@@ -228,9 +228,11 @@ fn leg_figures(of: &LegStatistics) -> LegFigures {
     LegFigures {
         received_packets: of.received_packets,
         lost_packets: of.lost_packets,
+        late_packets: of.late_packets,
         concealed_frames: of.concealed_frames,
         jitter: Duration::from_micros(of.jitter_us.into()),
         buffer_delay: Duration::from_micros(of.buffer_delay_us.into()),
+        buffer_delay_max: Duration::from_micros(of.buffer_delay_max_us.into()),
         round_trip: (of.round_trip_us > 0).then(|| Duration::from_micros(of.round_trip_us.into())),
         mos_hundredths: of.mos_hundredths,
         one_way: of.one_way,

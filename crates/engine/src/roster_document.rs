@@ -1,4 +1,8 @@
 //! A Focus's roster as a conference-info document: names for names, without policy (c3p.md 3.3).
+//!
+//! How well each is heard is not in it. Neither RFC 4575 nor its extension has a place for that, and each change of the
+//! document raises its version and is sent to every subscriber: the figures of n legs, new every 5 s, would be n * n
+//! notifications. They are shown by HTTP instead, in metrics and in call detail records.
 
 use base::LegId;
 use c3p::conference_info::{

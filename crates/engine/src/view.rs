@@ -2,7 +2,7 @@
 
 use base::{ConferenceId, Role};
 use focus::{EndpointStatus, MediaFilter};
-use mcu_api::LegStatistics;
+use mcu_api::{EModel, LegStatistics};
 
 use crate::Engine;
 use crate::leg::Leg;
@@ -59,6 +59,8 @@ pub struct EndpointView {
 pub struct EndpointQuality {
     /// Estimated listening quality of what it sends, MOS in hundredths; 0 = not estimated.
     pub mos_hundredths: u16,
+    /// What that is made of.
+    pub e_model: EModel,
     /// RTP packets received.
     pub received_packets: u64,
     /// Packets that never arrived.
@@ -71,6 +73,8 @@ pub struct EndpointQuality {
     pub jitter_us: u32,
     /// Delay of the jitter buffer, microseconds.
     pub buffer_delay_us: u32,
+    /// Bound of that delay, microseconds.
+    pub buffer_delay_max_us: u32,
     /// Round trip, microseconds; 0 = not measured.
     pub round_trip_us: u32,
     /// Loss of what is sent to it, as it reported last, in percent.
@@ -83,12 +87,14 @@ impl From<&LegStatistics> for EndpointQuality {
     fn from(of: &LegStatistics) -> Self {
         Self {
             mos_hundredths: of.mos_hundredths,
+            e_model: of.e_model,
             received_packets: of.received_packets,
             lost_packets: of.lost_packets,
             late_packets: of.late_packets,
             concealed_frames: of.concealed_frames,
             jitter_us: of.jitter_us,
             buffer_delay_us: of.buffer_delay_us,
+            buffer_delay_max_us: of.buffer_delay_max_us,
             round_trip_us: of.round_trip_us,
             remote_loss_percent: (u32::from(of.remote_loss_fraction) * 100 / 256) as u8,
             one_way: of.one_way,

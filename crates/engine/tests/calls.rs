@@ -262,10 +262,13 @@ fn the_quality_of_a_leg_is_shown_beside_it() {
         mos_hundredths: 412,
         remote_loss_fraction: 128,
         one_way: true,
+        buffer_delay_us: 41_000,
+        buffer_delay_max_us: 120_000,
         ..mcu_api::LegStatistics::default()
     };
     world.input(engine::Input::Mcu(McuEvent::LegQuality { leg: reserved_legs(&world)[0], statistics }));
     let conferences = world.engine.conferences();
     let quality = conferences[0].participants[0].endpoints[0].quality.expect("it has audio");
     assert_eq!((quality.mos_hundredths, quality.remote_loss_percent, quality.one_way), (412, 50, true));
+    assert_eq!((quality.buffer_delay_us, quality.buffer_delay_max_us), (41_000, 120_000));
 }

@@ -1,7 +1,7 @@
 //! The contract between the control side and the media side: plain serialisable commands and events.
 //!
 //! In one process they are two ends of a ring; on two nodes they are the same messages over the cluster bus. Nothing
-//! else crosses (design.md section 2). Commands of a conference are applied in order, at tick boundaries.
+//! else crosses (ARCHITECTURE.md, "The picture"). Commands of a conference are applied in order, at tick boundaries.
 //!
 //! Must not know: either side's insides, sockets, SIP.
 //! Start reading at [`McuCommand`] and [`McuEvent`].
@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 mod announcement;
+mod quality;
 
 use std::net::SocketAddr;
 
@@ -17,6 +18,7 @@ use base::{ConferenceId, LegId};
 use serde::{Deserialize, Serialize};
 
 pub use announcement::{Announcement, Background, Phrase, RecordingFormat, Spoken};
+pub use quality::{EModel, LegStatistics};
 
 /// An audio codec this server mixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -299,40 +301,6 @@ pub enum LegFailure {
     BadKeys,
     /// A defect of the media side ended the conference.
     Internal,
-}
-
-/// What was counted on one leg since it was reserved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct LegStatistics {
-    /// RTP packets received and accepted.
-    pub received_packets: u64,
-    /// RTP payload bytes received.
-    pub received_bytes: u64,
-    /// RTP packets sent.
-    pub sent_packets: u64,
-    /// RTP payload bytes sent.
-    pub sent_bytes: u64,
-    /// Packets that never arrived.
-    pub lost_packets: u64,
-    /// Packets that arrived too late to be played.
-    pub late_packets: u64,
-    /// 20 ms frames made up by loss concealment.
-    pub concealed_frames: u64,
-    /// Packets dropped: wrong source, wrong tag, replay, malformed.
-    pub rejected_packets: u64,
-    /// Interarrival jitter (RFC 3550 6.4.1), microseconds.
-    pub jitter_us: u32,
-    /// Delay of the jitter buffer now, microseconds.
-    pub buffer_delay_us: u32,
-    /// Round trip from RTCP, microseconds; 0 = not measured.
-    pub round_trip_us: u32,
-    /// Estimated listening quality of what we receive, MOS-LQ in hundredths, 100 to 450 (E-model, ITU-T G.107); 0 = not
-    /// estimated.
-    pub mos_hundredths: u16,
-    /// Loss of what we send, as the peer reported it last by RTCP, in 1/256 (RFC 3550 6.4.1).
-    pub remote_loss_fraction: u8,
-    /// Only one direction carries audio although both should.
-    pub one_way: bool,
 }
 
 /// What the media side tells the control side.

@@ -14,11 +14,10 @@ use crate::attention::Attention;
 use crate::leg::Leg;
 use crate::leg_map::LegMap;
 use crate::playlist::Playlist;
-use crate::program::{Program, Programs};
+use crate::pools::Pools;
+use crate::program::{Program, ProgramSet, Programs};
 use crate::recorder::Recorder;
 use crate::shared::SharedStreams;
-use crate::sound::SoundPool;
-use crate::stream::StreamPool;
 use crate::whisper::Whispers;
 
 /// Events that wait to be polled; a further one is dropped.
@@ -26,6 +25,9 @@ const EVENTS_MAX: usize = 4_096;
 
 /// Events there is room for from the start, so that the tick seldom allocates.
 const EVENTS_KEPT: usize = 64;
+
+/// Ticks after which all packet times are at the same place again: packets are of one, two or three frames.
+const BEAT_TICKS: u64 = 6;
 
 /// Takes the packets that leave a conference. They are protected already.
 pub trait PacketSink {
@@ -57,10 +59,14 @@ pub struct Conference {
     /// In the order of arrival, but for the gaps that a removal fills with the last one.
     pub(crate) legs: Vec<Leg>,
     places: LegMap<usize>,
-    /// Number of the tick that comes next.
+    /// Number of the tick that comes next. The first one differs, so that not all conferences send their packets of 40 and
+    /// 60 ms at the same tick.
     pub(crate) tick: u64,
+    /// Number of legs that take part at this tick.
+    pub(crate) taking_part: usize,
+    /// What somebody is to hear at this tick.
+    pub(crate) wanted: ProgramSet,
     pub(crate) attention: Attention,
-    pub(crate) decoders: SoundPool,
     pub(crate) choice: SpeakerChoice,
     pub(crate) announcement: Announcement,
     /// What those leave behind who were removed while they spoke: their voices dying away.
@@ -68,7 +74,7 @@ pub struct Conference {
     pub(crate) programs: Programs,
     pub(crate) whispers: Whispers,
     pub(crate) shared: SharedStreams,
-    pub(crate) pool: StreamPool,
+    pub(crate) pools: Pools,
     pub(crate) recorder: Option<Box<dyn Recorder>>,
     /// Voices are levelled by themselves.
     auto_gain: bool,
@@ -87,22 +93,24 @@ impl Conference {
         codecs: Arc<dyn CodecFactory>,
         sounds: Arc<Sounds>,
     ) -> Self {
+        let beat = id.as_str().bytes().map(u64::from).sum::<u64>() % BEAT_TICKS;
         Self {
             id,
             settings,
             sounds,
             legs: Vec::new(),
             places: LegMap::default(),
-            tick: 0,
+            tick: beat,
+            taking_part: 0,
+            wanted: ProgramSet::default(),
             attention: Attention::new(),
-            decoders: SoundPool::new(Arc::clone(&codecs)),
             choice: SpeakerChoice::new(HEARD_MAX),
             announcement: Announcement::new(),
             farewells: Sum::new(),
             programs: Programs::new(),
             whispers: Whispers::default(),
             shared: SharedStreams::new(),
-            pool: StreamPool::new(codecs),
+            pools: Pools::new(codecs),
             recorder: None,
             auto_gain: false,
             speakers: Vec::with_capacity(HEARD_MAX),
@@ -129,6 +137,14 @@ impl Conference {
     /// The legs, in no particular order.
     pub fn legs(&self) -> impl Iterator<Item = LegId> {
         self.legs.iter().map(|leg| leg.id)
+    }
+
+    /// Lets the conference do something with pools that other conferences use too. Without that it has its own.
+    pub fn with_pools<T>(&mut self, pools: &mut Pools, act: impl FnOnce(&mut Self) -> T) -> T {
+        std::mem::swap(&mut self.pools, pools);
+        let outcome = act(self);
+        std::mem::swap(&mut self.pools, pools);
+        outcome
     }
 
     /// Changes the settings. Those of the jitter buffer and of media silence hold for legs added from now on.
@@ -245,7 +261,7 @@ impl Conference {
         if let Some((to, port)) = gone.media.write_bye(now, &mut self.packet) {
             out.send(leg, port, to, &self.packet);
         }
-        gone.listener.release(&mut self.pool);
+        gone.listener.release(&mut self.pools.streams);
         if let Some(farewell) = gone.voice.farewell().filter(|_| gone.audience.is_none()) {
             self.farewells.add(&farewell);
         }
@@ -261,6 +277,12 @@ impl Conference {
             Port::Rtp => media.handle_rtp(now, source, packet),
             Port::Rtcp => media.handle_rtcp(now, source, packet),
         }
+    }
+
+    /// The only peer a leg's RTP port need exchange packets with at present, if there is one: see
+    /// [`media::Leg::settled_peer`].
+    pub fn settled_peer(&self, now: Timestamp, leg: LegId) -> Option<SocketAddr> {
+        self.legs[*self.places.get(&leg)?].media.settled_peer(now)
     }
 
     /// What was counted on a leg so far.
@@ -293,9 +315,12 @@ impl Conference {
     }
 
     fn forget_unheard_files(&mut self) {
-        let legs = &self.legs;
-        self.programs
-            .keep_files(|program| legs.iter().any(|leg| leg.backdrop == Some(program) || leg.listener.needs(program)));
+        let mut wanted = ProgramSet::default();
+        for leg in &self.legs {
+            wanted.add(leg.listener.needs());
+            leg.backdrop.into_iter().for_each(|program| wanted.insert(program));
+        }
+        self.programs.keep_files(wanted);
     }
 
     /// Plays a tone to those who take part, but for the one it tells of.

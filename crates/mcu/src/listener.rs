@@ -4,7 +4,7 @@ use mixer::{Frame, Level, SILENCE, Sounds, Sum};
 
 use crate::announcement::Prompts;
 use crate::playlist::{Player, Said};
-use crate::program::{Program, Programs};
+use crate::program::{Program, ProgramSet, Programs};
 use crate::shared::SharedStreams;
 use crate::stream::{Format, Stream, StreamPool};
 
@@ -97,9 +97,14 @@ impl Listener {
         }
     }
 
-    /// Whether a program's sound is needed at this tick.
-    pub(crate) fn needs(&self, program: Program) -> bool {
-        self.format.is_some() && (self.program == program || self.next == program)
+    /// The programs whose sound is needed at this tick.
+    pub(crate) fn needs(&self) -> ProgramSet {
+        let mut needed = ProgramSet::default();
+        if self.format.is_some() {
+            needed.insert(self.program);
+            needed.insert(self.next);
+        }
+        needed
     }
 
     /// Decides where this tick's packet comes from and asks for it.
@@ -148,8 +153,12 @@ impl Listener {
     pub(crate) fn render_private(&mut self, tick: u64, personal: Personal<'_>, programs: &Programs, sounds: &Sounds) {
         let (program, next) = (self.program, self.next);
         self.program = next;
+        let may_say = self.format.is_some() && (self.prompts.is_playing() || !self.player.is_idle());
+        if !may_say && self.route != Route::Private {
+            return;
+        }
         let mut said = SILENCE;
-        let says = self.format.is_some() && self.say(sounds, &mut said);
+        let says = may_say && self.say(sounds, &mut said);
         let Some(private) = self.private.as_mut().filter(|_| self.route == Route::Private) else { return };
         let mut sum = personal_sum(next, personal, programs);
         if program != next {

@@ -109,6 +109,11 @@ impl Player {
         true
     }
 
+    /// Whether nothing is being said, nor waits to be.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.playing.is_none() && self.broken_off.is_none()
+    }
+
     /// Whether there is sound for this tick.
     pub(crate) fn is_sounding(&self) -> bool {
         let here = self.playing.as_ref().is_some_and(|playing| matches!(playing.list.items.get(), Some(Some(_))));

@@ -21,6 +21,38 @@ pub(crate) enum Program {
     Common,
 }
 
+/// Some of the programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ProgramSet(u16);
+
+impl ProgramSet {
+    /// Adds a program.
+    pub(crate) const fn insert(&mut self, program: Program) {
+        self.0 |= Self::bit(program);
+    }
+
+    /// Adds those of another set.
+    pub(crate) const fn add(&mut self, others: Self) {
+        self.0 |= others.0;
+    }
+
+    /// Whether a program is among them.
+    pub(crate) const fn contains(self, program: Program) -> bool {
+        self.0 & Self::bit(program) != 0
+    }
+
+    const fn bit(program: Program) -> u16 {
+        match program {
+            Program::Silence => 1,
+            Program::Music => 1 << 1,
+            Program::Ringback => 1 << 2,
+            Program::Common => 1 << 3,
+            // At most FILES_MAX of them.
+            Program::File(at) => 1 << (4 + at),
+        }
+    }
+}
+
 /// Frames of the past a track keeps: what a stream needs that begins in the last third of a 60 ms packet.
 const PAST: usize = 4;
 
@@ -112,21 +144,21 @@ impl Programs {
     }
 
     /// Forgets the files that nobody is to hear any more.
-    pub(crate) fn keep_files(&mut self, is_wanted: impl Fn(Program) -> bool) {
+    pub(crate) fn keep_files(&mut self, wanted: ProgramSet) {
         for (at, file) in self.files.iter_mut().enumerate() {
-            file.take_if(|_| !is_wanted(Program::File(at as u8)));
+            file.take_if(|_| !wanted.contains(Program::File(at as u8)));
         }
     }
 
     /// Goes to the next tick: `total` is all that is heard in the conference.
-    pub(crate) fn advance(&mut self, total: &Sum, sounds: &Sounds, is_wanted: impl Fn(Program) -> bool) {
+    pub(crate) fn advance(&mut self, total: &Sum, sounds: &Sounds, wanted: ProgramSet) {
         self.common.sum.clone_from(total);
         self.common.advance();
-        self.music.advance(is_wanted(Program::Music), Some(sounds.music()));
-        self.ringback.advance(is_wanted(Program::Ringback), Some(sounds.ringback()));
+        self.music.advance(wanted.contains(Program::Music), Some(sounds.music()));
+        self.ringback.advance(wanted.contains(Program::Ringback), Some(sounds.ringback()));
         for (at, file) in self.files.iter_mut().enumerate() {
             if let Some(file) = file {
-                file.play.advance(is_wanted(Program::File(at as u8)), file.sound.single());
+                file.play.advance(wanted.contains(Program::File(at as u8)), file.sound.single());
             }
         }
     }

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use mcu_api::Codec;
 use mixer::{CodecFactory, Decoder, FRAME_SAMPLES, Frame, PACKET_SAMPLES_MAX, SILENCE, fade_out};
 
-use crate::attention::ATTENDED_MAX;
+use crate::idle::Idle;
+
+/// Sounds kept for the next talker.
+const IDLE_MAX: usize = 64;
 
 /// The sound of one leg that is listened to.
 pub(crate) struct Sound {
@@ -81,22 +84,26 @@ impl Sound {
 /// Makes sounds, and keeps those nobody needs at the moment: a decoder is large, and most legs never speak.
 pub(crate) struct SoundPool {
     codecs: Arc<dyn CodecFactory>,
-    idle: Vec<Box<Sound>>,
+    idle: Idle<Box<Sound>>,
 }
 
 impl SoundPool {
     pub(crate) fn new(codecs: Arc<dyn CodecFactory>) -> Self {
-        Self { codecs, idle: Vec::with_capacity(ATTENDED_MAX) }
+        Self { codecs, idle: Idle::new(IDLE_MAX) }
     }
 
     pub(crate) fn codecs(&self) -> &dyn CodecFactory {
         &*self.codecs
     }
 
+    /// Another tick begins.
+    pub(crate) fn turn(&mut self) {
+        self.idle.turn();
+    }
+
     /// A sound that has heard nothing; `None` when no decoder can be made.
     pub(crate) fn take(&mut self, codec: Codec) -> Option<Box<Sound>> {
-        if let Some(at) = self.idle.iter().position(|sound| sound.codec == codec) {
-            let mut sound = self.idle.swap_remove(at);
+        if let Some(mut sound) = self.idle.take(|sound| sound.codec == codec) {
             sound.decoder.reset();
             sound.pause();
             return Some(sound);
@@ -107,8 +114,6 @@ impl SoundPool {
 
     /// Takes a sound back.
     pub(crate) fn give(&mut self, sound: Box<Sound>) {
-        if self.idle.len() < ATTENDED_MAX {
-            self.idle.push(sound);
-        }
+        self.idle.give(sound);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mcu_api::{Codec, LegMedia};
 use mixer::{CodecFactory, Encoder, EncoderSettings, FRAME_MS, FRAME_SAMPLES, Frame, Level, Limiter, PACKET_BYTES_MAX};
 
+use crate::idle::Idle;
 use crate::program::Track;
 
 /// Frames of the longest packet sent: 60 ms.
@@ -13,8 +14,8 @@ const PACKET_FRAMES_MAX: usize = 3;
 /// Earlier frames an encoder hears before it goes on with another stream's sound. Two settle its filters.
 const WARM_UP_FRAMES: usize = 2;
 
-/// Streams kept for the next talker: as many as can be heard at once.
-const IDLE_MAX: usize = mixer::HEARD_MAX;
+/// Streams kept for the next talker.
+const IDLE_MAX: usize = 32;
 
 /// What the packets of a stream are like. Legs of the same format can share a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +70,10 @@ pub(crate) struct Stream {
     packet: [u8; PACKET_BYTES_MAX],
     length: usize,
     level: Level,
+    /// Length of the last packet, when it held nothing but silence.
+    silent: Option<usize>,
+    /// The encoder said the same of the last two packets of silence, and so will of a third.
+    settled: bool,
 }
 
 impl Stream {
@@ -83,6 +88,7 @@ impl Stream {
         let mut heard = [0; WARM_UP_FRAMES * FRAME_SAMPLES];
         copy_past(track, waiting + WARM_UP_FRAMES, &mut heard);
         self.encoder.resume(&heard);
+        self.wake();
         self.filled = waiting * FRAME_SAMPLES;
         copy_past(track, waiting, &mut self.pcm[..self.filled]);
         self.length = 0;
@@ -91,20 +97,46 @@ impl Stream {
     /// Makes the next packet decodable for somebody who heard none of the earlier ones.
     pub(crate) fn refresh(&mut self) {
         self.encoder.refresh();
+        self.settled = false;
     }
 
     /// Takes this tick's frame; encodes when a packet is full.
+    ///
+    /// Silence that lasts is encoded no more: the packet made last says it already, and encoder and listener's decoder
+    /// rest in the same state until sound begins again.
     pub(crate) fn push(&mut self, tick: u64, frame: &Frame) {
         self.length = 0;
         let filled = self.filled;
         self.pcm[filled..filled + FRAME_SAMPLES].copy_from_slice(frame);
         self.filled += FRAME_SAMPLES;
         if self.format.ends_packet(tick) {
-            let pcm = &self.pcm[..self.filled];
-            self.level = Level::measure(pcm);
-            self.length = self.encoder.encode(pcm, &mut self.packet).unwrap_or_default();
+            self.finish_packet();
             self.filled = 0;
         }
+    }
+
+    fn finish_packet(&mut self) {
+        let pcm = &self.pcm[..self.filled];
+        if pcm.iter().any(|&sample| sample != 0) {
+            self.level = Level::measure(pcm);
+            self.length = self.encoder.encode(pcm, &mut self.packet).unwrap_or_default();
+            return self.wake();
+        }
+        self.level = Level::SILENT;
+        let before = self.silent.unwrap_or_default();
+        if !self.settled {
+            let mut packet = [0; PACKET_BYTES_MAX];
+            let length = self.encoder.encode(pcm, &mut packet).unwrap_or_default();
+            self.settled = length > 0 && packet[..length] == self.packet[..before];
+            self.packet[..length].copy_from_slice(&packet[..length]);
+            self.silent = Some(length);
+        }
+        self.length = self.silent.unwrap_or_default();
+    }
+
+    /// Whatever comes next is encoded.
+    fn wake(&mut self) {
+        (self.silent, self.settled) = (None, false);
     }
 
     /// The packet that ended at this tick, with its level.
@@ -123,18 +155,22 @@ fn copy_past(track: &Track, ticks_ago: usize, to: &mut [i16]) {
 /// Makes streams and keeps a few for re-use, so that a change of talkers seldom allocates.
 pub(crate) struct StreamPool {
     codecs: Arc<dyn CodecFactory>,
-    idle: Vec<Box<Stream>>,
+    idle: Idle<Box<Stream>>,
 }
 
 impl StreamPool {
     pub(crate) fn new(codecs: Arc<dyn CodecFactory>) -> Self {
-        Self { codecs, idle: Vec::with_capacity(IDLE_MAX) }
+        Self { codecs, idle: Idle::new(IDLE_MAX) }
+    }
+
+    /// Another tick begins.
+    pub(crate) fn turn(&mut self) {
+        self.idle.turn();
     }
 
     /// A stream that has yet to [`Stream::begin`]; `None` when no encoder can be made.
     pub(crate) fn take(&mut self, format: Format) -> Option<Box<Stream>> {
-        if let Some(at) = self.idle.iter().position(|stream| stream.format.settings == format.settings) {
-            let mut stream = self.idle.swap_remove(at);
+        if let Some(mut stream) = self.idle.take(|stream| stream.format.settings == format.settings) {
             stream.format = format;
             return Some(stream);
         }
@@ -148,13 +184,75 @@ impl StreamPool {
             packet: [0; PACKET_BYTES_MAX],
             length: 0,
             level: Level::SILENT,
+            silent: None,
+            settled: false,
         }))
     }
 
     /// Takes a stream back that is no longer heard.
     pub(crate) fn give(&mut self, stream: Box<Stream>) {
-        if self.idle.len() < IDLE_MAX {
-            self.idle.push(stream);
+        self.idle.give(stream);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::TAU;
+
+    use codecs::Codecs;
+    use mixer::{PACKET_SAMPLES_MAX, SILENCE};
+
+    use super::*;
+
+    /// What a listener hears, and where the encoder rested.
+    fn play(fec: bool, sound: &[Frame], may_rest: bool) -> (Vec<i16>, Vec<bool>) {
+        let settings = EncoderSettings::for_mix(Codec::Opus, fec);
+        let mut stream = StreamPool::new(Arc::new(Codecs)).take(Format { settings, frames: 1 }).expect("an encoder");
+        let mut decoder = Codecs.decoder(Codec::Opus).expect("a decoder");
+        let (mut heard, mut rested) = (Vec::new(), Vec::new());
+        for (tick, frame) in (0..).zip(sound) {
+            rested.push(stream.settled && *frame == SILENCE);
+            if !may_rest {
+                stream.wake();
+            }
+            stream.push(tick, frame);
+            let (packet, _) = stream.packet().expect("a packet in each tick");
+            let mut pcm = [0; PACKET_SAMPLES_MAX];
+            let length = decoder.decode(Some(packet), false, &mut pcm).expect("a packet of the codec");
+            heard.extend(&pcm[..length]);
+        }
+        (heard, rested)
+    }
+
+    #[test]
+    fn silence_that_lasts_is_encoded_no_more_and_nobody_hears_that() {
+        let voice = |number: usize| -> Frame {
+            std::array::from_fn(|at| {
+                let seconds = (number * FRAME_SAMPLES + at) as f64 / 48_000.0;
+                let tones =
+                    (1..12).map(|harmonic| (TAU * 140.0 * f64::from(harmonic) * seconds).sin() / f64::from(harmonic));
+                (4_000.0 * tones.sum::<f64>()) as i16
+            })
+        };
+        let speaks = |number: usize| number % 60 < 20;
+        let sound: Vec<Frame> = (0..180).map(|number| if speaks(number) { voice(number) } else { SILENCE }).collect();
+        for fec in [false, true] {
+            let ((heard, rested), (wanted, _)) = (play(fec, &sound, true), play(fec, &sound, false));
+            let resting = rested.iter().filter(|&&rested| rested).count();
+            // The library's filter against a constant offset takes a third of a second to come to rest.
+            assert!(fec || resting > 60, "the encoder rests in {resting} of 120 silent ticks");
+            let energy = |heard: &[i16]| heard.iter().map(|&sample| f64::from(sample).powi(2)).sum::<f64>();
+            let faint = energy(&wanted[..FRAME_SAMPLES * 10]) / 10.0 / 1_000.0;
+            let bend = |heard: &[i16]| {
+                heard.windows(3).map(|w| (i32::from(w[0]) - 2 * i32::from(w[1]) + i32::from(w[2])).abs()).max()
+            };
+            let frames = heard.chunks_exact(FRAME_SAMPLES).zip(wanted.chunks_exact(FRAME_SAMPLES)).enumerate();
+            for (number, (heard, wanted)) in frames {
+                let decibels = 10.0 * ((energy(heard) + faint) / (energy(wanted) + faint)).log10();
+                assert!(decibels.abs() < 0.5, "{fec}: frame {number} is {decibels:.2} dB off");
+            }
+            let (sharpest, calm) = (bend(&heard).expect("sound"), bend(&wanted).expect("sound"));
+            assert!(sharpest <= calm * 5 / 4, "{fec}: a click: {sharpest} against {calm}");
         }
     }
 }

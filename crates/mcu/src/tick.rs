@@ -14,7 +14,9 @@ use media::{AudioLevel, LegEvent, Port};
 use mixer::{HEARD_MAX, Level, Sum};
 
 use crate::conference::{Conference, PacketSink};
-use crate::program::Program;
+use crate::leg::Leg;
+use crate::program::{Program, ProgramSet};
+use crate::shared::SharedStreams;
 use crate::stream::Format;
 
 /// A mix louder than this is announced as speech to those who agreed on RFC 6464.
@@ -34,26 +36,25 @@ impl Conference {
         self.plan();
         self.shared.encode(self.tick, &self.programs);
         self.send(now, out);
-        self.shared.retire(self.tick, &mut self.pool);
-        self.send_reports(now, out);
-        self.report_events();
-        self.report_quality();
+        self.shared.retire(self.tick, &mut self.pools.streams);
+        self.report_legs();
+        self.report_speakers();
         self.tick += 1;
     }
 
     fn listen(&mut self, now: Timestamp) {
+        self.taking_part = 0;
         for leg in &mut self.legs {
+            self.taking_part += usize::from(leg.takes_part());
+            leg.change_audience();
             let Some(agreed) = leg.media.media() else { continue };
             let (open, codec) = (leg.is_open(agreed), agreed.codec);
-            leg.voice.listen(leg.media.pull(now), open, codec, &mut self.decoders);
+            leg.voice.listen(leg.media.pull(now), open, codec, &mut self.pools.decoders);
         }
-        self.attention.turn(&mut self.legs, &mut self.decoders);
+        self.attention.turn(&mut self.legs, &mut self.pools.decoders);
     }
 
     fn choose_speakers(&mut self) {
-        for leg in &mut self.legs {
-            leg.change_audience();
-        }
         let legs = self.legs.iter().enumerate();
         let to_all = legs.filter(|(_, leg)| leg.audience.is_none() && leg.voice.is_attended());
         let audible = to_all.map(|(place, leg)| (place, &leg.voice.speech)).filter(|(_, speech)| speech.is_audible());
@@ -69,12 +70,12 @@ impl Conference {
 
     /// Says to each leg what it is to hear.
     fn tune(&mut self, now: Timestamp) {
-        let taking_part = self.legs.iter().filter(|leg| leg.takes_part()).count();
-        let company = taking_part > 1 || self.announcement.is_playing();
+        let company = self.taking_part > 1 || self.announcement.is_playing();
         let alone = match self.settings.alone {
             AloneAudio::Music => Program::Music,
             AloneAudio::Silence => Program::Silence,
         };
+        self.wanted = ProgramSet::default();
         for leg in &mut self.legs {
             let Some(agreed) = leg.media.media() else { continue };
             let lossy = leg.media.peer_loses(now);
@@ -85,7 +86,8 @@ impl Conference {
                 (MediaFilter::Unblock, _) if leg.listener.player.is_sounding() => Program::Silence,
                 (MediaFilter::Unblock, _) => leg.backdrop.unwrap_or(alone),
             };
-            leg.listener.tune(format, program, &mut self.pool);
+            leg.listener.tune(format, program, &mut self.pools.streams);
+            self.wanted.add(leg.listener.needs());
         }
     }
 
@@ -105,8 +107,7 @@ impl Conference {
         if let Some(frame) = self.announcement.advance(&self.sounds) {
             total.add(frame);
         }
-        let is_wanted = |program| self.legs.iter().any(|leg| leg.listener.needs(program));
-        self.programs.advance(&total, &self.sounds, is_wanted);
+        self.programs.advance(&total, &self.sounds, self.wanted);
     }
 
     fn record(&mut self, now: Timestamp) {
@@ -118,7 +119,7 @@ impl Conference {
     fn plan(&mut self) {
         for leg in &mut self.legs {
             let (personal, listener) = leg.hearing(&self.announcement, &self.whispers);
-            listener.plan(self.tick, personal, &self.programs, &mut self.shared, &mut self.pool);
+            listener.plan(self.tick, personal, &self.programs, &mut self.shared, &mut self.pools.streams);
         }
     }
 
@@ -126,42 +127,15 @@ impl Conference {
         for leg in &mut self.legs {
             let (personal, listener) = leg.hearing(&self.announcement, &self.whispers);
             listener.render_private(self.tick, personal, &self.programs, &self.sounds);
-            let Some(format) = leg.listener.format() else {
-                let_time_pass(&mut leg.media);
-                continue;
-            };
-            if !format.ends_packet(self.tick) {
-                continue;
-            }
-            let pauses = leg.media.media().is_some_and(|agreed| agreed.opus_dtx);
-            let level = leg.listener.stream(&self.shared).and_then(|stream| stream.packet()).map(|(_, level)| level);
-            if pauses && level.is_some_and(|level| leg.listener.may_be_left_out(level)) {
-                leg.media.skip(format.packet_units());
-                continue;
-            }
-            let marker = leg.listener.take_marker();
-            let Some((payload, level)) = leg.listener.stream(&self.shared).and_then(|stream| stream.packet()) else {
-                leg.media.skip(format.packet_units());
-                continue;
-            };
-            let level = AudioLevel { minus_dbov: level.dbov(), voice: level >= SPEECH };
-            let units = format.packet_units();
-            let to = leg.media.write_rtp(now, payload, units, marker, Some(level), &mut self.packet);
-            if let Some(to) = to {
-                out.send(leg.id, Port::Rtp, to, &self.packet);
-            }
-        }
-    }
-
-    fn send_reports(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
-        for leg in &mut self.legs {
+            send_audio(now, self.tick, leg, &self.shared, &mut self.packet, out);
             while let Some((to, port)) = leg.media.poll_rtcp(now, &mut self.packet) {
                 out.send(leg.id, port, to, &self.packet);
             }
         }
     }
 
-    fn report_events(&mut self) {
+    /// Reports what happened to each leg; and how it fares, one leg after another, so that no tick has all the work.
+    fn report_legs(&mut self) {
         for place in 0..self.legs.len() {
             let leg = self.legs[place].id;
             while let Some(event) = self.legs[place].media.poll_event() {
@@ -174,16 +148,9 @@ impl Conference {
             if let Some(completed) = self.legs[place].listener.take_said() {
                 self.report(McuEvent::AnnouncementEnded { leg, completed });
             }
-        }
-        self.report_speakers();
-    }
-
-    /// Reports how each leg fares, one after another, so that no tick has all the work.
-    fn report_quality(&mut self) {
-        for place in 0..self.legs.len() {
-            let leg = &self.legs[place];
-            if leg.media.is_connected() && (self.tick + leg.id.0).is_multiple_of(QUALITY_TICKS) {
-                let event = McuEvent::LegQuality { leg: leg.id, statistics: leg.media.statistics() };
+            let media = &self.legs[place].media;
+            if (self.tick + leg.0).is_multiple_of(QUALITY_TICKS) && media.is_connected() {
+                let event = McuEvent::LegQuality { leg, statistics: media.statistics() };
                 self.report(event);
             }
         }
@@ -209,6 +176,35 @@ impl Conference {
         speaking.sort_by(|one, two| two.0.total_cmp(&one.0));
         let speakers = speaking.iter().map(|&(_, leg)| leg).collect();
         self.report(McuEvent::ActiveSpeakers { conference: self.id.clone(), speakers });
+    }
+}
+
+/// Sends a leg the packet that ends at this tick, if there is one for it.
+fn send_audio(
+    now: Timestamp,
+    tick: u64,
+    leg: &mut Leg,
+    shared: &SharedStreams,
+    packet: &mut Vec<u8>,
+    out: &mut dyn PacketSink,
+) {
+    let Some(format) = leg.listener.format() else { return let_time_pass(&mut leg.media) };
+    if !format.ends_packet(tick) {
+        return;
+    }
+    let units = format.packet_units();
+    let pauses = leg.media.media().is_some_and(|agreed| agreed.opus_dtx);
+    let level = leg.listener.stream(shared).and_then(|stream| stream.packet()).map(|(_, level)| level);
+    if pauses && level.is_some_and(|level| leg.listener.may_be_left_out(level)) {
+        return leg.media.skip(units);
+    }
+    let marker = leg.listener.take_marker();
+    let Some((payload, level)) = leg.listener.stream(shared).and_then(|stream| stream.packet()) else {
+        return leg.media.skip(units);
+    };
+    let level = AudioLevel { minus_dbov: level.dbov(), voice: level >= SPEECH };
+    if let Some(to) = leg.media.write_rtp(now, payload, units, marker, Some(level), packet) {
+        out.send(leg.id, Port::Rtp, to, packet);
     }
 }
 

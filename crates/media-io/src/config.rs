@@ -32,7 +32,7 @@ pub struct MediaConfig {
     pub automatic_level: bool,
     /// The instant that all time stamps count from; the same for the whole process.
     pub epoch: Instant,
-    /// Bounds; of these, `worker_queue` and `port_drain` are used here.
+    /// Bounds; of these, `worker_queue`, `worker_events` and `port_drain` are used here.
     pub limits: Limits,
 }
 

@@ -60,7 +60,7 @@ counters! {
     commands_refused,
 }
 
-/// A number that one thread writes and others read.
+/// A number that one thread at a time writes and others read.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -70,7 +70,7 @@ impl Counter {
     }
 
     pub(crate) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
+        self.set(self.get().wrapping_add(count));
     }
 
     pub(crate) fn set(&self, value: u64) {
@@ -78,6 +78,6 @@ impl Counter {
     }
 
     pub(crate) fn raise_to(&self, value: u64) {
-        self.0.fetch_max(value, Ordering::Relaxed);
+        self.set(self.get().max(value));
     }
 }

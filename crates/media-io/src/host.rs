@@ -1,6 +1,6 @@
 //! The conferences of one worker: commands, packets and ticks find their conference here.
 //!
-//! The boundary of each conference is here too: a panic inside one ends that one (design.md invariant 8).
+//! The boundary of each conference is here too: a panic inside one ends that one (ARCHITECTURE.md, invariant 7).
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use base::{ConferenceId, Duration, LegId, Timestamp};
-use mcu::{Conference, LegIdentity, Port};
+use mcu::{Conference, LegIdentity, Pools, Port};
 use mcu_api::{ConferenceMedia, LegFailure, McuCommand, McuEvent};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -16,14 +16,16 @@ use rand::{Rng, SeedableRng};
 use crate::legs::{LegPorts, Legs, Outbox};
 use crate::ports::PortLease;
 use crate::server::Order;
-use crate::sys::{self, Inbox};
+use crate::sys::{self, Inbox, Received};
 use crate::worker::Setup;
 
-/// Batches read from one socket before the others have their turn.
-const BATCHES_MAX: usize = 32;
-/// RTCP ports are read at one look of so many. A report comes once in seconds and is for nobody's ears, and its delay
-/// here is known and left out of the round trip.
-const RTCP_LOOKS: usize = 10;
+/// Datagrams read from one socket before the others have their turn.
+const DATAGRAMS_MAX: usize = 128;
+/// At one look of so many, RTCP ports are read, and sockets are settled. A report comes once in seconds and is for nobody's
+/// ears, and its delay here is known and left out of the round trip.
+const SELDOM: usize = 10;
+/// A datagram that waited longer than a tick is one of several.
+const WAITED_ALONE: Duration = Duration::from_millis(20);
 /// The longest that a datagram can have waited to be read, unless the system's clock was set meanwhile.
 const WAITED_MAX: Duration = Duration::from_millis(500);
 /// Share of its time that a worker may spend in ticks before it takes no further leg.
@@ -37,20 +39,26 @@ pub(crate) struct Host {
     conferences: Vec<Option<Box<Conference>>>,
     places: HashMap<ConferenceId, usize>,
     legs: Legs,
+    /// The conferences have them in turn.
+    pools: Pools,
     /// Ports that rest, in the order in which their rest ends.
     draining: VecDeque<(Timestamp, PortLease)>,
     rng: StdRng,
-    /// How often the sockets were read.
+    /// How often the sockets were read, and when last, by the system's clock.
     looks: usize,
+    looked: Duration,
     busy: f32,
 }
 
 impl Host {
     /// A host without conferences.
     pub(crate) fn new(setup: Setup) -> Self {
+        let pools = Pools::new(Arc::clone(&setup.codecs));
         Self {
             setup,
+            pools,
             looks: 0,
+            looked: Duration::ZERO,
             conferences: Vec::new(),
             places: HashMap::new(),
             legs: Legs::default(),
@@ -78,6 +86,10 @@ impl Host {
             McuCommand::EndConference { conference } => self.end(now, &conference),
             McuCommand::ReserveLeg { conference, leg } => self.reserve(&conference, leg),
             McuCommand::ConnectLeg { leg, media } => {
+                if let Some(ports) = self.legs.get(leg) {
+                    // The peer may be elsewhere from now on.
+                    ports.settle(None);
+                }
                 let failed = self.change(leg, |conference| conference.connect(now, leg, &media).err()).flatten();
                 if let Some(failure) = failed {
                     self.remove_leg(now, leg, Some(failure));
@@ -124,18 +136,21 @@ impl Host {
     /// Each socket is simply asked: nearly every one has a packet in every tick, and to be told by the kernel which have
     /// would cost more than to ask those few that have not.
     pub(crate) fn receive(&mut self, now: Timestamp, inbox: &mut Inbox) {
-        let look = Look { now, system: sys::system_time() };
+        let system = sys::system_time();
+        let look = Look { now, system, previous: std::mem::replace(&mut self.looked, system) };
         self.looks = self.looks.wrapping_add(1);
         for place in 0..self.legs.places() {
             self.receive_from(look, place, Port::Rtp, inbox);
-            if (self.looks + place).is_multiple_of(RTCP_LOOKS) {
+            if (self.looks + place).is_multiple_of(SELDOM) {
                 self.receive_from(look, place, Port::Rtcp, inbox);
+                self.settle(now, place);
             }
         }
     }
 
     /// Does one tick of each conference.
     pub(crate) fn tick(&mut self, now: Timestamp) {
+        self.pools.turn();
         for place in 0..self.conferences.len() {
             self.with(place, |conference, outbox| conference.tick(now, outbox));
             self.report_events(place);
@@ -159,13 +174,23 @@ impl Host {
 
     /// Ends a conference whose commands were lost.
     pub(crate) fn fail_overflowed(&mut self) {
-        while let Some(conference) = self.setup.shared.take_overflowed() {
+        for conference in self.setup.shared.take_overflowed() {
             match self.places.get(&conference) {
                 Some(&place) => self.fail(place),
                 None => self.report(McuEvent::ConferenceFailed { conference, legs: Vec::new() }),
             }
             self.count_hosted();
         }
+    }
+
+    /// Whether the control side is behind with our events; then no further command should be done.
+    pub(crate) fn is_congested(&self) -> bool {
+        self.setup.events.is_congested()
+    }
+
+    /// Lets the control side know what was reported.
+    pub(crate) fn flush_events(&mut self) {
+        self.setup.events.flush();
     }
 
     /// Ends everything.
@@ -234,7 +259,7 @@ impl Host {
         self.setup.shared.counters.ports_taken.add(found.taken);
         let lease = found.lease.ok_or(LegFailure::NoPort)?;
         let port = lease.port;
-        self.legs.insert(LegPorts { leg, conference, lease });
+        self.legs.insert(LegPorts::new(leg, conference, lease));
         let identity = self.draw_identity();
         let added = self.with(conference, |conference, _| conference.add_leg(leg, identity));
         Ok(added.map(|_| port))
@@ -266,38 +291,49 @@ impl Host {
 
     /// The sockets stay open, so that late packets meet neither a new leg nor a closed port; nobody reads them.
     fn let_ports_rest(&mut self, now: Timestamp, leg: LegId) {
-        let Some(LegPorts { lease, .. }) = self.legs.remove(leg) else { return };
-        self.draining.push_back((now + self.setup.config.limits.port_drain, lease));
+        let Some(ports) = self.legs.remove(leg) else { return };
+        self.draining.push_back((now + self.setup.config.limits.port_drain, ports.into_lease()));
         self.setup.shared.counters.ports_draining.set(self.draining.len() as u64);
     }
 
     fn receive_from(&mut self, look: Look, place: usize, port: Port, inbox: &mut Inbox) {
-        for _ in 0..BATCHES_MAX {
+        for _ in 0..DATAGRAMS_MAX {
             // The leg may be gone: its conference fell while it took a packet.
             let Some(ports) = self.legs.at(place) else { return };
             let (leg, conference) = (ports.leg, ports.conference);
-            let count = inbox.receive(ports.socket(port));
-            if count == 0 {
-                return;
-            }
-            self.setup.shared.counters.packets_received.add(count as u64);
-            let dropped = self.with(conference, |conference, _| {
-                let mut dropped = 0;
-                for at in 0..count {
-                    match inbox.datagram(at) {
-                        Some(datagram) => {
-                            let arrived = look.arrival(datagram.arrived);
-                            conference.handle_packet(arrived, leg, port, datagram.source, datagram.bytes);
-                        }
-                        None => dropped += 1,
-                    }
+            let counters = &self.setup.shared.counters;
+            let datagram = match inbox.receive(ports.socket(port)) {
+                Received::Nothing => return,
+                Received::TooLarge => {
+                    counters.packets_received.add(1);
+                    counters.packets_dropped.add(1);
+                    continue;
                 }
-                dropped
+                Received::Datagram(datagram) => datagram,
+            };
+            counters.packets_received.add(1);
+            let steady = port == Port::Rtp && datagram.arrived.is_some_and(|arrived| ports.is_steady(arrived));
+            let alone = steady && look.has_just_come(datagram.arrived);
+            let arrived = look.arrival(datagram.arrived);
+            let taken = self.with(conference, |conference, _| {
+                conference.handle_packet(arrived, leg, port, datagram.source, datagram.bytes);
             });
-            self.setup.shared.counters.packets_dropped.add(dropped.unwrap_or(count as u64));
-            if count < sys::BATCH {
+            if taken.is_none() {
+                self.setup.shared.counters.packets_dropped.add(1);
+            }
+            if alone {
                 return;
             }
+        }
+    }
+
+    /// Binds a leg's socket to its peer while nothing from elsewhere would be used, or frees it.
+    fn settle(&mut self, now: Timestamp, place: usize) {
+        let Some(ports) = self.legs.at(place) else { return };
+        let (leg, conference) = (ports.leg, ports.conference);
+        let peer = self.with(conference, |conference, _| conference.settled_peer(now, leg)).flatten();
+        if let Some(ports) = self.legs.at(place) {
+            ports.settle(peer);
         }
     }
 
@@ -310,8 +346,9 @@ impl Host {
     fn with<T>(&mut self, place: usize, act: impl FnOnce(&mut Conference, &mut Outbox<'_>) -> T) -> Option<T> {
         let conference = self.conferences.get_mut(place)?.as_mut()?;
         let mut outbox = Outbox { legs: &self.legs, counters: &self.setup.shared.counters };
-        // What the panic left behind is not looked at again, so a broken invariant in it does no harm.
-        match catch_unwind(AssertUnwindSafe(|| act(conference, &mut outbox))) {
+        let act = || conference.with_pools(&mut self.pools, |conference| act(conference, &mut outbox));
+        // What the panic left behind is not looked at again, so a broken invariant in it does no harm. The pools go with it.
+        match catch_unwind(AssertUnwindSafe(act)) {
             Ok(outcome) => Some(outcome),
             Err(_) => {
                 self.fail(place);
@@ -336,14 +373,17 @@ impl Host {
         self.count_hosted();
     }
 
+    /// Takes over what a conference has to tell, which keeps it a while when there is no room.
     fn report_events(&mut self, place: usize) {
-        while let Some(event) = self.conferences[place].as_mut().and_then(|conference| conference.poll_event()) {
+        while !self.is_congested()
+            && let Some(event) = self.conferences[place].as_mut().and_then(|conference| conference.poll_event())
+        {
             self.report(event);
         }
     }
 
-    fn report(&self, event: McuEvent) {
-        self.setup.events.report(self.setup.index, event);
+    fn report(&mut self, event: McuEvent) {
+        self.setup.events.report(event);
     }
 
     fn count_hosted(&self) {
@@ -358,9 +398,16 @@ impl Host {
 struct Look {
     now: Timestamp,
     system: Duration,
+    /// The look before, by the system's clock.
+    previous: Duration,
 }
 
 impl Look {
+    /// Whether a datagram came within the last tick; so it was not left over at the look before.
+    fn has_just_come(self, arrived: Option<Duration>) -> bool {
+        arrived.is_some_and(|at| at >= self.previous && self.system.saturating_sub(at) < WAITED_ALONE)
+    }
+
     /// When a datagram arrived, on the process's clock.
     fn arrival(self, system: Option<Duration>) -> Timestamp {
         let waited = system.map_or(Duration::ZERO, |arrived| self.system.saturating_sub(arrived)).min(WAITED_MAX);
@@ -375,7 +422,7 @@ mod tests {
     #[test]
     fn arrivals_are_told_on_the_process_clock() {
         let seconds = Duration::from_secs_f64;
-        let look = Look { now: Timestamp::from_millis(7_000), system: seconds(1_000.0) };
+        let look = Look { now: Timestamp::from_millis(7_000), system: seconds(1_000.0), previous: seconds(999.99) };
         let cases = [(None, 7_000), (Some(999.985), 6_985), (Some(1_000.5), 7_000), (Some(10.0), 6_500)];
         for (arrived, wanted) in cases {
             assert_eq!(look.arrival(arrived.map(seconds)), Timestamp::from_millis(wanted), "{arrived:?}");

@@ -12,6 +12,7 @@
 
 mod config;
 mod counters;
+mod events;
 mod host;
 mod legs;
 mod library;
@@ -26,4 +27,5 @@ mod worker;
 
 pub use config::MediaConfig;
 pub use counters::MediaCounters;
-pub use server::{EventSink, MediaServer, StartError};
+pub use events::EventSink;
+pub use server::{MediaServer, StartError};

@@ -16,8 +16,8 @@ use mcu::Recorder;
 use mcu_api::{McuEvent, RecordingFormat};
 use mixer::{CodecFactory, FRAME_MS, FRAME_SAMPLES, Frame, SILENCE};
 
+use crate::events::Events;
 use crate::recording_file::RecordingFile;
-use crate::server::Events;
 
 /// Frames a ring holds: 5 s, longer than a disk stalls.
 const RING_FRAMES: usize = 256;

@@ -12,16 +12,13 @@ use mixer::CodecFactory;
 
 use crate::config::MediaConfig;
 use crate::counters::{MediaCounters, SharedCounters};
+use crate::events::{Collector, EventSink, Events};
 use crate::library::Library;
 use crate::ports::PortPool;
 use crate::recording::Recordings;
-use crate::routes::{Route, Routes};
+use crate::routes::Route;
 use crate::sys::{self, Bell};
 use crate::worker::{self, Setup};
-
-/// Takes events. Called from the workers' threads between two packets, and from within [`MediaServer::send`] when a
-/// command is refused at once; so it must not block, and it should hand the event over to a queue.
-pub type EventSink = Box<dyn Fn(McuEvent) + Send + Sync>;
 
 /// Why the media side could not start.
 #[derive(Debug)]
@@ -51,9 +48,10 @@ impl From<io::Error> for StartError {
 /// start. Dropping it ends all conferences, with their events, and waits for the workers.
 pub struct MediaServer {
     control: Mutex<Control>,
-    /// Shared with the workers, which report through it.
     events: Arc<Events>,
     workers: Vec<Worker>,
+    /// Ends after the workers, whose last events it hands on.
+    _collector: Collector,
     library: Library,
     /// Ends after the workers, whose recordings it completes.
     recordings: Recordings,
@@ -85,12 +83,8 @@ pub(crate) struct Shared {
     pub(crate) counters: SharedCounters,
     /// Conferences whose commands no longer fitted into the queue.
     overflowed: Mutex<Vec<ConferenceId>>,
-}
-
-/// The way of events to the control side.
-pub(crate) struct Events {
-    routes: Mutex<Routes>,
-    sink: EventSink,
+    /// There are some, so that the worker need not take the lock to see that there are none.
+    has_overflowed: AtomicBool,
 }
 
 impl MediaServer {
@@ -104,7 +98,8 @@ impl MediaServer {
             Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
         }
         let count = config.workers.max(1);
-        let events = Arc::new(Events { routes: Mutex::new(Routes::new(count)), sink });
+        let events = Arc::new(Events::new(count, sink));
+        let (collector, outlets) = Collector::start(Arc::clone(&events), count, config.limits.worker_events)?;
         let ports = Arc::new(PortPool::new(config.address, config.ports.clone(), config.dscp));
         let (library, sounds) =
             Library::start(config.prompts_dir.clone(), config.language.as_deref(), Arc::clone(&codecs))?;
@@ -112,7 +107,7 @@ impl MediaServer {
         let recordings = Recordings::start(config.recordings_dir.clone(), Arc::clone(&codecs), Arc::clone(&events))?;
         let mut queues = Vec::with_capacity(count);
         let mut workers = Vec::with_capacity(count);
-        for index in 0..count {
+        for (index, events) in outlets.into_iter().enumerate() {
             let (queue, commands) = rtrb::RingBuffer::new(config.limits.worker_queue.max(1));
             let shared = Arc::new(Shared::new()?);
             let setup = Setup {
@@ -121,7 +116,7 @@ impl MediaServer {
                 codecs: Arc::clone(&codecs),
                 sounds: Arc::clone(&sounds),
                 ports: Arc::clone(&ports),
-                events: Arc::clone(&events),
+                events,
                 shared: Arc::clone(&shared),
                 commands,
             };
@@ -129,7 +124,8 @@ impl MediaServer {
             queues.push(queue);
             workers.push(Worker { shared, thread: Some(thread) });
         }
-        Ok(Self { control: Mutex::new(Control { queues }), events, workers, library, recordings })
+        let control = Mutex::new(Control { queues });
+        Ok(Self { control, events, workers, _collector: collector, library, recordings })
     }
 
     /// Gives a command to the worker of its conference. Never blocks for long. A command about something that has
@@ -149,7 +145,7 @@ impl MediaServer {
             }
             Route::NoConference(leg) => {
                 drop(control);
-                (self.events.sink)(McuEvent::LegFailed { leg, failure: LegFailure::NoConference });
+                self.events.tell(McuEvent::LegFailed { leg, failure: LegFailure::NoConference });
             }
             Route::To(worker, conference) => {
                 let shared = &self.workers[worker].shared;
@@ -202,12 +198,16 @@ impl Shared {
             stop: AtomicBool::new(false),
             counters: SharedCounters::default(),
             overflowed: Mutex::new(Vec::new()),
+            has_overflowed: AtomicBool::new(false),
         })
     }
 
-    /// A conference whose commands no longer fitted into the queue, if there is one; it is not named again.
-    pub(crate) fn take_overflowed(&self) -> Option<ConferenceId> {
-        self.overflowed().pop()
+    /// The conferences whose commands no longer fitted into the queue; none is named again.
+    pub(crate) fn take_overflowed(&self) -> Vec<ConferenceId> {
+        if !self.has_overflowed.swap(false, Ordering::Acquire) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.overflowed())
     }
 
     fn note_overflow(&self, conference: ConferenceId) {
@@ -215,26 +215,10 @@ impl Shared {
         if !overflowed.contains(&conference) {
             overflowed.push(conference);
         }
+        self.has_overflowed.store(true, Ordering::Release);
     }
 
     fn overflowed(&self) -> MutexGuard<'_, Vec<ConferenceId>> {
         self.overflowed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Events {
-    /// Reports an event of a worker.
-    pub(crate) fn report(&self, worker: usize, event: McuEvent) {
-        self.routes().follow(worker, &event);
-        (self.sink)(event);
-    }
-
-    /// Tells something that changes no route.
-    pub(crate) fn tell(&self, event: McuEvent) {
-        (self.sink)(event);
-    }
-
-    fn routes(&self) -> MutexGuard<'_, Routes> {
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

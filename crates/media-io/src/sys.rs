@@ -7,8 +7,6 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSo
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-/// Datagrams read with one call. A leg has one in each tick; more come after a stall, and then the call is repeated.
-pub(crate) const BATCH: usize = 4;
 /// Room for what the kernel says about a datagram: the time of its arrival.
 const CONTROL: usize = 64;
 /// The largest datagram that can be media.
@@ -21,6 +19,10 @@ fn owned(result: libc::c_int) -> io::Result<OwnedFd> {
     }
     // SAFETY: the call that answered `result` has just opened it and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(result) })
+}
+
+fn checked_length(result: libc::ssize_t) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
 fn checked(result: libc::c_int) -> io::Result<usize> {
@@ -92,19 +94,25 @@ pub(crate) fn system_time() -> Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Room for one batch of datagrams, used again and again.
-pub(crate) struct Inbox {
-    buffers: Box<[[u8; DATAGRAM_MAX]; BATCH]>,
-    read: [Option<Read>; BATCH],
+/// Lets a socket that was connected exchange packets with everybody again. It keeps its port.
+pub(crate) fn disconnect(socket: &UdpSocket) -> io::Result<()> {
+    let nobody = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+    let length = size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: `nobody` is readable for `length` bytes and outlives the call.
+    checked(unsafe { libc::connect(socket.as_raw_fd(), &raw const nobody, length) }).map(|_| ())
 }
 
-/// A datagram that was read; there is none where it was cut off.
-#[derive(Clone, Copy)]
-struct Read {
-    source: SocketAddr,
-    length: usize,
-    /// When it arrived, by the system's clock.
-    arrived: Option<Duration>,
+/// Room for one datagram, used again and again.
+pub(crate) struct Inbox {
+    buffer: Box<[u8; DATAGRAM_MAX]>,
+}
+
+/// What a socket had.
+pub(crate) enum Received<'a> {
+    Nothing,
+    /// A datagram that was cut off, and so is of no use.
+    TooLarge,
+    Datagram(Datagram<'a>),
 }
 
 /// A datagram.
@@ -117,50 +125,44 @@ pub(crate) struct Datagram<'a> {
 
 impl Inbox {
     pub(crate) fn new() -> Self {
-        Self { buffers: Box::new([[0; DATAGRAM_MAX]; BATCH]), read: [None; BATCH] }
+        Self { buffer: Box::new([0; DATAGRAM_MAX]) }
     }
 
-    /// Reads up to [`BATCH`] datagrams without waiting; answers how many came.
-    pub(crate) fn receive(&mut self, socket: &UdpSocket) -> usize {
-        let mut sources = [const { MaybeUninit::<libc::sockaddr_storage>::uninit() }; BATCH];
-        let mut controls = [const { MaybeUninit::<Control>::uninit() }; BATCH];
-        // SAFETY: these are plain structures of numbers and pointers, for which zero is a valid value.
-        let mut messages: [libc::mmsghdr; BATCH] = unsafe { MaybeUninit::zeroed().assume_init() };
-        let mut parts = self
-            .buffers
-            .each_mut()
-            .map(|buffer| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() });
-        for (at, message) in messages.iter_mut().enumerate() {
-            message.msg_hdr.msg_iov = &raw mut parts[at];
-            message.msg_hdr.msg_iovlen = 1;
-            message.msg_hdr.msg_name = sources[at].as_mut_ptr().cast();
-            message.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-            message.msg_hdr.msg_control = controls[at].as_mut_ptr().cast();
-            message.msg_hdr.msg_controllen = CONTROL;
+    /// Reads one datagram without waiting.
+    pub(crate) fn receive(&mut self, socket: &UdpSocket) -> Received<'_> {
+        let mut source = MaybeUninit::<libc::sockaddr_storage>::uninit();
+        let mut control = MaybeUninit::<Control>::uninit();
+        let mut part = libc::iovec { iov_base: self.buffer.as_mut_ptr().cast(), iov_len: self.buffer.len() };
+        // SAFETY: it is a plain structure of numbers and pointers, for which zero is a valid value.
+        let mut header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+        header.msg_iov = &raw mut part;
+        header.msg_iovlen = 1;
+        header.msg_name = source.as_mut_ptr().cast();
+        header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        header.msg_control = control.as_mut_ptr().cast();
+        header.msg_controllen = CONTROL as _;
+        // SAFETY: all pointers in `header` point to live, writable memory of the lengths given with them.
+        let mut ask =
+            || checked_length(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) });
+        // That a connected peer refused something we sent is told here once; there may be a datagram nevertheless.
+        let length = ask().or_else(|error| if is_refusal(&error) { ask() } else { Err(error) });
+        let Ok(length) = length else { return Received::Nothing };
+        // SAFETY: the kernel has written `msg_namelen` bytes of the address.
+        let source = unsafe { address(&source, header.msg_namelen) };
+        // SAFETY: as above; `msg_controllen` says how much of the control buffer is.
+        let arrived = unsafe { arrival(&header) };
+        let whole = header.msg_flags & libc::MSG_TRUNC == 0;
+        match (source.filter(|_| whole), self.buffer.get_mut(..length)) {
+            (Some(source), Some(bytes)) => Received::Datagram(Datagram { source, arrived, bytes }),
+            _ => Received::TooLarge,
         }
-        let (fd, room, flags) = (socket.as_raw_fd(), BATCH as libc::c_uint, libc::MSG_DONTWAIT);
-        // SAFETY: every message points to one part, one source and one control buffer of the lengths given, each part
-        // to one buffer of its length; all of them live until after the call and are not touched through another
-        // reference meanwhile.
-        let result = unsafe { libc::recvmmsg(fd, messages.as_mut_ptr(), room, flags, std::ptr::null_mut()) };
-        let count = checked(result).unwrap_or(0);
-        for ((read, message), source) in self.read.iter_mut().zip(&messages[..count]).zip(&sources) {
-            let whole = message.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
-            // SAFETY: the kernel has filled this message, so that its source is initialised.
-            let source = unsafe { address(source, message.msg_hdr.msg_namelen) };
-            // SAFETY: as above; `msg_controllen` says how much of the control buffer is.
-            let arrived = unsafe { arrival(&message.msg_hdr) };
-            let length = message.msg_len as usize;
-            *read = source.filter(|_| whole).map(|source| Read { source, length, arrived });
-        }
-        count
     }
+}
 
-    /// The `at`th datagram read last; `None` when it was too large.
-    pub(crate) fn datagram(&mut self, at: usize) -> Option<Datagram<'_>> {
-        let Read { source, length, arrived } = (*self.read.get(at)?)?;
-        Some(Datagram { source, arrived, bytes: self.buffers[at].get_mut(..length)? })
-    }
+/// Whether a peer that a socket is connected to has answered an earlier packet with "nobody listens here". It says nothing
+/// about the call that is told of it, which may be repeated.
+pub(crate) fn is_refusal(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
 }
 
 /// A control buffer, aligned as its header wants.
@@ -220,6 +222,23 @@ unsafe fn address(storage: &MaybeUninit<libc::sockaddr_storage>, length: libc::s
 mod tests {
     use super::*;
 
+    /// Sender known, time plausible, length; `None` for a datagram that is too large.
+    fn told(
+        inbox: &mut Inbox,
+        socket: &UdpSocket,
+        from: SocketAddr,
+        since: Duration,
+    ) -> Option<Option<(bool, bool, usize)>> {
+        match inbox.receive(socket) {
+            Received::Nothing => None,
+            Received::TooLarge => Some(None),
+            Received::Datagram(datagram) => {
+                let in_time = datagram.arrived.is_some_and(|at| at >= since && at <= system_time());
+                Some(Some((datagram.source == from, in_time, datagram.bytes.len())))
+            }
+        }
+    }
+
     #[test]
     fn datagrams_are_read_with_their_sources_and_times() -> io::Result<()> {
         for local in ["127.0.0.1:0", "[::1]:0"] {
@@ -228,25 +247,31 @@ mod tests {
             let receiver = socket2::Socket::from(receiver);
             note_arrivals(&receiver)?;
             let receiver = UdpSocket::from(receiver);
-            let mut inbox = Inbox::new();
-            assert_eq!(inbox.receive(&receiver), 0);
-            let before = system_time();
+            let (mut inbox, from, before) = (Inbox::new(), sender.local_addr()?, system_time());
+            assert_eq!(told(&mut inbox, &receiver, from, before), None);
             for length in [0, 1, DATAGRAM_MAX, DATAGRAM_MAX + 1] {
                 sender.send_to(&vec![length as u8; length], receiver.local_addr()?)?;
             }
-            assert_eq!(inbox.receive(&receiver), 4);
-            let lengths: Vec<_> = (0..4)
-                .map(|at| {
-                    inbox.datagram(at).map(|datagram| {
-                        let in_time = datagram.arrived.is_some_and(|at| at >= before && at <= system_time());
-                        (Some(datagram.source) == sender.local_addr().ok(), in_time, datagram.bytes.len())
-                    })
-                })
-                .collect();
+            let read: Vec<_> = std::iter::from_fn(|| told(&mut inbox, &receiver, from, before)).collect();
             let whole = |length| Some((true, true, length));
-            assert_eq!(lengths, [whole(0), whole(1), whole(DATAGRAM_MAX), None]);
-            assert_eq!(inbox.receive(&receiver), 0);
+            assert_eq!(read, [whole(0), whole(1), whole(DATAGRAM_MAX), None]);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_refusal_hides_no_datagram() -> io::Result<()> {
+        let ours = UdpSocket::bind("127.0.0.1:0")?;
+        ours.set_nonblocking(true)?;
+        let theirs = UdpSocket::bind("127.0.0.1:0")?;
+        let peer = theirs.local_addr()?;
+        ours.connect(peer)?;
+        drop(theirs);
+        // On loopback the refusal is there before the call returns.
+        ours.send(b"into the void")?;
+        let theirs = UdpSocket::bind(peer)?;
+        theirs.send_to(b"here", ours.local_addr()?)?;
+        assert!(told(&mut Inbox::new(), &ours, peer, Duration::ZERO).is_some());
         Ok(())
     }
 

@@ -13,9 +13,10 @@ use base::{Duration, Timestamp};
 use mixer::{CodecFactory, Sounds};
 
 use crate::config::MediaConfig;
+use crate::events::Outlet;
 use crate::host::Host;
 use crate::ports::PortPool;
-use crate::server::{Events, Order, Shared};
+use crate::server::{Order, Shared};
 use crate::sys::Inbox;
 
 /// Time between two ticks.
@@ -32,7 +33,7 @@ pub(crate) struct Setup {
     pub(crate) codecs: Arc<dyn CodecFactory>,
     pub(crate) sounds: Arc<Sounds>,
     pub(crate) ports: Arc<PortPool>,
-    pub(crate) events: Arc<Events>,
+    pub(crate) events: Outlet,
     pub(crate) shared: Arc<Shared>,
     pub(crate) commands: rtrb::Consumer<Order>,
 }
@@ -61,15 +62,19 @@ fn run(setup: Setup) {
     let mut inbox = Inbox::new();
     let mut clock = TickClock::default();
     while !shared.stop.load(Ordering::Relaxed) {
-        while let Some(command) = host.next_command() {
+        while !host.is_congested()
+            && let Some(command) = host.next_command()
+        {
             host.apply(now(), command);
         }
         host.fail_overflowed();
+        host.flush_events();
         let drained = host.drain(now());
         if host.is_idle() {
             clock = TickClock::default();
             host.note_idle();
-            shared.bell.wait(drained.map(|until| until.since(now())));
+            let rest = drained.map(|until| until.since(now()));
+            shared.bell.wait(if host.is_congested() { Some(TICK) } else { rest });
             continue;
         }
         while let Some(due) = clock.due(now()) {
@@ -78,6 +83,11 @@ fn run(setup: Setup) {
         shared.bell.wait(Some(clock.rest(now())));
     }
     host.end_all(now());
+    host.flush_events();
+    while host.is_congested() {
+        std::thread::sleep(TICK);
+        host.flush_events();
+    }
 }
 
 fn do_tick(host: &mut Host, shared: &Shared, inbox: &mut Inbox, now: Timestamp, due: Due) {
@@ -85,6 +95,7 @@ fn do_tick(host: &mut Host, shared: &Shared, inbox: &mut Inbox, now: Timestamp, 
     host.receive(now, inbox);
     // The time given is that at which the tick should have been, so that our own delays do not look like jitter.
     host.tick(due.at);
+    host.flush_events();
     let took = begun.elapsed();
     host.note_tick(took, TICK);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);

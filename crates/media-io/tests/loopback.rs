@@ -90,7 +90,7 @@ impl Bench {
 }
 
 fn config(address: IpAddr, ports: RangeInclusive<u16>) -> MediaConfig {
-    let limits = Limits { port_drain: DRAIN, worker_queue: 64, ..Limits::default() };
+    let limits = Limits { port_drain: DRAIN, worker_queue: 64, worker_events: 64, ..Limits::default() };
     MediaConfig {
         address,
         advertised: address,
@@ -148,6 +148,33 @@ fn two_legs_hear_each_other_and_nobody_himself() {
         let more: Vec<_> = bench.events.iter().filter(|event| matches!(event, McuEvent::LegRemoved { .. })).collect();
         assert_eq!(more, [], "each leg is removed once");
     }
+}
+
+#[test]
+fn strangers_are_refused_once_a_peer_is_known_and_a_peer_that_moves_is_not() {
+    let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let bench = Bench::start(address, 24_120..=24_139, Arc::new(Codecs));
+    bench.create("SETTLED1");
+    let (mut ann, mut bob) = (bench.join("SETTLED1", 1, address), bench.join("SETTLED1", 2, address));
+    let stranger = UdpSocket::bind((address, 0)).expect("free");
+    stranger.connect((address, ann.server_port())).expect("UDP connects");
+    until("the stranger is refused", || {
+        [&mut ann, &mut bob].into_iter().for_each(Phone::listen);
+        ann.send_tone(1_000.0);
+        bob.send_tone(440.0);
+        stranger.send(&[0; 172]).is_err()
+    });
+    let mut moved = ann.moved(address);
+    bench.server.send(McuCommand::ConnectLeg { leg: LegId(1), media: moved.media() });
+    until("Ann is heard from where she is now, and hears", || {
+        [&mut moved, &mut bob].into_iter().for_each(Phone::listen);
+        moved.send_tone(1_300.0);
+        bob.send_tone(440.0);
+        // What is still on its way.
+        ann.send_tone(1_000.0);
+        bob.hears(1_300.0) && moved.hears(440.0) && !bob.hears(1_000.0)
+    });
+    drop(bench.server);
 }
 
 #[test]
@@ -245,10 +272,14 @@ fn a_full_queue_ends_its_conference() {
     let server = MediaServer::start(config, Arc::new(Codecs), sink).expect("the system is able");
     let bench = Bench { server, events };
     bench.create("CROWDED1");
-    // The worker reports the reservation and is stuck in the sink, while the queue fills.
-    bench.server.send(McuCommand::ReserveLeg { conference: id("CROWDED1"), leg: LegId(1) });
+    let reserve = |leg| bench.server.send(McuCommand::ReserveLeg { conference: id("CROWDED1"), leg: LegId(leg) });
+    [1, 2].into_iter().for_each(reserve);
+    until("all ports are given away", || bench.server.counters().legs == 2);
+    // Each further one is answered by an event. The first event is stuck in the sink; when there is no room for more, no
+    // command is done.
+    let mut more = 3..;
     until("the queue is full", || {
-        bench.server.send(McuCommand::SetInMix { leg: LegId(1), in_mix: true });
+        more.by_ref().take(100).for_each(reserve);
         bench.server.counters().commands_refused > 0
     });
     drop(closed);
@@ -256,7 +287,7 @@ fn a_full_queue_ends_its_conference() {
         McuEvent::ConferenceFailed { legs, .. } => Some(legs),
         _ => None,
     });
-    assert_eq!(legs, [LegId(1)]);
+    assert_eq!(legs, [LegId(1), LegId(2)], "those for whom there were ports");
 }
 
 #[test]

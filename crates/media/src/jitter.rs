@@ -5,7 +5,7 @@
 //! *due*, which the delay estimator tells. A wrong delay is mended where nobody hears it: a quiet unit is dropped when
 //! we are late, silence is inserted when we are early. Lateness that lasts is mended anyway.
 //!
-//! Whatever happens, a packet is not handed out after it has lain here longer than the bound (design.md invariant 4).
+//! Whatever happens, a packet is not handed out after it has lain here longer than the bound (ARCHITECTURE.md, invariant 4).
 
 use base::{Duration, Timestamp};
 use mcu_api::Codec;
@@ -138,7 +138,11 @@ impl JitterBuffer {
     /// Files a packet of audio. A payload that has no length is a pause.
     pub(crate) fn insert(&mut self, arrival: &Arrival<'_>) {
         let Some(samples) = unit::samples(self.codec, arrival.payload) else { return self.insert_pause(arrival) };
-        self.packet_length = i64::from(samples);
+        if self.packet_length != i64::from(samples) {
+            self.packet_length = i64::from(samples);
+            let lasts_us = self.to_us(self.packet_length).max(1) as u128;
+            self.slots.fit(usize::try_from(self.delay_max.as_micros() / lasts_us).unwrap_or(usize::MAX / 2));
+        }
         self.delay.observe(arrival.at, micros(arrival.at) - self.to_us(arrival.timestamp));
         let end = arrival.timestamp + self.packet_length;
         let seen = self.slots.get(arrival.sequence).is_some();
@@ -306,18 +310,18 @@ impl JitterBuffer {
             return Correction::None;
         };
         let late_us = self.due_us(now) - self.to_us(self.position);
-        let quiet = unit::is_quiet(self.codec, first);
+        let quiet = || unit::is_quiet(self.codec, first);
         let droppable = self.droppable_end(first);
         // A tick takes what came within 20 ms, so no delay is finer than that.
         if late_us > self.to_us(droppable - self.position).max(UNIT_US) + LATE_SLACK_US {
             let since = *self.late_since.get_or_insert(now);
             let more_here = self.slots.last().is_some_and(|last| last.end >= droppable + self.unit_length());
-            let drop = more_here && (quiet || now.since(since) >= LATE_PATIENCE);
+            let drop = more_here && (now.since(since) >= LATE_PATIENCE || quiet());
             return if drop { Correction::Drop } else { Correction::None };
         }
         self.late_since = None;
         // A sender whose clock is slow comes later and later: room is made for that before a packet is missing.
-        if late_us < self.delay.slowing_us() && quiet { Correction::Insert } else { Correction::None }
+        if late_us < self.delay.slowing_us() && quiet() { Correction::Insert } else { Correction::None }
     }
 
     /// Drops one unit (Opus: one packet) at `position`.
@@ -426,7 +430,7 @@ impl JitterBuffer {
     }
 
     /// The longest time a packet may lie here: never less than it takes to hand it out.
-    fn bound(&self) -> Duration {
+    pub(crate) fn bound(&self) -> Duration {
         let packet = Duration::from_micros(self.to_us(self.packet_length + self.unit_length()) as u64);
         self.delay_max.max(packet)
     }
@@ -437,7 +441,11 @@ impl JitterBuffer {
     }
 
     fn to_us(&self, clock_units: i64) -> i64 {
-        clock_units * 1_000 / i64::from(self.codec.clock_rate() / 1_000)
+        // Divisors that are known when this is compiled cost a multiplication; this is asked often.
+        match self.codec {
+            Codec::Opus => clock_units * 125 / 6,
+            Codec::Pcmu | Codec::Pcma => clock_units * 125,
+        }
     }
 }
 

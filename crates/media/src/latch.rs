@@ -103,6 +103,14 @@ impl Latch {
         is_sendable(self.destination).then_some(self.destination)
     }
 
+    /// Where the peer's packets come from, while none from elsewhere could be learned of and those from there do come. A
+    /// peer that is quiet may have moved: what it sends from elsewhere is still to be judged.
+    pub(crate) fn settled(&self, now: Timestamp) -> Option<SocketAddr> {
+        let comes = self.heard.is_some_and(|heard| now.since(heard) < MOVE_QUIET);
+        let known = now >= self.learn_until && self.trust == Trust::Proven;
+        self.destination().filter(|_| known && comes)
+    }
+
     /// Whether the host at `ip` is the one we exchange media with.
     pub(crate) fn is_peer(&self, ip: IpAddr) -> bool {
         ip.to_canonical() == self.destination.ip()

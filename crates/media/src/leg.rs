@@ -196,6 +196,14 @@ impl Leg {
         self.jitter.pull(now)
     }
 
+    /// Where this leg's RTP comes from and goes to, while a socket may be bound to that peer: it is proven, packets come from
+    /// there, and what strangers send would be rejected. (An authentic packet from elsewhere would be played all the same;
+    /// it can only come when the peer moves, and then 200 ms pass until this answers `None`.) To be asked again all the
+    /// time, and after each [`Leg::connect`].
+    pub fn settled_peer(&self, now: Timestamp) -> Option<SocketAddr> {
+        self.connection.as_ref()?.latch.settled(now)
+    }
+
     /// Writes one RTP packet that carries `payload`, protected when SRTP is agreed.
     ///
     /// `samples` is the length of the payload in RTP clock units (Opus: 960 for 20 ms; G.711: 160); `marker` says that
@@ -246,10 +254,11 @@ impl Leg {
     /// The RTCP report that is due now, if any: about one in 5 s. Call it after each tick until it answers `None`.
     pub fn poll_rtcp(&mut self, now: Timestamp, out: &mut Vec<u8>) -> Option<(SocketAddr, Port)> {
         out.clear();
-        let sent = self.sent_so_far(now)?;
-        if !self.reports.poll(now, &self.cname, sent, &mut self.stream, out) {
+        if !self.reports.is_due(now) {
             return None;
         }
+        let sent = self.sent_so_far(now)?;
+        self.reports.write_due(now, &self.cname, sent, &mut self.stream, out);
         self.address_rtcp(out)
     }
 
@@ -270,6 +279,7 @@ impl Leg {
     /// What was counted since the leg was made.
     pub fn statistics(&self) -> LegStatistics {
         let jitter = self.jitter.counters();
+        let e_model = self.media().and_then(|media| jitter.reception.e_model(media.codec));
         LegStatistics {
             received_packets: self.counters.received_packets,
             received_bytes: self.counters.received_bytes,
@@ -280,9 +290,11 @@ impl Leg {
             concealed_frames: jitter.reception.concealed,
             rejected_packets: self.counters.rejected_packets,
             jitter_us: self.stream.jitter_us(),
-            buffer_delay_us: u32::try_from(jitter.delay.as_micros()).unwrap_or(u32::MAX),
+            buffer_delay_us: micros(jitter.delay),
+            buffer_delay_max_us: micros(self.jitter.bound()),
             round_trip_us: self.reports.round_trip_us(),
-            mos_hundredths: self.media().map_or(0, |media| jitter.reception.mos_hundredths(media.codec)),
+            mos_hundredths: e_model.map_or(0, |model| model.mos_hundredths()),
+            e_model: e_model.unwrap_or_default(),
             remote_loss_fraction: self.reports.remote_loss(),
             one_way: self.is_one_way(),
         }
@@ -452,6 +464,10 @@ impl Content {
             _ => None,
         }
     }
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 
 impl std::fmt::Debug for Srtp {

@@ -6,6 +6,7 @@
 //! MOS    = 1 + 0.035 R + R (R - 60) (100 - R) * 7e-6              G.107 annex B, for 0 < R < 100
 //! ```
 //!
+//! The formulas are those of [`EModel`], which carries the inputs to wherever the figure is shown.
 //! 93.2 is the R of all default values. Delay and echo (`Id`) are left out, so this is the listening quality, MOS-LQ.
 //! `Ppl` is the share of 20 ms frames that had to be made up, in percent, whether their packets were lost or came too
 //! late. A frame that in-band error correction brought back counts for a quarter, since it is a copy of lower quality.
@@ -21,10 +22,8 @@
 //! 3.73 / 2.40, 2.23 / 1.50; A-law 4.41 / 3.00, 3.89 / 2.33, 2.52 / 1.50. The order is the same; PESQ, which also counts
 //! two codings and the band, is lower throughout and falls faster.
 
-use mcu_api::Codec;
+use mcu_api::{Codec, EModel};
 
-/// R of a connection whose parameters all have their default values.
-const R_DEFAULT: f64 = 93.2;
 /// What a frame counts for that was brought back by error correction.
 const RECOVERED_WEIGHT: f64 = 0.25;
 /// Frames that must have been expected before anything is estimated: 1 s.
@@ -44,15 +43,24 @@ pub(crate) struct Reception {
 }
 
 impl Reception {
-    /// The estimate in hundredths, 100 to 450; 0 while too little was heard.
-    pub(crate) fn mos_hundredths(self, codec: Codec) -> u16 {
+    /// What the estimate is made of; `None` while too little was heard.
+    pub(crate) fn e_model(self, codec: Codec) -> Option<EModel> {
         let expected = self.played + self.concealed;
         if expected < FRAMES_MIN {
-            return 0;
+            return None;
         }
         let recovered = self.recovered.min(self.concealed) as f64;
         let lost = (self.concealed as f64 - recovered + RECOVERED_WEIGHT * recovered) / expected as f64;
-        (mos(R_DEFAULT - impairment(codec, 100.0 * lost, self.burst_ratio())) * 100.0).round() as u16
+        let (equipment_tenths, robustness_tenths) = match codec {
+            Codec::Pcmu | Codec::Pcma => (0, 251),
+            Codec::Opus => (0, 200),
+        };
+        Some(EModel {
+            equipment_tenths,
+            robustness_tenths,
+            loss_hundredths: (10_000.0 * lost).round() as u16,
+            burst_ratio_hundredths: (100.0 * self.burst_ratio()).round() as u16,
+        })
     }
 
     fn burst_ratio(self) -> f64 {
@@ -65,22 +73,14 @@ impl Reception {
     }
 }
 
-fn impairment(codec: Codec, lost_percent: f64, burst_ratio: f64) -> f64 {
-    let (equipment, robustness) = match codec {
-        Codec::Pcmu | Codec::Pcma => (0.0, 25.1),
-        Codec::Opus => (0.0, 20.0),
-    };
-    equipment + (95.0 - equipment) * lost_percent / (lost_percent / burst_ratio + robustness)
-}
-
-fn mos(rating: f64) -> f64 {
-    let rating = rating.clamp(0.0, 100.0);
-    (1.0 + 0.035 * rating + rating * (rating - 60.0) * (100.0 - rating) * 7e-6).clamp(1.0, 4.5)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The estimate in hundredths; 0 while too little was heard.
+    fn estimate(codec: Codec, reception: Reception) -> u16 {
+        reception.e_model(codec).map_or(0, |model| model.mos_hundredths())
+    }
 
     fn heard(lost_percent: u64, recovered_percent: u64) -> Reception {
         let (concealed, recovered) = (lost_percent * 100, recovered_percent * 100);
@@ -101,7 +101,7 @@ mod tests {
             (Codec::Opus, heard(20, 16), 341),
         ];
         for (codec, reception, wanted) in cases {
-            let got = reception.mos_hundredths(codec);
+            let got = estimate(codec, reception);
             assert!(got.abs_diff(wanted) <= 3, "{codec:?} {reception:?}: {got} instead of {wanted}");
         }
     }
@@ -110,7 +110,7 @@ mod tests {
     fn bursts_are_worse_than_the_same_loss_at_random() {
         let random = heard(10, 0);
         let bursts = Reception { gaps: random.concealed / 4, ..random };
-        assert!(bursts.mos_hundredths(Codec::Opus) + 20 < random.mos_hundredths(Codec::Opus));
+        assert!(estimate(Codec::Opus, bursts) + 20 < estimate(Codec::Opus, random));
     }
 
     #[test]
@@ -119,7 +119,7 @@ mod tests {
         for played in all {
             for concealed in all {
                 for (recovered, gaps) in [(0, 0), (concealed, 1), (1 << 41, 1 << 41)] {
-                    let mos = Reception { played, concealed, recovered, gaps }.mos_hundredths(Codec::Opus);
+                    let mos = estimate(Codec::Opus, Reception { played, concealed, recovered, gaps });
                     assert!(mos == 0 || (100..=450).contains(&mos));
                 }
             }

@@ -97,21 +97,22 @@ impl Reports {
         Some(())
     }
 
-    /// Writes the report that is due; `false` when none is.
-    pub(crate) fn poll(
+    /// Whether a report is due.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.next
+    }
+
+    /// Writes the report that is due.
+    pub(crate) fn write_due(
         &mut self,
         now: Timestamp,
         cname: &str,
         sent: SentSoFar,
         stream: &mut Stream,
         out: &mut Vec<u8>,
-    ) -> bool {
-        if now < self.next {
-            return false;
-        }
+    ) {
         self.next = now + self.interval();
         self.write(now, cname, sent, stream, out);
-        true
     }
 
     /// Writes a report.

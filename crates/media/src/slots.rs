@@ -4,8 +4,11 @@ use base::Timestamp;
 
 use crate::AudioLevel;
 
-/// Packets kept at most: 1.28 s of 20 ms packets, 0.64 s of 10 ms packets.
-const CAPACITY: usize = 64;
+/// Places in the ring: for what is kept within the bound, and for a few that are out of order. Few places are used again
+/// soon, while they are still in the processor's cache.
+const CAPACITY: std::ops::RangeInclusive<usize> = 8..=128;
+/// Places beyond those that the bound asks for.
+const SPARE: usize = 4;
 
 /// One packet. Its payload buffer is used again and again.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +40,7 @@ pub(crate) struct TooOld;
 /// A ring of packets.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
-    /// Empty until the first packet comes: a leg that only listens costs nothing.
+    /// Empty until the first packet comes: a leg that only listens costs nothing. Its length is a power of two.
     ring: Vec<Slot>,
     /// The next sequence number that has not been taken or given up.
     next: u64,
@@ -54,26 +57,41 @@ impl Slots {
         self.ring.iter_mut().for_each(|slot| slot.sequence = 0);
     }
 
+    /// Makes room for so many packets; what is here stays.
+    pub(crate) fn fit(&mut self, packets: usize) {
+        let capacity = (packets + SPARE).next_power_of_two().clamp(*CAPACITY.start(), *CAPACITY.end());
+        if capacity <= self.ring.len() {
+            return;
+        }
+        let before = std::mem::take(&mut self.ring);
+        self.ring.resize_with(capacity, Slot::default);
+        for slot in before.into_iter().filter(|slot| slot.sequence != 0) {
+            let at = self.index(slot.sequence);
+            self.ring[at] = slot;
+        }
+    }
+
     /// Files a packet; a duplicate is ignored. Answers how many older packets had to be given up for it.
     ///
     /// Sequence numbers begin at 1; `payload` is copied.
     pub(crate) fn insert(&mut self, packet: Slot, payload: &[u8]) -> Result<u64, TooOld> {
         let sequence = packet.sequence;
         if self.ring.is_empty() {
-            self.ring.resize_with(CAPACITY, Slot::default);
+            self.fit(0);
         }
         if self.newest == 0 {
             (self.next, self.newest) = (sequence, sequence);
         }
         if sequence < self.next {
-            if self.begun || sequence + (CAPACITY as u64) <= self.newest {
+            if self.begun || sequence + (self.ring.len() as u64) <= self.newest {
                 return Err(TooOld);
             }
             self.next = sequence;
         }
         let given_up = self.make_room(sequence);
         self.newest = self.newest.max(sequence);
-        let slot = &mut self.ring[index(sequence)];
+        let at = self.index(sequence);
+        let slot = &mut self.ring[at];
         if slot.sequence != sequence {
             let mut buffer = std::mem::take(&mut slot.payload);
             buffer.clear();
@@ -95,7 +113,7 @@ impl Slots {
 
     /// A packet by its number.
     pub(crate) fn get(&self, sequence: u64) -> Option<&Slot> {
-        self.ring.get(index(sequence)).filter(|slot| slot.sequence == sequence && sequence != 0)
+        self.ring.get(self.index(sequence)).filter(|slot| slot.sequence == sequence && sequence != 0)
     }
 
     /// The number that comes next when nothing is lost.
@@ -116,7 +134,7 @@ impl Slots {
     }
 
     fn make_room(&mut self, sequence: u64) -> u64 {
-        let oldest = (sequence + 1).saturating_sub(CAPACITY as u64);
+        let oldest = (sequence + 1).saturating_sub(self.ring.len() as u64);
         if oldest <= self.next {
             return 0;
         }
@@ -126,10 +144,10 @@ impl Slots {
         self.begun = true;
         given_up as u64
     }
-}
 
-fn index(sequence: u64) -> usize {
-    sequence as usize % CAPACITY
+    fn index(&self, sequence: u64) -> usize {
+        sequence as usize & self.ring.len().wrapping_sub(1)
+    }
 }
 
 #[cfg(test)]
@@ -160,9 +178,24 @@ mod tests {
         for sequence in 1..=3 {
             assert_eq!(file(&mut slots, sequence), Ok(0));
         }
+        slots.fit(60);
         assert_eq!(file(&mut slots, 66), Ok(2));
         assert_eq!(slots.first().map(|slot| slot.sequence), Some(3));
         assert_eq!(file(&mut slots, 1_000_000), Ok(2));
         assert_eq!(slots.first().map(|slot| slot.sequence), Some(1_000_000));
+    }
+
+    #[test]
+    fn a_ring_that_grows_keeps_its_packets() {
+        let mut slots = Slots::default();
+        (9..=15).for_each(|sequence| assert_eq!(file(&mut slots, sequence), Ok(0)));
+        slots.take(9);
+        slots.fit(20);
+        assert_eq!(file(&mut slots, 34), Ok(0));
+        for sequence in (10..=15).chain([34]) {
+            assert_eq!(slots.first().map(|slot| (slot.sequence, slot.payload[0])), Some((sequence, sequence as u8)));
+            slots.take(sequence);
+        }
+        assert!(slots.first().is_none());
     }
 }

@@ -5,7 +5,7 @@
 //! * it makes state for an SSRC *before* it authenticates the packet, so anybody could make it grow; and the first
 //!   packet, forged or not, sets the replay window, so one forgery could shut the peer out,
 //! * it takes SRTCP packets without the encryption bit as they are, unauthenticated,
-//! * it reads extension headers with a reader of its own; ours goes first, and refuses what the two could disagree on.
+//! * it would read extension headers with a reader of its own; it is told by ours where the header ends.
 
 use mcu_api::{LegFailure, SrtpKeys, SrtpProfile};
 use rtc_srtp::context::Context;
@@ -51,14 +51,15 @@ pub(crate) trait Unprotector: Send {
 /// # Errors
 /// [`LegFailure::BadKeys`] when a key has not the length its profile wants.
 pub(crate) fn protector(keys: &SrtpKeys) -> Result<Box<dyn Protector>, LegFailure> {
-    Ok(Box::new(Sender(context(keys.profile, &keys.local)?)))
+    Ok(Box::new(Sender { context: context(keys.profile, &keys.local)?, header: Described::default() }))
 }
 
 /// See [`protector`].
 pub(crate) fn unprotector(keys: &SrtpKeys) -> Result<Box<dyn Unprotector>, LegFailure> {
     let probe = context(keys.profile, &keys.remote)?;
     let key = KeyMaterial { profile: keys.profile, bytes: keys.remote.clone() };
-    Ok(Box::new(Receiver { rtp: Sources::new(key.clone(), Some(probe)), rtcp: Sources::new(key, None) }))
+    let (rtp, rtcp) = (Sources::new(key.clone(), Some(probe)), Sources::new(key, None));
+    Ok(Box::new(Receiver { rtp, rtcp, header: Described::default() }))
 }
 
 fn context(profile: SrtpProfile, key: &[u8]) -> Result<Context, LegFailure> {
@@ -93,16 +94,35 @@ const fn rtcp_tag(profile: SrtpProfile) -> usize {
     }
 }
 
-struct Sender(Context);
+/// A header as the library wants it. It asks it for the source, the sequence number and the length alone; so one of the right
+/// length will do, and the packet is neither read a second time nor by a second reader.
+#[derive(Default)]
+struct Described(rtc_rtp::Header);
+
+impl Described {
+    fn of(&mut self, header: &Header) -> &rtc_rtp::Header {
+        self.0.ssrc = header.ssrc;
+        self.0.sequence_number = header.sequence;
+        // Whatever follows the fixed part comes in words, as contributing sources do.
+        self.0.csrc.resize((header.payload_start() - HEADER_LENGTH) / 4, 0);
+        &self.0
+    }
+}
+
+struct Sender {
+    context: Context,
+    header: Described,
+}
 
 impl Protector for Sender {
     fn protect_rtp(&mut self, packet: &mut Vec<u8>) -> bool {
-        let protected = self.0.encrypt_rtp(packet);
+        let Some(header) = Header::read(packet) else { return false };
+        let protected = self.context.encrypt_rtp_with_header(packet, self.header.of(&header));
         replace(packet, protected.as_deref().ok())
     }
 
     fn protect_rtcp(&mut self, packet: &mut Vec<u8>) -> bool {
-        let protected = self.0.encrypt_rtcp(packet);
+        let protected = self.context.encrypt_rtcp(packet);
         replace(packet, protected.as_deref().ok())
     }
 }
@@ -118,6 +138,7 @@ fn replace(packet: &mut Vec<u8>, protected: Option<&[u8]>) -> bool {
 struct Receiver {
     rtp: Sources,
     rtcp: Sources,
+    header: Described,
 }
 
 #[derive(Clone)]
@@ -184,7 +205,9 @@ impl Unprotector for Receiver {
         if packet.len() < header.payload_start().max(HEADER_LENGTH) + rtp_tag(self.rtp.key.profile) {
             return None;
         }
-        self.rtp.unprotect(header.ssrc, packet, |context, packet| context.decrypt_rtp(packet).ok())
+        let described = self.header.of(header);
+        self.rtp
+            .unprotect(header.ssrc, packet, |context, packet| context.decrypt_rtp_with_header(packet, described).ok())
     }
 
     fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Option<usize> {

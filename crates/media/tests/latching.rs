@@ -54,6 +54,31 @@ fn an_attacker_elsewhere_is_neither_heard_nor_sent_to() {
 }
 
 #[test]
+fn a_peer_is_settled_while_nobody_else_could_be_taken() {
+    let mut leg = connected(Codec::Pcmu);
+    for n in 0..400_u32 {
+        let now = ms(u64::from(n) * 20);
+        assert_eq!(
+            leg.settled_peer(now),
+            (n >= 100).then_some(address(PEER)),
+            "{now:?}: the learning time is over or not"
+        );
+        send(&mut leg, now, PEER, n, SSRC);
+    }
+    assert_eq!(leg.settled_peer(ms(7_980 + 199)), Some(address(PEER)));
+    assert_eq!(leg.settled_peer(ms(7_980 + 200)), None, "a quiet peer may have moved");
+    send(&mut leg, ms(8_300), PEER, 400, SSRC);
+    assert_eq!(leg.settled_peer(ms(8_310)), Some(address(PEER)));
+    leg.connect(ms(8_320), &media(Codec::Pcmu)).expect("no keys");
+    assert_eq!(leg.settled_peer(ms(8_320)), None, "the next offer may bring another address");
+
+    // Whoever was only found may still be proven wrong by the address in SDP.
+    let (mut leg, _) = behind_nat();
+    (0..400).for_each(|n| _ = send(&mut leg, ms(u64::from(n) * 20), NAT, n, SSRC));
+    assert_eq!((destination(&mut leg), leg.settled_peer(ms(7_990))), (Some(address(NAT)), None));
+}
+
+#[test]
 fn a_flood_before_the_peer_does_not_shut_it_out() {
     for (mut leg, source) in [(connected(Codec::Pcmu), PEER), (behind_nat().0, NAT)] {
         for n in 0..2_000_u32 {

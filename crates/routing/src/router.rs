@@ -154,7 +154,7 @@ impl<'a> Inquiry<'a> {
     fn decide_number(&mut self, dialled: &str) -> Result<Verdict, RefusedTarget> {
         let cleaned = clean(dialled).map_err(RefusedTarget::InvalidNumber)?;
         let profile = self.profile(cleaned.context.as_deref());
-        // A conference is reached by its number even where no profile exists (design.md section 6).
+        // A conference is reached by its number even where no profile exists (README, "Configuration").
         let emergency = profile.is_some_and(|profile| profile.is_emergency(&cleaned.digits));
         if !emergency && let Some(verdict) = self.find_here(&cleaned.digits) {
             return Ok(verdict);

@@ -1,6 +1,6 @@
 //! What must last: conference records, call detail records, call histories and users' settings, in SQLite.
 //!
-//! What is acknowledged survives `kill -9` and a power cut (design.md invariant 10): a save returns after the transaction
+//! What is acknowledged survives `kill -9` and a power cut (ARCHITECTURE.md, invariant 10): a save returns after the transaction
 //! reached the disk. One writer, many readers. The rows are this crate's own; it decides nothing about conferences.
 //!
 //! Must not know: machines, SIP, the clock.

@@ -133,6 +133,10 @@ pub struct Quality {
     pub concealed_frames: u64,
     /// Interarrival jitter, microseconds.
     pub jitter_us: u32,
+    /// Delay of the jitter buffer at the end, microseconds.
+    pub buffer_delay_us: u32,
+    /// Bound of that delay, microseconds; 0 in records of earlier versions.
+    pub buffer_delay_max_us: u32,
     /// Round trip, microseconds; 0 = not measured.
     pub round_trip_us: u32,
     /// Estimated listening quality, MOS in hundredths; 0 = not estimated, as in records of earlier versions.

@@ -1,4 +1,4 @@
-//! What was acknowledged is there after `kill -9` (design.md invariant 10).
+//! What was acknowledged is there after `kill -9` (ARCHITECTURE.md, invariant 10).
 //!
 //! The test runs itself a second time as a writer that prints each id once the store has acknowledged it, kills the
 //! writer in the middle of its work, and compares.

@@ -45,9 +45,11 @@ pub(crate) struct Catalogue {
     pub(crate) call_duration: Histogram,
     pub(crate) leg_mos: Histogram,
     pub(crate) leg_loss: Histogram,
+    pub(crate) leg_late: Histogram,
     pub(crate) leg_concealed: Histogram,
     pub(crate) leg_jitter: Histogram,
     pub(crate) leg_buffer_delay: Histogram,
+    pub(crate) leg_buffer_delay_max: Histogram,
     pub(crate) leg_round_trip: Histogram,
     pub(crate) leg_one_way: IntCounter,
     pub(crate) recordings_ended: IntCounterVec,
@@ -116,6 +118,11 @@ impl Catalogue {
                 "Packets of connected legs lost so far, each every 5 s.",
                 RATIOS,
             ),
+            leg_late: made.histogram(
+                "leg_late_ratio",
+                "Packets of connected legs that came too late to be played so far, each every 5 s.",
+                RATIOS,
+            ),
             leg_concealed: made.histogram(
                 "leg_concealed_ratio",
                 "20 ms frames of connected legs made up so far, each every 5 s.",
@@ -129,6 +136,11 @@ impl Catalogue {
             leg_buffer_delay: made.histogram(
                 "leg_buffer_delay_seconds",
                 "Delay of the jitter buffers of connected legs, each every 5 s.",
+                DELAYS,
+            ),
+            leg_buffer_delay_max: made.histogram(
+                "leg_buffer_delay_max_seconds",
+                "Bounds of the delay of the jitter buffers of connected legs, each every 5 s.",
                 DELAYS,
             ),
             leg_round_trip: made.histogram(

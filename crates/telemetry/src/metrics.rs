@@ -98,12 +98,16 @@ pub struct LegFigures {
     pub received_packets: u64,
     /// RTP packets that never came.
     pub lost_packets: u64,
+    /// RTP packets that came too late to be played.
+    pub late_packets: u64,
     /// 20 ms frames made up.
     pub concealed_frames: u64,
     /// Interarrival jitter.
     pub jitter: Duration,
     /// Delay of the jitter buffer.
     pub buffer_delay: Duration,
+    /// Bound of that delay.
+    pub buffer_delay_max: Duration,
     /// Round trip, when it was measured.
     pub round_trip: Option<Duration>,
     /// Estimated MOS in hundredths; 0 = not estimated.
@@ -196,9 +200,11 @@ impl Metrics {
         let expected = figures.received_packets + figures.lost_packets;
         if expected > 0 {
             families.leg_loss.observe(figures.lost_packets as f64 / expected as f64);
+            families.leg_late.observe((figures.late_packets as f64 / expected as f64).min(1.0));
             families.leg_concealed.observe((figures.concealed_frames as f64 / expected as f64).min(1.0));
             families.leg_jitter.observe(figures.jitter.as_secs_f64());
             families.leg_buffer_delay.observe(figures.buffer_delay.as_secs_f64());
+            families.leg_buffer_delay_max.observe(figures.buffer_delay_max.as_secs_f64());
         }
         if let Some(round_trip) = figures.round_trip {
             families.leg_round_trip.observe(round_trip.as_secs_f64());

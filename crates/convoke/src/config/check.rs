@@ -18,6 +18,8 @@ const WORKERS_MAX: usize = 256;
 const OPUS_BITRATES: std::ops::RangeInclusive<u32> = 12_000..=128_000;
 /// The hardest that Opus can be made to try.
 const OPUS_COMPLEXITY_MAX: u8 = 10;
+/// Bounds of a jitter buffer in milliseconds: two packets, and what a conversation can bear.
+const JITTER_BUFFER_MS: std::ops::RangeInclusive<u16> = 40..=500;
 
 /// Longest drain: a day.
 const DRAIN_SECONDS_MAX: u64 = 86_400;
@@ -149,6 +151,10 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
     if media.opus_complexity > OPUS_COMPLEXITY_MAX {
         let why = format!("write 0 to {OPUS_COMPLEXITY_MAX}");
         findings.push(Finding::error("media.opus_complexity", Some(media.opus_complexity.to_string()), why));
+    }
+    if !JITTER_BUFFER_MS.contains(&media.jitter_buffer_ms) {
+        let why = format!("write {} to {}", JITTER_BUFFER_MS.start(), JITTER_BUFFER_MS.end());
+        findings.push(Finding::error("media.jitter_buffer_ms", Some(media.jitter_buffer_ms.to_string()), why));
     }
     let language = &media.language;
     if !language.is_empty() && prompts::Language::find(language).is_none() {

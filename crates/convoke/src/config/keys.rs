@@ -203,6 +203,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Whether mixes are encoded in Opus' speech mode: three times the processor time of the low-delay mode, and\n4 ms more delay. Who asks for forward error correction gets it in any case.",
             ),
             key(
+                "jitter_buffer_ms",
+                Plain,
+                Some("120"),
+                "120",
+                "The longest a packet that was received may wait for its turn, in milliseconds, 40 to 500. The buffer adapts: it\nholds as little as the network allows. What comes later than this is lost.",
+            ),
+            key(
                 "dscp",
                 Plain,
                 Some("46"),

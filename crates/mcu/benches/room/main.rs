@@ -2,13 +2,15 @@
 //!
 //! Rooms of 10, 100 and 1,000 legs with 0 to 3 talkers. Everybody sends: the talkers a synthetic voice, the others room
 //! noise, both as packets that were encoded before. Columns: all that is done for a leg in 20 ms (its packet handed in,
-//! its share of the tick), and the same for the whole room.
+//! its share of the tick), the same for the whole room, and the memory a leg has. The kinds "mixed" (a third of the legs each
+//! with Opus, PCMU and PCMA) and "mixed-ptime" (20, 40 and 60 ms) show what each further format costs to encode.
 //!
 //!     cargo bench -p mcu --bench room                       # the table
 //!     cargo bench -p mcu --bench room -- 100 3 low-delay    # one room, for example under `valgrind --tool=callgrind`
 
 #![allow(clippy::print_stdout, reason = "a table for people is what this program is for")]
 
+mod heap;
 mod room;
 mod sound;
 
@@ -20,7 +22,10 @@ const MEASURED: usize = 300;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    println!("{:>6} {:>8}  {:<22} {:>12} {:>12}", "legs", "talkers", "packets", "us per leg", "us per tick");
+    println!(
+        "{:>6} {:>8}  {:<22} {:>12} {:>12} {:>12}",
+        "legs", "talkers", "packets", "us per leg", "us per tick", "KiB per leg"
+    );
     for kind in Kind::ALL {
         for legs in [10, 100, 1_000] {
             for talkers in 0..=3 {
@@ -34,16 +39,24 @@ fn main() {
 }
 
 fn measure(legs: usize, talkers: usize, kind: Kind) {
+    heap::forget();
     let mut room = Room::new(legs, talkers, kind);
-    (0..SETTLING).for_each(|_| room.tick());
+    for _ in 0..SETTLING {
+        tick(&mut room);
+    }
     // The least of several parts: whatever else runs on the machine only adds.
-    let part = |room: &mut Room| {
-        let begun = thread_time_us();
-        (0..MEASURED / 6).for_each(|_| room.tick());
-        (thread_time_us() - begun) / (MEASURED / 6) as f64
-    };
-    let tick = (0..6).map(|_| part(&mut room)).fold(f64::INFINITY, f64::min);
-    println!("{legs:>6} {talkers:>8}  {:<22} {:>12.3} {tick:>12.1}", kind.name(), tick / legs as f64);
+    let part = |room: &mut Room| (0..MEASURED / 6).map(|_| tick(room)).sum::<f64>() / (MEASURED / 6) as f64;
+    let took = (0..6).map(|_| part(&mut room)).fold(f64::INFINITY, f64::min);
+    let (leg, memory) = (took / legs as f64, heap::held() as f64 / 1_024.0 / legs as f64);
+    println!("{legs:>6} {talkers:>8}  {:<22} {leg:>12.3} {took:>12.1} {memory:>12.1}", kind.name());
+}
+
+/// Does a tick and answers how long the conference worked; that the phones prepare their packets is not measured.
+fn tick(room: &mut Room) -> f64 {
+    room.prepare();
+    let begun = thread_time_us();
+    room.tick();
+    thread_time_us() - begun
 }
 
 /// Processor time of this thread, microseconds.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use base::{ConferenceId, Duration, LegId, Timestamp};
 use codecs::Codecs;
 use mcu::{Conference, LegIdentity, PacketSink, Port};
-use mcu_api::{AloneAudio, Codec, ConferenceMedia, Direction, LegMedia};
+use mcu_api::{AloneAudio, Codec, ConferenceMedia, Direction, LegMedia, SrtpKeys, SrtpProfile};
+use media::{AudioLevel, LegConfig};
 use mixer::{CodecFactory, EncoderSettings, Level, PACKET_BYTES_MAX, Sounds};
 
-use crate::sound;
+use crate::{heap, sound};
 
 /// Packets of one recording, which is played round and round.
 const RECORDED: usize = 200;
@@ -28,10 +29,30 @@ pub(crate) enum Kind {
     Speech,
     /// G.711.
     Pcmu,
+    /// As the first, protected with AES-CM and HMAC-SHA1.
+    SrtpCm,
+    /// As the first, protected with AES-GCM.
+    SrtpGcm,
+    /// As the first, and what is sent to them in packets of 60 ms.
+    LongPackets,
+    /// A third each: Opus, PCMU, PCMA.
+    Mixed,
+    /// As the first, and a third each is sent to in packets of 20, 40 and 60 ms.
+    MixedPacketTimes,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::LowDelayWithLevel, Self::LowDelay, Self::Speech, Self::Pcmu];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::LowDelayWithLevel,
+        Self::LowDelay,
+        Self::Speech,
+        Self::Pcmu,
+        Self::SrtpCm,
+        Self::SrtpGcm,
+        Self::LongPackets,
+        Self::Mixed,
+        Self::MixedPacketTimes,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -39,14 +60,43 @@ impl Kind {
             Self::LowDelay => "low-delay",
             Self::Speech => "speech",
             Self::Pcmu => "pcmu",
+            Self::SrtpCm => "srtp-cm",
+            Self::SrtpGcm => "srtp-gcm",
+            Self::LongPackets => "ptime-60",
+            Self::Mixed => "mixed",
+            Self::MixedPacketTimes => "mixed-ptime",
         }
     }
 
-    const fn codec(self) -> Codec {
+    const fn codec(self, leg: usize) -> Codec {
         match self {
             Self::Pcmu => Codec::Pcmu,
+            Self::Mixed => [Codec::Opus, Codec::Pcmu, Codec::Pcma][leg % 3],
             _ => Codec::Opus,
         }
+    }
+
+    const fn has_level(self) -> bool {
+        !matches!(self, Self::LowDelay | Self::Speech | Self::Pcmu)
+    }
+
+    const fn packet_time_ms(self, leg: usize) -> u8 {
+        match self {
+            Self::LongPackets => 60,
+            Self::MixedPacketTimes => [20, 40, 60][leg % 3],
+            _ => 20,
+        }
+    }
+
+    fn srtp(self) -> Option<SrtpKeys> {
+        let profile = match self {
+            Self::SrtpCm => SrtpProfile::AesCm128HmacSha1_80,
+            Self::SrtpGcm => SrtpProfile::AeadAes128Gcm,
+            _ => return None,
+        };
+        // Both ends have the same keys, so that one description fits both.
+        let key: Vec<u8> = (0..profile.key_length() as u8).collect();
+        Some(SrtpKeys { profile, local: key.clone(), remote: key })
     }
 }
 
@@ -59,11 +109,16 @@ pub(crate) struct Room {
     now: Timestamp,
     tick: usize,
     talkers: usize,
-    voices: Vec<Recording>,
-    noises: Vec<Recording>,
-    media: Vec<LegMedia>,
-    packet: Vec<u8>,
+    /// By codec, in the order of [`CODECS`].
+    voices: Vec<Vec<Recording>>,
+    noises: Vec<Vec<Recording>>,
+    phones: Vec<media::Leg>,
+    packets: Vec<Vec<u8>>,
 }
+
+const CODECS: [Codec; 3] = [Codec::Opus, Codec::Pcmu, Codec::Pcma];
+/// Where all phones are.
+const PHONE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 10_000);
 
 struct Nowhere;
 
@@ -84,15 +139,20 @@ impl Room {
         let id = ConferenceId::parse("K3V9PX2Q").expect("valid");
         let mut conference = Conference::new(id, settings, Arc::new(Codecs), Arc::new(Sounds::new()));
         let now = Timestamp::from_millis(1_000);
-        let media: Vec<_> = (0..legs).map(|leg| media(leg, kind)).collect();
-        for (leg, media) in (0..).zip(&media) {
+        let mut phones = Vec::new();
+        for leg in 0..legs {
+            let (id, media) = (LegId(leg as u64), media(leg, kind));
             let identity =
                 LegIdentity { ssrc: leg as u32, first_sequence: 7, first_timestamp: 9, cname: "convoke".to_owned() };
-            conference.add_leg(LegId(leg), identity);
-            conference.connect(now, LegId(leg), media).expect("no keys");
+            heap::counted(|| {
+                conference.add_leg(id, identity);
+                conference.connect(now, id, &media).expect("keys fit");
+            });
+            phones.push(phone(leg, now, &media));
         }
-        let recordings = |make: &dyn Fn(usize, usize) -> mixer::Frame| {
-            (0..RECORDINGS).map(|which| record(kind, |number| make(number, which))).collect()
+        let recordings = |make: &dyn Fn(usize, usize) -> mixer::Frame| -> Vec<Vec<Recording>> {
+            let of = |codec| (0..RECORDINGS).map(|which| record(kind, codec, |number| make(number, which))).collect();
+            CODECS.map(of).into()
         };
         Self {
             kind,
@@ -102,66 +162,79 @@ impl Room {
             talkers,
             voices: recordings(&|number, which| sound::voice(number, 110.0 + 40.0 * which as f64)),
             noises: recordings(&|number, which| sound::noise(number, which as u64 + 1)),
-            media,
-            packet: Vec::new(),
+            phones,
+            packets: vec![Vec::new(); legs],
         }
     }
 
-    /// Everybody sends a packet, then the conference ticks.
-    pub(crate) fn tick(&mut self) {
-        for leg in 0..self.media.len() {
-            self.write_packet(leg);
-            let source = self.media[leg].remote_rtp;
-            self.conference.handle_packet(self.now, LegId(leg as u64), Port::Rtp, source, &mut self.packet);
+    /// Everybody writes a packet.
+    pub(crate) fn prepare(&mut self) {
+        for (leg, (phone, packet)) in self.phones.iter_mut().zip(&mut self.packets).enumerate() {
+            let codec = self.kind.codec(leg);
+            let at = CODECS.iter().position(|&one| one == codec).expect("listed");
+            let recordings = if leg < self.talkers { &self.voices[at] } else { &self.noises[at] };
+            let (payload, minus_dbov) = &recordings[leg % RECORDINGS][(self.tick + leg * 7) % RECORDED];
+            let level = AudioLevel { minus_dbov: *minus_dbov, voice: leg < self.talkers };
+            phone.write_rtp(self.now, payload, codec.clock_rate() / 50, false, Some(level), packet);
         }
-        self.now = self.now + Duration::from_millis(10);
-        self.conference.tick(self.now, &mut Nowhere);
-        while self.conference.poll_event().is_some() {}
+    }
+
+    /// Everybody's packet is handed in, then the conference ticks.
+    pub(crate) fn tick(&mut self) {
+        heap::counted(|| {
+            for (leg, packet) in (0..).zip(&mut self.packets) {
+                self.conference.handle_packet(self.now, LegId(leg), Port::Rtp, PHONE, packet);
+            }
+            self.now = self.now + Duration::from_millis(10);
+            self.conference.tick(self.now, &mut Nowhere);
+            while self.conference.poll_event().is_some() {}
+        });
         self.now = self.now + Duration::from_millis(10);
         self.tick += 1;
     }
+}
 
-    fn write_packet(&mut self, leg: usize) {
-        let recordings = if leg < self.talkers { &self.voices } else { &self.noises };
-        let (payload, level) = &recordings[leg % RECORDINGS][(self.tick + leg * 7) % RECORDED];
-        let with_level = self.kind == Kind::LowDelayWithLevel;
-        let units = self.kind.codec().clock_rate() / 50;
-        self.packet.clear();
-        self.packet.extend([if with_level { 0x90 } else { 0x80 }, self.media[leg].receive_payload_type]);
-        self.packet.extend((self.tick as u16).to_be_bytes());
-        self.packet.extend((self.tick as u32).wrapping_mul(units).to_be_bytes());
-        self.packet.extend((leg as u32 + 0x1000).to_be_bytes());
-        if with_level {
-            self.packet.extend([0xBE, 0xDE, 0, 1, LEVEL_EXTENSION << 4, *level, 0, 0]);
-        }
-        self.packet.extend(payload);
-    }
+/// The other end of a leg.
+fn phone(leg: usize, now: Timestamp, media: &LegMedia) -> media::Leg {
+    let mut phone = media::Leg::new(LegConfig {
+        ssrc: leg as u32 + 0x1000,
+        first_sequence: 1,
+        first_timestamp: 1,
+        jitter_max: Duration::from_millis(120),
+        silence: None,
+        cname: "phone".to_owned(),
+    });
+    phone.connect(now, media).expect("keys fit");
+    phone
 }
 
 fn media(leg: usize, kind: Kind) -> LegMedia {
-    let address = |port: usize| SocketAddr::from((Ipv4Addr::LOCALHOST, (10_000 + 2 * leg + port) as u16));
-    let payload_type = if kind.codec() == Codec::Opus { 111 } else { 0 };
+    let payload_type = match kind.codec(leg) {
+        Codec::Opus => 111,
+        Codec::Pcmu => 0,
+        Codec::Pcma => 8,
+    };
     LegMedia {
-        remote_rtp: address(0),
-        remote_rtcp: address(1),
-        rtcp_mux: false,
-        codec: kind.codec(),
+        remote_rtp: PHONE,
+        remote_rtcp: PHONE,
+        rtcp_mux: true,
+        codec: kind.codec(leg),
         send_payload_type: payload_type,
         receive_payload_type: payload_type,
         telephone_event: Some(101),
-        packet_time_ms: 20,
+        packet_time_ms: kind.packet_time_ms(leg),
         opus_fec: false,
         opus_dtx: false,
         opus_stereo: false,
-        audio_level_extension: (kind == Kind::LowDelayWithLevel).then_some(LEVEL_EXTENSION),
+        audio_level_extension: kind.has_level().then_some(LEVEL_EXTENSION),
         direction: Direction::SendRecv,
-        srtp: None,
+        srtp: kind.srtp(),
     }
 }
 
-fn record(kind: Kind, make: impl Fn(usize) -> mixer::Frame) -> Recording {
+fn record(kind: Kind, codec: Codec, make: impl Fn(usize) -> mixer::Frame) -> Recording {
     // Error correction is what makes the speech mode.
-    let settings = EncoderSettings::for_mix(kind.codec(), kind == Kind::Speech);
+    let settings = EncoderSettings::for_mix(codec, kind == Kind::Speech);
     let mut encoder = Codecs.encoder(settings).expect("encoder");
     (0..RECORDED)
         .map(|number| {

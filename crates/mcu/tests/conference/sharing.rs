@@ -80,3 +80,22 @@ fn k_talkers_make_k_plus_one_mixes_in_each_format() {
     assert_eq!(encoded.load(Ordering::Relaxed), 50 * (3 + 2), "a mix for each talker, one for each format");
     assert_eq!(decoded.load(Ordering::Relaxed), 50 * 3);
 }
+
+/// The only talker hears nothing, and after him nobody hears anything: silence is encoded no more.
+#[test]
+fn one_talker_makes_one_mix_and_silence_makes_none() {
+    let counting = Counting::default();
+    let encoded = counting.encoded.clone();
+    let mut world = World::with_codecs(SETTINGS, Arc::new(counting));
+    world.join(Phone::new(0, Codec::Opus, 500.0));
+    (1..6).for_each(|leg| world.join(Phone::new(leg, Codec::Opus, 300.0).silent()));
+    world.run(2.0);
+    encoded.store(0, Ordering::Relaxed);
+    world.run(1.0);
+    assert_eq!(encoded.load(Ordering::Relaxed), 50, "the mix of the listeners");
+    world.phone(0).amplitude = 0.0;
+    world.run(2.0);
+    encoded.store(0, Ordering::Relaxed);
+    world.run(1.0);
+    assert_eq!(encoded.load(Ordering::Relaxed), 0);
+}

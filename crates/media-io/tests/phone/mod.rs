@@ -1,4 +1,5 @@
 //! A phone for tests: a UDP socket that speaks G.711 mu-law in RTP and listens for tones.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::f64::consts::TAU;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -28,6 +29,11 @@ impl Phone {
         let socket = UdpSocket::bind((address, 0)).expect("a port is free");
         socket.set_nonblocking(true).expect("a socket option");
         Self { socket, server, ssrc, sent: 0, next: Instant::now(), heard: Vec::new() }
+    }
+
+    /// The same phone, from now on at another port.
+    pub(crate) fn moved(&self, address: IpAddr) -> Self {
+        Self::new(address, self.server, self.ssrc + 1_000)
     }
 
     /// What offer and answer agreed on.

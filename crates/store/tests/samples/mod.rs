@@ -127,6 +127,8 @@ pub(crate) fn full_cdr() -> Cdr {
             late_packets: 4,
             concealed_frames: 5,
             jitter_us: u32::MAX,
+            buffer_delay_us: 61_000,
+            buffer_delay_max_us: 120_000,
             round_trip_us: 7,
             mos_hundredths: 441,
             remote_loss_fraction: 255,

@@ -51,9 +51,11 @@ fn the_catalogue_is_what_dashboards_rely_on() {
             "convoke_conferences_ended_total counter",
             "convoke_conferences_started_total counter",
             "convoke_conversations_total counter",
+            "convoke_leg_buffer_delay_max_seconds histogram",
             "convoke_leg_buffer_delay_seconds histogram",
             "convoke_leg_concealed_ratio histogram",
             "convoke_leg_jitter_seconds histogram",
+            "convoke_leg_late_ratio histogram",
             "convoke_leg_loss_ratio histogram",
             "convoke_leg_mos histogram",
             "convoke_leg_one_way_reports_total counter",
@@ -170,11 +172,22 @@ fn labels_are_closed_sets() {
 #[test]
 fn the_quality_of_legs_is_told_without_naming_them() {
     let metrics = Metrics::new();
-    let good = LegFigures { received_packets: 990, lost_packets: 10, mos_hundredths: 428, ..LegFigures::default() };
+    let good = LegFigures {
+        received_packets: 990,
+        lost_packets: 10,
+        late_packets: 20,
+        mos_hundredths: 428,
+        buffer_delay: Duration::from_millis(40),
+        buffer_delay_max: Duration::from_millis(120),
+        ..LegFigures::default()
+    };
     metrics.leg_quality(&good);
     metrics.leg_quality(&LegFigures { one_way: true, ..LegFigures::default() });
     assert_eq!(sample(&metrics, "convoke_leg_mos_count"), 1.0);
     assert_eq!(sample(&metrics, "convoke_leg_loss_ratio_sum"), 0.01);
+    assert_eq!(sample(&metrics, "convoke_leg_late_ratio_sum"), 0.02);
+    assert_eq!(sample(&metrics, "convoke_leg_buffer_delay_seconds_sum"), 0.04);
+    assert_eq!(sample(&metrics, "convoke_leg_buffer_delay_max_seconds_sum"), 0.12);
     assert_eq!(sample(&metrics, "convoke_leg_one_way_reports_total"), 1.0);
     assert_eq!(sample(&metrics, "convoke_leg_round_trip_seconds_count"), 0.0);
 }
