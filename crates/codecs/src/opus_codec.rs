@@ -16,9 +16,9 @@ pub struct OpusMix {
 }
 
 impl Default for OpusMix {
-    /// 48 kbit/s, complexity 0, low delay.
+    /// 64 kbit/s, complexity 0, low delay.
     fn default() -> Self {
-        Self { bitrate: 48_000, complexity: 0, speech_mode: false }
+        Self { bitrate: 64_000, complexity: 0, speech_mode: false }
     }
 }
 

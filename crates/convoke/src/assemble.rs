@@ -92,9 +92,11 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
         workers: config.media.workers.unwrap_or(defaults.workers),
         dscp: config.media.dscp,
         language: Some(config.media.language.clone()).filter(|language| !language.is_empty()),
+        languages_dir: config.media.languages_dir.clone(),
         prompts_dir: config.media.prompts_dir.clone(),
         recordings_dir: config.media.recordings_dir.clone(),
         automatic_level: config.media.automatic_level,
+        noise_gate: config.media.noise_gate,
         epoch: clock.epoch(),
         ..defaults
     }
@@ -175,6 +177,14 @@ pub(crate) fn directory(config: &Config, stored: Vec<Schedule>) -> Result<Direct
         let record = permanent(conference, &config.domain);
         if conference.record {
             directory.record_conference(record.id.clone());
+        }
+        if let Some(what) = conference.entry_exit {
+            let what = match what {
+                config::EntryExit::Tones => engine::EntryExit::Tones,
+                config::EntryExit::Announce => engine::EntryExit::Announce,
+                config::EntryExit::Off => engine::EntryExit::Off,
+            };
+            directory.set_entry_exit(record.id.clone(), what);
         }
         directory.add_permanent_conference(record);
     }

@@ -108,7 +108,8 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
             Err(error) => return fail(FAILED, &error),
         }
     }
-    let findings = config::check(&config);
+    let mut findings = config::check(&config);
+    findings.extend(config::probe_languages(&config));
     for finding in &findings {
         complain(&finding.to_string());
     }

@@ -1,5 +1,6 @@
 //! The HTTP side: health, readiness, metrics, the live conferences, and users' histories and settings.
 
+mod gain;
 mod quality;
 pub(crate) mod users;
 
@@ -16,6 +17,7 @@ use engine::{ConferenceView, EndpointView, ParticipantView};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+use self::gain::Gain;
 use self::quality::Quality;
 use crate::profiles::Users;
 use crate::pump::{Load, Question};
@@ -48,6 +50,7 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, api: Api) -> std::i
         .route("/metrics", get(metrics))
         .route("/api/v1/conferences", get(conferences))
         .merge(crate::groups_api::routes())
+        .merge(gain::routes())
         .merge(users::routes())
         .with_state(api);
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
@@ -121,6 +124,7 @@ struct Endpoint {
     status: &'static str,
     muted: bool,
     speaking: bool,
+    gain: Option<Gain>,
     quality: Option<Quality>,
 }
 
@@ -156,6 +160,7 @@ impl From<&EndpointView> for Endpoint {
             status: view.status_text(),
             muted: view.muted,
             speaking: view.speaking,
+            gain: view.loudness.map(Gain::from),
             quality: view.quality.as_ref().map(Quality::from),
         }
     }

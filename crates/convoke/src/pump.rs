@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::UserUri;
-use engine::{ConferenceView, Effect, Engine, GroupCommand, Input, StoreTicket};
+use engine::{ConferenceView, Effect, Engine, GroupCommand, Input, LoudnessChange, StoreTicket};
 use mcu_api::McuEvent;
 use media_io::MediaServer;
 use routing::{ProfileProblem, UserProfile};
@@ -28,6 +28,8 @@ pub(crate) enum Question {
     Groups(oneshot::Sender<Option<response_group::Config>>),
     /// A change of the response groups; answered with what there is against it.
     Group(Box<GroupCommand>, oneshot::Sender<Option<String>>),
+    /// A wish to make a device louder or quieter; answered with what there is against it.
+    SetLoudness(Box<LoudnessChange>, oneshot::Sender<Option<String>>),
     /// A user's call-routing settings; `None` when there is no such user.
     Profile(UserUri, oneshot::Sender<Option<UserProfile>>),
     /// What is wrong with call-routing settings for a user.
@@ -129,6 +131,12 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
             let accepted = objection.is_none();
             drop(reply.send(objection));
             return accepted.then(|| Input::Group(*command));
+        }
+        Question::SetLoudness(change, reply) => {
+            let objection = engine.loudness_objection(&change);
+            let accepted = objection.is_none();
+            drop(reply.send(objection));
+            return accepted.then_some(Input::SetLoudness(change));
         }
         Question::Profile(user, reply) => {
             let directory = engine.directory();

@@ -7,6 +7,7 @@ use focus::ConferenceRecord;
 use routing::{ProfileProblem, Router, UserProfile, World};
 use sip_api::Binding;
 
+use crate::entry_exit::EntryExit;
 use crate::schedule::Schedule;
 
 /// What the ids of permanent conferences begin with.
@@ -42,6 +43,8 @@ pub struct Directory {
     permanent: BTreeSet<ConferenceId>,
     /// Conferences that are recorded whenever they are held.
     recorded: BTreeSet<ConferenceId>,
+    /// What conferences hear of comings and goings that do not hear what is usual.
+    entry_exit: BTreeMap<ConferenceId, EntryExit>,
     router: Router,
 }
 
@@ -108,6 +111,16 @@ impl Directory {
     /// Whether a conference is recorded.
     pub(crate) fn is_recorded(&self, id: &ConferenceId) -> bool {
         self.recorded.contains(id)
+    }
+
+    /// Sets what a conference hears when somebody comes or goes.
+    pub fn set_entry_exit(&mut self, id: ConferenceId, what: EntryExit) {
+        self.entry_exit.insert(id, what);
+    }
+
+    /// What a conference hears when somebody comes or goes, if that was set.
+    pub(crate) fn entry_exit(&self, id: &ConferenceId) -> Option<EntryExit> {
+        self.entry_exit.get(id).copied()
     }
 
     /// The id of a permanent conference, made of its number: the same at every start. Nobody else can have it.

@@ -33,7 +33,10 @@ impl Engine {
                 self.notify(conference, subscription, version, &document);
             }
             Output::SubscriptionEnded { subscription, reason } => self.end_subscription(subscription, reason),
-            Output::Event(event) => self.event(EngineEvent::Conference { conference: conference.clone(), event }),
+            Output::Event(event) => {
+                self.announce_movement(conference, &event);
+                self.event(EngineEvent::Conference { conference: conference.clone(), event });
+            }
             Output::ConferenceEnded { reason } => self.deactivate(conference, reason),
         }
     }

@@ -21,6 +21,14 @@ pub enum KeyCommand {
     Count,
     /// Let everybody in who waits in the lobby. For presenters.
     AdmitAll,
+    /// Let the others hear me louder.
+    HeardLouder,
+    /// Let the others hear me quieter.
+    HeardQuieter,
+    /// Let me hear everything louder.
+    HearLouder,
+    /// Let me hear everything quieter.
+    HearQuieter,
 }
 
 /// The keys of a conference: the command key, then one of the table.
@@ -42,6 +50,11 @@ impl Default for KeyMap {
             ('7', KeyCommand::Lock),
             // Unassigned in that release; without it nobody at a telephone could open the door.
             ('8', KeyCommand::AdmitAll),
+            // Unassigned too: the upper key is louder, the lower one quieter.
+            ('2', KeyCommand::HearLouder),
+            ('5', KeyCommand::HearQuieter),
+            ('1', KeyCommand::HeardLouder),
+            ('0', KeyCommand::HeardQuieter),
         ];
         Self { command: '*', keys }
     }
@@ -105,7 +118,8 @@ mod tests {
             (&[(0, '6')], Nothing),
             (&[(0, '*'), (1, '6'), (2, '6')], Nothing),
             (&[(0, '*'), (2_900, '*'), (5_000, '#')], Command(KeyCommand::Count)),
-            (&[(0, '*'), (1, '5')], Unknown),
+            (&[(0, '*'), (1, '5')], Command(KeyCommand::HearQuieter)),
+            (&[(0, '*'), (1, 'A')], Unknown),
             (&[(0, '*'), (1, '8')], Command(KeyCommand::AdmitAll)),
         ] {
             assert_eq!(pressed(keys).last(), Some(&expected), "{keys:?}");

@@ -17,6 +17,7 @@ impl Engine {
             Pressed::Nothing => {}
             Pressed::Unknown => self.say(leg, vec![Spoken::Phrase(Phrase::InvalidChoice)]),
             Pressed::Command(KeyCommand::Count) => self.say_count(leg),
+            Pressed::Command(command) if self.press_loudness_key(leg, command) => {}
             Pressed::Command(command) => self.run_key_command(leg, command),
         }
     }
@@ -67,7 +68,11 @@ impl Engine {
                 ControlRequest::ModifyConferenceLock { locked: !focus.is_locked(), admission }
             }
             KeyCommand::AdmitAll => ControlRequest::SetLobbyAccess { users: Vec::new(), access: LobbyAccess::Granted },
-            KeyCommand::Count => return None,
+            KeyCommand::Count
+            | KeyCommand::HeardLouder
+            | KeyCommand::HeardQuieter
+            | KeyCommand::HearLouder
+            | KeyCommand::HearQuieter => return None,
         })
     }
 

@@ -7,6 +7,7 @@ use sdp::{LocalMedia, PendingOffer, Session};
 
 use crate::destination::Answerer;
 use crate::keypad::Keypad;
+use crate::loudness::Loudness;
 use crate::way::Way;
 
 /// One leg: a Focus dialog, or a call with audio.
@@ -70,6 +71,8 @@ pub(crate) struct MediaLeg {
     pub(crate) in_lobby: bool,
     /// The keys he presses.
     pub(crate) keypad: Keypad,
+    /// How loud he is heard and hears.
+    pub(crate) loudness: Loudness,
     /// Final figures, once the MCU has given them.
     pub(crate) statistics: LegStatistics,
 }
@@ -153,6 +156,14 @@ impl Leg {
         }
     }
 
+    /// How loud it is heard and hears.
+    pub(crate) fn loudness(&self) -> Option<Loudness> {
+        match &self.kind {
+            LegKind::Media(media) => Some(media.loudness),
+            LegKind::FocusDialog => None,
+        }
+    }
+
     /// The dial-out, if it is one.
     pub(crate) fn dial_out(&mut self) -> Option<&mut DialOut> {
         self.media().and_then(MediaLeg::dial_out)
@@ -174,6 +185,7 @@ impl MediaLeg {
             pin_entry: None,
             in_lobby: false,
             keypad: Keypad::default(),
+            loudness: Loudness::default(),
             statistics: LegStatistics::default(),
         }
     }

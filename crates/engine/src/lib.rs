@@ -23,6 +23,7 @@ mod destination;
 mod dial_out;
 mod directory;
 mod diversion;
+mod entry_exit;
 mod event;
 mod factory;
 mod focus_output;
@@ -32,6 +33,7 @@ mod incoming;
 mod keypad;
 mod keys;
 mod leg;
+mod loudness;
 mod media_leg;
 mod message_summary;
 mod pin_guard;
@@ -56,10 +58,12 @@ use sip_api::{SipCommand, SipEvent};
 
 pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
+pub use entry_exit::EntryExit;
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use factory::{StoreCommand, StoreTicket};
 pub use group::{GroupCallRecord, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireRecord};
 pub use keypad::{KeyCommand, KeyMap};
+pub use loudness::{Loudness, LoudnessChange};
 pub use schedule::Schedule;
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
@@ -97,6 +101,8 @@ pub enum Input {
         /// The user.
         user: UserUri,
     },
+    /// A device of a conference is to be louder or quieter; nothing happens where [`Engine::loudness_objection`] objects.
+    SetLoudness(Box<LoudnessChange>),
     /// The time of [`Engine::poll_timeout`] has come.
     TimerFired,
     /// The server is about to stop: begin nothing new. Conferences that are on go on, and may be joined.
@@ -245,6 +251,7 @@ impl Engine {
             }
             Input::Group(command) => self.on_group_command(command),
             Input::MissedCallsSeen { user } => self.on_missed_calls_seen(&user),
+            Input::SetLoudness(change) => self.on_loudness_change(&change),
             Input::TimerFired => self.on_timer(),
             Input::Drain => self.draining = true,
             Input::Stop => self.stop(),

@@ -71,7 +71,8 @@ impl Engine {
         if self.draining || self.conferences.len() >= self.config.limits.conferences {
             return false;
         }
-        self.mcu(McuCommand::CreateConference { conference: conference.clone(), media: self.config.media });
+        let media = self.conference_media(conference);
+        self.mcu(McuCommand::CreateConference { conference: conference.clone(), media });
         if self.directory.is_recorded(conference) {
             self.mcu(McuCommand::StartRecording {
                 conference: conference.clone(),

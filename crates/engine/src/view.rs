@@ -6,6 +6,7 @@ use mcu_api::{EModel, LegStatistics};
 
 use crate::Engine;
 use crate::leg::Leg;
+use crate::loudness::Loudness;
 
 /// One live conference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct EndpointView {
     pub muted: bool,
     /// It speaks at this moment.
     pub speaking: bool,
+    /// How loud it is heard and hears; `None` without audio.
+    pub loudness: Option<Loudness>,
     /// How its audio fares, as reported last; `None` without audio.
     pub quality: Option<EndpointQuality>,
 }
@@ -139,6 +142,7 @@ impl Engine {
                     status: endpoint.status,
                     muted: endpoint.ingress == MediaFilter::Block,
                     speaking: speakers.iter().any(|(who, which)| *who == user.entity && *which == endpoint.entity),
+                    loudness: self.legs.get(&endpoint.leg).and_then(Leg::loudness),
                     quality: self.legs.get(&endpoint.leg).and_then(Leg::statistics).map(EndpointQuality::from),
                 })
                 .collect(),

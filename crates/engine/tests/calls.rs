@@ -272,3 +272,46 @@ fn the_quality_of_a_leg_is_shown_beside_it() {
     assert_eq!((quality.mos_hundredths, quality.remote_loss_percent, quality.one_way), (412, 50, true));
     assert_eq!((quality.buffer_delay_us, quality.buffer_delay_max_us), (41_000, 120_000));
 }
+
+#[test]
+fn comings_and_goings_are_announced_where_the_conference_wants_it() {
+    use mcu_api::{Phrase, Spoken};
+    let mut world = World::with(|directory| {
+        let number = base::ConferenceNumber::parse("3456").expect("valid");
+        let id = engine::Directory::permanent_id(&number);
+        directory.set_entry_exit(id, engine::EntryExit::Announce);
+    });
+    let said = |world: &mut World| -> Vec<(&str, Option<LegId>, Phrase)> {
+        let phrase = |parts: &[Spoken]| match parts {
+            [Spoken::Phrase(phrase)] => *phrase,
+            other => panic!("{other:?}"),
+        };
+        let commands = world.mcu.iter().filter_map(|command| match command {
+            McuCommand::Announce { leg, announcement } => Some(("one", Some(*leg), phrase(&announcement.parts))),
+            McuCommand::AnnounceToAll { announcement, except, .. } => {
+                Some(("all but", *except, phrase(&announcement.parts)))
+            }
+            _ => None,
+        });
+        commands.collect()
+    };
+    connect(&mut world, &invite("sip:3456@example.com", "ann", "c1"), Some("ann"));
+    let has_tones = |command: &McuCommand| match command {
+        McuCommand::CreateConference { media, .. } => Some(media.entry_exit_tones),
+        _ => None,
+    };
+    assert_eq!(world.mcu.iter().find_map(has_tones), Some(false), "no tone beside the words");
+    let ann = reserved_legs(&world)[0];
+    let first = said(&mut world);
+    assert_eq!(first, [("all but", Some(ann), Phrase::SomebodyJoined), ("one", Some(ann), Phrase::FirstOne)]);
+    let (bob_invite, already) = (invite("sip:3456@example.com", "bob", "c2"), first.len());
+    let ok = connect(&mut world, &bob_invite, Some("bob"));
+    let bob = reserved_legs(&world)[1];
+    let second = said(&mut world).split_off(already);
+    assert_eq!(second, [("all but", Some(bob), Phrase::SomebodyJoined), ("one", Some(bob), Phrase::Joined)]);
+    world.request(in_dialog(Method::Bye, &bob_invite, &ok, 2), Some(user("bob")));
+    assert_eq!(said(&mut world).last(), Some(&("all but", None, Phrase::SomebodyLeft)));
+    let before = said(&mut world).len();
+    connect(&mut world, &invite("sip:1234@example.com", "cleo", "c3"), Some("cleo"));
+    assert_eq!(said(&mut world).len(), before, "others have their tones");
+}

@@ -3,7 +3,7 @@
 mod world;
 
 use base::LegId;
-use engine::EngineEvent;
+use engine::{EngineEvent, Loudness, LoudnessChange};
 use mcu_api::{Codec, McuCommand, MediaFilter, Phrase, Prompt, Spoken};
 use sip_api::{Method, Request, Response};
 use world::{World, in_dialog, out_of_dialog, sdp_body, user};
@@ -130,4 +130,40 @@ fn the_record_tells_a_guest_from_an_account() {
     let listed = guests.user.expect("he was in").to_string();
     assert!(listed.starts_with("sip:guest-"), "{listed}");
     assert_eq!(guests.claimed.map(|claimed| claimed.to_string()).as_deref(), Some("sip:ann@elsewhere.example"));
+}
+
+#[test]
+fn keys_and_a_wish_from_outside_make_louder_and_quieter_within_bounds() {
+    let mut world = World::new();
+    let bob = call(&mut world, "1234", "bob", true).leg;
+    let gains = |world: &mut World| -> Vec<(i8, i8)> {
+        let set = std::mem::take(&mut world.mcu).into_iter().filter_map(|command| match command {
+            McuCommand::SetGain { leg, ingress_db, egress_db } if leg == bob => Some((ingress_db, egress_db)),
+            _ => None,
+        });
+        set.collect()
+    };
+    world.digits(bob, "*2*2*5*1*0*0");
+    assert_eq!(gains(&mut world), [(0, 3), (0, 6), (0, 3), (3, 3), (0, 3), (-3, 3)]);
+    world.digits(bob, "*2*2*2*2");
+    assert_eq!(said(&mut world), [[Spoken::Phrase(Phrase::InvalidChoice)]], "12 dB is the most");
+
+    let view = world.engine.conferences().remove(0);
+    let endpoint = view.participants[0].endpoints[0].clone();
+    assert_eq!(endpoint.loudness, Some(Loudness { ingress_db: -3, egress_db: 12 }));
+    let change = |endpoint: &str, ingress_db| LoudnessChange {
+        conference: view.id.clone(),
+        endpoint: endpoint.to_owned(),
+        loudness: Loudness { ingress_db, egress_db: 0 },
+    };
+    for (refused, why) in [(change(&endpoint.endpoint, 13), "-20 to 12"), (change("nobody", 0), "\"nobody\"")] {
+        let objection = world.engine.loudness_objection(&refused).expect("refused");
+        assert!(objection.contains(why), "{objection}");
+        world.input(engine::Input::SetLoudness(Box::new(refused)));
+        assert_eq!(gains(&mut world), []);
+    }
+    let wish = change(&endpoint.endpoint, -20);
+    assert_eq!(world.engine.loudness_objection(&wish), None);
+    world.input(engine::Input::SetLoudness(Box::new(wish)));
+    assert_eq!(gains(&mut world), [(-20, 0)]);
 }

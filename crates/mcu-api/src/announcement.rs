@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Something said to one leg, part after part without a gap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {
-    /// Language of phrases and numbers, a BCP 47 tag such as `en` or `de`. One that is not installed falls back to `en`;
+    /// Language of phrases and numbers, a BCP 47 tag such as `en` or `de`. One that is not known falls back to `en`;
     /// an empty one is that of the configuration.
     pub language: String,
     /// What is said, in order. At most [`Announcement::PARTS_MAX`]; further ones are dropped.
@@ -88,6 +88,10 @@ pub enum Phrase {
     SignedOut,
     /// "This call is being recorded."
     Recorded,
+    /// "Somebody has joined."
+    SomebodyJoined,
+    /// "Somebody has left."
+    SomebodyLeft,
 }
 
 /// What a leg hears while it hears no mix and no announcement.

@@ -1,7 +1,8 @@
 //! The contract between the control side and the media side: plain serialisable commands and events.
 //!
 //! In one process they are two ends of a ring; on two nodes they are the same messages over the cluster bus. Nothing
-//! else crosses (ARCHITECTURE.md, "The picture"). Commands of a conference are applied in order, at tick boundaries.
+//! else crosses (ARCHITECTURE.md, "The picture"). Commands of a conference are applied in order, as they
+//! come, between two ticks; what one changes is heard from the next tick on.
 //!
 //! Must not know: either side's insides, sockets, SIP.
 //! Start reading at [`McuCommand`] and [`McuEvent`].
@@ -75,6 +76,9 @@ pub enum MediaFilter {
     Block,
 }
 
+/// The gains of [`McuCommand::SetGain`], in decibels.
+pub const GAIN_DB: std::ops::RangeInclusive<i8> = -20..=12;
+
 /// An SRTP protection profile of SDES (RFC 4568 6.2, RFC 7714 14.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SrtpProfile {
@@ -137,8 +141,9 @@ pub struct LegMedia {
     pub opus_fec: bool,
     /// The peer asked for discontinuous transmission (`usedtx=1`): nothing need be sent to it while nothing is heard.
     pub opus_dtx: bool,
-    /// The peer sends or asks for two Opus channels (`stereo=1`); the mix stays mono.
-    pub opus_stereo: bool,
+    /// Payload type of comfort noise (RFC 3389), beside G.711 only: while nothing is heard it is told so in place of
+    /// packets of silence.
+    pub comfort_noise: Option<u8>,
     /// Header extension id of the audio level (RFC 6464), 1 to 14.
     pub audio_level_extension: Option<u8>,
     /// Which way audio flows.
@@ -234,6 +239,15 @@ pub enum McuCommand {
         /// From the mix to the participant.
         egress: MediaFilter,
     },
+    /// Make a leg louder or quieter, in decibels; held within [`GAIN_DB`]. 0 is as it comes.
+    SetGain {
+        /// The leg.
+        leg: LegId,
+        /// From the participant into the mix: how loud the others hear him.
+        ingress_db: i8,
+        /// From the mix to the participant: how loud he hears everything.
+        egress_db: i8,
+    },
     /// Play a prompt to one leg.
     PlayPrompt {
         /// The leg.
@@ -247,6 +261,16 @@ pub enum McuCommand {
         leg: LegId,
         /// What to say.
         announcement: Announcement,
+    },
+    /// Say something to everybody who takes part. Where something is being said to all already, nothing is: where many
+    /// come and go at once, nobody wants to hear of each.
+    AnnounceToAll {
+        /// The conference.
+        conference: ConferenceId,
+        /// What to say.
+        announcement: Announcement,
+        /// Who does not hear it: the one it tells of.
+        except: Option<LegId>,
     },
     /// Stop what is being said to a leg.
     StopAnnouncement {

@@ -78,6 +78,8 @@ pub struct Conference {
     pub(crate) recorder: Option<Box<dyn Recorder>>,
     /// Voices are levelled by themselves.
     auto_gain: bool,
+    /// Background is taken away while nothing is said.
+    noise_gate: bool,
     /// Who speaks, as last reported, by number.
     pub(crate) speakers: Vec<LegId>,
     /// The packet being written.
@@ -113,6 +115,7 @@ impl Conference {
             pools: Pools::new(codecs),
             recorder: None,
             auto_gain: false,
+            noise_gate: false,
             speakers: Vec::with_capacity(HEARD_MAX),
             packet: Vec::with_capacity(2_048),
             events: VecDeque::with_capacity(EVENTS_KEPT),
@@ -157,14 +160,24 @@ impl Conference {
         self.auto_gain = on;
     }
 
-    /// Records what everybody together says, from the next tick on, in place of what recorded it before.
-    pub fn start_recording(&mut self, recorder: Box<dyn Recorder>) {
+    /// Takes the background of legs added from now on away while nothing is said on them, or lets it pass, which is the
+    /// default.
+    pub fn set_noise_gate(&mut self, on: bool) {
+        self.noise_gate = on;
+    }
+
+    /// Records what everybody together says, from the next tick on, in place of what recorded it before, which ends `at`
+    /// that time.
+    pub fn start_recording(&mut self, at: Timestamp, recorder: Box<dyn Recorder>) {
+        self.stop_recording(at);
         self.recorder = Some(recorder);
     }
 
-    /// Ends the recording.
-    pub fn stop_recording(&mut self) {
-        self.recorder = None;
+    /// Ends the recording `at` that time, which ticks may not have reached yet.
+    pub fn stop_recording(&mut self, at: Timestamp) {
+        if let Some(mut recorder) = self.recorder.take() {
+            recorder.end(at);
+        }
     }
 
     /// Adds a leg; false when it is already there. It is silent until [`Conference::connect`].
@@ -184,6 +197,7 @@ impl Conference {
         self.places.insert(leg, self.legs.len());
         let mut added = Leg::new(leg, media);
         added.voice.set_auto_gain(self.auto_gain);
+        added.voice.set_noise_gate(self.noise_gate);
         self.legs.push(added);
         true
     }
@@ -207,6 +221,15 @@ impl Conference {
         self.change(leg, |leg| (leg.ingress, leg.egress) = (ingress, egress));
     }
 
+    /// Makes a leg louder or quieter by so many decibels, -20 to 12: `ingress` as the others hear it, `egress` everything
+    /// it hears. Whoever has an `egress` other than 0 has a stream of his own, encoded for him alone.
+    pub fn set_gain(&mut self, leg: LegId, ingress: i8, egress: i8) {
+        self.change(leg, |leg| {
+            leg.voice.set_gain(ingress);
+            leg.listener.gain.set_db(egress);
+        });
+    }
+
     /// Plays a prompt to one leg, after those it is still being played. At most five wait; a further one is dropped, and
     /// so are all when the leg is put on hold.
     pub fn play_prompt(&mut self, leg: LegId, prompt: Prompt) {
@@ -218,6 +241,13 @@ impl Conference {
     pub fn announce(&mut self, leg: LegId, what: Arc<Playlist>) {
         if self.change(leg, |leg| leg.listener.player.play(what)) == Some(true) {
             self.report(McuEvent::AnnouncementEnded { leg, completed: false });
+        }
+    }
+
+    /// Says something to all who take part but one, unless something is being said or played to all already.
+    pub fn announce_to_all(&mut self, what: Arc<Playlist>, except: Option<LegId>) {
+        if self.somebody_hears(except) {
+            self.announcement.say(what, except);
         }
     }
 
@@ -325,10 +355,13 @@ impl Conference {
 
     /// Plays a tone to those who take part, but for the one it tells of.
     fn play_tone(&mut self, prompt: Prompt, about: Option<LegId>) {
-        let somebody_hears = self.legs.iter().any(|leg| leg.takes_part() && Some(leg.id) != about);
-        if self.settings.entry_exit_tones && somebody_hears {
+        if self.settings.entry_exit_tones && self.somebody_hears(about) {
             self.announcement.play(prompt, about);
         }
+    }
+
+    fn somebody_hears(&self, except: Option<LegId>) -> bool {
+        self.legs.iter().any(|leg| leg.takes_part() && Some(leg.id) != except)
     }
 }
 

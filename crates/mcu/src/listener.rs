@@ -1,6 +1,6 @@
 //! What one leg hears: a shared stream, or one of its own while something is his alone.
 
-use mixer::{Frame, Level, SILENCE, Sounds, Sum};
+use mixer::{Frame, Gain, Level, SILENCE, Sounds, Sum};
 
 use crate::announcement::Prompts;
 use crate::playlist::{Player, Said};
@@ -28,10 +28,25 @@ pub(crate) struct Listener {
     begins: bool,
     pub(crate) prompts: Prompts,
     pub(crate) player: Player,
+    /// How much louder than it is the leg wants to hear everything.
+    pub(crate) gain: Gain,
     /// Packets in a row that held nothing to hear.
     silent_packets: u32,
     /// What the player came to an end with at this tick: whether all was said.
     said: Option<bool>,
+}
+
+/// Where a listener is in a pause: nothing that could be heard is in the packet at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// In none.
+    No,
+    /// With this packet it begins.
+    Begins,
+    /// It goes on.
+    GoesOn,
+    /// It goes on, and it is time for a sign of life, so that the way stays open and nobody takes it for lost.
+    Renewed,
 }
 
 /// Where this tick's packet comes from.
@@ -76,6 +91,7 @@ impl Listener {
             begins: false,
             prompts: Prompts::new(),
             player: Player::default(),
+            gain: Gain::new(),
             silent_packets: 0,
             said: None,
         }
@@ -135,7 +151,8 @@ impl Listener {
         let bound = self.private.as_ref().is_some_and(|private| {
             !format.begins_packet(tick) || private.limiter != programs.track(self.program).limiter_before
         });
-        differs || changes || bound || self.prompts.is_playing() || self.player.is_sounding()
+        let louder = !self.gain.is_neutral();
+        differs || changes || bound || louder || self.prompts.is_playing() || self.player.is_sounding()
     }
 
     fn begin_private(&mut self, tick: u64, format: Format, programs: &Programs, pool: &mut StreamPool) -> bool {
@@ -167,6 +184,7 @@ impl Listener {
         if says {
             sum.add(&said);
         }
+        self.gain.apply_to_sum(&mut sum);
         let mut frame = SILENCE;
         private.limiter.process(&sum, &mut frame);
         private.push(tick, &frame);
@@ -192,16 +210,21 @@ impl Listener {
         self.said.take()
     }
 
-    /// Whether the packet at hand need not be sent to somebody who agreed on discontinuous transmission: nothing has been
-    /// heard for 200 ms. Now and then one is sent all the same, so that the way stays open and nobody takes it for lost.
-    pub(crate) fn may_be_left_out(&mut self, level: Level) -> bool {
+    /// Whether the packet at hand has to be sent to somebody who agreed that silence need not be. Nothing is left out
+    /// before nothing has been heard for 200 ms.
+    pub(crate) fn pause(&mut self, level: Level) -> Pause {
         if level > Level::SILENT {
             self.begins |= self.silent_packets >= SILENT_BEFORE;
             self.silent_packets = 0;
-            return false;
+            return Pause::No;
         }
         self.silent_packets += 1;
-        self.silent_packets >= SILENT_BEFORE && !self.silent_packets.is_multiple_of(SILENT_SENT)
+        match self.silent_packets {
+            ..SILENT_BEFORE => Pause::No,
+            SILENT_BEFORE => Pause::Begins,
+            later if later.is_multiple_of(SILENT_SENT) => Pause::Renewed,
+            _ => Pause::GoesOn,
+        }
     }
 
     /// Whether the packet at hand is the first one after a time without (RFC 3551 4.1); true once.

@@ -15,6 +15,7 @@ use mixer::{HEARD_MAX, Level, Sum};
 
 use crate::conference::{Conference, PacketSink};
 use crate::leg::Leg;
+use crate::listener::Pause;
 use crate::program::{Program, ProgramSet};
 use crate::shared::SharedStreams;
 use crate::stream::Format;
@@ -70,7 +71,7 @@ impl Conference {
 
     /// Says to each leg what it is to hear.
     fn tune(&mut self, now: Timestamp) {
-        let company = self.taking_part > 1 || self.announcement.is_playing();
+        let company = self.taking_part > 1 || self.announcement.is_pending();
         let alone = match self.settings.alone {
             AloneAudio::Music => Program::Music,
             AloneAudio::Silence => Program::Silence,
@@ -193,10 +194,15 @@ fn send_audio(
         return;
     }
     let units = format.packet_units();
-    let pauses = leg.media.media().is_some_and(|agreed| agreed.opus_dtx);
-    let level = leg.listener.stream(shared).and_then(|stream| stream.packet()).map(|(_, level)| level);
-    if pauses && level.is_some_and(|level| leg.listener.may_be_left_out(level)) {
-        return leg.media.skip(units);
+    match pause_of(leg, shared) {
+        None => {}
+        Some(Unsent::Nothing) => return leg.media.skip(units),
+        Some(Unsent::ComfortNoise) => {
+            if let Some(to) = leg.media.write_comfort_noise(now, Level::SILENT.dbov(), units, packet) {
+                out.send(leg.id, Port::Rtp, to, packet);
+            }
+            return;
+        }
     }
     let marker = leg.listener.take_marker();
     let Some((payload, level)) = leg.listener.stream(shared).and_then(|stream| stream.packet()) else {
@@ -205,6 +211,27 @@ fn send_audio(
     let level = AudioLevel { minus_dbov: level.dbov(), voice: level >= SPEECH };
     if let Some(to) = leg.media.write_rtp(now, payload, units, marker, Some(level), packet) {
         out.send(leg.id, Port::Rtp, to, packet);
+    }
+}
+
+/// What is sent in place of a packet in which there is nothing to hear.
+enum Unsent {
+    Nothing,
+    ComfortNoise,
+}
+
+/// Whether a packet at hand is not sent to a leg that agreed on such pauses, by Opus' own means or by comfort noise.
+fn pause_of(leg: &mut Leg, shared: &SharedStreams) -> Option<Unsent> {
+    let agreed = leg.media.media()?;
+    let (dtx, noise) = (agreed.opus_dtx, agreed.comfort_noise.is_some());
+    if !dtx && !noise {
+        return None;
+    }
+    let (_, level) = leg.listener.stream(shared)?.packet()?;
+    match (leg.listener.pause(level), noise) {
+        (Pause::No, _) | (Pause::Renewed, false) => None,
+        (Pause::Begins | Pause::Renewed, true) => Some(Unsent::ComfortNoise),
+        (Pause::Begins, false) | (Pause::GoesOn, _) => Some(Unsent::Nothing),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use mcu_api::Codec;
 use media::Pulled;
-use mixer::{AutoGain, Frame, Gauge, Gauged, Level, Speech, fade_in};
+use mixer::{AutoGain, ComfortNoise, Frame, Gain, Gauge, Gauged, Level, NoiseGate, SILENCE, Speech, fade_in};
 
 use crate::backlog::Backlog;
 use crate::sound::{Sound, SoundPool};
@@ -23,7 +23,13 @@ pub(crate) struct Voice {
     /// This tick's frame is part of the mix, perhaps fading.
     in_mix: bool,
     /// `None` leaves the voice as loud as it is.
-    gain: Option<AutoGain>,
+    auto_gain: Option<AutoGain>,
+    /// `None` lets its background pass.
+    gate: Option<NoiseGate>,
+    /// The background it does not send.
+    noise: ComfortNoise,
+    /// How much louder than it came somebody wants it heard.
+    gain: Gain,
 }
 
 impl Voice {
@@ -36,13 +42,26 @@ impl Voice {
             sounding: false,
             was_on: false,
             in_mix: false,
-            gain: None,
+            auto_gain: None,
+            gate: None,
+            noise: ComfortNoise::new(),
+            gain: Gain::new(),
         }
     }
 
     /// Levels the voice by itself from now on, or leaves it as it is.
     pub(crate) fn set_auto_gain(&mut self, on: bool) {
-        self.gain = on.then(AutoGain::new);
+        self.auto_gain = on.then(AutoGain::new);
+    }
+
+    /// Takes its background away while nothing is said from now on, or lets it pass.
+    pub(crate) fn set_noise_gate(&mut self, on: bool) {
+        self.gate = on.then(NoiseGate::new);
+    }
+
+    /// Makes the voice louder or quieter by so many decibels.
+    pub(crate) fn set_gain(&mut self, decibels: i8) {
+        self.gain.set_db(decibels);
     }
 
     /// Takes what the jitter buffer has for this tick. Decodes it if the leg is listened to, and is `open` (may be
@@ -55,6 +74,7 @@ impl Voice {
         if self.sound.is_some() && (open || self.was_on) {
             self.sounding = self.decode(pulled);
             self.measure();
+            self.gate();
         } else if open {
             self.glimpse(pulled, codec, pool);
         }
@@ -84,6 +104,7 @@ impl Voice {
         let level = if self.sounding { Level::measure(&sound.frame) } else { Level::SILENT };
         self.speech.correct(level);
         self.sound = Some(sound);
+        self.gate();
     }
 
     /// Stops listening, unless the voice is still dying away.
@@ -99,16 +120,25 @@ impl Voice {
         let on = self.speech.is_heard() && self.sounding;
         self.in_mix = on || self.was_on;
         let sound = self.sound.as_mut()?;
-        if let Some(gain) = self.gain.as_mut().filter(|_| on) {
+        if let Some(gain) = self.auto_gain.as_mut().filter(|_| on) {
             gain.listen(&sound.frame);
         }
         match (self.was_on, on) {
             (false, true) => fade_in(&mut sound.frame),
-            (true, false) => sound.fade_out(self.sounding),
+            (true, false) => {
+                sound.fade_out(self.sounding);
+                // What is made up so that it can fade is background too, when that was all there was.
+                if !self.sounding && self.gate.as_ref().is_some_and(NoiseGate::is_closed) {
+                    sound.frame = SILENCE;
+                }
+            }
             (true, true) | (false, false) => {}
         }
-        if let Some(gain) = self.gain.as_mut().filter(|_| self.in_mix) {
-            gain.apply(&mut sound.frame);
+        if self.in_mix {
+            if let Some(gain) = &mut self.auto_gain {
+                gain.apply(&mut sound.frame);
+            }
+            self.gain.apply(&mut sound.frame);
         }
         self.was_on = on;
         self.own()
@@ -128,9 +158,10 @@ impl Voice {
     pub(crate) fn farewell(mut self) -> Option<Frame> {
         let sound = self.sound.as_mut().filter(|_| self.was_on)?;
         sound.fade_out(false);
-        if let Some(gain) = &mut self.gain {
+        if let Some(gain) = &mut self.auto_gain {
             gain.apply(&mut sound.frame);
         }
+        self.gain.apply(&mut sound.frame);
         Some(sound.frame)
     }
 
@@ -147,8 +178,15 @@ impl Voice {
                 sound.conceal(next);
                 true
             }
-            Pulled::Lost { .. } | Pulled::Silence => {
+            // Whoever is heard does not fall into dead silence between two words.
+            Pulled::Noise { minus_dbov } if self.was_on => {
                 sound.pause();
+                self.noise.fill(Level::from_dbov(minus_dbov), &mut sound.frame);
+                true
+            }
+            Pulled::Lost { .. } | Pulled::Silence | Pulled::Noise { .. } => {
+                sound.pause();
+                self.noise.restart();
                 false
             }
         }
@@ -161,6 +199,15 @@ impl Voice {
         }
     }
 
+    /// Takes the background out of this tick's frame. Who is heard is chosen by what came.
+    fn gate(&mut self) {
+        if let (Some(gate), Some(sound)) = (&mut self.gate, &mut self.sound)
+            && self.sounding
+        {
+            gate.process(&mut sound.frame);
+        }
+    }
+
     /// Keeps a packet undecoded, and looks how loud it is.
     fn glimpse(&mut self, pulled: Pulled<'_>, codec: Codec, pool: &SoundPool) {
         let frame = match pulled {
@@ -169,7 +216,7 @@ impl Voice {
                 self.backlog.go_on();
                 return self.speech.pass();
             }
-            Pulled::Silence => {
+            Pulled::Silence | Pulled::Noise { .. } => {
                 self.backlog.clear();
                 return self.speech.pass();
             }

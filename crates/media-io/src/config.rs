@@ -22,14 +22,18 @@ pub struct MediaConfig {
     pub pin_workers: bool,
     /// DSCP of media packets (requirement C37), 0 to 63; `None` leaves the system's. 46 is Expedited Forwarding.
     pub dscp: Option<u8>,
-    /// Language of the prompts, a BCP 47 tag; without one, or where it is not shipped, prompts are tones.
+    /// Language of the prompts, a BCP 47 tag; without one, or where it is not known, prompts are tones.
     pub language: Option<String>,
+    /// Directory of further languages, a folder of clips for each ([`find_languages`](crate::find_languages)).
+    pub languages_dir: Option<PathBuf>,
     /// The operator's sound files; without it, none is played.
     pub prompts_dir: Option<PathBuf>,
     /// Where recordings are written; made if need be. Without it, none is.
     pub recordings_dir: Option<PathBuf>,
     /// Level the voices by themselves.
     pub automatic_level: bool,
+    /// Whether the background of a voice is taken away while nothing is said.
+    pub noise_gate: bool,
     /// The instant that all time stamps count from; the same for the whole process.
     pub epoch: Instant,
     /// Bounds; of these, `worker_queue`, `worker_events` and `port_drain` are used here.
@@ -47,9 +51,11 @@ impl Default for MediaConfig {
             pin_workers: true,
             dscp: Some(46),
             language: None,
+            languages_dir: None,
             prompts_dir: None,
             recordings_dir: None,
             automatic_level: true,
+            noise_gate: false,
             epoch: Instant::now(),
             limits: Limits::default(),
         }

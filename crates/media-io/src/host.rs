@@ -80,10 +80,10 @@ impl Host {
 
     /// Does what a command says.
     pub(crate) fn apply(&mut self, now: Timestamp, order: Order) {
-        let Order { command, sound, recorder } = order;
+        let Order { command, at, sound, recorder } = order;
         match command {
             McuCommand::CreateConference { conference, media } => self.create(conference, media),
-            McuCommand::EndConference { conference } => self.end(now, &conference),
+            McuCommand::EndConference { conference } => self.end(now, at, &conference),
             McuCommand::ReserveLeg { conference, leg } => self.reserve(&conference, leg),
             McuCommand::ConnectLeg { leg, media } => {
                 if let Some(ports) = self.legs.get(leg) {
@@ -101,11 +101,20 @@ impl Host {
             McuCommand::SetFilters { leg, ingress, egress } => {
                 self.change(leg, |conference| conference.set_filters(leg, ingress, egress));
             }
+            McuCommand::SetGain { leg, ingress_db, egress_db } => {
+                self.change(leg, |conference| conference.set_gain(leg, ingress_db, egress_db));
+            }
             McuCommand::PlayPrompt { leg, prompt } => {
                 self.change(leg, |conference| conference.play_prompt(leg, prompt));
             }
             McuCommand::Announce { leg, .. } => {
                 self.change(leg, |conference| conference.announce(leg, sound.unwrap_or_default()));
+            }
+            McuCommand::AnnounceToAll { conference, except, .. } => {
+                if let Some(&place) = self.places.get(&conference) {
+                    let sound = sound.unwrap_or_default();
+                    self.with(place, |conference, _| conference.announce_to_all(sound, except));
+                }
             }
             McuCommand::StopAnnouncement { leg } => {
                 self.change(leg, |conference| conference.stop_announcement(leg));
@@ -118,12 +127,12 @@ impl Host {
             }
             McuCommand::StartRecording { conference, .. } => {
                 if let (Some(&place), Some(recorder)) = (self.places.get(&conference), recorder) {
-                    self.with(place, |conference, _| conference.start_recording(recorder));
+                    self.with(place, |conference, _| conference.start_recording(at, recorder));
                 }
             }
             McuCommand::StopRecording { conference } => {
                 if let Some(&place) = self.places.get(&conference) {
-                    self.with(place, |conference, _| conference.stop_recording());
+                    self.with(place, |conference, _| conference.stop_recording(at));
                 }
             }
             McuCommand::RemoveLeg { leg } => self.remove_leg(now, leg, None),
@@ -196,7 +205,7 @@ impl Host {
     /// Ends everything.
     pub(crate) fn end_all(&mut self, now: Timestamp) {
         let conferences: Vec<_> = self.places.keys().cloned().collect();
-        conferences.iter().for_each(|conference| self.end(now, conference));
+        conferences.iter().for_each(|conference| self.end(now, now, conference));
         self.draining.clear();
         self.count_hosted();
     }
@@ -218,6 +227,7 @@ impl Host {
         let (codecs, sounds) = (Arc::clone(&self.setup.codecs), Arc::clone(&self.setup.sounds));
         let mut conference = Box::new(Conference::new(id.clone(), settings, codecs, sounds));
         conference.set_auto_gain(self.setup.config.automatic_level);
+        conference.set_noise_gate(self.setup.config.noise_gate);
         let place = self.conferences.iter().position(Option::is_none).unwrap_or(self.conferences.len());
         if place == self.conferences.len() {
             self.conferences.push(None);
@@ -226,8 +236,10 @@ impl Host {
         self.places.insert(id, place);
     }
 
-    fn end(&mut self, now: Timestamp, id: &ConferenceId) {
+    /// Ends a conference; its recording ends when that was ordered.
+    fn end(&mut self, now: Timestamp, ordered: Timestamp, id: &ConferenceId) {
         let Some(&place) = self.places.get(id) else { return };
+        self.with(place, |conference, _| conference.stop_recording(ordered));
         for leg in self.legs.of(place) {
             self.remove_leg(now, leg, None);
         }

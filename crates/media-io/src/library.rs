@@ -4,7 +4,7 @@
 //! ever waits for a disk or a decoder.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -12,8 +12,9 @@ use std::thread::JoinHandle;
 use mcu::{Playlist, PlaylistItem};
 use mcu_api::{Announcement, Phrase, Prompt, Spoken};
 use mixer::{Clip, CodecFactory, SAMPLE_RATE, Sounds};
-use prompts::{Clips, Language, Piece, compose};
+use prompts::{Clips, Language, Languages, Piece, compose};
 
+use crate::languages::load_languages;
 use crate::sound_files::SoundFiles;
 
 /// Requests that wait; a further one cannot be played.
@@ -46,19 +47,24 @@ enum What {
 }
 
 impl Library {
-    /// Starts the thread. Answers, beside the library, the sounds of every conference, their prompts spoken in `language`
+    /// Starts the thread. `languages_folder` holds the operator's languages. Answers, beside the library, the sounds of every conference, their prompts spoken in `language`
     /// if it names one.
     pub(crate) fn start(
         folder: Option<PathBuf>,
+        languages_folder: Option<&Path>,
         language: Option<&str>,
         codecs: Arc<dyn CodecFactory>,
     ) -> io::Result<(Self, Sounds)> {
         let own = language.unwrap_or_default().to_owned();
-        let mut reader = Reader { clips: Clips::new(), files: SoundFiles::new(folder), language: own, codecs };
+        let (mut languages, mut clips) = (Languages::shipped(), Clips::new());
+        if let Some(folder) = languages_folder {
+            load_languages(folder, &mut languages, &mut clips, &*codecs).map_err(io::Error::other)?;
+        }
+        let mut reader = Reader { languages, clips, files: SoundFiles::new(folder), language: own, codecs };
         let mut sounds = Sounds::new();
-        if let Some(language) = language.and_then(Language::find) {
+        if let Some(language) = language.and_then(|tag| reader.languages.find(tag)).cloned() {
             for (prompt, phrase) in SPOKEN_PROMPTS {
-                if let Some(clip) = reader.phrase(language, phrase) {
+                if let Some(clip) = reader.phrase(&language, phrase) {
                     sounds.replace(prompt, clip);
                 }
             }
@@ -100,6 +106,7 @@ impl Drop for Library {
 
 /// What the thread holds.
 struct Reader {
+    languages: Languages,
     clips: Clips,
     files: SoundFiles,
     /// The language of announcements that name none.
@@ -123,7 +130,7 @@ impl Reader {
         if announcement.language.is_empty() {
             announcement.language.clone_from(&self.language);
         }
-        let pieces = compose(&announcement);
+        let pieces = compose(&self.languages, &announcement);
         let nothing_to_say = pieces.is_empty();
         let items: Vec<PlaylistItem> = pieces.into_iter().filter_map(|piece| self.item(piece)).collect();
         (nothing_to_say || !items.is_empty()).then_some(items)
@@ -131,7 +138,7 @@ impl Reader {
 
     fn item(&mut self, piece: Piece) -> Option<PlaylistItem> {
         Some(match piece {
-            Piece::Clip(language, name) => PlaylistItem::Clip(self.clips.get(language, &name, &*self.codecs)?),
+            Piece::Clip(language, name) => PlaylistItem::Clip(self.clips.get(&language, &name, &*self.codecs)?),
             Piece::File(name) => PlaylistItem::Clip(self.file(&name)?),
             Piece::Pause(milliseconds) => {
                 PlaylistItem::Pause(usize::from(milliseconds) * (SAMPLE_RATE as usize / 1_000))
@@ -149,10 +156,10 @@ impl Reader {
         }
     }
 
-    fn phrase(&mut self, language: Language, phrase: Phrase) -> Option<Clip> {
+    fn phrase(&mut self, language: &Language, phrase: Phrase) -> Option<Clip> {
         let said = Announcement { language: language.tag().to_owned(), parts: vec![Spoken::Phrase(phrase)] };
-        match compose(&said).into_iter().next()? {
-            Piece::Clip(language, name) => self.clips.get(language, &name, &*self.codecs),
+        match compose(&self.languages, &said).into_iter().next()? {
+            Piece::Clip(language, name) => self.clips.get(&language, &name, &*self.codecs),
             Piece::File(_) | Piece::Pause(_) => None,
         }
     }
@@ -167,7 +174,7 @@ mod tests {
     #[test]
     fn announcements_are_filled_and_what_cannot_be_played_says_so() {
         let folder = tempfile::tempdir().expect("a folder");
-        let start = Library::start(Some(folder.path().to_owned()), Some("de"), Arc::new(Codecs));
+        let start = Library::start(Some(folder.path().to_owned()), None, Some("de"), Arc::new(Codecs));
         let (library, sounds) = start.expect("a thread");
         assert!(sounds.prompt(Prompt::EnterPin).len() > 48_000, "spoken, not a tone");
         assert!(sounds.prompt(Prompt::Entry).len() < 48_000, "a tone");

@@ -1,7 +1,7 @@
 //! Recordings: frames leave the tick through a ring, and one thread writes them.
 //!
-//! A recording is as long as the time it took: what a full ring could not take, and ticks that were left out, become
-//! silence. What goes wrong with a file ends its recording and nothing else.
+//! A recording is as long as the time from the order to begin to the order to end, to a frame: what a full ring could not
+//! take, ticks that were left out, and the time until a busy worker came to it become silence. What goes wrong with a file ends its recording and nothing else.
 
 use std::io;
 use std::path::PathBuf;
@@ -45,20 +45,31 @@ struct Timed {
 /// The end of a recording that is in the tick.
 struct Ring {
     frames: rtrb::Producer<Timed>,
-    begun: Option<Timestamp>,
+    begun: Timestamp,
     /// Frames the recording should have by now.
     length: Arc<AtomicU64>,
 }
 
 impl Recorder for Ring {
     fn record(&mut self, now: Timestamp, frame: &Frame) {
-        let begun = *self.begun.get_or_insert(now);
-        let tick_us = u128::from(FRAME_MS) * 1_000;
-        let number = ((now.since(begun).as_micros() + tick_us / 2) / tick_us) as u64;
+        // A tick that was due before the order came is made up for after it.
+        if now < self.begun {
+            return;
+        }
+        let number = frames_until(self.begun, now);
         self.length.store(number + 1, Ordering::Release);
         // A full ring is no reason to wait: the writer fills what is missing with silence.
         let _ = self.frames.push(Timed { number, frame: *frame });
     }
+
+    fn end(&mut self, at: Timestamp) {
+        self.length.fetch_max(frames_until(self.begun, at), Ordering::AcqRel);
+    }
+}
+
+/// Whole frames from one time to another.
+fn frames_until(begun: Timestamp, at: Timestamp) -> u64 {
+    (at.since(begun).as_micros() / (u128::from(FRAME_MS) * 1_000)) as u64
 }
 
 impl Recordings {
@@ -74,9 +85,10 @@ impl Recordings {
         Ok(Self { starts: Some(starts), thread: Some(thread), events })
     }
 
-    /// Begins a recording; its end in the tick. When it cannot be begun, that is reported and there is none.
+    /// Begins a recording `at` that time; its end in the tick. When it cannot be begun, that is reported and there is none.
     pub(crate) fn begin(
         &self,
+        at: Timestamp,
         conference: &ConferenceId,
         name: &str,
         format: RecordingFormat,
@@ -99,7 +111,7 @@ impl Recordings {
             self.refuse(conference, name, "too many recordings begin at once");
             return None;
         }
-        Some(Box::new(Ring { frames, begun: None, length }))
+        Some(Box::new(Ring { frames, begun: at, length }))
     }
 
     /// Reports a recording that did not come about.
@@ -251,3 +263,44 @@ impl Recording {
 }
 
 const _: () = assert!(FRAME_SAMPLES == 960, "a frame is 20 ms at 48 kHz");
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever ticks are late or left out, and however long the orders lie in the queue.
+        #[test]
+        fn a_recording_has_the_length_of_the_time_it_took(
+            begun_us in 0_u64..100_000,
+            first_us in 0_u64..100_000,
+            left_out in prop::collection::vec(any::<bool>(), 0..100),
+            rest_us in 0_u64..200_000,
+        ) {
+            let (frames, mut taken) = rtrb::RingBuffer::new(RING_FRAMES);
+            let length = Arc::new(AtomicU64::new(0));
+            let begun = Timestamp::from_micros(begun_us);
+            let mut ring = Ring { frames, begun, length: Arc::clone(&length) };
+            let mut now_us = first_us;
+            let mut last_us = begun_us;
+            for left_out in left_out {
+                if !left_out {
+                    ring.record(Timestamp::from_micros(now_us), &SILENCE);
+                    last_us = last_us.max(now_us);
+                }
+                now_us += 20_000;
+            }
+            let end_us = last_us + rest_us;
+            ring.end(Timestamp::from_micros(end_us));
+            let recorded_us = length.load(Ordering::Acquire) * 20_000;
+            prop_assert!(recorded_us.abs_diff(end_us - begun_us) <= 20_000, "{recorded_us} of {}", end_us - begun_us);
+            let mut next = 0;
+            while let Ok(Timed { number, .. }) = taken.pop() {
+                prop_assert!(number >= next, "each frame has its own place");
+                next = number + 1;
+            }
+        }
+    }
+}

@@ -44,12 +44,12 @@ impl Routes {
                 };
                 Route::To(worker, conference.clone())
             }
-            McuCommand::StartRecording { conference, .. } | McuCommand::StopRecording { conference } => {
-                match self.conferences.get(conference) {
-                    Some(&worker) => Route::To(worker, conference.clone()),
-                    None => Route::Nowhere,
-                }
-            }
+            McuCommand::StartRecording { conference, .. }
+            | McuCommand::StopRecording { conference }
+            | McuCommand::AnnounceToAll { conference, .. } => match self.conferences.get(conference) {
+                Some(&worker) => Route::To(worker, conference.clone()),
+                None => Route::Nowhere,
+            },
             McuCommand::EndConference { conference } => match self.remove_conference(conference) {
                 Some(worker) => Route::To(worker, conference.clone()),
                 None => Route::Nowhere,
@@ -58,6 +58,7 @@ impl Routes {
             McuCommand::ConnectLeg { leg, .. }
             | McuCommand::SetInMix { leg, .. }
             | McuCommand::SetFilters { leg, .. }
+            | McuCommand::SetGain { leg, .. }
             | McuCommand::PlayPrompt { leg, .. }
             | McuCommand::Announce { leg, .. }
             | McuCommand::StopAnnouncement { leg }

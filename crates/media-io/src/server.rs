@@ -4,8 +4,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
-use base::ConferenceId;
+use base::{ConferenceId, Timestamp};
 use mcu::{Playlist, Recorder};
 use mcu_api::{Background, LegFailure, McuCommand, McuEvent};
 use mixer::CodecFactory;
@@ -52,6 +53,8 @@ pub struct MediaServer {
     workers: Vec<Worker>,
     /// Ends after the workers, whose last events it hands on.
     _collector: Collector,
+    /// Where the time begins.
+    epoch: Instant,
     library: Library,
     /// Ends after the workers, whose recordings it completes.
     recordings: Recordings,
@@ -65,6 +68,8 @@ struct Control {
 /// A command on its way to a worker, with what it needs that another thread provides.
 pub(crate) struct Order {
     pub(crate) command: McuCommand,
+    /// When it was given.
+    pub(crate) at: Timestamp,
     /// The sounds of what is to be said or played.
     pub(crate) sound: Option<Arc<Playlist>>,
     /// Where the sound of the conference goes that is recorded.
@@ -101,8 +106,12 @@ impl MediaServer {
         let events = Arc::new(Events::new(count, sink));
         let (collector, outlets) = Collector::start(Arc::clone(&events), count, config.limits.worker_events)?;
         let ports = Arc::new(PortPool::new(config.address, config.ports.clone(), config.dscp));
-        let (library, sounds) =
-            Library::start(config.prompts_dir.clone(), config.language.as_deref(), Arc::clone(&codecs))?;
+        let (library, sounds) = Library::start(
+            config.prompts_dir.clone(),
+            config.languages_dir.as_deref(),
+            config.language.as_deref(),
+            Arc::clone(&codecs),
+        )?;
         let sounds = Arc::new(sounds);
         let recordings = Recordings::start(config.recordings_dir.clone(), Arc::clone(&codecs), Arc::clone(&events))?;
         let mut queues = Vec::with_capacity(count);
@@ -124,8 +133,8 @@ impl MediaServer {
             queues.push(queue);
             workers.push(Worker { shared, thread: Some(thread) });
         }
-        let control = Mutex::new(Control { queues });
-        Ok(Self { control, events, workers, _collector: collector, library, recordings })
+        let (control, epoch) = (Mutex::new(Control { queues }), config.epoch);
+        Ok(Self { control, events, workers, _collector: collector, epoch, library, recordings })
     }
 
     /// Gives a command to the worker of its conference. Never blocks for long. A command about something that has
@@ -162,15 +171,20 @@ impl MediaServer {
     /// Asks for what a command needs.
     fn order(&self, command: McuCommand) -> Order {
         let sound = match &command {
-            McuCommand::Announce { announcement, .. } => Some(self.library.announcement(announcement)),
+            McuCommand::Announce { announcement, .. } | McuCommand::AnnounceToAll { announcement, .. } => {
+                Some(self.library.announcement(announcement))
+            }
             McuCommand::SetBackground { background: Background::File(name), .. } => Some(self.library.file(name)),
             _ => None,
         };
+        let at = Timestamp::ZERO + self.epoch.elapsed();
         let recorder = match &command {
-            McuCommand::StartRecording { conference, name, format } => self.recordings.begin(conference, name, *format),
+            McuCommand::StartRecording { conference, name, format } => {
+                self.recordings.begin(at, conference, name, *format)
+            }
             _ => None,
         };
-        Order { command, sound, recorder }
+        Order { command, at, sound, recorder }
     }
 
     /// What was counted since the start, over all workers.

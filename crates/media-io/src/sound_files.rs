@@ -103,13 +103,13 @@ fn resolve(folder: &Path, name: &str) -> Result<PathBuf, FileError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use codecs::Codecs;
 
     use super::*;
 
     /// A WAVE file of 8 kHz whose samples all have one value.
-    fn wave(value: i16, samples: usize) -> Vec<u8> {
+    pub(crate) fn wave(value: i16, samples: usize) -> Vec<u8> {
         let mut bytes = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
         bytes.extend(8_000u32.to_le_bytes());
         bytes.extend([0, 0, 0, 0, 2, 0, 16, 0]);

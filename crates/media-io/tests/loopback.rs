@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use base::{ConferenceId, LegId, Limits};
 use codecs::Codecs;
 use mcu_api::Codec;
-use mcu_api::{AloneAudio, ConferenceMedia, LegFailure, LegStatistics, McuCommand, McuEvent, RecordingFormat};
+use mcu_api::{
+    AloneAudio, ConferenceMedia, LegFailure, LegMedia, LegStatistics, McuCommand, McuEvent, RecordingFormat,
+};
 use media_io::{EventSink, MediaConfig, MediaServer};
 use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge};
 
@@ -320,6 +322,8 @@ fn a_recording_is_as_long_as_it_took_and_its_end_is_reported() {
     let mut ann = bench.join("RECORD01", 1, Ipv4Addr::LOCALHOST.into());
     let (mut wave, mut opus) = (None, None);
     for format in [RecordingFormat::Wav, RecordingFormat::Opus] {
+        // The orders are given within these times, however busy the machine is.
+        let before_start = Instant::now();
         start("RECORD01", "talk", format);
         let from = Instant::now();
         while from.elapsed() < Duration::from_millis(1_500) {
@@ -327,11 +331,13 @@ fn a_recording_is_as_long_as_it_took_and_its_end_is_reported() {
             ann.listen();
             std::thread::sleep(Duration::from_millis(5));
         }
+        let least = from.elapsed();
         bench.server.send(McuCommand::StopRecording { conference: id("RECORD01") });
-        let (took, (file, length_ms, error)) = (from.elapsed(), ended(&bench));
+        let most = before_start.elapsed();
+        let (file, length_ms, error) = ended(&bench);
         assert_eq!(error, None);
-        let took_ms = took.as_millis() as u64;
-        assert!(length_ms.abs_diff(took_ms) <= 60, "{length_ms} ms of {took_ms} ms");
+        let (length, frame) = (Duration::from_millis(length_ms), Duration::from_millis(20));
+        assert!(least <= length + frame && length <= most + frame, "{length:?} of {least:?} to {most:?}");
         let bytes = std::fs::read(folder.path().join(&file)).expect("it has its name");
         match format {
             RecordingFormat::Wav => {
@@ -345,4 +351,72 @@ fn a_recording_is_as_long_as_it_took_and_its_end_is_reported() {
     drop(bench);
     let unfinished = std::fs::read_dir(folder.path()).expect("there").filter_map(Result::ok);
     assert_eq!(unfinished.filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).count(), 0);
+}
+
+#[test]
+fn who_reports_loss_is_sent_error_correction() {
+    let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let bench = Bench::start(address, 24_120..=24_139, Arc::new(Codecs));
+    bench.create("LOSSY001");
+    let mut ann = bench.join("LOSSY001", 1, address);
+    let server = bench.reserve("LOSSY001", 2);
+    let socket = UdpSocket::bind((address, 0)).expect("a port is free");
+    socket.set_nonblocking(true).expect("a socket option");
+    let local = socket.local_addr().expect("bound");
+    let media = LegMedia {
+        remote_rtp: local,
+        remote_rtcp: local,
+        rtcp_mux: true,
+        codec: Codec::Opus,
+        send_payload_type: 111,
+        receive_payload_type: 111,
+        opus_fec: true,
+        ..ann.media()
+    };
+    bench.server.send(McuCommand::ConnectLeg { leg: LegId(2), media });
+    // SSRC of the latest packet, and whether it is in Opus' speech mode, which alone has error correction.
+    let mut latest = None;
+    let mut talk = || {
+        ann.send_tone(440.0);
+        ann.listen();
+        let mut packet = [0; 2_048];
+        while let Ok(length) = socket.recv(&mut packet) {
+            if length > 12 && packet[1] & 0x7F == 111 {
+                latest = Some((packet[8..12].to_vec(), packet[12] >> 3 < 16));
+            }
+        }
+        latest.clone()
+    };
+    until("audio comes", || talk().is_some_and(|(_, speech_mode)| !speech_mode));
+    let (ssrc, _) = talk().expect("it came");
+    // RFC 3550 6.4.2: a tenth was lost.
+    let report = [&[0x81, 201, 0, 7, 0, 0, 0, 2], &*ssrc, &[26, 0, 0, 0], &[0; 16]].concat();
+    socket.send_to(&report, server).expect("loopback");
+    until("there is error correction", || talk().is_some_and(|(_, speech_mode)| speech_mode));
+}
+
+#[test]
+fn gains_are_heard_at_the_other_end_of_the_wire() {
+    let address = IpAddr::from(Ipv4Addr::LOCALHOST);
+    let bench = Bench::start(address, 24_140..=24_159, Arc::new(Codecs));
+    bench.create("LOUDNESS");
+    let (mut ann, mut bob) = (bench.join("LOUDNESS", 1, address), bench.join("LOUDNESS", 2, address));
+    let mut hears = || {
+        ann.send_tone(1_000.0);
+        ann.listen();
+        bob.listen();
+        bob.amplitude(1_000.0)
+    };
+    // The phone speaks at 8,000.
+    let near = |heard: f64, wanted: f64| (0.85 * wanted..1.15 * wanted).contains(&heard);
+    until("Bob hears Ann as she speaks", || near(hears(), 8_000.0));
+    let set = |leg, ingress_db, egress_db| {
+        bench.server.send(McuCommand::SetGain { leg: LegId(leg), ingress_db, egress_db });
+    };
+    set(2, 0, -20);
+    until("Bob hears everything at a tenth", || near(hears(), 800.0));
+    set(1, 6, 0);
+    until("Ann is heard at twice that", || near(hears(), 1_600.0));
+    set(2, 0, 0);
+    until("Bob hears her twice as loud as she speaks", || near(hears(), 16_000.0));
 }

@@ -38,7 +38,7 @@ fn connected(srtp: Option<SrtpProfile>) -> Leg {
         packet_time_ms: 20,
         opus_fec: false,
         opus_dtx: false,
-        opus_stereo: false,
+        comfort_noise: None,
         audio_level_extension: None,
         direction: Direction::SendRecv,
         srtp: srtp.map(|profile| SrtpKeys { profile, local: key(profile), remote: key(profile) }),

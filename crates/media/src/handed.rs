@@ -55,9 +55,13 @@ pub enum Pulled<'a> {
         /// The payload after the missing one.
         next: Option<&'a [u8]>,
     },
-    /// The peer sends nothing on purpose (DTX, comfort noise, hold), has not begun, or is away for so long that
-    /// concealing makes no sense.
+    /// The peer sends nothing on purpose (DTX, hold), has not begun, or is away for so long that concealing makes no sense.
     Silence,
+    /// The same, and the peer said how loud the background is that it does not send (RFC 3389).
+    Noise {
+        /// Level below the overload point in dB, 0 to 127.
+        minus_dbov: u8,
+    },
 }
 
 /// What a leg tells its conference.

@@ -72,6 +72,8 @@ pub(crate) struct JitterBuffer {
     running: bool,
     /// The sender said that it pauses (DTX, comfort noise, a digit).
     paused: bool,
+    /// How loud the background is of which it sends nothing, in dB below overload, as it said.
+    noise: Option<u8>,
     concealed_run: u32,
     part_waits: u32,
     /// Pulls still to be answered [`Pulled::Continued`].
@@ -112,6 +114,7 @@ impl JitterBuffer {
             floor: i64::MIN,
             running: false,
             paused: false,
+            noise: None,
             concealed_run: 0,
             part_waits: 0,
             continued: 0,
@@ -160,8 +163,8 @@ impl JitterBuffer {
         self.hold_bound();
     }
 
-    /// Files a packet without audio of the codec: comfort noise or a telephone-event. Its sequence number is accounted
-    /// for, and what follows it is a pause, not a loss.
+    /// Files a packet without audio of the codec: comfort noise, with its level, or a telephone-event, without one. Its
+    /// sequence number is accounted for, and what follows it is a pause, not a loss.
     pub(crate) fn insert_pause(&mut self, arrival: &Arrival<'_>) {
         self.file(arrival, arrival.timestamp, true);
     }
@@ -185,7 +188,10 @@ impl JitterBuffer {
                 self.counters.reception.recovered += u64::from(recovered);
                 Pulled::Lost { next: next.map(|slot| slot.payload.as_slice()) }
             }
-            Decision::Silence => Pulled::Silence,
+            Decision::Silence => match self.noise.filter(|_| self.paused) {
+                Some(minus_dbov) => Pulled::Noise { minus_dbov },
+                None => Pulled::Silence,
+            },
         }
     }
 
@@ -283,6 +289,7 @@ impl JitterBuffer {
         let start = self.position;
         let taken = self.unit.fill(self.codec, &self.slots, start);
         self.paused = taken.pauses;
+        self.noise = None;
         self.position = taken.end;
         self.floor = taken.end;
         if let Some(sequence) = taken.last {
@@ -350,7 +357,10 @@ impl JitterBuffer {
             if first.is_audio() && !passed {
                 return;
             }
-            self.paused |= !first.is_audio();
+            if !first.is_audio() {
+                self.paused = true;
+                self.noise = first.level.map(|level| level.minus_dbov);
+            }
             let sequence = first.sequence;
             self.slots.take(sequence);
         }

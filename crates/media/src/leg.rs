@@ -24,7 +24,7 @@ const ONE_WAY_AFTER: Duration = Duration::from_secs(5);
 const ALL_LOST: u8 = 250;
 /// Events kept until they are polled.
 const EVENTS_MAX: usize = 32;
-/// Comfort noise (RFC 3389): tolerated from anybody, its contents are not used.
+/// Comfort noise (RFC 3389): taken from anybody, agreed on or not.
 const COMFORT_NOISE: u8 = 13;
 
 /// One leg's media.
@@ -219,6 +219,33 @@ impl Leg {
         level: Option<AudioLevel>,
         out: &mut Vec<u8>,
     ) -> Option<SocketAddr> {
+        let payload_type = self.media().map_or(0, |media| media.send_payload_type);
+        self.write(now, (payload_type, payload), samples, marker, level, out)
+    }
+
+    /// Writes a packet of comfort noise (RFC 3389) that stands for `samples` and all that is skipped after it; `None` also
+    /// when none was agreed on.
+    pub fn write_comfort_noise(
+        &mut self,
+        now: Timestamp,
+        minus_dbov: u8,
+        samples: u32,
+        out: &mut Vec<u8>,
+    ) -> Option<SocketAddr> {
+        let payload_type = self.media().and_then(|media| media.comfort_noise)?;
+        let level = AudioLevel { minus_dbov, voice: false };
+        self.write(now, (payload_type, &[minus_dbov.min(127)]), samples, false, Some(level), out)
+    }
+
+    fn write(
+        &mut self,
+        now: Timestamp,
+        (payload_type, payload): (u8, &[u8]),
+        samples: u32,
+        marker: bool,
+        level: Option<AudioLevel>,
+        out: &mut Vec<u8>,
+    ) -> Option<SocketAddr> {
         out.clear();
         let timestamp = self.sender.timestamp;
         self.sender.written = (now, timestamp);
@@ -228,7 +255,7 @@ impl Leg {
         let extension = connection.media.audio_level_extension.filter(|id| (1..=14).contains(id));
         let outgoing = Outgoing {
             marker,
-            payload_type: connection.media.send_payload_type,
+            payload_type,
             sequence: self.sender.sequence,
             timestamp,
             ssrc: self.sender.ssrc,
@@ -375,7 +402,11 @@ impl Leg {
             self.jitter.insert(arrival);
             return;
         }
-        self.jitter.insert_pause(arrival);
+        // RFC 3389 3: the first byte is the level. The shape of the spectrum that may follow is not used.
+        let minus_dbov = arrival.payload.first().map(|level| level & 0x7F);
+        let level = minus_dbov.filter(|_| content == Content::ComfortNoise);
+        let level = level.map(|minus_dbov| AudioLevel { minus_dbov, voice: false });
+        self.jitter.insert_pause(&Arrival { level, ..*arrival });
         if content == Content::TelephoneEvent
             && let Some(digit) = self.digits.receive(arrival.at, header.timestamp, header.marker, arrival.payload)
         {
@@ -460,7 +491,7 @@ impl Content {
         match payload_type {
             audio if audio == media.receive_payload_type => Some(Self::Audio),
             event if Some(event) == media.telephone_event => Some(Self::TelephoneEvent),
-            COMFORT_NOISE => Some(Self::ComfortNoise),
+            noise if noise == COMFORT_NOISE || Some(noise) == media.comfort_noise => Some(Self::ComfortNoise),
             _ => None,
         }
     }

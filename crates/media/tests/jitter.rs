@@ -103,7 +103,7 @@ fn listen(codec: Codec, mut packets: Vec<Sent>) -> Heard {
                 heard.lost_with_next += usize::from(next.is_some());
                 promised = next.map(number);
             }
-            Pulled::Silence => heard.silent += 1,
+            Pulled::Silence | Pulled::Noise { .. } => heard.silent += 1,
         }
         tick_us += 20_000;
     }

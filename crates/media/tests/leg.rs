@@ -196,7 +196,7 @@ fn silence_is_reported_once_and_only_while_the_peer_should_speak() {
 }
 
 #[test]
-fn comfort_noise_is_silence_and_other_payload_types_are_refused() {
+fn comfort_noise_is_no_loss_and_other_payload_types_are_refused() {
     let mut leg = connected(Codec::Pcmu);
     for n in 0..50_u16 {
         let timestamp = u32::from(n) * 160;
@@ -208,6 +208,56 @@ fn comfort_noise_is_silence_and_other_payload_types_are_refused() {
     assert_eq!(leg.statistics().rejected_packets, 0);
     leg.handle_rtp(ms(1_000), address(PEER), &mut rtp(34, 50, 8_000, 9, &[0; 160]));
     assert_eq!(leg.statistics().rejected_packets, 1);
+}
+
+#[test]
+fn comfort_noise_tells_its_level_until_audio_comes_again() {
+    let mut leg = connected(Codec::Pcmu);
+    let mut heard = Vec::new();
+    for n in 0..40_u16 {
+        // Speech, a silence descriptor and one louder, nothing, speech again.
+        let sent: Option<(u8, Vec<u8>)> = match n {
+            0..10 | 30.. => Some((0, vec![0x80; 160])),
+            10 => Some((13, vec![60, 0x7F])),
+            20 => Some((13, vec![0x80 | 48])),
+            _ => None,
+        };
+        let number = match n {
+            0..=10 => n,
+            20 => 11,
+            _ => n.saturating_sub(18),
+        };
+        if let Some((payload_type, payload)) = sent {
+            let mut packet = rtp(payload_type, number, u32::from(n) * 160, 9, &payload);
+            leg.handle_rtp(ms(u64::from(n) * 20), address(PEER), &mut packet);
+        }
+        heard.push(match leg.pull(ms(u64::from(n) * 20 + 10)) {
+            Pulled::Frame(_) => None,
+            Pulled::Noise { minus_dbov } => Some(minus_dbov),
+            other => panic!("{other:?} at {n}"),
+        });
+    }
+    let louder = heard.iter().position(|level| *level == Some(48)).expect("the second level");
+    assert!(heard[12..louder].iter().all(|level| *level == Some(60)) && (20..24).contains(&louder), "{heard:?}");
+    assert!(heard[louder..28].iter().all(|level| *level == Some(48)), "{heard:?}");
+    assert_eq!((heard[5], heard[39]), (None, None), "while there is audio there is no noise");
+    assert_eq!(leg.statistics().concealed_frames, 0);
+}
+
+#[test]
+fn comfort_noise_is_sent_where_it_was_agreed_on() {
+    let mut leg = connected(Codec::Pcmu);
+    let mut out = Vec::new();
+    assert_eq!(leg.write_comfort_noise(ms(20), 127, 160, &mut out), None);
+    let agreed = LegMedia { comfort_noise: Some(13), ..media(Codec::Pcmu) };
+    leg.connect(ms(20), &agreed).expect("no keys");
+    assert_eq!(leg.write_comfort_noise(ms(20), 127, 160, &mut out), Some(address(PEER)));
+    let (payload_type, first_time) = (out[1], u32::from_be_bytes([out[4], out[5], out[6], out[7]]));
+    assert_eq!((payload_type, out.last()), (13, Some(&127)));
+    leg.skip(160);
+    leg.write_rtp(ms(60), &[0xFF; 160], 160, true, None, &mut out).expect("it sends");
+    let next_time = u32::from_be_bytes([out[4], out[5], out[6], out[7]]);
+    assert_eq!((out[1] & 0x7F, next_time - first_time), (0, 320), "the clock goes on");
 }
 
 #[test]

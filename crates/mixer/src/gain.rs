@@ -1,6 +1,8 @@
-//! Makes quiet talkers louder and loud ones quieter, slowly.
+//! How loud a voice is made: by itself, slowly, and by somebody's wish.
 
-use crate::{Frame, LIMITER_CEILING, Level};
+use mcu_api::GAIN_DB;
+
+use crate::{Frame, LIMITER_CEILING, Level, Sum};
 
 /// Frames below this are not speech and teach nothing.
 const SPEECH: Level = Level::from_dbov(50);
@@ -46,8 +48,7 @@ impl AutoGain {
         let wanted = wanted_db(self.level_db);
         self.gain_db += (wanted - self.gain_db).clamp(-DOWN_DB, UP_DB);
         // Somebody quiet who shouts is brought down within this frame, before he is distorted for longer.
-        let peak = frame.iter().fold(1, |peak, sample| peak.max(sample.unsigned_abs()));
-        let bearable_db = 20.0 * (f32::from(LIMITER_CEILING) / f32::from(peak)).log10();
+        let bearable_db = 20.0 * bearable(frame).log10();
         self.gain_db = self.gain_db.min(bearable_db.max(0.0));
     }
 
@@ -58,11 +59,7 @@ impl AutoGain {
         if before == 1.0 && self.gain == 1.0 {
             return;
         }
-        let step = (self.gain - before) / frame.len() as f32;
-        for (at, sample) in frame.iter_mut().enumerate() {
-            // The cast saturates.
-            *sample = (f32::from(*sample) * (before + step * (at + 1) as f32)).round() as i16;
-        }
+        scale(frame, before, self.gain);
     }
 
     /// The gain now, in decibels.
@@ -74,6 +71,70 @@ impl AutoGain {
 impl Default for AutoGain {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// A gain that somebody set. It goes over to a new value within one frame, along a straight line, so that it makes no click.
+#[derive(Clone, Copy, Debug)]
+pub struct Gain {
+    wanted: f32,
+    now: f32,
+}
+
+impl Gain {
+    /// What leaves everything as it is.
+    pub const fn new() -> Self {
+        Self { wanted: 1.0, now: 1.0 }
+    }
+
+    /// Sets it; held within [`GAIN_DB`].
+    pub fn set_db(&mut self, decibels: i8) {
+        let decibels = decibels.clamp(*GAIN_DB.start(), *GAIN_DB.end());
+        self.wanted = if decibels == 0 { 1.0 } else { 10f32.powf(f32::from(decibels) / 20.0) };
+    }
+
+    /// Whether it leaves everything as it is, and has ceased to do otherwise.
+    pub const fn is_neutral(&self) -> bool {
+        self.wanted == 1.0 && self.now == 1.0
+    }
+
+    /// Applies it to a frame, from what it was at the end of the last one. Less where the frame would be distorted.
+    pub fn apply(&mut self, frame: &mut Frame) {
+        if self.is_neutral() {
+            return;
+        }
+        let before = self.now;
+        self.now = self.wanted.min(bearable(frame).max(1.0));
+        scale(frame, before, self.now);
+    }
+
+    /// Applies it to a sum, which a limiter follows.
+    pub fn apply_to_sum(&mut self, sum: &mut Sum) {
+        if !self.is_neutral() {
+            sum.scale(self.now, self.wanted);
+            self.now = self.wanted;
+        }
+    }
+}
+
+impl Default for Gain {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The gain that a frame bears undistorted.
+fn bearable(frame: &Frame) -> f32 {
+    let peak = frame.iter().fold(1, |peak, sample| peak.max(sample.unsigned_abs()));
+    f32::from(LIMITER_CEILING) / f32::from(peak)
+}
+
+/// Scales a frame by a gain that goes from one value to another along a straight line.
+fn scale(frame: &mut Frame, before: f32, after: f32) {
+    let step = (after - before) / frame.len() as f32;
+    for (at, sample) in frame.iter_mut().enumerate() {
+        // The cast saturates.
+        *sample = (f32::from(*sample) * (before + step * (at + 1) as f32)).round() as i16;
     }
 }
 
@@ -130,6 +191,48 @@ mod tests {
             run(&mut gain, -20.0, 50)
         };
         assert_eq!((gain.gain_db(), untouched), (0.0, after_minutes));
+    }
+
+    #[test]
+    fn a_set_gain_is_reached_in_one_frame_without_a_click_and_taken_back_bit_for_bit() {
+        let mut gain = Gain::new();
+        let tone: Frame =
+            std::array::from_fn(|at| (3_000.0 * (TAU * 500.0 * at as f64 / 48_000.0).sin()).round() as i16);
+        let mut run = |decibels: i8| {
+            gain.set_db(decibels);
+            let mut frames = [tone, tone];
+            frames.iter_mut().for_each(|frame| gain.apply(frame));
+            frames
+        };
+        let all = [run(12), run(-20), run(0)];
+        for (frames, decibels) in all.iter().zip([12, -20, 0]) {
+            let change = level(&frames[1]) - level(&tone);
+            assert!((change - decibels).abs() <= 1, "{change} dB instead of {decibels}");
+        }
+        assert_eq!(all[2][1], tone);
+        let out = all.concat().concat();
+        let steepest = 3_000.0 * 4.0 * TAU * 500.0 / 48_000.0;
+        let step = out.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max();
+        assert!(step.is_some_and(|step| f64::from(step) < steepest * 1.1), "{step:?} against {steepest}");
+    }
+
+    #[test]
+    fn a_set_gain_does_not_distort() {
+        let mut gain = Gain::new();
+        gain.set_db(127);
+        let loud: Frame =
+            std::array::from_fn(|at| (20_000.0 * (TAU * 500.0 * at as f64 / 48_000.0).sin()).round() as i16);
+        let mut out = loud;
+        (0..2).for_each(|_| {
+            out = loud;
+            gain.apply(&mut out);
+        });
+        let peak = out.iter().map(|sample| sample.unsigned_abs()).max();
+        assert!(peak.is_some_and(|peak| peak <= LIMITER_CEILING.unsigned_abs() + 1), "{peak:?}");
+        let mut sum = Sum::new();
+        sum.add(&loud);
+        gain.apply_to_sum(&mut sum);
+        assert!(sum.samples().iter().any(|&sample| sample > 70_000), "a sum is left to its limiter");
     }
 
     #[test]

@@ -15,9 +15,11 @@
 mod codec;
 mod fade;
 mod gain;
+mod gate;
 mod level;
 mod limiter;
 mod music;
+mod noise;
 mod resample;
 mod sounds;
 mod speech;
@@ -28,9 +30,11 @@ pub use codec::{
     CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge, Gauged, PACKET_BYTES_MAX, PACKET_SAMPLES_MAX,
 };
 pub use fade::{fade_in, fade_out};
-pub use gain::AutoGain;
+pub use gain::{AutoGain, Gain};
+pub use gate::NoiseGate;
 pub use level::Level;
 pub use limiter::{LIMITER_CEILING, LIMITER_DELAY, Limiter};
+pub use noise::ComfortNoise;
 pub use resample::{Downsampler, NARROW_FRAME_SAMPLES, NARROW_RATE, RATE_RATIO, Upsampler};
 pub use sounds::Sounds;
 pub use speech::{HEARD_MAX, SpeakerChoice, Speech};

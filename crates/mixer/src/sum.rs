@@ -52,6 +52,14 @@ impl Sum {
         }
     }
 
+    /// Scales it by a gain that goes from one value to another along a straight line.
+    pub fn scale(&mut self, before: f32, after: f32) {
+        let step = (after - before) / FRAME_SAMPLES as f32;
+        for (at, sample) in self.samples.iter_mut().enumerate() {
+            *sample = (*sample as f32 * (before + step * (at + 1) as f32)).round() as i32;
+        }
+    }
+
     /// The samples.
     pub const fn samples(&self) -> &[i32; FRAME_SAMPLES] {
         &self.samples

@@ -2,7 +2,7 @@
 
 use mcu_api::{Announcement, Spoken};
 
-use crate::language::{Language, NUMBER_END, clip_name};
+use crate::language::{Language, Languages, NUMBER_END, clip_name};
 
 /// The most pieces an announcement comes to; further ones are left out. No announcement that makes sense has as many.
 const PIECES_MAX: usize = 256;
@@ -13,7 +13,7 @@ const DIGIT_PAUSE_MS: u16 = 120;
 /// One thing to play.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// A shipped clip, by its language and name.
+    /// A clip, by its language and name.
     Clip(Language, String),
     /// A sound file of the operator's, by the name the announcement has for it.
     File(String),
@@ -22,14 +22,14 @@ pub enum Piece {
 }
 
 /// What is played, in order, for an announcement. At most [`Announcement::PARTS_MAX`] of its parts count.
-pub fn compose(announcement: &Announcement) -> Vec<Piece> {
-    let language = Language::of_tag(&announcement.language);
+pub fn compose(languages: &Languages, announcement: &Announcement) -> Vec<Piece> {
+    let language = languages.of_tag(&announcement.language);
     let parts = announcement.parts.iter().take(Announcement::PARTS_MAX);
     parts.flat_map(|part| pieces(language, part)).take(PIECES_MAX).collect()
 }
 
-fn pieces(language: Language, part: &Spoken) -> Vec<Piece> {
-    let clip = |name: String| Piece::Clip(language, name);
+fn pieces(language: &Language, part: &Spoken) -> Vec<Piece> {
+    let clip = |name: String| Piece::Clip(language.clone(), name);
     match part {
         Spoken::Phrase(phrase) => vec![clip(clip_name(*phrase).to_owned())],
         Spoken::Number(number) if *number < NUMBER_END => language.number(*number).into_iter().map(clip).collect(),
@@ -40,7 +40,7 @@ fn pieces(language: Language, part: &Spoken) -> Vec<Piece> {
     }
 }
 
-fn digits(language: Language, text: &str) -> Vec<Piece> {
+fn digits(language: &Language, text: &str) -> Vec<Piece> {
     let name = |key: char| match key {
         '0'..='9' => Some(key.to_string()),
         '*' => Some("star".to_owned()),
@@ -48,7 +48,7 @@ fn digits(language: Language, text: &str) -> Vec<Piece> {
         _ => None,
     };
     let keys = text.chars().take(PIECES_MAX).filter_map(name);
-    keys.flat_map(|name| [Piece::Clip(language, name), Piece::Pause(DIGIT_PAUSE_MS)]).collect()
+    keys.flat_map(|name| [Piece::Clip(language.clone(), name), Piece::Pause(DIGIT_PAUSE_MS)]).collect()
 }
 
 #[cfg(test)]
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn spoken(language: &str, parts: Vec<Spoken>) -> String {
-        let pieces = compose(&Announcement { language: language.to_owned(), parts });
+        let pieces = compose(&Languages::shipped(), &Announcement { language: language.to_owned(), parts });
         let words: Vec<String> = pieces
             .into_iter()
             .map(|piece| match piece {
@@ -94,7 +94,7 @@ mod tests {
         fn the_length_is_bounded(texts in prop::collection::vec(".{0,400}", 0..60)) {
             let parts = texts.into_iter().map(Spoken::Digits).collect();
             let announcement = Announcement { language: String::new(), parts };
-            prop_assert!(compose(&announcement).len() <= PIECES_MAX);
+            prop_assert!(compose(&Languages::shipped(), &announcement).len() <= PIECES_MAX);
         }
     }
 }

@@ -1,60 +1,57 @@
-//! The languages that are shipped: what the clip of a phrase is called, and how numbers are put together.
+//! Languages: what the clip of a phrase is called, and how numbers are put together.
+
+use std::sync::Arc;
 
 use mcu_api::Phrase;
 
 /// A language the server speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Language {
-    /// English.
-    English,
-    /// German.
-    German,
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Language {
+    tag: Arc<str>,
+    /// 100 and 1,000 have words of their own, as in "einhundert", which is not "eins hundert".
+    own_one: bool,
 }
 
 impl Language {
-    /// Every language.
-    pub const ALL: [Self; 2] = [Self::English, Self::German];
+    /// The clip by which a language has a word of its own for 100, in place of those for 1 and for hundred; with it goes
+    /// `one-thousand`.
+    const OWN_ONE: &str = "one-hundred";
 
-    /// The language of a BCP 47 tag, by its primary subtag: `de-AT` is German. What is not shipped is English.
-    pub fn of_tag(tag: &str) -> Self {
-        Self::find(tag).unwrap_or(Self::English)
+    /// A language whose clips are called so, by its BCP 47 tag, of which the primary subtag counts.
+    ///
+    /// # Errors
+    /// The names of the clips that are missing: every phrase, `hundred`, `thousand`, `star`, `hash`, and the numbers from
+    /// `0` to `99`; with `one-hundred` also `one-thousand`.
+    pub fn of_clips(tag: &str, has: impl Fn(&str) -> bool) -> Result<Self, Vec<String>> {
+        let own_one = has(Self::OWN_ONE);
+        let words = ["hundred", "thousand", "star", "hash"].into_iter().chain(own_one.then_some("one-thousand"));
+        let words = every_phrase().map(clip_name).chain(words).map(str::to_owned);
+        let missing: Vec<String> =
+            words.chain((0..100).map(|number: u32| number.to_string())).filter(|name| !has(name)).collect();
+        if missing.is_empty() { Ok(Self::new(tag, own_one)) } else { Err(missing) }
     }
 
-    /// The language of a BCP 47 tag; `None` when it is not shipped.
-    pub fn find(tag: &str) -> Option<Self> {
-        let primary = tag.split(['-', '_']).next().unwrap_or_default();
-        Self::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))
+    fn new(tag: &str, own_one: bool) -> Self {
+        Self { tag: primary(tag).to_ascii_lowercase().into(), own_one }
     }
 
     /// Its tag.
-    pub const fn tag(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::German => "de",
-        }
-    }
-
-    /// Its clips: a chain of Ogg/Opus streams, each named by its title.
-    pub(crate) const fn sound(self) -> &'static [u8] {
-        match self {
-            Self::English => include_bytes!("../languages/en.opus"),
-            Self::German => include_bytes!("../languages/de.opus"),
-        }
+    pub fn tag(&self) -> &str {
+        &self.tag
     }
 
     /// The names of the clips that say a number below a million, by the rule of the language. Numbers from 0 to 99 have a
     /// clip each, since they do not sound like their parts.
-    pub(crate) fn number(self, number: u32) -> Vec<String> {
+    pub(crate) fn number(&self, number: u32) -> Vec<String> {
         debug_assert!(number < NUMBER_END);
         let (thousands, rest) = (number / 1_000, number % 1_000);
         let mut clips = Vec::new();
-        if thousands > 0 {
-            match (self, thousands) {
-                (Self::German, 1) => clips.push("one-thousand".to_owned()),
-                _ => {
-                    self.below_thousand(thousands, &mut clips);
-                    clips.push("thousand".to_owned());
-                }
+        match thousands {
+            0 => {}
+            1 if self.own_one => clips.push("one-thousand".to_owned()),
+            _ => {
+                self.below_thousand(thousands, &mut clips);
+                clips.push("thousand".to_owned());
             }
         }
         if rest > 0 || thousands == 0 {
@@ -63,18 +60,57 @@ impl Language {
         clips
     }
 
-    fn below_thousand(self, number: u32, clips: &mut Vec<String>) {
+    fn below_thousand(&self, number: u32, clips: &mut Vec<String>) {
         let (hundreds, rest) = (number / 100, number % 100);
-        match (self, hundreds) {
-            (_, 0) => {}
-            // "einhundert", not "eins hundert".
-            (Self::German, 1) => clips.push("one-hundred".to_owned()),
+        match hundreds {
+            0 => {}
+            1 if self.own_one => clips.push(Self::OWN_ONE.to_owned()),
             _ => clips.extend([hundreds.to_string(), "hundred".to_owned()]),
         }
         if rest > 0 || hundreds == 0 {
             clips.push(rest.to_string());
         }
     }
+}
+
+/// The languages the server speaks.
+#[derive(Clone, Debug)]
+pub struct Languages(Vec<Language>);
+
+impl Languages {
+    /// Those that are shipped: English and German.
+    pub fn shipped() -> Self {
+        Self(SHIPPED.iter().map(|(tag, _)| Language::new(tag, *tag == "de")).collect())
+    }
+
+    /// Adds a language, in place of one with the same tag.
+    pub fn add(&mut self, language: Language) {
+        self.0.retain(|known| known.tag != language.tag);
+        self.0.push(language);
+    }
+
+    /// The language of a BCP 47 tag, by its primary subtag: `de-AT` is German. What is not known is English.
+    pub fn of_tag(&self, tag: &str) -> &Language {
+        self.find(tag).or_else(|| self.find("en")).expect("English is shipped")
+    }
+
+    /// The language of a BCP 47 tag; `None` when it is not known.
+    pub fn find(&self, tag: &str) -> Option<&Language> {
+        self.0.iter().find(|language| language.tag.eq_ignore_ascii_case(primary(tag)))
+    }
+
+    /// Every language.
+    pub fn iter(&self) -> impl Iterator<Item = &Language> {
+        self.0.iter()
+    }
+}
+
+/// The clips of the shipped languages: a chain of Ogg/Opus streams, each named by its title.
+pub(crate) const SHIPPED: [(&str, &[u8]); 2] =
+    [("en", include_bytes!("../languages/en.opus")), ("de", include_bytes!("../languages/de.opus"))];
+
+fn primary(tag: &str) -> &str {
+    tag.split(['-', '_']).next().unwrap_or_default()
 }
 
 /// From here on a number is said digit by digit.
@@ -109,7 +145,48 @@ pub(crate) const fn clip_name(phrase: Phrase) -> &'static str {
         Phrase::SignedIn => "signed-in",
         Phrase::SignedOut => "signed-out",
         Phrase::Recorded => "recorded",
+        Phrase::SomebodyJoined => "somebody-joined",
+        Phrase::SomebodyLeft => "somebody-left",
     }
+}
+
+/// Every phrase there is.
+pub(crate) fn every_phrase() -> impl Iterator<Item = Phrase> {
+    std::iter::successors(Some(Phrase::EnterPin), |phrase| after(*phrase))
+}
+
+/// In the order of their numbers; the match makes the compiler ask for a new one here.
+const fn after(phrase: Phrase) -> Option<Phrase> {
+    Some(match phrase {
+        Phrase::EnterPin => Phrase::WrongPin,
+        Phrase::WrongPin => Phrase::WaitInLobby,
+        Phrase::WaitInLobby => Phrase::Joined,
+        Phrase::Joined => Phrase::FirstOne,
+        Phrase::FirstOne => Phrase::Muted,
+        Phrase::Muted => Phrase::Unmuted,
+        Phrase::Unmuted => Phrase::ConferenceEnds,
+        Phrase::ConferenceEnds => Phrase::PeopleInConference,
+        Phrase::PeopleInConference => Phrase::Welcome,
+        Phrase::Welcome => Phrase::AllBusy,
+        Phrase::AllBusy => Phrase::YouAreNumber,
+        Phrase::YouAreNumber => Phrase::InTheQueue,
+        Phrase::InTheQueue => Phrase::EstimatedWait,
+        Phrase::EstimatedWait => Phrase::Minutes,
+        Phrase::Minutes => Phrase::LessThanOneMinute,
+        Phrase::LessThanOneMinute => Phrase::Closed,
+        Phrase::Closed => Phrase::Holiday,
+        Phrase::Holiday => Phrase::NobodyAvailable,
+        Phrase::NobodyAvailable => Phrase::InvalidChoice,
+        Phrase::InvalidChoice => Phrase::Forwarding,
+        Phrase::Forwarding => Phrase::PressOne,
+        Phrase::PressOne => Phrase::Goodbye,
+        Phrase::Goodbye => Phrase::SignedIn,
+        Phrase::SignedIn => Phrase::SignedOut,
+        Phrase::SignedOut => Phrase::Recorded,
+        Phrase::Recorded => Phrase::SomebodyJoined,
+        Phrase::SomebodyJoined => Phrase::SomebodyLeft,
+        Phrase::SomebodyLeft => return None,
+    })
 }
 
 #[cfg(test)]
@@ -118,15 +195,21 @@ mod tests {
 
     #[test]
     fn tags_find_their_language() {
-        for (tag, language) in [
-            ("en", Language::English),
-            ("de-AT", Language::German),
-            ("DE", Language::German),
-            ("fr", Language::English),
-        ] {
-            assert_eq!(Language::of_tag(tag), language, "{tag}");
+        let mut languages = Languages::shipped();
+        for (tag, language) in [("en", "en"), ("de-AT", "de"), ("DE", "de"), ("fr", "en")] {
+            assert_eq!(languages.of_tag(tag).tag(), language, "{tag}");
         }
-        assert_eq!(Language::find("fr"), None);
+        assert_eq!(languages.find("fr"), None);
+        languages.add(Language::of_clips("fr-CH", |_| true).expect("nothing is missing"));
+        assert_eq!(languages.of_tag("fr").tag(), "fr");
+    }
+
+    #[test]
+    fn a_language_without_all_its_clips_is_none() {
+        let missing = Language::of_clips("fr", |name| !["joined", "42"].contains(&name));
+        assert_eq!(missing, Err(vec!["joined".to_owned(), "42".to_owned(),]));
+        let missing = Language::of_clips("fr", |name| name != "one-thousand");
+        assert_eq!(missing, Err(vec!["one-thousand".to_owned()]), "it has a word for 100, so it needs one for 1,000");
     }
 
     #[test]
@@ -143,8 +226,9 @@ mod tests {
             (999_999, "9 hundred 99 thousand 9 hundred 99", "9 hundred 99 thousand 9 hundred 99"),
         ];
         for (number, english, german) in cases {
-            assert_eq!(Language::English.number(number).join(" "), english);
-            assert_eq!(Language::German.number(number).join(" "), german);
+            let languages = Languages::shipped();
+            assert_eq!(languages.of_tag("en").number(number).join(" "), english);
+            assert_eq!(languages.of_tag("de").number(number).join(" "), german);
         }
     }
 }

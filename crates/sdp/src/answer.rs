@@ -26,6 +26,7 @@ struct Choice {
     codec: Codec,
     payload_type: u8,
     telephone_event: Option<Format>,
+    comfort_noise: Option<Format>,
     remote: Remote,
     direction: Direction,
     /// The tag of the chosen `a=crypto` line with the keys.
@@ -48,7 +49,8 @@ impl Offer {
 
         let lines = self.slots(choice.line);
         let audio = Format { payload_type: choice.payload_type, encoding: Encoding::Audio(choice.codec) };
-        let formats: Vec<Format> = std::iter::once(audio).chain(choice.telephone_event).collect();
+        let formats: Vec<Format> =
+            std::iter::once(audio).chain(choice.comfort_noise).chain(choice.telephone_event).collect();
         let crypto: Vec<String> =
             choice.srtp.iter().map(|(tag, keys)| crypto::print(*tag, keys.profile, &keys.local)).collect();
         let description = Description {
@@ -121,9 +123,10 @@ fn judge(index: usize, line: &Line, local: &LocalMedia, previous: Option<&LegMed
     let (codec, payload_type) = choose_codec(&formats, &local.codecs)
         .ok_or(Refusal::new(RefusalKind::NoCommonCodec, "there is no codec in common: offer Opus, PCMU or PCMA"))?;
     let telephone_event = if local.telephone_event { format::telephone_event_for(codec, &formats) } else { None };
+    let comfort_noise = format::comfort_noise_for(codec, &formats);
     let wanted = peer::mirror(line.audio.direction);
     let direction = peer::direction(wanted.sends() && !remote.held, wanted.receives());
-    Ok(Choice { line: index, codec, payload_type, telephone_event, remote, direction, srtp })
+    Ok(Choice { line: index, codec, payload_type, telephone_event, comfort_noise, remote, direction, srtp })
 }
 
 /// The keys of a line, `None` for plain RTP where that is allowed.
@@ -181,7 +184,7 @@ fn leg_media(choice: &Choice, line: &Line) -> LegMedia {
         packet_time_ms: peer::packet_time(line),
         opus_fec: opus && format::is_set(parameters, "useinbandfec"),
         opus_dtx: opus && format::is_set(parameters, "usedtx"),
-        opus_stereo: opus && (format::is_set(parameters, "stereo") || format::is_set(parameters, "sprop-stereo")),
+        comfort_noise: choice.comfort_noise.map(|format| format.payload_type),
         audio_level_extension: line.audio.audio_level,
         direction: choice.direction,
         srtp: choice.srtp.as_ref().map(|(_, keys)| keys.clone()),

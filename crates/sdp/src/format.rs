@@ -16,6 +16,8 @@ pub(crate) enum Encoding {
         /// Clock rate in Hz.
         clock: u32,
     },
+    /// Comfort noise in place of silence, beside codecs of 8 kHz (RFC 3389).
+    ComfortNoise,
 }
 
 impl Encoding {
@@ -27,6 +29,7 @@ impl Encoding {
             Self::Audio(Codec::Pcma) => "PCMA/8000",
             Self::TelephoneEvent { clock: 48_000 } => "telephone-event/48000",
             Self::TelephoneEvent { .. } => "telephone-event/8000",
+            Self::ComfortNoise => "CN/8000",
         }
     }
 
@@ -34,7 +37,7 @@ impl Encoding {
     pub(crate) const fn parameters(self) -> Option<&'static str> {
         match self {
             Self::Audio(Codec::Opus) => Some("useinbandfec=1"),
-            Self::Audio(_) => None,
+            Self::Audio(_) | Self::ComfortNoise => None,
             Self::TelephoneEvent { .. } => Some("0-15"),
         }
     }
@@ -47,6 +50,7 @@ impl Encoding {
             "pcma/8000" | "pcma/8000/1" => Some(Self::Audio(Codec::Pcma)),
             "telephone-event/8000" | "telephone-event/8000/1" => Some(Self::TelephoneEvent { clock: 8_000 }),
             "telephone-event/48000" | "telephone-event/48000/1" => Some(Self::TelephoneEvent { clock: 48_000 }),
+            "cn/8000" | "cn/8000/1" => Some(Self::ComfortNoise),
             _ => None,
         }
     }
@@ -59,6 +63,7 @@ impl Encoding {
             Self::Audio(Codec::Pcma) => 8,
             Self::TelephoneEvent { clock: 48_000 } => 110,
             Self::TelephoneEvent { .. } => 101,
+            Self::ComfortNoise => 13,
         }
     }
 }
@@ -72,12 +77,13 @@ pub(crate) struct Format {
     pub(crate) encoding: Encoding,
 }
 
-/// What a payload type of a line means; 0 and 8 need no `a=rtpmap` (RFC 3551 6).
+/// What a payload type of a line means; 0, 8 and 13 need no `a=rtpmap` (RFC 3551 6).
 pub(crate) fn encoding_of(audio: &Audio, payload_type: u8) -> Option<Encoding> {
     match (audio.rtpmap.get(&payload_type), payload_type) {
         (Some(name), _) => Encoding::parse(name),
         (None, 0) => Some(Encoding::Audio(Codec::Pcmu)),
         (None, 8) => Some(Encoding::Audio(Codec::Pcma)),
+        (None, 13) => Some(Encoding::ComfortNoise),
         (None, _) => None,
     }
 }
@@ -98,6 +104,12 @@ pub(crate) fn telephone_event_for(codec: Codec, formats: &[Format]) -> Option<Fo
         .find(|format| format.encoding == Encoding::TelephoneEvent { clock: codec.clock_rate() })
         .or_else(|| events().next())
         .copied()
+}
+
+/// The comfort noise that goes with a codec: Opus has its own.
+pub(crate) fn comfort_noise_for(codec: Codec, formats: &[Format]) -> Option<Format> {
+    let comfort_noise = formats.iter().find(|format| format.encoding == Encoding::ComfortNoise);
+    comfort_noise.filter(|_| codec.clock_rate() == 8_000).copied()
 }
 
 /// Gives an encoding a payload type of ours: the one it has, else the usual one, else a free dynamic one.

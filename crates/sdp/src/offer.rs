@@ -148,7 +148,8 @@ fn agree(pending: &PendingOffer, line: &Line) -> Result<LegMedia, Refusal> {
         packet_time_ms: peer::packet_time(line),
         opus_fec: opus && format::is_set(parameters, "useinbandfec"),
         opus_dtx: opus && format::is_set(parameters, "usedtx"),
-        opus_stereo: opus && (format::is_set(parameters, "stereo") || format::is_set(parameters, "sprop-stereo")),
+        comfort_noise: format::comfort_noise_for(codec, &answered_formats(pending, line))
+            .map(|format| format.payload_type),
         audio_level_extension: line.audio.audio_level.filter(|id| *id == pending.audio_level),
         direction,
         srtp,
@@ -193,17 +194,17 @@ fn answered_encoding(pending: &PendingOffer, line: &Line, payload_type: u8) -> O
 
 /// Telephone-events as we receive them: our payload type for the clock the answer took.
 fn agree_on_telephone_event(pending: &PendingOffer, line: &Line, codec: Codec) -> Option<u8> {
-    let answered: Vec<Format> = line
-        .audio
-        .formats
-        .iter()
-        .filter_map(|payload_type| {
-            let encoding = answered_encoding(pending, line, *payload_type)?;
-            Some(Format { payload_type: *payload_type, encoding })
-        })
-        .collect();
-    let taken = format::telephone_event_for(codec, &answered)?;
+    let taken = format::telephone_event_for(codec, &answered_formats(pending, line))?;
     pending.formats.iter().find(|ours| ours.encoding == taken.encoding).map(|ours| ours.payload_type)
+}
+
+/// The formats of the answer that we know.
+fn answered_formats(pending: &PendingOffer, line: &Line) -> Vec<Format> {
+    let known = |payload_type: &u8| {
+        let encoding = answered_encoding(pending, line, *payload_type)?;
+        Some(Format { payload_type: *payload_type, encoding })
+    };
+    line.audio.formats.iter().filter_map(known).collect()
 }
 
 /// Our codecs in order of preference, the one in use first, then telephone-events on the clock of each.
@@ -219,6 +220,9 @@ fn formats_to_offer(
         if !encodings.contains(&Encoding::Audio(codec)) {
             encodings.push(Encoding::Audio(codec));
         }
+    }
+    if local.codecs.iter().any(|codec| codec.clock_rate() == 8_000) {
+        encodings.push(Encoding::ComfortNoise);
     }
     if local.telephone_event {
         for clock in [8_000, 48_000] {

@@ -52,10 +52,12 @@ impl FakeMcu {
             McuCommand::Announce { leg, .. } => vec![McuEvent::AnnouncementEnded { leg: *leg, completed: true }],
             McuCommand::SetInMix { .. }
             | McuCommand::SetFilters { .. }
+            | McuCommand::SetGain { .. }
             | McuCommand::PlayPrompt { .. }
             | McuCommand::StopAnnouncement { .. }
             | McuCommand::SetBackground { .. }
             | McuCommand::SetAudience { .. }
+            | McuCommand::AnnounceToAll { .. }
             | McuCommand::StartRecording { .. }
             | McuCommand::StopRecording { .. } => Vec::new(),
         };

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use base::{AccessType, UserUri};
 use routing::{DEFAULT_PROFILE, TrunkTarget};
 
-use super::{Config, Finding, LocationProfile, Srtp, Transport};
+use super::{Conference, Config, EntryExit, Finding, LocationProfile, Srtp, Transport};
 
 /// Characters below which a password is guessed.
 const PASSWORD_MIN: usize = 8;
@@ -156,12 +156,7 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
         let why = format!("write {} to {}", JITTER_BUFFER_MS.start(), JITTER_BUFFER_MS.end());
         findings.push(Finding::error("media.jitter_buffer_ms", Some(media.jitter_buffer_ms.to_string()), why));
     }
-    let language = &media.language;
-    if !language.is_empty() && prompts::Language::find(language).is_none() {
-        let known = prompts::Language::ALL.map(prompts::Language::tag).join(", ");
-        let why = format!("there are no prompts in it; write one of {known}, or an empty text for tones");
-        findings.push(Finding::error("media.language", quoted(language), why));
-    }
+    check_language(config, findings);
     if media.recordings_dir.is_none() && config.conferences.iter().any(|conference| conference.record) {
         let why = "a [[conference]] is to be recorded; name the directory for it";
         findings.push(Finding::error("media.recordings_dir", None, why));
@@ -171,6 +166,29 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
         let why = "the keys of the media travel in SIP, which some phones may speak without TLS; listen by tls: only";
         findings.push(Finding::warning("media.srtp", quoted("require"), why));
     }
+}
+
+fn check_language(config: &Config, findings: &mut Vec<Finding>) {
+    let language = &config.media.language;
+    // Which languages a directory holds, and whether they are whole, is looked at where files are: see `probe`.
+    if !language.is_empty()
+        && config.media.languages_dir.is_none()
+        && prompts::Languages::shipped().find(language).is_none()
+    {
+        findings.push(unknown_language(language, prompts::Languages::shipped().iter().map(prompts::Language::tag)));
+    }
+    let announces = |conference: &Conference| conference.entry_exit == Some(EntryExit::Announce);
+    if language.is_empty() && config.conferences.iter().any(announces) {
+        let why = "a [[conference]] announces who enters and leaves, and there is no language to do it in; name one";
+        findings.push(Finding::error("media.language", quoted(language), why));
+    }
+}
+
+/// There are no prompts in a language.
+pub(super) fn unknown_language<'a>(language: &str, known: impl Iterator<Item = &'a str>) -> Finding {
+    let known = known.collect::<Vec<_>>().join(", ");
+    let why = format!("there are no prompts in it; write one of {known}, or an empty text for tones");
+    Finding::error("media.language", quoted(language), why)
 }
 
 fn check_users(config: &Config, findings: &mut Vec<Finding>) {

@@ -44,6 +44,17 @@ pub(crate) struct Conference {
     pub(crate) subject: Option<String>,
     #[serde(default)]
     pub(crate) record: bool,
+    /// `None` is what `[media] entry_exit_tones` says.
+    pub(crate) entry_exit: Option<EntryExit>,
+}
+
+/// What is heard when somebody comes or goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EntryExit {
+    Tones,
+    Announce,
+    Off,
 }
 
 fn open() -> AccessType {

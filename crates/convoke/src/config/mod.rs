@@ -19,9 +19,9 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub(crate) use check::check;
-pub(crate) use entries::{Conference, LocationProfile, Trunk, User};
+pub(crate) use entries::{Conference, EntryExit, LocationProfile, Trunk, User};
 pub(crate) use load::{load, parse};
-pub(crate) use probe::probe;
+pub(crate) use probe::{probe, probe_languages};
 pub(crate) use problem::{ConfigError, Finding};
 pub(crate) use reference::print_default;
 pub(crate) use sections::{Database, Http, Media, Sip, Srtp, Transport};

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
+use super::check::unknown_language;
 use super::{Config, Finding, Transport};
 
 /// File descriptors beside those of media: listeners, database, connections of HTTP and SIP.
@@ -16,6 +17,7 @@ pub(crate) fn probe(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     probe_listeners(config, &mut findings);
     probe_media(config, &mut findings);
+    findings.extend(probe_languages(config));
     probe_directory(&config.data_dir, &mut findings);
     probe_certificates(config, &mut findings);
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
@@ -64,6 +66,26 @@ fn probe_media(config: &Config, findings: &mut Vec<Finding>) {
         );
         findings.push(Finding::warning("media.ports", Some(value), why));
     }
+}
+
+/// Looks for the languages of `languages_dir`: each must be whole, and the one that is spoken must be known.
+pub(crate) fn probe_languages(config: &Config) -> Vec<Finding> {
+    let Some(directory) = &config.media.languages_dir else { return Vec::new() };
+    let found = match media_io::find_languages(directory) {
+        Ok(found) => found,
+        Err(error) => {
+            return vec![Finding::error("media.languages_dir", Some(format!("{directory:?}")), error.to_string())];
+        }
+    };
+    let shipped = prompts::Languages::shipped();
+    let known: Vec<&str> =
+        shipped.iter().map(prompts::Language::tag).chain(found.iter().map(media_io::FoundLanguage::tag)).collect();
+    let language = &config.media.language;
+    let primary = language.split(['-', '_']).next().unwrap_or_default();
+    if language.is_empty() || known.iter().any(|tag| tag.eq_ignore_ascii_case(primary)) {
+        return Vec::new();
+    }
+    vec![unknown_language(language, known.into_iter())]
 }
 
 /// Tries the directory, or the nearest one above it that exists: the server makes what is missing.
@@ -139,6 +161,28 @@ mod tests {
         drop((tcp.1, udp.1));
         let second = told(&text);
         assert!(!second.contains("listen"), "{second}");
+    }
+
+    #[test]
+    fn languages_are_looked_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let told = |text: &str| {
+            let findings = probe_languages(&parse(text).expect(text));
+            findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n")
+        };
+        let of = |directory: &Path, language: &str| {
+            told(&format!("[media]\nlanguages_dir = {directory:?}\nlanguage = {language:?}"))
+        };
+        assert_eq!(of(directory.path(), "de-AT"), "");
+        let unknown = of(directory.path(), "fr");
+        assert!(unknown.contains("error: media.language = \"fr\"") && unknown.contains("en, de"), "{unknown}");
+        std::fs::create_dir(directory.path().join("fr")).expect("writable");
+        let incomplete = of(directory.path(), "fr");
+        assert!(
+            incomplete.contains("error: media.languages_dir") && incomplete.contains("fr lacks enter-pin"),
+            "{incomplete}"
+        );
+        assert!(of(&directory.path().join("none"), "en").contains("cannot be read"));
     }
 
     #[test]

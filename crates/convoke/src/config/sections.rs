@@ -112,12 +112,16 @@ pub(crate) struct Media {
     pub(crate) keypad: bool,
     /// Language of the prompts; empty for tones.
     pub(crate) language: String,
+    /// Languages beside those that are shipped.
+    pub(crate) languages_dir: Option<PathBuf>,
     /// The operator's sound files.
     pub(crate) prompts_dir: Option<PathBuf>,
     /// Where recordings are written.
     pub(crate) recordings_dir: Option<PathBuf>,
     /// Voices are levelled.
     pub(crate) automatic_level: bool,
+    /// Background is taken away while nothing is said.
+    pub(crate) noise_gate: bool,
 }
 
 impl Media {
@@ -144,7 +148,7 @@ impl Default for Media {
             advertised: None,
             ports: PortRange { first: 20_000, last: 21_999 },
             workers: None,
-            opus_bitrate: 48_000,
+            opus_bitrate: 64_000,
             opus_complexity: 0,
             opus_speech_mode: false,
             jitter_buffer_ms: 120,
@@ -154,9 +158,11 @@ impl Default for Media {
             entry_exit_tones: true,
             keypad: true,
             language: "en".to_owned(),
+            languages_dir: None,
             prompts_dir: None,
             recordings_dir: None,
             automatic_level: true,
+            noise_gate: false,
         }
     }
 }

@@ -225,7 +225,7 @@ fn media(leg: usize, kind: Kind) -> LegMedia {
         packet_time_ms: kind.packet_time_ms(leg),
         opus_fec: false,
         opus_dtx: false,
-        opus_stereo: false,
+        comfort_noise: None,
         audio_level_extension: kind.has_level().then_some(LEVEL_EXTENSION),
         direction: Direction::SendRecv,
         srtp: kind.srtp(),

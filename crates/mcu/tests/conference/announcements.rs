@@ -198,3 +198,29 @@ fn who_whispers_is_not_reported_as_a_speaker_and_his_listener_may_go() {
     world.run(1.0);
     assert!(decibels(world.phone(2).last(0.8), 500.0, AMPLITUDE) < -45.0);
 }
+
+#[test]
+fn what_is_said_to_all_is_heard_by_all_but_the_one_it_tells_of_and_one_at_a_time() {
+    let mut world = World::new(SETTINGS);
+    (0..3).for_each(|leg| world.join(Phone::new(leg, Codec::Opus, 500.0).silent()));
+    world.run(1.0);
+    let late = Arc::new(Playlist::new());
+    world.conference.announce_to_all(Arc::clone(&late), Some(LegId(2)));
+    world.run(0.5);
+    late.fill(Some(vec![PlaylistItem::Clip(tone(1_500.0, 1.5))]));
+    world.conference.announce_to_all(said(700.0, 1.0), None);
+    world.run(1.4);
+    for (leg, heard) in [(0, true), (1, true), (2, false)] {
+        let strength = decibels(world.phone(leg).last(1.0), 1_500.0, AMPLITUDE);
+        assert!(if heard { strength.abs() < 3.0 } else { strength < -45.0 }, "leg {leg}: {strength} dB");
+        assert!(decibels(world.phone(leg).last(1.0), 700.0, AMPLITUDE) < -45.0, "one at a time");
+    }
+    world.run(2.0);
+    assert!(rms(world.phone(0).last(1.0)) < 1e-4, "it is over");
+    assert_eq!(endings(&world), [], "nobody is owed an end");
+    world.leave(1);
+    world.leave(2);
+    world.conference.announce_to_all(said(700.0, 1.0), None);
+    world.run(0.9);
+    assert!(decibels(world.phone(0).last(0.6), 700.0, AMPLITUDE).abs() < 3.0, "the last one hears it too");
+}

@@ -18,6 +18,7 @@ enum Step {
     Connect { leg: u64, codec: Codec, direction: Direction, packet_time_ms: u8, opus_fec: bool },
     SetInMix(u64, bool),
     SetFilters(u64, bool, bool),
+    SetGain(u64, i8, i8),
     PlayPrompt(u64, Prompt),
     Remove(u64),
     Speak(u64),
@@ -51,6 +52,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => connect,
         1 => (leg(), any::<bool>()).prop_map(|(leg, in_mix)| Step::SetInMix(leg, in_mix)),
         1 => (leg(), any::<bool>(), any::<bool>()).prop_map(|(leg, mute, deaf)| Step::SetFilters(leg, mute, deaf)),
+        1 => (leg(), any::<i8>(), any::<i8>()).prop_map(|(leg, ingress, egress)| Step::SetGain(leg, ingress, egress)),
         1 => (leg(), prompt).prop_map(|(leg, prompt)| Step::PlayPrompt(leg, prompt)),
         1 => leg().prop_map(Step::Remove),
         6 => leg().prop_map(Step::Speak),
@@ -94,6 +96,7 @@ proptest! {
                 Step::SetFilters(leg, mute, deaf) => {
                     conference.set_filters(LegId(leg), filter(mute), filter(deaf));
                 }
+                Step::SetGain(leg, ingress, egress) => conference.set_gain(LegId(leg), ingress, egress),
                 Step::PlayPrompt(leg, prompt) => conference.play_prompt(LegId(leg), prompt),
                 Step::Remove(leg) => {
                     let removed = conference.remove_leg(now, LegId(leg), &mut sink);

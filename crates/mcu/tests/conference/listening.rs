@@ -6,7 +6,7 @@ use base::LegId;
 use codecs::Codecs;
 use mcu::Port;
 use mcu_api::{Announcement, Codec, McuEvent, Phrase, Spoken};
-use prompts::{Clips, Piece, compose};
+use prompts::{Clips, Languages, Piece, compose};
 
 use crate::phone::Phone;
 use crate::world::{SETTINGS, World};
@@ -17,9 +17,9 @@ fn speech() -> Vec<i16> {
     let parts = phrases.into_iter().cycle().take(12).map(Spoken::Phrase).collect();
     let mut clips = Clips::new();
     let mut speech = vec![0; 24_000];
-    for piece in compose(&Announcement { language: "en".to_owned(), parts }) {
+    for piece in compose(&Languages::shipped(), &Announcement { language: "en".to_owned(), parts }) {
         if let Piece::Clip(language, name) = piece {
-            let clip = clips.get(language, &name, &Codecs).expect("shipped");
+            let clip = clips.get(&language, &name, &Codecs).expect("shipped");
             let start = speech.len();
             speech.resize(start + clip.len() + 12_000, 0);
             clip.copy(0, &mut speech[start..start + clip.len()]);

@@ -7,6 +7,7 @@ mod commands;
 mod continuity;
 mod hearing;
 mod listening;
+mod loudness;
 mod onset;
 mod phone;
 mod recording;

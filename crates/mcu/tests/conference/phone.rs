@@ -31,6 +31,8 @@ pub(crate) struct Phone {
     pub(crate) lengths: Vec<usize>,
     /// First byte of each payload received: Opus says there what mode it is in.
     pub(crate) modes: Vec<u8>,
+    /// Levels of the comfort noise it was told of.
+    pub(crate) noises: Vec<u8>,
     encoder: Box<dyn Encoder>,
     decoder: Box<dyn Decoder>,
     spoken: usize,
@@ -60,7 +62,7 @@ impl Phone {
             packet_time_ms: 20,
             opus_fec: false,
             opus_dtx: false,
-            opus_stereo: false,
+            comfort_noise: None,
             audio_level_extension: None,
             direction: Direction::SendRecv,
             srtp: None,
@@ -74,6 +76,7 @@ impl Phone {
             heard: Vec::new(),
             lengths: Vec::new(),
             modes: Vec::new(),
+            noises: Vec::new(),
             encoder: encoder(codec, false),
             decoder: Codecs.decoder(codec).expect("decoder"),
             spoken: 0,
@@ -135,14 +138,24 @@ impl Phone {
     /// Takes an RTP packet; sequence numbers and timestamps must go on without a gap.
     pub(crate) fn listen(&mut self, packet: &[u8]) {
         let (first, header) = if self.media.audio_level_extension.is_some() { (0x90, 20) } else { (0x80, 12) };
-        assert_eq!((packet[0], packet[1] & 0x7f), (first, self.media.send_payload_type), "an RTP header");
+        let payload_type = packet[1] & 0x7f;
+        let is_noise = Some(payload_type) == self.media.comfort_noise;
+        assert_eq!(packet[0], first, "an RTP header");
+        assert!(is_noise || payload_type == self.media.send_payload_type, "payload type {payload_type}");
         let sequence = u16::from_be_bytes([packet[2], packet[3]]);
         let timestamp = u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]]);
         if let Some(expected) = self.expected {
             let pause = timestamp.wrapping_sub(expected.1);
-            let paused = self.may_pause && pause.is_multiple_of(960) && pause <= 20 * 960;
+            let paused = self.may_pause
+                && pause.is_multiple_of(960 / self.samples_of_unit())
+                && pause <= 20 * 960 / self.samples_of_unit();
             assert_eq!(sequence, expected.0, "a continuous stream to leg {}", self.leg);
             assert!(paused || timestamp == expected.1, "a continuous time line to leg {}", self.leg);
+        }
+        if is_noise {
+            let units = u32::from(self.media.packet_time_ms) * self.media.codec.clock_rate() / 1_000;
+            self.expected = Some((sequence.wrapping_add(1), timestamp.wrapping_add(units)));
+            return self.noises.push(packet[header]);
         }
         let mut pcm = [0; PACKET_SAMPLES_MAX];
         let length = self.decoder.decode(Some(&packet[header..]), false, &mut pcm).expect("a packet of the codec");
@@ -156,7 +169,26 @@ impl Phone {
 
     /// From now on packets may be left out.
     pub(crate) const fn pause_allowed(&mut self) {
-        self.may_pause = self.media.opus_dtx;
+        self.may_pause = self.media.opus_dtx || self.media.comfort_noise.is_some();
+    }
+
+    /// Samples at 48 kHz for each unit of the RTP clock.
+    fn samples_of_unit(&self) -> u32 {
+        48_000 / self.media.codec.clock_rate()
+    }
+
+    /// Says by comfort noise how loud its background is, and nothing else in this tick.
+    pub(crate) fn speak_noise(&mut self, minus_dbov: u8) -> Vec<u8> {
+        let mut packet = self.speak();
+        packet.truncate(12);
+        packet[1] = 13;
+        packet.push(minus_dbov);
+        packet
+    }
+
+    /// Says nothing in this tick.
+    pub(crate) const fn pause(&mut self) {
+        self.spoken += FRAME_SAMPLES;
     }
 
     /// Forgets how the stream went on: it was interrupted on purpose.

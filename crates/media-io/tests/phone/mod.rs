@@ -50,7 +50,7 @@ impl Phone {
             packet_time_ms: 20,
             opus_fec: false,
             opus_dtx: false,
-            opus_stereo: false,
+            comfort_noise: None,
             audio_level_extension: None,
             direction: Direction::SendRecv,
             srtp: None,
@@ -101,10 +101,15 @@ impl Phone {
         self.heard.len() / PACKET
     }
 
-    /// Whether the last half second holds a tone, louder than -40 dB (Goertzel).
+    /// Whether the last half second holds a tone, louder than -40 dB.
     pub(crate) fn hears(&self, hertz: f64) -> bool {
+        self.amplitude(hertz) > 32_768.0 / 100.0
+    }
+
+    /// The amplitude of a tone in the last half second; 0 before there was as much.
+    pub(crate) fn amplitude(&self, hertz: f64) -> f64 {
         let Some(window) = self.heard.len().checked_sub(WINDOW).map(|start| &self.heard[start..]) else {
-            return false;
+            return 0.0;
         };
         let turn = TAU * hertz / 8_000.0;
         let (mut real, mut imaginary) = (0.0, 0.0);
@@ -113,8 +118,7 @@ impl Phone {
             real += f64::from(sample) * phase.cos();
             imaginary += f64::from(sample) * phase.sin();
         }
-        let amplitude = 2.0 * f64::hypot(real, imaginary) / WINDOW as f64;
-        amplitude > 32_768.0 / 100.0
+        2.0 * f64::hypot(real, imaginary) / WINDOW as f64
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn media(codec: Codec) -> LegMedia {
         packet_time_ms: 20,
         opus_fec: false,
         opus_dtx: false,
-        opus_stereo: false,
+        comfort_noise: None,
         audio_level_extension: Some(1),
         direction: Direction::SendRecv,
         srtp: None,

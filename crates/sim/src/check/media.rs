@@ -49,12 +49,14 @@ impl Media {
             McuCommand::SetFilters { leg, ingress, .. } => {
                 self.known(*leg, command)?.muted = *ingress == MediaFilter::Block;
             }
-            McuCommand::PlayPrompt { leg, .. }
+            McuCommand::SetGain { leg, .. }
+            | McuCommand::PlayPrompt { leg, .. }
             | McuCommand::Announce { leg, .. }
             | McuCommand::StopAnnouncement { leg }
             | McuCommand::SetBackground { leg, .. }
             | McuCommand::SetAudience { leg, .. } => drop(self.known(*leg, command)?),
-            McuCommand::StartRecording { .. } | McuCommand::StopRecording { .. } => {}
+            McuCommand::AnnounceToAll { .. } | McuCommand::StartRecording { .. } | McuCommand::StopRecording { .. } => {
+            }
             McuCommand::RemoveLeg { leg } => self.known(*leg, command)?.leaving = true,
         }
         match command {

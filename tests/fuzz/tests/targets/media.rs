@@ -23,7 +23,7 @@ fn media(codec: Codec, srtp: Option<SrtpProfile>) -> LegMedia {
         packet_time_ms: 20,
         opus_fec: true,
         opus_dtx: true,
-        opus_stereo: false,
+        comfort_noise: None,
         audio_level_extension: Some(1),
         direction: Direction::SendRecv,
         srtp: srtp.map(|profile| SrtpKeys { profile, local: key(1, profile), remote: key(2, profile) }),

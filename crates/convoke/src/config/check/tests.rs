@@ -30,6 +30,10 @@ fn what_is_wrong_is_told_with_key_value_and_remedy() {
         ("[sip]\ndscp = 64", &["error: sip.dscp = 64", "0 to 63"]),
         ("[media]\ndscp = 99", &["error: media.dscp = 99"]),
         ("[media]\nworkers = 0", &["error: media.workers = 0", "1 to 256"]),
+        (
+            "[media]\nlanguage = \"\"\n[[conference]]\nnumber = \"1\"\nentry_exit = \"announce\"",
+            &["error: media.language", "name one"],
+        ),
         ("[media]\njitter_buffer_ms = 30", &["error: media.jitter_buffer_ms = 30", "40 to 500"]),
         ("[media]\nopus_bitrate = 6000", &["error: media.opus_bitrate = 6000", "12000 to 128000"]),
         ("[media]\nopus_complexity = 11", &["error: media.opus_complexity = 11", "0 to 10"]),

@@ -1,0 +1,167 @@
+//! Languages of the operator's: a folder for each, with a sound file for each thing that is said.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mixer::CodecFactory;
+use prompts::{Clips, Language, Languages};
+
+use crate::sound_files::SoundFiles;
+
+/// What a sound file of a clip may end in.
+const ENDINGS: [&str; 2] = ["wav", "opus"];
+/// Missing clips that are named; of more, only how many.
+const NAMED_MAX: usize = 8;
+
+/// A language found in a folder, complete.
+#[derive(Debug)]
+pub struct FoundLanguage {
+    language: Language,
+    folder: PathBuf,
+    /// The file of each clip, by the clip's name.
+    files: BTreeMap<String, String>,
+}
+
+/// Why the languages of a directory cannot be spoken.
+#[derive(Debug)]
+pub enum LanguageError {
+    /// The directory or one of its folders cannot be read.
+    Read(PathBuf, io::Error),
+    /// A folder lacks clips.
+    Incomplete(PathBuf, Vec<String>),
+    /// A sound file cannot be played.
+    Sound(PathBuf, String),
+}
+
+impl std::fmt::Display for LanguageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Read(path, error) => write!(f, "{} cannot be read: {error}", path.display()),
+            Self::Incomplete(path, missing) => {
+                let named = missing.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let others = missing.len().saturating_sub(NAMED_MAX);
+                let others = if others > 0 { format!(" and {others} more") } else { String::new() };
+                write!(f, "{} lacks {named}{others}; record each as NAME.wav or NAME.opus", path.display())
+            }
+            Self::Sound(path, error) => write!(f, "{} cannot be played: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for LanguageError {}
+
+impl FoundLanguage {
+    /// Its tag: the name of its folder.
+    pub fn tag(&self) -> &str {
+        self.language.tag()
+    }
+
+    /// Reads its clips.
+    fn load(
+        self,
+        languages: &mut Languages,
+        clips: &mut Clips,
+        codecs: &dyn CodecFactory,
+    ) -> Result<(), LanguageError> {
+        let mut sounds = SoundFiles::new(Some(self.folder.clone()));
+        for (name, file) in &self.files {
+            let clip = sounds.get(file, codecs);
+            let clip = clip.map_err(|error| LanguageError::Sound(self.folder.join(file), error.to_string()))?;
+            clips.add(&self.language, name, clip);
+        }
+        languages.add(self.language);
+        Ok(())
+    }
+}
+
+/// Finds the languages of a directory: a folder for each, called by its tag.
+///
+/// # Errors
+/// [`LanguageError`] when a folder is incomplete or cannot be read.
+pub fn find_languages(directory: &Path) -> Result<Vec<FoundLanguage>, LanguageError> {
+    let failed = |error| LanguageError::Read(directory.to_owned(), error);
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    folders.into_iter().map(find_language).collect()
+}
+
+fn find_language(folder: PathBuf) -> Result<FoundLanguage, LanguageError> {
+    let failed = |error| LanguageError::Read(folder.clone(), error);
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(&folder).map_err(failed)? {
+        let file = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+        if let Some((name, _)) = file.rsplit_once('.').filter(|(_, ending)| ENDINGS.contains(ending)) {
+            files.insert(name.to_owned(), file.clone());
+        }
+    }
+    let tag = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    match Language::of_clips(&tag, |name| files.contains_key(name)) {
+        Ok(language) => Ok(FoundLanguage { language, folder, files }),
+        Err(missing) => Err(LanguageError::Incomplete(folder, missing)),
+    }
+}
+
+/// Adds the languages of a directory to those that are shipped.
+pub(crate) fn load_languages(
+    directory: &Path,
+    languages: &mut Languages,
+    clips: &mut Clips,
+    codecs: &dyn CodecFactory,
+) -> Result<(), LanguageError> {
+    find_languages(directory)?.into_iter().try_for_each(|found| found.load(languages, clips, codecs))
+}
+
+#[cfg(test)]
+mod tests {
+    use codecs::Codecs;
+
+    use super::*;
+    use crate::sound_files::tests::wave;
+
+    /// A folder with every clip of a language, each 100 ms long.
+    fn write_language(folder: &Path) {
+        std::fs::create_dir_all(folder).expect("a folder");
+        let Err(names) = Language::of_clips("fr", |_| false) else { panic!("a language needs clips") };
+        for name in names {
+            std::fs::write(folder.join(format!("{name}.wav")), wave(1, 800)).expect("written");
+        }
+    }
+
+    #[test]
+    fn a_folder_makes_a_language() {
+        let directory = tempfile::tempdir().expect("a folder");
+        write_language(&directory.path().join("fr"));
+        let (mut languages, mut clips) = (Languages::shipped(), Clips::new());
+        load_languages(directory.path(), &mut languages, &mut clips, &Codecs).expect("complete");
+        let french = languages.find("fr-CH").expect("it is there").clone();
+        assert_eq!(clips.get(&french, "joined", &Codecs).map(|clip| clip.len()), Some(4_800));
+    }
+
+    #[test]
+    fn what_is_missing_or_broken_is_named() {
+        let directory = tempfile::tempdir().expect("a folder");
+        let folder = directory.path().join("fr");
+        write_language(&folder);
+        let told = || {
+            let (mut languages, mut clips) = (Languages::shipped(), Clips::new());
+            let failed = load_languages(directory.path(), &mut languages, &mut clips, &Codecs);
+            failed.expect_err("it cannot be spoken").to_string()
+        };
+        std::fs::write(folder.join("42.wav"), "no sound").expect("written");
+        assert!(told().contains("42.wav cannot be played"), "{}", told());
+        std::fs::remove_file(folder.join("42.wav")).expect("removed");
+        assert!(told().contains("fr lacks 42; record each as NAME.wav"), "{}", told());
+        for number in 0..42 {
+            std::fs::remove_file(folder.join(format!("{number}.wav"))).expect("removed");
+        }
+        assert!(told().contains("and 35 more"), "{}", told());
+        assert!(find_languages(&directory.path().join("none")).expect_err("missing").to_string().contains("none"));
+    }
+}
