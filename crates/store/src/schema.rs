@@ -11,7 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_call_history_and_user_profiles.sql"),
     include_str!("../migrations/0003_claimed_identity.sql"),
     include_str!("../migrations/0004_lobby.sql"),
-    include_str!("../migrations/0006_group_segments.sql"),
+    include_str!("../migrations/0005_group_segments.sql"),
 ];
 
 /// The newest schema version this build knows.
