@@ -9,8 +9,11 @@ LOCKED = --locked
 # Where the load test leaves what it saw.
 LOADTEST_REPORTS = --json target/loadtest/report.json --junit target/loadtest/junit.xml --html target/loadtest/report.html
 
+# What the machine of response groups says of itself, for the table of `make bench`.
+GROUP_FIGURES = $(CURDIR)/target/bench/groups.jsonl
+
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench bench-peers loadtest loadtest-broken lint doc ci deps-run deps-test
+.PHONY: help run demo test bench bench-peers loadtest loadtest-broken figures lint doc ci deps-run deps-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -25,13 +28,22 @@ test: deps-test ## All tests, also those with real phones against the real serve
 	$(CARGO) build $(LOCKED) --workspace --bins --tests
 	$(CARGO) test $(LOCKED) --workspace
 
-bench: deps-run ## Measure an optimised server: tone, delay, joins, signalling, memory; report in target/bench
+bench: deps-run ## Measure an optimised server: sound, delay, joins, signalling, groups, memory; report in target/bench
 	$(CARGO) build $(LOCKED) --release --package convoke --package loadtest
-	ulimit -n $$(ulimit -Hn) || true; $${CARGO_TARGET_DIR:-target}/release/bench $(BENCH)
+	rm -f $(GROUP_FIGURES)
+	case "$(BENCH)" in *--only*) ;; *) mkdir -p $(dir $(GROUP_FIGURES)) && export BENCH_FIGURES=$(GROUP_FIGURES) && \
+		$(CARGO) bench $(LOCKED) --package response-group --bench step && \
+		$(CARGO) run $(LOCKED) --release --package response-group --example offers;; esac
+	ulimit -n $$(ulimit -Hn) || true; $${CARGO_TARGET_DIR:-target}/release/bench $(BENCH) \
+		$$(test ! -e $(GROUP_FIGURES) || echo --more $(GROUP_FIGURES))
 
 loadtest: deps-run ## Plans with synthetic callers against an optimised server; PLANS="soak" names others
 	$(CARGO) build $(LOCKED) --release --package convoke --package loadtest
 	$${CARGO_TARGET_DIR:-target}/release/loadtest run $(LOADTEST_REPORTS) $(PLANS)
+
+figures: deps-run ## Plans with goals: goal, measured, verdict; PLANS="a-100 held", FIGURES="--runs 5"
+	$(CARGO) build $(LOCKED) --release --package convoke --package loadtest
+	ulimit -n $$(ulimit -Hn) || true; $${CARGO_TARGET_DIR:-target}/release/loadtest figures $(FIGURES) $(PLANS)
 
 # Built beside the good server, for a moment under its name; the last command of the recipe's build puts the good one back.
 loadtest-broken: deps-run ## A mixer broken on purpose must fail the smoke plan
@@ -41,7 +53,7 @@ loadtest-broken: deps-run ## A mixer broken on purpose must fail the smoke plan
 	target=$${CARGO_TARGET_DIR:-target}/debug; $$target/loadtest run smoke --shared --binary $$target/convoke-broken; \
 		test $$? -eq 1 && echo "the broken mixer was found out"
 
-bench-peers: deps-peers ## Convoke beside Janus AudioBridge: the same plans, the same machine; PEERS="--runs 5 --variants"
+bench-peers: deps-peers ## Convoke beside Janus AudioBridge: the same plans, the same machine; PEERS="--runs 5 --variants --held"
 	$(CARGO) build $(LOCKED) --release --package convoke --package loadtest
 	$${CARGO_TARGET_DIR:-target}/release/loadtest peers $(PEERS)
 

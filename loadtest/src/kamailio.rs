@@ -1,8 +1,9 @@
 //! Kamailio as a stateful proxy on loopback: the measure by which the cost of a call is judged on this machine.
 //!
 //! A proxy does less than a server that is an end of both dialogs, so that its cost is a floor and not a rival's price.
-//! Nothing is measured where it is not installed.
+//! Where it is not installed, the table says so and how it is installed.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -30,6 +31,7 @@ loadmodule "rr.so"
 loadmodule "pv.so"
 loadmodule "textops.so"
 loadmodule "siputils.so"
+loadmodule "corex.so"
 loadmodule "maxfwd.so"
 request_route {
     if (!mf_process_maxfwd_header("10")) { sl_send_reply("483", "Too Many Hops"); exit; }
@@ -42,10 +44,29 @@ request_route {
     if (is_method("CANCEL")) { if (t_check_trans()) t_relay(); exit; }
     t_check_trans();
     record_route();
-    $du = "sip:CALLEE";
+    ROUTE
     t_relay();
 }
 "#;
+
+/// To the one phone.
+const ONE: &str = r#"$du = "sip:CALLEE";"#;
+/// To three phones at once, each with an address of its own (a branch for each, tm's parallel forking).
+const FORK: &str =
+    r#"$ru = "sip:first@CALLEE"; append_branch("sip:second@CALLEE"); append_branch("sip:third@CALLEE");"#;
+
+/// What the table says where it is missing.
+pub(crate) const ABSENT: &str =
+    "not measured: there is no kamailio; `scripts/install-dependencies anchor` installs it from Debian";
+
+/// Whom the proxy calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phones {
+    /// One phone, which answers.
+    One,
+    /// Three, of which the first answers and the others ring until they are cancelled.
+    Fork,
+}
 
 /// A running proxy and the phone that answers behind it.
 pub(crate) struct Kamailio {
@@ -57,14 +78,16 @@ pub(crate) struct Kamailio {
 
 impl Kamailio {
     /// Starts it; `None` when it is not installed.
-    pub(crate) fn start() -> Result<Option<Self>, Failure> {
+    pub(crate) fn start(phones: Phones) -> Result<Option<Self>, Failure> {
         let places = ["/usr/sbin/kamailio", "/usr/bin/kamailio", "/usr/local/sbin/kamailio"];
         let Some(program) = places.into_iter().find(|place| Path::new(place).exists()) else { return Ok(None) };
         let folder = tempfile::Builder::new().prefix("convoke-kamailio-").tempdir()?;
         let address = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let closed = Arc::new(AtomicBool::new(false));
         let callee = answer_everything(closed.clone())?;
-        let text = CONFIGURATION.replace("SELF", &address.to_string()).replace("CALLEE", &callee.to_string());
+        let route = if phones == Phones::Fork { FORK } else { ONE };
+        let text = CONFIGURATION.replace("ROUTE", route).replace("SELF", &address.to_string());
+        let text = text.replace("CALLEE", &callee.to_string());
         let config = folder.path().join("kamailio.cfg");
         std::fs::write(&config, text)?;
         let child = Command::new(program)
@@ -131,26 +154,41 @@ impl Drop for Kamailio {
     }
 }
 
-/// A phone that rings and answers every INVITE at once.
+/// Phones behind one socket that ring; all but the second and third answer every INVITE at once.
 fn answer_everything(closed: Arc<AtomicBool>) -> Result<SocketAddr, Failure> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.set_read_timeout(Some(Duration::from_millis(200)))?;
     let local = socket.local_addr()?;
     std::thread::spawn(move || {
         let mut buffer = vec![0; 65_536];
+        // INVITEs without a final response, by the branch that their CANCEL shares.
+        let mut ringing: HashMap<String, SipMessage> = HashMap::new();
         while !closed.load(Ordering::Relaxed) {
             let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
             let Some(request) = SipMessage::parse(&buffer[..length]) else { continue };
-            let answers: &[(u16, &str)] = match request.method() {
-                "ACK" => &[],
-                "INVITE" => &[(180, "Ringing"), (200, "OK")],
-                _ => &[(200, "OK")],
-            };
-            for (status, reason) in answers {
-                let answer = SipMessage::response_to(&request, *status, reason, "callee")
-                    .with("Contact", format!("<sip:callee@{local}>"));
+            let send = |to: &SipMessage, status, reason| {
+                let answer = SipMessage::response_to(to, status, reason, "callee");
                 // What is lost is asked for again.
-                let _ = socket.send_to(&answer.to_bytes(), from);
+                let _ = socket.send_to(&answer.with("Contact", format!("<sip:callee@{local}>")).to_bytes(), from);
+            };
+            let only_rings = ["sip:second@", "sip:third@"].iter().any(|start| request.uri().starts_with(start));
+            match request.method().to_owned().as_str() {
+                "ACK" => {}
+                "INVITE" if only_rings => {
+                    send(&request, 180, "Ringing");
+                    ringing.insert(request.header("Via").unwrap_or_default().to_owned(), request);
+                }
+                "INVITE" => {
+                    send(&request, 180, "Ringing");
+                    send(&request, 200, "OK");
+                }
+                "CANCEL" => {
+                    send(&request, 200, "OK");
+                    if let Some(invite) = request.header("Via").and_then(|via| ringing.remove(via)) {
+                        send(&invite, 487, "Request Terminated");
+                    }
+                }
+                _ => send(&request, 200, "OK"),
             }
         }
     });

@@ -10,11 +10,13 @@
 #![deny(unsafe_code)]
 
 pub mod capacity;
+pub mod goals;
 pub mod judge;
 pub mod machine;
 pub mod media;
 pub mod peers;
 pub mod plan;
+pub mod process;
 pub mod relay;
 pub mod results;
 pub mod run;

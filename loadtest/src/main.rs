@@ -40,6 +40,9 @@ struct Arguments {
     /// The server's binary; by default the one beside this.
     #[arg(long, value_name = "FILE")]
     server: Option<PathBuf>,
+    /// Figures other programs have measured, to stand in the same table: a file with a line of JSON for each.
+    #[arg(long, value_name = "FILE")]
+    more: Option<PathBuf>,
     /// Where report.json and report.md go.
     #[arg(long, value_name = "DIRECTORY", default_value = "target/bench")]
     output: PathBuf,
@@ -62,6 +65,10 @@ fn main() -> ExitCode {
             progress(&format!("measuring {name} ..."));
             results.extend(measure(&setting).unwrap_or_else(|why| vec![Figure::unmeasured(name, &why)]));
         }
+    }
+    if let Some(path) = arguments.more {
+        let why = |why: Failure| vec![Figure::unmeasured("figures of others", &why)];
+        results.extend(report::read_more(&path).unwrap_or_else(why));
     }
     if let Err(error) = report::write(&arguments.output, &machine, &results) {
         progress(&format!("the report cannot be written: {error}"));

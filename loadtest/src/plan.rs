@@ -45,6 +45,14 @@ pub struct Plan {
     /// What is good enough.
     #[serde(default)]
     pub thresholds: Thresholds,
+    /// What is aimed at on a quiet machine of two cores; `loadtest figures` judges it, and no other run.
+    #[serde(default)]
+    pub goals: Thresholds,
+    /// What would be better still.
+    #[serde(default)]
+    pub stretch: Thresholds,
+    /// Another plan whose processor time this one's is held against.
+    pub beside: Option<Beside>,
     /// How the load rises; with it, the plan is repeated until a threshold breaks.
     pub search: Option<Search>,
 }
@@ -86,6 +94,8 @@ pub struct Callers {
     pub registered: f64,
     /// How many of a hundred are users whom the conference calls.
     pub dialled_out: f64,
+    /// Their clocks are wrong by so many millionths: every other caller's is slow, the others' are fast. At most 1,000.
+    pub drift_ppm: f64,
 }
 
 /// How many of a hundred callers speak which codec.
@@ -208,8 +218,29 @@ pub struct Search {
     /// Conferences added with each step.
     #[serde(default)]
     pub more_conferences: usize,
+    /// After that, how many of a hundred more participants a conference has with each step.
+    #[serde(default)]
+    pub participants_percent: f64,
+    /// And how many of a hundred more conferences there are.
+    #[serde(default)]
+    pub conferences_percent: f64,
     /// Steps at most.
     pub steps: usize,
+    /// How often a step is tried before it counts as failed.
+    #[serde(default = "once")]
+    pub attempts: usize,
+}
+
+/// Another plan, and how much more processor time a participant may cost here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beside {
+    /// The other plan's name.
+    pub plan: String,
+    /// How many of a hundred more are good enough.
+    pub cpu_more_percent: f64,
+    /// And how many would be better still.
+    pub stretch_percent: Option<f64>,
 }
 
 impl Default for Callers {
@@ -221,6 +252,7 @@ impl Default for Callers {
             srtp: false,
             registered: 0.0,
             dialled_out: 0.0,
+            drift_ppm: 0.0,
         }
     }
 }
@@ -294,6 +326,13 @@ impl Plan {
         self.is_among(caller, self.network.callers, 3)
     }
 
+    /// How much too long the frames of a caller's clock are, in millionths.
+    pub fn drift_ppm(&self, caller: usize) -> f64 {
+        // Neighbours in a conference differ, whatever the number of conferences.
+        let place = caller / self.shape.conferences;
+        if place.is_multiple_of(2) { self.callers.drift_ppm } else { -self.callers.drift_ppm }
+    }
+
     /// The same plan with a higher load: `step` steps of the search.
     #[must_use]
     pub fn at_step(&self, step: usize) -> Self {
@@ -301,6 +340,11 @@ impl Plan {
         if let Some(search) = self.search {
             plan.shape.conferences += search.more_conferences * step;
             plan.shape.participants += search.more_participants * step;
+            let grown = |count: usize, percent: f64| {
+                (count as f64 * (1.0 + percent / 100.0).powf(step as f64)).round() as usize
+            };
+            plan.shape.conferences = grown(plan.shape.conferences, search.conferences_percent);
+            plan.shape.participants = grown(plan.shape.participants, search.participants_percent);
         }
         plan
     }
@@ -324,14 +368,21 @@ impl Plan {
             (shape.hold_seconds <= 0.0 || shape.settle_seconds < 0.0, "[shape] the times are more than 0 seconds"),
             (percents.iter().any(|share| !(0.0..=100.0).contains(share)), "shares are 0 to 100 percent"),
             (codecs.opus + codecs.pcmu + codecs.pcma <= 0.0, "[callers] codecs: at least one has a share"),
+            (!(0.0..=1_000.0).contains(&self.callers.drift_ppm), "[callers] drift_ppm: 0 to 1000"),
             (self.arrivals.per_second <= 0.0, "[arrivals] per_second: more than 0"),
             (!(1..=12).contains(&self.check.speakers), "[check] speakers: 1 to 12, for as many tones are told apart"),
             (!(1..=4).contains(&self.check.together), "[check] together: 1 to 4"),
             (!(1..=16).contains(&self.generator.threads), "[generator] threads: 1 to 16"),
-            (self.search.is_some_and(|search| search.steps == 0), "[search] steps: at least 1"),
             (
-                self.search.is_some_and(|search| search.more_participants + search.more_conferences == 0),
-                "[search] says neither more_participants nor more_conferences",
+                self.search.is_some_and(|search| search.steps == 0 || search.attempts == 0),
+                "[search] steps and attempts: at least 1",
+            ),
+            (
+                self.search.is_some_and(|search| {
+                    search.more_participants + search.more_conferences == 0
+                        && search.participants_percent + search.conferences_percent <= 0.0
+                }),
+                "[search] says neither more_participants nor more_conferences, nor either in percent",
             ),
         ];
         rules.into_iter().find(|(broken, _)| *broken).map(|(_, fault)| fault)
@@ -341,6 +392,10 @@ impl Plan {
 /// A number from 0 up to 1 for each caller, spread evenly: multiples of the golden ratio (Weyl's sequence).
 fn share_of(caller: usize) -> f64 {
     ((caller as f64 + 0.5) * 0.618_033_988_749_894_9).fract()
+}
+
+const fn once() -> usize {
+    1
 }
 
 const fn one() -> u64 {
@@ -385,17 +440,29 @@ mod tests {
     }
 
     #[test]
-    fn every_plan_of_the_folder_is_valid_and_has_its_name() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
-        let mut count = 0;
-        for entry in std::fs::read_dir(folder).expect("the folder") {
-            let path = entry.expect("an entry").path();
-            let plan = Plan::read(&path).unwrap_or_else(|why| panic!("{why}"));
-            assert_eq!(path.file_stem().and_then(|stem| stem.to_str()), Some(plan.name.as_str()));
-            assert!(plan.thresholds.set().count() > 0, "{}: without thresholds it cannot fail", plan.name);
-            count += 1;
+    fn every_plan_of_the_folders_is_valid_and_has_its_name() {
+        let plans = |folder: &str| -> Vec<Plan> {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            let entries = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path());
+            let files = entries.filter(|path| path.is_file()).map(|path| {
+                let plan = Plan::read(&path).unwrap_or_else(|why| panic!("{why}"));
+                assert_eq!(path.file_stem().and_then(|stem| stem.to_str()), Some(plan.name.as_str()));
+                assert!(plan.thresholds.set().count() > 0, "{}: without thresholds it cannot fail", plan.name);
+                plan
+            });
+            files.collect()
+        };
+        assert!(plans("plans").len() > 5);
+        let figures = plans("plans/figures");
+        for plan in &figures {
+            let beside = plan.beside.as_ref().map(|beside| &beside.plan);
+            assert!(plan.goals.set().count() + beside.iter().len() > 0, "{}: it aims at nothing", plan.name);
+            assert!(beside.is_none_or(|name| figures.iter().any(|other| other.name == *name)), "{}", plan.name);
+            for (measure, stretch) in plan.stretch.set() {
+                let goal = plan.goals.set().find(|(other, _)| other == &measure).map(|(_, goal)| goal);
+                assert!(goal.is_some_and(|goal| measure.is_met(stretch, goal)), "{}: {}", plan.name, measure.name);
+            }
         }
-        assert!(count > 0);
     }
 
     #[test]
@@ -413,5 +480,8 @@ mod tests {
         let text = format!("{LEAST}[search]\nmore_participants = 3\nsteps = 4\n");
         let plan = Plan::parse(&text).expect("valid");
         assert_eq!((plan.at_step(0).callers(), plan.at_step(2).callers()), (10, 22));
+        let text = format!("{LEAST}[search]\nconferences_percent = 50\nsteps = 4\n");
+        let plan = Plan::parse(&text).expect("valid");
+        assert_eq!([0, 1, 3].map(|step| plan.at_step(step).shape.conferences), [2, 3, 7]);
     }
 }

@@ -66,6 +66,11 @@ impl Figure {
         self
     }
 
+    /// A figure for information that cannot be measured here.
+    pub(crate) fn absent(name: &str, why: &str) -> Self {
+        Self::new(name, f64::NAN, "").note(why)
+    }
+
     /// A figure that could not be measured, which is bad.
     pub(crate) fn unmeasured(name: &str, why: &Failure) -> Self {
         Self::new(name, f64::NAN, "").at_most(0.0).note(format!("not measured: {why}"))
@@ -81,6 +86,13 @@ impl Figure {
             Some(most) if self.value.is_nan() || self.value > most => Verdict::Bad,
             _ => Verdict::Good,
         }
+    }
+
+    fn of_json(line: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(line).ok()?;
+        let unit = ["us", "ms", ""].into_iter().find(|unit| value["unit"] == *unit)?;
+        let figure = Self::new(value["name"].as_str()?, value["value"].as_f64()?, unit);
+        Some(figure.at_most(value["at_most"].as_f64()?).note(value["note"].as_str()?))
     }
 
     fn to_json(&self) -> Value {
@@ -104,6 +116,13 @@ impl Verdict {
             Self::Invalid => "INVALID",
         }
     }
+}
+
+/// Figures that other programs measured: a line of JSON each, with name, value, unit, at_most and note.
+pub(crate) fn read_more(path: &Path) -> Result<Vec<Figure>, Failure> {
+    let wrong = |why: String| Failure(format!("{}: {why}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    text.lines().map(|line| Figure::of_json(line).ok_or_else(|| wrong(format!("no figure: {line}")))).collect()
 }
 
 /// The process's exit code: 2 when anything is invalid, else 1 when anything is bad.
@@ -142,6 +161,15 @@ pub(crate) fn write(folder: &Path, machine: &Machine, figures: &[Figure]) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn figures_of_others_are_judged_like_our_own() {
+        let line =
+            |value: f64| json!({"name": "a", "value": value, "unit": "us", "at_most": 10.0, "note": "n"}).to_string();
+        let read = |value| Figure::of_json(&line(value)).map(|figure| (figure.verdict(), figure.unit));
+        assert_eq!((read(9.5), read(10.5)), (Some((Verdict::Good, "us")), Some((Verdict::Bad, "us"))));
+        assert!(Figure::of_json("{\"name\": \"a\"}").is_none() && Figure::of_json("").is_none());
+    }
 
     #[test]
     fn a_saturated_generator_outweighs_everything() {

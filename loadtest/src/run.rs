@@ -4,8 +4,10 @@
 //! module [`score`] says who sounds when, [`stage`] holds the callers, [`outcome`] makes figures of what was seen.
 
 pub mod dialler;
+pub mod gauge;
 pub mod outcome;
 pub mod score;
+pub mod search;
 pub mod stage;
 
 use std::time::{Duration, Instant};
@@ -13,9 +15,10 @@ use std::time::{Duration, Instant};
 use crate::Failure;
 use crate::judge::hearing::Turn;
 use crate::plan::Plan;
-use crate::run::outcome::{Evidence, Outcome};
+use crate::run::gauge::Sample;
+use crate::run::outcome::{Evidence, Outcome, Verdict};
 use crate::run::score::Score;
-use crate::run::stage::{Sample, Stage};
+use crate::run::stage::Stage;
 use crate::sys::wall_nanos;
 use crate::target::Source;
 
@@ -40,6 +43,22 @@ pub fn run(plan: &Plan, source: &Source, onlooker: Onlooker<'_>) -> Result<Outco
     let evidence = perform(&mut stage, &score)?;
     stage.leave()?;
     Ok(Outcome::judge(plan, evidence, started.elapsed().as_secs_f64()))
+}
+
+/// Runs a plan, and again while the generator was saturated, so often at most. The outcome says why it was.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_again(plan: &Plan, source: &Source, retries: usize, onlooker: Onlooker<'_>) -> Result<Outcome, Failure> {
+    let mut earlier = Vec::new();
+    loop {
+        let mut outcome = run(plan, source, onlooker)?;
+        if outcome.verdict != Verdict::Invalid || earlier.len() >= retries {
+            outcome.earlier = earlier;
+            return Ok(outcome);
+        }
+        earlier.push(format!("INVALID ({})", outcome.doubts.join("; ")));
+    }
 }
 
 fn perform(stage: &mut Stage<'_>, score: &Score) -> Result<Evidence, Failure> {

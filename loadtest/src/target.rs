@@ -2,17 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
 use testkit::Credentials;
 
 use crate::Failure;
 use crate::plan::Plan;
+use crate::process::{Places, Process, get};
 use crate::signalling::janus::Janus;
 use crate::signalling::{Exchange, Signalling};
 use crate::usage::Usage;
@@ -23,8 +20,6 @@ const DOMAIN: &str = "load.invalid";
 const PASSWORD: &str = "correct-horse-7";
 /// The number of the first conference; the others follow.
 const FIRST_NUMBER: usize = 7_000;
-/// How long a server may take to be ready.
-const START_LIMIT: Duration = Duration::from_secs(30);
 /// The audio ports of servers started here. They lie below those the kernel gives to callers.
 const PORTS: (u16, u16) = (10_000, 31_999);
 
@@ -60,14 +55,14 @@ pub struct Running {
 /// A server under load. Dropping it ends it, if it was started here.
 pub struct Target {
     running: Running,
-    child: Option<(Child, TempDir)>,
+    process: Option<Process>,
 }
 
 impl Target {
     /// Starts or takes it.
     pub fn set_up(source: &Source, plan: &Plan) -> Result<Self, Failure> {
         match source {
-            Source::Running(running) => Ok(Self { running: running.clone(), child: None }),
+            Source::Running(running) => Ok(Self { running: running.clone(), process: None }),
             Source::Binary(binary) => Self::start(binary, plan),
             Source::Janus(binary) => Self::start_janus(binary),
         }
@@ -75,70 +70,39 @@ impl Target {
 
     /// The callers' way into it.
     pub fn signalling(&self, plan: &Plan) -> Result<Box<dyn Signalling>, Failure> {
-        match &self.child {
-            Some((_, folder)) if self.running.http.is_none() => Ok(Box::new(Janus::open(folder.path(), plan)?)),
+        match &self.process {
+            Some(process) if self.running.http.is_none() => Ok(Box::new(Janus::open(process.folder(), plan)?)),
             _ => Ok(Box::new(Exchange::open(self.running.sip, &self.running.domain)?)),
         }
     }
 
     fn start_janus(binary: &Path) -> Result<Self, Failure> {
         let folder = tempfile::Builder::new().prefix("convoke-peer-").tempdir()?;
-        let log = std::fs::File::create(folder.path().join("log"))?;
-        let child = Janus::command(binary, folder.path())?
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .map_err(|error| Failure(format!("{}: {error}", binary.display())))?;
+        let mut command = Janus::command(binary, folder.path())?;
+        let mut process = Process::spawn(&mut command, folder)?;
+        process.wait_ready(Janus::is_ready)?;
         let running = Running {
             sip: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             domain: String::new(),
             first_number: FIRST_NUMBER,
             password: String::new(),
             http: None,
-            pid: Some(child.id()),
+            pid: Some(process.id()),
         };
-        let mut target = Self { running, child: Some((child, folder)) };
-        let deadline = Instant::now() + START_LIMIT;
-        while !target.child.as_ref().is_some_and(|(_, folder)| Janus::is_ready(folder.path())) {
-            if let Some(words) = target.last_words() {
-                return Err(Failure(words));
-            }
-            if Instant::now() > deadline {
-                return Err(Failure("Janus did not become ready".to_owned()));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(target)
+        Ok(Self { running, process: Some(process) })
     }
 
     fn start(binary: &Path, plan: &Plan) -> Result<Self, Failure> {
-        let folder = tempfile::Builder::new().prefix("convoke-load-").tempdir()?;
-        let (sip, http) = (free_udp()?, free_tcp()?);
-        let config = folder.path().join("convoke.toml");
-        std::fs::write(&config, configuration(&folder.path().join("data"), sip, http, plan))?;
-        let log = std::fs::File::create(folder.path().join("log"))?;
-        let child = Command::new(binary)
-            .args(["serve", "--config"])
-            .arg(&config)
-            .current_dir(folder.path())
-            .env("RUST_LOG", "warn")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .map_err(|error| Failure(format!("{}: {error}", binary.display())))?;
+        let (process, places) = Process::convoke(binary, |places| configuration(places, plan))?;
         let running = Running {
-            sip,
+            sip: places.sip,
             domain: DOMAIN.to_owned(),
             first_number: FIRST_NUMBER,
             password: PASSWORD.to_owned(),
-            http: Some(http),
-            pid: Some(child.id()),
+            http: Some(places.http),
+            pid: Some(process.id()),
         };
-        let mut target = Self { running, child: Some((child, folder)) };
-        target.wait_ready()?;
-        Ok(target)
+        Ok(Self { running, process: Some(process) })
     }
 
     /// Where it receives SIP over UDP.
@@ -185,51 +149,8 @@ impl Target {
 
     /// Whether it was started here and has ended by itself, and its last words.
     pub fn last_words(&mut self) -> Option<String> {
-        let (child, folder) = self.child.as_mut()?;
-        let status = child.try_wait().ok()??;
-        Some(format!("the server ended ({status}): {}", tail(folder.path())))
+        self.process.as_mut()?.last_words()
     }
-
-    fn wait_ready(&mut self) -> Result<(), Failure> {
-        let deadline = Instant::now() + START_LIMIT;
-        while Instant::now() < deadline {
-            let answer = self.running.http.and_then(|http| get(http, "/readyz").ok());
-            if answer.is_some_and(|text| text.starts_with("HTTP/1.1 200")) {
-                return Ok(());
-            }
-            if let Some(words) = self.last_words() {
-                return Err(Failure(words));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let log = self.child.as_ref().map(|(_, folder)| tail(folder.path())).unwrap_or_default();
-        Err(Failure(format!("the server did not become ready: {log}")))
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        if let Some((child, _)) = self.child.as_mut() {
-            // Calls are still up when a run failed; draining would wait for them.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-fn tail(folder: &Path) -> String {
-    let text = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(5)..].join(" | ")
-}
-
-fn get(http: SocketAddr, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&http, Duration::from_secs(1))?;
-    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }
 
 /// Reads the Prometheus text format.
@@ -245,7 +166,7 @@ fn metrics_of(text: &str) -> BTreeMap<String, f64> {
     sums
 }
 
-fn configuration(data: &Path, sip: SocketAddr, http: SocketAddr, plan: &Plan) -> String {
+fn configuration(Places { sip, http, data }: &Places, plan: &Plan) -> String {
     let srtp = if plan.callers.srtp { "require" } else { "support" };
     let mut text = format!(
         "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n\n[sip]\nlisten = [\"udp:{sip}\"]\n\n[http]\nlisten = \"{http}\"\n\n\
@@ -269,15 +190,6 @@ fn configuration(data: &Path, sip: SocketAddr, http: SocketAddr, plan: &Plan) ->
         );
     }
     text
-}
-
-/// An address nobody listens at now. Somebody may take it before the server does; then the server says so and ends.
-fn free_udp() -> std::io::Result<SocketAddr> {
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
-}
-
-fn free_tcp() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 #[cfg(test)]

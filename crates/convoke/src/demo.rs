@@ -6,7 +6,7 @@
 mod screen;
 mod summary;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +26,13 @@ const ORGANIZER: &str = "olivia";
 /// How long anything on the wire may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Media ports of the demo, RTP and RTCP: four robots, and room for those that drain.
+const PORTS: u16 = 40;
+
+/// Where it looks for them: beyond the range that is the default of a server, which may run beside it, and below the
+/// ports the system gives to whoever asks for any.
+const PORT_RANGES: std::ops::Range<u16> = 22_000..32_000;
+
 /// Runs the demo and leaves its files in `output`.
 pub(crate) async fn run(output: PathBuf) -> Result<(), String> {
     std::fs::create_dir_all(&output).map_err(|error| format!("--output {output:?}: {error}"))?;
@@ -39,6 +46,7 @@ pub(crate) async fn run(output: PathBuf) -> Result<(), String> {
 }
 
 fn demo_config(scratch: &Path) -> Result<Config, String> {
+    let first = free_ports()?;
     let users: String = std::iter::once(ORGANIZER)
         .chain(Robot::NAMES)
         .map(|name| {
@@ -51,9 +59,20 @@ fn demo_config(scratch: &Path) -> Result<Config, String> {
         .collect();
     let text = format!(
         "data_dir = {scratch:?}\ndomain = \"{DOMAIN}\"\n[sip]\nlisten = [\"udp:127.0.0.1:0\"]\n\
-         [http]\nlisten = \"127.0.0.1:0\"\n{users}"
+         [http]\nlisten = \"127.0.0.1:0\"\n[media]\nports = \"{first}-{}\"\n{users}",
+        first + PORTS - 1
     );
     config::parse(&text).map_err(|error| error.to_string())
+}
+
+/// The first of [`PORTS`] neighbouring ports that nobody uses now.
+fn free_ports() -> Result<u16, String> {
+    let is_free = |port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let mut ranges = PORT_RANGES.step_by(PORTS.into());
+    ranges.find(|first| (*first..first + PORTS).all(is_free)).ok_or_else(|| {
+        let std::ops::Range { start, end } = PORT_RANGES;
+        format!("no {PORTS} neighbouring UDP ports from {start} to {end} are free on 127.0.0.1; end what uses them")
+    })
 }
 
 /// The robots' passwords are worth nothing: they open a server that lives for a minute on loopback.

@@ -3,6 +3,8 @@
 mod batch;
 mod group;
 
+use std::time::Duration;
+
 use base::{ConversationEntry, Termination, Timestamp};
 use engine::{CallRecord, GroupCallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Lobby, Pin};
@@ -14,6 +16,10 @@ use crate::calendar::Calendar;
 
 /// Jobs that may wait for the disk; a further conference is refused, a further call detail record is logged instead.
 const QUEUE: usize = 10_000;
+
+/// How long a call's record waits for those of other calls, so that they share one transaction. Whoever waits for the
+/// disk, a conference or the end of the server, cuts it short.
+const GATHERING: Duration = Duration::from_millis(50);
 
 enum Job {
     Conference(StoreTicket, StoreCommand),
@@ -51,7 +57,7 @@ impl StorageQueue {
                     Job::Record(first) => {
                         let mut batch = Batch::default();
                         batch.add(first);
-                        left = gather(&mut batch, &mut queue);
+                        left = gather(&mut batch, &mut queue).await;
                         batch.write(&store).await;
                     }
                     Job::Flush(done) => {
@@ -121,13 +127,19 @@ async fn next_job(left: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Op
     }
 }
 
-/// Takes the records that wait already; gives back the job that ended the row of them.
-fn gather(batch: &mut Batch, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+/// Takes the records of the next moments; gives back the job that ended the row of them.
+async fn gather(batch: &mut Batch, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
+    let end = tokio::time::sleep(GATHERING);
+    tokio::pin!(end);
     while !batch.is_full() {
-        match queue.try_recv() {
-            Ok(Job::Record(record)) => batch.add(record),
-            Ok(other) => return Some(other),
-            Err(_) => return None,
+        let job = tokio::select! {
+            biased;
+            job = queue.recv() => job,
+            () = &mut end => return None,
+        };
+        match job? {
+            Job::Record(record) => batch.add(record),
+            other => return Some(other),
         }
     }
     None

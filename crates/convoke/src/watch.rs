@@ -107,6 +107,11 @@ impl Gauges {
             packets_unsent: counters.packets_unsent,
             conferences_failed: counters.conferences_failed,
             commands_refused: counters.commands_refused,
+            conferences: counters.conferences,
+            legs: counters.legs,
+            ports_draining: counters.ports_draining,
+            ports_taken: counters.ports_taken,
+            busy_per_mille: counters.busy_per_mille_max,
         });
     }
 }

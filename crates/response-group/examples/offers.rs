@@ -6,6 +6,8 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+#[path = "../benches/note/mod.rs"]
+mod note;
 
 use std::collections::BTreeMap;
 
@@ -212,5 +214,13 @@ fn main() {
         println!("  {fault}");
     }
     let wrong = counts.diversions_followed + counts.missed_notices + counts.double_deliveries;
+    let remark = format!(
+        "{} offers under random phones, {} of them diverted; {} breaches of invariants",
+        counts.offers,
+        counts.diversions,
+        faults.len()
+    );
+    let name = "groups: diversions followed, missed calls told, calls delivered twice";
+    note::note(name, (wrong + faults.len() as u64) as f64, "", 0.0, &remark);
     assert!(wrong == 0 && faults.is_empty(), "see the counts above");
 }

@@ -1,43 +1,58 @@
 //! Lines of users' call histories as rows.
 
+use std::collections::BTreeSet;
+
 use base::{CallId, ConversationEntry, Termination, UserUri};
+use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool};
 
 use crate::columns::{Columns, word};
 use crate::location::Location;
 use crate::{CONVERSATIONS_PER_USER, StoreError, UnixMillis};
 
-/// Writes one line; what lies beyond the user's last [`CONVERSATIONS_PER_USER`] goes.
-pub(crate) async fn append(writer: &mut SqliteConnection, entry: &ConversationEntry) -> sqlx::Result<()> {
-    sqlx::query(
-        "INSERT INTO conversations (user, kind, call, peer, peer_name, dialled, answered_by, started, answered, ended,
-             result, reason, seen)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
-    )
-    .bind(entry.user.as_str())
-    .bind(word(&entry.kind))
-    .bind(entry.call.0.cast_signed())
-    .bind(entry.peer.as_str())
-    .bind(&entry.peer_name)
-    .bind(entry.dialled.as_ref().map(UserUri::as_str))
-    .bind(entry.answered_by.as_ref().map(UserUri::as_str))
-    .bind(entry.started)
-    .bind(entry.answered)
-    .bind(entry.ended)
-    .bind(word(&entry.termination.result))
-    .bind(word(&entry.termination.reason))
-    .execute(&mut *writer)
-    .await?;
-    sqlx::query(
-        "DELETE FROM conversations WHERE user = ?1 AND sequence <=
-             (SELECT sequence FROM conversations WHERE user = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)",
-    )
-    .bind(entry.user.as_str())
-    .bind(CONVERSATIONS_PER_USER)
-    .execute(writer)
-    .await?;
+/// Rows of one statement: SQLite takes 32,766 parameters at most, and a statement is read anew for each number of rows.
+const ROWS: usize = 64;
+
+/// Writes lines; what lies beyond a user's last [`CONVERSATIONS_PER_USER`] goes.
+pub(crate) async fn append(writer: &mut SqliteConnection, entries: &[ConversationEntry]) -> sqlx::Result<()> {
+    for entries in entries.chunks(ROWS) {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO conversations (user, kind, call, peer, peer_name, dialled, answered_by, started, answered,
+                 ended, result, reason, seen) ",
+        );
+        query.push_values(entries, bind);
+        query.build().persistent(false).execute(&mut *writer).await?;
+    }
+    // Finding the end of a long history costs more than a line: once for each user, however many lines he got.
+    let users: BTreeSet<&str> = entries.iter().map(|entry| entry.user.as_str()).collect();
+    for user in users {
+        sqlx::query(
+            "DELETE FROM conversations WHERE user = ?1 AND sequence <=
+                 (SELECT sequence FROM conversations WHERE user = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)",
+        )
+        .bind(user)
+        .bind(CONVERSATIONS_PER_USER)
+        .execute(&mut *writer)
+        .await?;
+    }
     Ok(())
+}
+
+fn bind(mut row: Separated<'_, Sqlite, &'static str>, entry: &ConversationEntry) {
+    row.push_bind(entry.user.as_str())
+        .push_bind(word(&entry.kind))
+        .push_bind(entry.call.0.cast_signed())
+        .push_bind(entry.peer.as_str())
+        .push_bind(&entry.peer_name)
+        .push_bind(entry.dialled.as_ref().map(UserUri::as_str))
+        .push_bind(entry.answered_by.as_ref().map(UserUri::as_str))
+        .push_bind(entry.started)
+        .push_bind(entry.answered)
+        .push_bind(entry.ended)
+        .push_bind(word(&entry.termination.result))
+        .push_bind(word(&entry.termination.reason))
+        .push_bind(false);
 }
 
 /// The latest lines of a user that ended before a time, latest first.

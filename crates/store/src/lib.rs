@@ -137,15 +137,9 @@ impl Store {
         cdrs.iter().try_for_each(bounds::check_cdr)?;
         entries.iter().try_for_each(bounds::check_conversation)?;
         let mut transaction = self.begin().await?;
-        let mut new = 0;
-        for cdr in cdrs {
-            let is_new = cdrs::append(&mut transaction, cdr).await.map_err(|error| self.location.explain(error))?;
-            new += usize::from(is_new);
-        }
-        for entry in entries {
-            let appended = conversations::append(&mut transaction, entry).await;
-            appended.map_err(|error| self.location.explain(error))?;
-        }
+        let failed = |error| self.location.explain(error);
+        let new = cdrs::append(&mut transaction, cdrs).await.map_err(failed)?;
+        conversations::append(&mut transaction, entries).await.map_err(failed)?;
         self.commit(transaction).await?;
         Ok(new)
     }

@@ -65,6 +65,11 @@ pub(crate) struct Catalogue {
     pub(crate) rtp_packets_unsent: IntCounter,
     pub(crate) media_conferences_failed: IntCounter,
     pub(crate) media_commands_refused: IntCounter,
+    pub(crate) media_conferences: IntGauge,
+    pub(crate) media_legs: IntGauge,
+    pub(crate) media_ports_draining: IntGauge,
+    pub(crate) media_ports_taken: IntCounter,
+    pub(crate) media_worker_busy: Gauge,
     pub(crate) group_waiting: IntGaugeVec,
     pub(crate) group_longest_wait: IntGaugeVec,
     pub(crate) group_talking: IntGaugeVec,
@@ -160,7 +165,7 @@ impl Catalogue {
             mixer_ticks_late: made.counter("mixer_ticks_late_total", "Ticks that began more than 5 ms late."),
             mixer_ticks_skipped: made.counter("mixer_ticks_skipped_total", "Ticks left out to catch up."),
             mixer_tick_time: made.seconds_counter("mixer_tick_seconds_total", "Time spent in ticks."),
-            mixer_tick_longest: made.seconds_gauge("mixer_tick_longest_seconds", "The longest tick since the start."),
+            mixer_tick_longest: made.real_gauge("mixer_tick_longest_seconds", "The longest tick since the start."),
             rtp_packets: made.counters("rtp_packets_total", "Media datagrams.", &["direction"]),
             rtp_packets_dropped: made.counter("rtp_packets_dropped_total", "Media datagrams received and dropped."),
             rtp_packets_unsent: made.counter("rtp_packets_unsent_total", "Media datagrams the system did not take."),
@@ -170,6 +175,20 @@ impl Catalogue {
             ),
             media_commands_refused: made
                 .counter("media_commands_refused_total", "Commands refused because a media worker's queue was full."),
+            media_conferences: made.gauge("media_conferences", "Conferences the media workers mix now."),
+            media_legs: made.gauge("media_legs", "Legs the media workers carry now."),
+            media_ports_draining: made.gauge(
+                "media_ports_draining",
+                "Port pairs of legs that ended, kept for a while so that no other leg gets their late packets.",
+            ),
+            media_ports_taken: made.counter(
+                "media_ports_taken_total",
+                "Media ports that were found taken by another program and passed over.",
+            ),
+            media_worker_busy: made.real_gauge(
+                "media_worker_busy_ratio",
+                "Share of its time that the busiest media worker spent in ticks in the last second, 0 to 1.",
+            ),
             group_waiting: made.gauges("group_waiting_callers", "Callers who wait in a response group.", &["group"]),
             group_longest_wait: made.gauges(
                 "group_longest_wait_seconds",
@@ -230,7 +249,7 @@ impl Maker<'_> {
         self.registered(IntGaugeVec::new(options(name, help), labels))
     }
 
-    fn seconds_gauge(&self, name: &str, help: &str) -> Gauge {
+    fn real_gauge(&self, name: &str, help: &str) -> Gauge {
         self.registered(Gauge::with_opts(options(name, help)))
     }
 

@@ -54,6 +54,16 @@ pub struct MediaFigures {
     pub conferences_failed: u64,
     /// Commands refused because a queue was full.
     pub commands_refused: u64,
+    /// Conferences mixed now.
+    pub conferences: u64,
+    /// Legs carried now.
+    pub legs: u64,
+    /// Port pairs that drain now.
+    pub ports_draining: u64,
+    /// Ports found taken by another program.
+    pub ports_taken: u64,
+    /// Share of its time the busiest worker spent in ticks in the last second, per mille.
+    pub busy_per_mille: u64,
 }
 
 /// A response group as of now; counters since the group was configured first.
@@ -267,6 +277,11 @@ impl Metrics {
         raise(&families.rtp_packets_unsent, figures.packets_unsent);
         raise(&families.media_conferences_failed, figures.conferences_failed);
         raise(&families.media_commands_refused, figures.commands_refused);
+        set(&families.media_conferences, figures.conferences);
+        set(&families.media_legs, figures.legs);
+        set(&families.media_ports_draining, figures.ports_draining);
+        raise(&families.media_ports_taken, figures.ports_taken);
+        families.media_worker_busy.set(figures.busy_per_mille as f64 / 1_000.0);
     }
 
     /// The response groups, and the state of each of their agents; who is in it is nobody's label.

@@ -1,6 +1,6 @@
 //! What a call to a response group costs, and how fast it moves.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,9 +13,10 @@ use super::{Setting, Stage};
 use crate::Failure;
 use crate::audio::Line;
 use crate::dialog::CallState;
+use crate::kamailio::{ABSENT, Kamailio, Phones};
 use crate::report::Figure;
 use crate::server::{DOMAIN, GROUPS, PASSWORD, agent_name, group_name};
-use crate::switchboard::Caller;
+use crate::switchboard::{Caller, Switchboard};
 
 /// Agents of each group.
 const AGENTS: usize = 3;
@@ -30,42 +31,85 @@ const SINGLES: usize = 20;
 /// What an agent plays.
 const TONE_HZ: u32 = 1_000;
 
-/// All three figures.
+/// How long a caller stays on the line. He is answered at once, by the welcome; an agent has answered and the others are
+/// cancelled well before, and the group's next call comes later.
+const STAY: Duration = Duration::from_millis(150);
+
+/// All figures, with the proxy's beside them.
 pub(super) fn measure(setting: &Setting) -> Result<Vec<Figure>, Failure> {
-    Ok(vec![cost(setting)?, hang_up_to_cancel(setting)?, answer_to_audio(setting)?])
+    // What one cannot measure must not hide the others.
+    let measured = |name: &str, figure: Result<Figure, Failure>| {
+        figure.unwrap_or_else(|why| Figure::unmeasured(&format!("groups: {name}"), &why))
+    };
+    Ok(vec![
+        measured("processor time", cost(setting)),
+        measured("hang-up", hang_up_to_cancel(setting)),
+        measured("answer", answer_to_audio(setting)),
+        measured("Kamailio", anchor()),
+    ])
 }
 
 /// Calls that ring three agents; one answers, two are cancelled, the caller hangs up.
 fn cost(setting: &Setting) -> Result<Figure, Failure> {
     let mut stage = Stage::set(setting)?;
-    let line = Line::open()?;
     let agents = Agents::register(stage.server.sip(), Answer::First)?;
-    stage.board.hang_up_at_once();
     let before = stage.server.usage()?;
-    let start = Instant::now();
-    let mut late = Vec::with_capacity(CALLS);
-    for index in 0..CALLS {
-        let at = start + Duration::from_secs_f64(index as f64 / CALLS_PER_SECOND);
-        stage.board.pump(at);
-        late.push((Instant::now() - at).as_secs_f64() * 1_000.0);
-        stage.board.invite(Caller::Stranger, &group_name(index % GROUPS), line.address);
-    }
-    let is_open = |state| matches!(state, CallState::Calling | CallState::Leaving);
-    let limit = Instant::now() + Duration::from_secs(40);
-    stage.board.pump_until(limit, |board| board.count(|call| is_open(call.state)) == 0);
+    let late = call_often(&mut stage.board, |index| group_name(index % GROUPS))?;
     let cpu_seconds = stage.server.usage()?.cpu_seconds - before.cpu_seconds;
     let ended = stage.board.count(|call| call.state == CallState::Ended);
-    let value = if ended == CALLS { cpu_seconds * 1_000.0 / CALLS as f64 } else { f64::NAN };
+    let [offers, answers, cancels] =
+        [agents.count(|seen| seen.invites), agents.count(|seen| seen.answers), agents.count(|seen| seen.cancels)];
+    // What did not ring, was not answered or was not cancelled has cost nothing, and must not make the figure look good.
+    let complete = (ended, offers, answers, cancels) == (CALLS, AGENTS * CALLS, CALLS, (AGENTS - 1) * CALLS);
+    let value = if complete { cpu_seconds * 1_000.0 / CALLS as f64 } else { f64::NAN };
     let note = format!(
-        "each INVITE rings three agents, the caller hangs up when he is answered; {} offers, {} cancelled, {} failed",
-        agents.count(|seen| seen.invites),
-        agents.count(|seen| seen.cancels),
-        CALLS - ended
+        "each rings three agents, one answers, two are cancelled; {CALLS} calls, {ended} ended in order, {offers} offers, \
+         {answers} answered, {cancels} cancelled"
     );
     Ok(Figure::new("groups: 1,000 calls to three agents in parallel", value, "CPU-s")
         .at_most(CPU_SECONDS_MAX)
         .note(note)
         .late(&late))
+}
+
+/// The same through Kamailio, which forks each call to three phones. It is no end of a dialog and mixes nothing.
+fn anchor() -> Result<Figure, Failure> {
+    let name = "groups: 1,000 calls forked to three by Kamailio";
+    let Some(proxy) = Kamailio::start(Phones::Fork)? else { return Ok(Figure::absent(name, ABSENT)) };
+    let mut board = Switchboard::open(proxy.address())?;
+    let before = proxy.cpu_seconds()?;
+    let late = call_often(&mut board, |_| "callee".to_owned())?;
+    let cpu_seconds = proxy.cpu_seconds()? - before;
+    let ended = board.count(|call| call.state == CallState::Ended);
+    let value = if ended == CALLS { cpu_seconds * 1_000.0 / CALLS as f64 } else { f64::NAN };
+    let note = format!("for comparison: one of three phones answers, two are cancelled; {} failed", CALLS - ended);
+    Ok(Figure::new(name, value, "CPU-s").note(note).late(&late))
+}
+
+/// Places the calls at their times, ends each after [`STAY`], and waits for the last one; answers how late each was
+/// placed, in ms.
+fn call_often(board: &mut Switchboard, to: impl Fn(usize) -> String) -> Result<Vec<f64>, Failure> {
+    let line = Line::open()?;
+    let start = Instant::now();
+    let mut late = Vec::with_capacity(CALLS);
+    let mut open = VecDeque::new();
+    for index in 0..CALLS {
+        let at = start + Duration::from_secs_f64(index as f64 / CALLS_PER_SECOND);
+        board.pump(at);
+        late.push((Instant::now() - at).as_secs_f64() * 1_000.0);
+        open.push_back((Instant::now() + STAY, board.invite(Caller::Stranger, &to(index), line.address)));
+        while let Some((_, call)) = open.pop_front_if(|(due, _)| *due <= Instant::now()) {
+            board.hang_up(&call);
+        }
+    }
+    for (due, call) in open {
+        board.pump(due);
+        board.hang_up(&call);
+    }
+    let is_open = |state| matches!(state, CallState::Calling | CallState::Answered | CallState::Leaving);
+    let limit = Instant::now() + Duration::from_secs(40);
+    board.pump_until(limit, |board| board.count(|call| is_open(call.state)) == 0);
+    Ok(late)
 }
 
 /// From the caller's BYE to the CANCEL at a ringing agent.
@@ -90,7 +134,7 @@ fn hang_up_to_cancel(setting: &Setting) -> Result<Figure, Failure> {
 /// From an agent's 200 to the first packet in which the caller hears him.
 fn answer_to_audio(setting: &Setting) -> Result<Figure, Failure> {
     let mut stage = Stage::set(setting)?;
-    let agents = Agents::register(stage.server.sip(), Answer::First)?;
+    let agents = Agents::register(stage.server.sip(), Answer::Speaking)?;
     let mut times = Vec::new();
     for index in 0..SINGLES {
         let line = Line::open()?;
@@ -118,7 +162,11 @@ fn worst(name: &str, mut times: Vec<f64>, most: f64) -> Figure {
 /// Who answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answer {
+    /// The first of each group.
     First,
+    /// He, and he speaks at once.
+    Speaking,
+    /// All of them ring on.
     Nobody,
 }
 
@@ -126,6 +174,7 @@ enum Answer {
 #[derive(Default)]
 struct Seen {
     invites: usize,
+    answers: usize,
     cancels: usize,
     cancelled: Vec<Instant>,
     answered: Option<Instant>,
@@ -226,17 +275,17 @@ struct Desk {
 impl Desk {
     fn work(mut self, closed: &AtomicBool) {
         let mut buffer = vec![0; 65_536];
-        let voice = voice();
+        let voice = (self.answer == Answer::Speaking).then(voice);
         while !closed.load(Ordering::Relaxed) {
             let Ok((length, _)) = self.socket.recv_from(&mut buffer) else { continue };
             let Some(message) = SipMessage::parse(&buffer[..length]) else { continue };
             if message.status().is_none() {
-                self.on_request(&message, &voice);
+                self.on_request(&message, voice.as_ref());
             }
         }
     }
 
-    fn on_request(&mut self, request: &SipMessage, voice: &Sender<SocketAddr>) {
+    fn on_request(&mut self, request: &SipMessage, voice: Option<&Sender<SocketAddr>>) {
         let reply = |status, reason| SipMessage::response_to(request, status, reason, "agent");
         match request.method() {
             "INVITE" => self.on_invite(request, voice),
@@ -257,7 +306,7 @@ impl Desk {
         }
     }
 
-    fn on_invite(&mut self, invite: &SipMessage, voice: &Sender<SocketAddr>) {
+    fn on_invite(&mut self, invite: &SipMessage, voice: Option<&Sender<SocketAddr>>) {
         let contact = format!("<sip:agent@{}>", self.local);
         let reply =
             |status, reason| SipMessage::response_to(invite, status, reason, "agent").with("Contact", contact.clone());
@@ -269,7 +318,7 @@ impl Desk {
             self.ringing.insert(invite.call_id().to_owned(), invite.clone());
             return;
         }
-        if let Some(audio) = audio_of(&invite.body_text()) {
+        if let (Some(voice), Some(audio)) = (voice, audio_of(&invite.body_text())) {
             // He speaks from the very moment of his answer.
             let _ = voice.send(audio);
         }
@@ -277,7 +326,11 @@ impl Desk {
             "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {VOICE_PORT} RTP/AVP 0\r\n\
              a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n"
         );
-        self.seen.lock().expect("no holder panics").answered = Some(Instant::now());
+        {
+            let mut seen = self.seen.lock().expect("no holder panics");
+            seen.answers += 1;
+            seen.answered = Some(Instant::now());
+        }
         self.send(&reply(200, "OK").with_body("application/sdp", body));
     }
 

@@ -11,6 +11,8 @@ use crate::plan::Codec;
 
 /// Frames between two reports: 5 s.
 const REPORT_PERIOD: u64 = 250;
+/// Missing numbers from which on it is no gap but a new beginning.
+const GAP_MAX: u16 = 3_000;
 /// Frames from one packet to the next in discontinuous transmission: 400 ms.
 const DTX_PERIOD: u64 = 20;
 
@@ -36,6 +38,8 @@ pub struct LegSetup {
     pub sound: Sound,
     /// Encryption, when it was agreed.
     pub cipher: Option<Box<dyn Cipher>>,
+    /// How much too long his clock's frames are, in millionths.
+    pub drift_ppm: f64,
 }
 
 /// A recorded packet. Its payload stands in [`LegRecord::payloads`].
@@ -70,6 +74,10 @@ pub struct LegRecord {
     pub bytes: u64,
     /// Packets that were never seen, by their numbers.
     pub lost: i64,
+    /// Runs of packets that were missing when the next one came.
+    pub gaps: u64,
+    /// Missing packets of which the next one had a copy.
+    pub recovered: u64,
     /// Packets that came after a later one.
     pub reordered: u64,
     /// Interarrival jitter at present, in ms.
@@ -107,6 +115,9 @@ pub struct Leg {
     transit: Option<f64>,
     reported: (u64, i64),
     recording: bool,
+    /// How far his clock is behind the wheel's slot, in slots.
+    behind: f64,
+    waits: bool,
     record: LegRecord,
 }
 
@@ -129,6 +140,8 @@ impl Leg {
             transit: None,
             reported: (0, 0),
             recording: false,
+            behind: 0.0,
+            waits: false,
             record: LegRecord { caller: setup.caller, placed_at: setup.placed_at, ..LegRecord::default() },
             setup,
         }
@@ -151,6 +164,24 @@ impl Leg {
         self.setup.caller
     }
 
+    /// By how many slots of a millisecond the next frame is later than a right clock's, or earlier, after each frame.
+    pub fn drift(&mut self) -> isize {
+        self.behind += self.setup.drift_ppm * 20.0 / 1e6;
+        let slots = self.behind.trunc();
+        self.behind -= slots;
+        slots as isize
+    }
+
+    /// The next visit is too early and leaves it alone.
+    pub const fn wait(&mut self) {
+        self.waits = true;
+    }
+
+    /// Whether this visit is the one to leave it alone.
+    pub fn waits(&mut self) -> bool {
+        std::mem::take(&mut self.waits)
+    }
+
     /// The socket to be read.
     pub const fn socket(&self) -> &UdpSocket {
         &self.setup.socket
@@ -165,6 +196,7 @@ impl Leg {
     pub fn begin_measuring(&mut self) {
         let record = &mut self.record;
         (record.received, record.sent, record.bytes, record.last_at, record.gap_ms) = (0, 0, 0, 0, 0.0);
+        (record.gaps, record.recovered) = (0, 0);
         self.arriving.begin_measuring();
         self.reported = (0, 0);
     }
@@ -267,9 +299,16 @@ impl Leg {
     }
 
     fn count(&mut self, header: &Header, bytes: &[u8], at: i64) {
+        let expected = self.arriving.highest().wrapping_add(1) as u16;
+        let began = self.arriving.ssrc() == header.ssrc;
         self.arriving.take(header.sequence, header.ssrc);
         self.follow_jitter(header.timestamp, at);
         let record = &mut self.record;
+        if began && (1..GAP_MAX).contains(&header.sequence.wrapping_sub(expected)) {
+            record.gaps += 1;
+            let copies = self.setup.codec == Codec::Opus && opus_has_copy(&bytes[header.payload..header.end]);
+            record.recovered += u64::from(copies);
+        }
         record.first_at.get_or_insert(at);
         if record.last_at > 0 {
             record.gap_ms = record.gap_ms.max((at - record.last_at) as f64 / 1e6);
@@ -304,5 +343,47 @@ impl Leg {
             Codec::Opus => 960,
             Codec::Pcmu | Codec::Pcma => 160,
         }
+    }
+}
+
+/// Whether an Opus packet of one mono frame holds a copy of the frame before it, as in-band error correction sends them:
+/// in SILK and hybrid packets (configurations 0 to 15) of up to 60 ms the bit behind one activity bit for each 20 ms
+/// (RFC 6716 3.1 and 4.2.3).
+fn opus_has_copy(payload: &[u8]) -> bool {
+    let [head, first, ..] = payload else { return false };
+    let configuration = head >> 3;
+    let is_silk = configuration < 16 && head & 0b111 == 0;
+    let frames = match (configuration, configuration % 4) {
+        (12.., _) | (_, 0 | 1) => 1,
+        (_, more) => more,
+    };
+    is_silk && (first >> (7 - frames)) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use opus::{Application, Bandwidth, Bitrate, Channels, Encoder};
+
+    use super::*;
+
+    #[test]
+    fn copies_are_seen_without_decoding() -> Result<(), opus::Error> {
+        for (loss, application) in [(20, Application::Voip), (0, Application::Voip), (20, Application::LowDelay)] {
+            let mut encoder = Encoder::new(48_000, Channels::Mono, application)?;
+            encoder.set_bitrate(Bitrate::Bits(32_000))?;
+            encoder.set_inband_fec(loss > 0)?;
+            encoder.set_packet_loss_perc(loss)?;
+            encoder.set_bandwidth(Bandwidth::Wideband)?;
+            let mut seen = 0;
+            for frame in 0..50 {
+                let voice =
+                    |at: usize| ((frame * 960 + at) as f32 * 0.03).sin() * ((at + frame * 960) as f32 * 1e-3).sin();
+                let samples: Vec<f32> = (0..960).map(|at| 0.4 * voice(at)).collect();
+                seen += usize::from(opus_has_copy(&encoder.encode_vec_float(&samples, 1_000)?));
+            }
+            let expected = if loss > 0 && application == Application::Voip { 30..=50 } else { 0..=0 };
+            assert!(expected.contains(&seen), "{seen} of 50 with {loss} % and {application:?}");
+        }
+        Ok(())
     }
 }

@@ -186,7 +186,11 @@ impl Turner {
 
     fn work(&mut self, slot: usize, deadline: Instant) {
         let (mut sent, mut received, mut lost) = (0, 0, 0);
-        for leg in &mut self.slots[slot] {
+        let mut movers = Vec::new();
+        for (place, leg) in self.slots[slot].iter_mut().enumerate() {
+            if leg.waits() {
+                continue;
+            }
             let before = leg.seen();
             read(leg, &mut self.inbox);
             let after = leg.seen();
@@ -195,10 +199,28 @@ impl Turner {
             leg.send(wall_nanos(), &mut self.packet);
             sent += 1;
             self.lateness.add(Instant::now().saturating_duration_since(deadline).as_secs_f64() * 1_000.0);
+            match leg.drift() {
+                0 => {}
+                slots => movers.push((place, slots)),
+            }
         }
+        // From the back, so that the places of the others hold.
+        movers.into_iter().rev().for_each(|(place, slots)| self.shift(slot, place, slots));
         self.pulse.sent.fetch_add(sent, Ordering::Relaxed);
         self.pulse.received.fetch_add(received, Ordering::Relaxed);
         self.pulse.lost.fetch_add(lost, Ordering::Relaxed);
+    }
+
+    /// Gives a leg whose clock is wrong another slot.
+    fn shift(&mut self, slot: usize, place: usize, slots: isize) {
+        let mut leg = self.slots[slot].swap_remove(place);
+        let to = slot.wrapping_add_signed(slots + SLOTS as isize) % SLOTS;
+        if slots > 0 {
+            // The wheel comes to that slot before the frame is over.
+            leg.wait();
+        }
+        self.places.insert(leg.caller(), to);
+        self.slots[to].push(leg);
     }
 
     fn harvest(mut self) -> Harvest {
@@ -253,6 +275,7 @@ mod tests {
                 clips: clips.clone(),
                 sound: Sound::Tone(caller),
                 cipher: None,
+                drift_ppm: 0.0,
             })));
             wheel.order(Order::Record(caller, true));
         }
@@ -264,6 +287,40 @@ mod tests {
             assert!(leg.received >= 5 && leg.lost == 0 && leg.foreign == 0, "{leg:?}");
             assert_eq!(leg.heard.len() as u64, leg.received);
             assert_eq!(leg.payloads.len() as u64, 160 * leg.received);
+        }
+        Ok(())
+    }
+
+    /// Clocks that are wrong by a slot a frame, so that they go round the whole wheel: 21 and 19 slots are a frame.
+    #[test]
+    fn wrong_clocks_send_earlier_or_later_than_the_wheel_turns() -> Result<(), Failure> {
+        let clips = Arc::new(Clips::encode(Codec::Pcmu)?);
+        let nobody = UdpSocket::bind("127.0.0.1:0")?;
+        for (drift_ppm, slots) in [(0.0, 20), (50_000.0, 21), (-50_000.0, 19)] {
+            let (_orders, arrivals) = channel();
+            let mut turner = Turner::new(arrivals, Arc::new(Pulse::default()), 1);
+            turner.follow(Order::Add(Box::new(LegSetup {
+                caller: 5,
+                socket: UdpSocket::bind("127.0.0.1:0")?,
+                placed_at: 0,
+                remote: nobody.local_addr()?,
+                codec: Codec::Pcmu,
+                payload_type: 0,
+                level_id: None,
+                clips: clips.clone(),
+                sound: Sound::Silence,
+                cipher: None,
+                drift_ppm,
+            })));
+            let mut sent_at = Vec::new();
+            for turn in 0..1_000 {
+                let before = turner.pulse.sent.load(Ordering::Relaxed);
+                turner.work(turn % SLOTS, Instant::now());
+                if turner.pulse.sent.load(Ordering::Relaxed) > before {
+                    sent_at.push(turn);
+                }
+            }
+            assert!(sent_at.len() > 40 && sent_at.windows(2).all(|pair| pair[1] - pair[0] == slots), "{sent_at:?}");
         }
         Ok(())
     }

@@ -42,6 +42,7 @@ macro_rules! measures {
 }
 
 measures! {
+    callers_held "" true false "Callers at once before a bound breaks; only a search tells.";
     failures "" false false "Joins that failed, and callers the server hung up on.";
     join_p50_ms "ms" false false "From INVITE to the first audio, median.";
     join_p99_ms "ms" false false "From INVITE to the first audio, 99th percentile.";

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use crate::judge::opinion::CONSTANTS;
 use crate::results::svg::{self, Curve, Square};
 use crate::results::{escaped, table};
+use crate::run::gauge::Sample;
 use crate::run::outcome::{Figure, Outcome};
-use crate::run::stage::Sample;
 use crate::statistics::Histogram;
 
 const STYLE: &str = "
@@ -14,7 +15,7 @@ const STYLE: &str = "
 body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0 auto;max-width:1180px;padding:1.2rem}
 h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.2rem;margin:2rem 0 .3rem}p{margin:.3rem 0;color:var(--dim)}
 table{border-collapse:collapse;width:100%;margin:.8rem 0;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line)}td.n{text-align:right;white-space:nowrap}
-.pass{color:var(--good);font-weight:600}.fail,.invalid{color:var(--bad);font-weight:700}
+.pass{color:var(--good);font-weight:600}.limit{color:var(--b);font-weight:600}.fail,.invalid{color:var(--bad);font-weight:700}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:12px}.plots svg{background:var(--card);border-radius:8px;width:100%;height:auto}
 svg text{fill:var(--dim);font:11px system-ui,sans-serif}svg .title{fill:var(--ink);font-weight:600;font-size:13px}svg .end{text-anchor:end}svg .mid{text-anchor:middle}
 svg polyline{fill:none;stroke-width:1.8}.c0{stroke:var(--a)}.c1{stroke:var(--b)}.c2{stroke:var(--c)}svg .l0{fill:var(--a)}svg .l1{fill:var(--b)}svg .l2{fill:var(--c)}
@@ -41,6 +42,7 @@ pub fn page(outcomes: &[Outcome]) -> String {
             word("load_before")
         );
     }
+    _ = writeln!(text, "<p>Opinions: {}.</p>", escaped(CONSTANTS));
     summary(outcomes, &mut text);
     outcomes.iter().for_each(|outcome| section(outcome, &mut text));
     text.push_str("</body></html>\n");
@@ -57,7 +59,7 @@ fn summary(outcomes: &[Outcome], text: &mut String) {
             escaped(&plan.name),
             plan.callers(),
             class(outcome),
-            table::word(outcome.verdict),
+            table::verdict(outcome),
             escaped(&plan.about)
         );
     }
@@ -65,7 +67,7 @@ fn summary(outcomes: &[Outcome], text: &mut String) {
 }
 
 fn class(outcome: &Outcome) -> String {
-    table::word(outcome.verdict).to_lowercase()
+    table::verdict(outcome).to_lowercase()
 }
 
 fn section(outcome: &Outcome, text: &mut String) {
@@ -77,7 +79,7 @@ fn section(outcome: &Outcome, text: &mut String) {
          all; generator {8:.2} ms late (p99), {9:.0} % busy</p>",
         escaped(&plan.name),
         class(outcome),
-        table::word(outcome.verdict),
+        table::verdict(outcome),
         escaped(&plan.about),
         shape.conferences,
         shape.participants,
@@ -95,7 +97,7 @@ fn section(outcome: &Outcome, text: &mut String) {
 }
 
 fn complaints(outcome: &Outcome, text: &mut String) {
-    let lines: Vec<&String> = outcome.doubts.iter().chain(&outcome.faults).collect();
+    let lines: Vec<&String> = outcome.doubts.iter().chain(&outcome.earlier).chain(&outcome.faults).collect();
     if lines.is_empty() {
         return;
     }

@@ -9,7 +9,7 @@ pub fn table(outcome: &Outcome) -> String {
     let mut text = String::new();
     let plan = &outcome.plan;
     _ = writeln!(text, "{}: {}", plan.name, plan.about);
-    for figure in &outcome.figures {
+    for figure in outcome.figures.iter().filter(|figure| figure.value.is_some() || figure.bound.is_some()) {
         _ = writeln!(text, "{}", line(figure));
     }
     for fault in outcome.faults.iter().take(10) {
@@ -21,11 +21,14 @@ pub fn table(outcome: &Outcome) -> String {
     for doubt in &outcome.doubts {
         _ = writeln!(text, "  ? {doubt}");
     }
+    for earlier in &outcome.earlier {
+        _ = writeln!(text, "  ? once more after {earlier}");
+    }
     let late = outcome.lateness.percentile(0.99);
     _ = writeln!(
         text,
         "{:<7} {}: {} of {} callers in at the end, {:.0} s; generator {late:.1} ms late (p99), {:.0} % busy",
-        word(outcome.verdict),
+        verdict(outcome),
         plan.name,
         outcome.joined,
         plan.callers(),
@@ -52,6 +55,11 @@ pub fn number(value: f64) -> String {
         0.0 => "0".to_owned(),
         _ => format!("{value:.2}"),
     }
+}
+
+/// How the verdict of a run is written.
+pub const fn verdict(outcome: &Outcome) -> &'static str {
+    if outcome.limit { "LIMIT" } else { word(outcome.verdict) }
 }
 
 /// How a verdict is written.

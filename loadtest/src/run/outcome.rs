@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::delay::delays;
 use crate::judge::hearing::{Matrix, Turn};
-use crate::judge::opinion;
+use crate::judge::opinion::Frames;
 use crate::machine::Machine;
 use crate::media::leg::LegRecord;
 use crate::media::wheel::Harvest;
 use crate::plan::{MEASURES, Measure, Plan};
+use crate::results::table::number;
+use crate::run::gauge::Sample;
 use crate::run::score::Score;
-use crate::run::stage::Sample;
 use crate::statistics::{Histogram, percentile};
 use crate::usage::Usage;
 
@@ -106,6 +107,12 @@ pub struct Outcome {
     pub seconds: f64,
     /// What it came to.
     pub verdict: Verdict,
+    /// A search ended here: its verdict says how far it came and is no failure of the plan.
+    #[serde(default)]
+    pub limit: bool,
+    /// What earlier runs of the same came to, and why they do not count.
+    #[serde(default)]
+    pub earlier: Vec<String>,
     /// Why the generator doubts itself.
     pub doubts: Vec<String>,
     /// What went wrong, in words.
@@ -144,7 +151,7 @@ impl Outcome {
         let chirps = chirp_delays(plan, &by_caller);
         let delay_ms: Vec<f64> = chirps.iter().flatten().copied().collect();
         let join_ms: Vec<f64> = records.iter().filter_map(|record| join_ms(record)).collect();
-        let scores = opinions(plan, &records, percentile(&delay_ms, 0.5));
+        let scores = opinions(plan, &records);
         let mut values = figures_of_legs(&records, &scores, evidence.seconds);
         values.extend(figures_of_server(plan, &evidence));
         values.extend(figures_of_joins(&evidence, &join_ms));
@@ -166,6 +173,8 @@ impl Outcome {
             machine: Machine::look().to_json(),
             seconds,
             verdict: verdict(&figures, !doubts.is_empty()),
+            limit: false,
+            earlier: Vec::new(),
             doubts,
             faults: evidence.faults.iter().chain(&matrix.faults).cloned().collect(),
             figures,
@@ -181,6 +190,49 @@ impl Outcome {
         }
     }
 
+    /// Says what a figure is that no single run can tell.
+    pub(crate) fn set(&mut self, name: &str, value: f64) {
+        if let Some(figure) = self.figures.iter_mut().find(|figure| figure.name == name) {
+            figure.value = Some(value);
+        }
+    }
+
+    /// A run that came to this, for tests.
+    #[cfg(test)]
+    pub(crate) fn with_value(plan: &Plan, name: &'static str, value: f64, verdict: Verdict) -> Self {
+        Self {
+            plan: plan.clone(),
+            machine: serde_json::Value::Null,
+            seconds: 1.0,
+            verdict,
+            limit: false,
+            earlier: Vec::new(),
+            doubts: Vec::new(),
+            faults: Vec::new(),
+            figures: bounded(plan, &[(name, value)], true),
+            joined: plan.callers(),
+            samples: Vec::new(),
+            joinings: Vec::new(),
+            join_ms: Vec::new(),
+            delay_ms: Vec::new(),
+            opinions: Histogram::new(0.1, 46),
+            lateness: Histogram::new(0.25, 400),
+            busy_percent: 0.0,
+            matrix: Matrix::default(),
+        }
+    }
+
+    /// The figures beyond their bounds, each in words.
+    pub fn broken(&self) -> Vec<String> {
+        let failed = self.figures.iter().filter(|figure| figure.verdict == Verdict::Fail);
+        let words = |figure: &Figure| {
+            let value = figure.value.map_or("not measured".to_owned(), number);
+            let sign = if figure.rises { ">=" } else { "<=" };
+            format!("{} {value}, asked {sign} {}", figure.name, figure.bound.map_or(String::new(), number))
+        };
+        failed.map(words).collect()
+    }
+
     /// The value of a figure; NaN when it was not measured.
     pub fn value(&self, name: &str) -> f64 {
         self.figures.iter().find(|figure| figure.name == name).and_then(|figure| figure.value).unwrap_or(f64::NAN)
@@ -192,6 +244,17 @@ fn verdict(figures: &[Figure], doubtful: bool) -> Verdict {
         return Verdict::Invalid;
     }
     if figures.iter().any(|figure| figure.verdict == Verdict::Fail) { Verdict::Fail } else { Verdict::Pass }
+}
+
+/// What all runs together come to, as an exit code: 1 when one failed, else 3 when the generator was saturated in one.
+/// Where a search ended is no failure.
+pub fn exit_code(outcomes: &[Outcome]) -> u8 {
+    let any = |verdict| outcomes.iter().any(|outcome| outcome.verdict == verdict && !outcome.limit);
+    match (any(Verdict::Fail), any(Verdict::Invalid)) {
+        (true, _) => 1,
+        (false, true) => 3,
+        (false, false) => 0,
+    }
 }
 
 /// All figures in their order, with the plan's bounds. Those only the server can tell are for information where its
@@ -223,14 +286,9 @@ fn join_ms(record: &LegRecord) -> Option<f64> {
     Some((record.first_at? - record.placed_at) as f64 / 1e6)
 }
 
-fn loss_of(record: &LegRecord) -> f64 {
-    record.lost as f64 / (record.lost as f64 + record.received as f64).max(1.0)
-}
-
-fn opinions(plan: &Plan, records: &[&LegRecord], delay_ms: f64) -> Vec<f64> {
-    let delay_ms = if delay_ms.is_finite() { delay_ms } else { 0.0 };
+fn opinions(plan: &Plan, records: &[&LegRecord]) -> Vec<f64> {
     let heard = records.iter().filter(|record| record.received > 0);
-    heard.map(|record| opinion::score(plan.codec_of(record.caller), loss_of(record), delay_ms)).collect()
+    heard.map(|record| Frames::of(record).opinion(plan.codec_of(record.caller))).collect()
 }
 
 /// Bytes of the headers of IPv4, UDP and RTP.

@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::judge::hearing::Turn;
@@ -18,45 +15,21 @@ use crate::plan::{Background, Codec, Plan};
 use crate::relay::{Ends, Relay};
 use crate::run::Onlooker;
 use crate::run::dialler::Dialler;
+use crate::run::gauge::{Before, Gauge, Sample};
 use crate::run::outcome::{Evidence, Joining, kernel_drops};
 use crate::signalling::sdp::{Agreement, Offer};
 use crate::signalling::{Event, Identity, Signalling};
 use crate::statistics::Random;
 use crate::sys::{self, wall_nanos};
 use crate::target::{Source, Target};
-use crate::usage::{Usage, machine_seconds};
+use crate::usage::Usage;
 
-/// Time between two samples.
-const SAMPLING: Duration = Duration::from_millis(500);
 /// How long confirmations of hanging up are waited for.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 /// How long registrations may take.
 const REGISTER_LIMIT: Duration = Duration::from_secs(35);
 /// Room for packets a caller has not read yet: a second of audio.
 const RECEIVE_BUFFER: i32 = 128 << 10;
-
-/// The state of a run at one moment.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Sample {
-    /// Seconds since the run began.
-    pub at: f64,
-    /// Callers in a conference.
-    pub joined: usize,
-    /// Joins that failed so far, and callers the server hung up on.
-    pub failures: usize,
-    /// Packets sent in each second since the sample before.
-    pub sent_rate: f64,
-    /// Packets received in each second since the sample before.
-    pub received_rate: f64,
-    /// Packets lost since the sample before, in percent of those expected.
-    pub loss_percent: f64,
-    /// Processor time of the server, in percent of one core; 0 when it cannot be seen.
-    pub server_cpu_percent: f64,
-    /// Memory of the server in KiB; 0 when it cannot be seen.
-    pub server_kib: f64,
-    /// Processor time of this process, in percent of one core.
-    pub own_cpu_percent: f64,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CallerState {
@@ -108,24 +81,7 @@ pub struct Stage<'a> {
     last_answer: Option<Instant>,
     started: Instant,
     samples: Vec<Sample>,
-    counted: Counted,
-}
-
-/// What the last sample was made of.
-struct Counted {
-    at: Instant,
-    packets: [u64; 3],
-    server: Option<Usage>,
-    own: Option<Usage>,
-}
-
-/// The state when the measurement began.
-pub struct Before {
-    at: Instant,
-    usage: Option<Usage>,
-    own: Option<Usage>,
-    machine: Option<(f64, f64)>,
-    metrics: BTreeMap<String, f64>,
+    gauge: Gauge,
 }
 
 impl<'a> Stage<'a> {
@@ -147,7 +103,7 @@ impl<'a> Stage<'a> {
         Ok(Self {
             plan,
             onlooker,
-            counted: Counted { at: now, packets: [0; 3], server: target.usage(), own: None },
+            gauge: Gauge::new(now, target.usage()),
             target,
             exchange,
             dialler: None,
@@ -284,14 +240,14 @@ impl<'a> Stage<'a> {
     /// Works until a moment, at least once.
     pub fn pump_until(&mut self, phase: &str, deadline: Instant) -> Result<(), Failure> {
         loop {
-            self.exchange.pump(deadline.min(self.counted.at + SAMPLING));
+            self.exchange.pump(deadline.min(self.gauge.next()));
             while let Some(event) = self.exchange.poll_event() {
                 self.on_event(event)?;
             }
             while let Some(caller) = self.waiting.pop_front() {
                 self.join(caller)?;
             }
-            if self.counted.at.elapsed() >= SAMPLING {
+            if Instant::now() >= self.gauge.next() {
                 self.sample(phase)?;
             }
             if Instant::now() >= deadline {
@@ -303,13 +259,7 @@ impl<'a> Stage<'a> {
     /// All figures start anew.
     pub fn begin_measuring(&self) -> Before {
         self.wheels.iter().for_each(|wheel| wheel.order(Order::BeginMeasuring));
-        Before {
-            at: Instant::now(),
-            usage: self.target.usage(),
-            own: Usage::of(std::process::id()).ok(),
-            machine: machine_seconds(),
-            metrics: self.target.metrics(),
-        }
+        Before::now(self.target.usage(), self.target.metrics())
     }
 
     /// Ends the audio and collects what was seen.
@@ -435,6 +385,7 @@ impl<'a> Stage<'a> {
             clips: self.clips[&caller.codec].clone(),
             sound: background(self.plan, number),
             cipher,
+            drift_ppm: self.plan.drift_ppm(number),
         };
         self.order(number, Order::Add(Box::new(setup)));
         Ok(())
@@ -449,56 +400,13 @@ impl<'a> Stage<'a> {
     }
 
     fn sample(&mut self, phase: &str) -> Result<(), Failure> {
-        let now = Instant::now();
-        let sum =
-            |pick: fn(&crate::media::wheel::Pulse) -> u64| self.wheels.iter().map(|wheel| pick(&wheel.pulse)).sum();
-        let packets: [u64; 3] = [
-            sum(|pulse| pulse.sent.load(Ordering::Relaxed)),
-            sum(|pulse| pulse.received.load(Ordering::Relaxed)),
-            sum(|pulse| pulse.lost.load(Ordering::Relaxed)),
-        ];
-        let (server, own) = (self.target.usage(), Usage::of(std::process::id()).ok());
-        let seconds = (now - self.counted.at).as_secs_f64();
-        let cpu = |now: Option<Usage>, before: Option<Usage>| match (now, before) {
-            (Some(now), Some(before)) => (now.cpu_seconds - before.cpu_seconds) / seconds * 100.0,
-            _ => 0.0,
-        };
-        let [sent, received, lost] = [0, 1, 2].map(|at| packets[at].saturating_sub(self.counted.packets[at]) as f64);
-        let sample = Sample {
-            at: (now - self.started).as_secs_f64(),
-            joined: self.callers.iter().filter(|caller| caller.state == CallerState::In).count(),
-            failures: self.failures,
-            sent_rate: sent / seconds,
-            received_rate: received / seconds,
-            loss_percent: 100.0 * lost / (received + lost).max(1.0),
-            server_cpu_percent: cpu(server, self.counted.server),
-            server_kib: server.map_or(0.0, |usage| usage.resident_kib),
-            own_cpu_percent: cpu(own, self.counted.own),
-        };
-        self.counted = Counted { at: now, packets, server, own };
+        let joined = self.callers.iter().filter(|caller| caller.state == CallerState::In).count();
+        let sample = self.gauge.sample(&self.wheels, self.target.usage(), joined, self.failures);
         (self.onlooker)(phase, &sample);
         self.samples.push(sample);
         match self.target.last_words() {
             Some(words) => Err(Failure(words)),
             None => Ok(()),
-        }
-    }
-}
-
-impl Before {
-    /// The share of the machine's processor time that neither we nor the server used since then, in percent.
-    fn others_percent(&self, server: Option<Usage>) -> f64 {
-        let own = Usage::of(std::process::id()).ok();
-        let used = |now: Option<Usage>, before: Option<Usage>| match (now, before) {
-            (Some(now), Some(before)) => now.cpu_seconds - before.cpu_seconds,
-            _ => 0.0,
-        };
-        match (machine_seconds(), self.machine) {
-            (Some(now), Some(before)) if now.1 > before.1 => {
-                let ours = used(own, self.own) + used(server, self.usage);
-                (100.0 * (now.0 - before.0 - ours) / (now.1 - before.1)).max(0.0)
-            }
-            _ => 0.0,
         }
     }
 }

@@ -63,7 +63,12 @@ fn the_catalogue_is_what_dashboards_rely_on() {
             "convoke_legs gauge",
             "convoke_legs_ended_total counter",
             "convoke_media_commands_refused_total counter",
+            "convoke_media_conferences gauge",
             "convoke_media_conferences_failed_total counter",
+            "convoke_media_legs gauge",
+            "convoke_media_ports_draining gauge",
+            "convoke_media_ports_taken_total counter",
+            "convoke_media_worker_busy_ratio gauge",
             "convoke_missed_call_notices_total counter",
             "convoke_mixer_tick_longest_seconds gauge",
             "convoke_mixer_tick_seconds_total counter",
@@ -138,6 +143,12 @@ fn gauges_follow_and_counters_never_go_back() {
     }
     assert_eq!(sample(&metrics, "convoke_mixer_tick_seconds_total"), 2.0);
     assert_eq!(sample(&metrics, "convoke_mixer_tick_longest_seconds"), 1.0);
+    for (busy_per_mille, legs) in [(900, 7), (250, 4)] {
+        metrics.set_media(&MediaFigures { busy_per_mille, legs, ports_taken: legs, ..MediaFigures::default() });
+    }
+    assert_eq!(sample(&metrics, "convoke_media_worker_busy_ratio"), 0.25);
+    assert_eq!(sample(&metrics, "convoke_media_legs"), 4.0);
+    assert_eq!(sample(&metrics, "convoke_media_ports_taken_total"), 7.0);
     metrics.set_load(1, 2, 3);
     metrics.set_load(4, 5, usize::MAX);
     assert_eq!(sample(&metrics, "convoke_legs"), 5.0);

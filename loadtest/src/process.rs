@@ -1,0 +1,159 @@
+//! A server that is started here: a child process in a folder of its own, on free loopback ports, with its log.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::Failure;
+use crate::usage::Usage;
+
+/// How long a server may take to be ready.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// What the server writes down while it is measured: as in production, nothing of a call that goes well.
+const LOG_LEVEL: (&str, &str) = ("CONVOKE_LOG", "warn");
+
+/// A running child. Dropping it ends it.
+pub struct Process {
+    child: Child,
+    folder: TempDir,
+}
+
+/// Where a Convoke that is started here receives, and where its data are.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// SIP over UDP.
+    pub sip: SocketAddr,
+    /// Its HTTP side.
+    pub http: SocketAddr,
+    /// Its `data_dir`.
+    pub data: PathBuf,
+}
+
+impl Process {
+    /// Starts a command with `folder` as its own.
+    pub fn spawn(command: &mut Command, folder: TempDir) -> Result<Self, Failure> {
+        let log = std::fs::File::create(folder.path().join("log"))?;
+        let program = command.get_program().display().to_string();
+        let child = command
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .map_err(|error| Failure(format!("{program}: {error}")))?;
+        Ok(Self { child, folder })
+    }
+
+    /// Starts Convoke with the configuration that is made for its places, and waits until it is ready.
+    pub fn convoke(binary: &Path, configuration: impl FnOnce(&Places) -> String) -> Result<(Self, Places), Failure> {
+        let folder = tempfile::Builder::new().prefix("convoke-load-").tempdir()?;
+        let places = Places { sip: free_udp()?, http: free_tcp()?, data: folder.path().join("data") };
+        let config = folder.path().join("convoke.toml");
+        std::fs::write(&config, configuration(&places))?;
+        let mut command = Command::new(binary);
+        command.args(["serve", "--config"]).arg(&config).env(LOG_LEVEL.0, LOG_LEVEL.1);
+        let mut process = Self::spawn(&mut command, folder)?;
+        process.wait_ready(|_| get(places.http, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")))?;
+        Ok((process, places))
+    }
+
+    /// Waits until `is_ready` says so of its folder.
+    ///
+    /// # Errors
+    /// With its last words when it ends before, or takes too long.
+    pub fn wait_ready(&mut self, is_ready: impl Fn(&Path) -> bool) -> Result<(), Failure> {
+        let deadline = Instant::now() + START_LIMIT;
+        while !is_ready(self.folder.path()) {
+            if let Some(words) = self.last_words() {
+                return Err(Failure(words));
+            }
+            if Instant::now() > deadline {
+                let (seconds, log) = (START_LIMIT.as_secs(), self.log());
+                return Err(Failure(format!("the server did not become ready within {seconds} s: {log}")));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What it has used so far.
+    pub fn usage(&self) -> Result<Usage, Failure> {
+        Usage::of(self.child.id())
+    }
+
+    /// Whether it has ended by itself, and how.
+    pub fn last_words(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok()??;
+        Some(format!("the server ended ({status}): {}", self.log()))
+    }
+
+    /// The last lines of what it wrote.
+    fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join(" | ")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Calls are still up when a run failed; draining would wait for them.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The answer to a GET, head and body.
+pub fn get(http: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&http, Duration::from_secs(1))?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {http}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// An address nobody listens at now. Somebody may take it before the server does; then the server says so and ends.
+fn free_udp() -> std::io::Result<SocketAddr> {
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+fn free_tcp() -> std::io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// The server's log would be a good part of what a call costs.
+    #[test]
+    fn a_server_is_measured_without_its_log_and_its_last_words_are_told() -> Result<(), Failure> {
+        let folder = tempfile::tempdir()?;
+        let script = folder.path().join("server");
+        std::fs::write(&script, "#!/bin/sh\necho \"log: $CONVOKE_LOG, $1 $2\"\ncat \"$3\"\nexit 7\n")?;
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
+        let started = Process::convoke(&script, |places| format!("data_dir = {:?}\n", places.data));
+        let Err(Failure(words)) = started else { return Err(Failure("it cannot be ready".to_owned())) };
+        for part in ["exit status: 7", "log: warn, serve --config", "data_dir = "] {
+            assert!(words.contains(part), "{words}");
+        }
+        Ok(())
+    }
+}
