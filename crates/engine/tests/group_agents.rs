@@ -10,7 +10,7 @@ use response_group::{
 };
 use routing::UserProfile;
 use sip_api::{Method, Request, Response};
-use world::group::{SDP, config, dial, ok, sales};
+use world::groups::{SDP, config, dial, ok, sales};
 use world::{World, in_dialog, out_of_dialog, sdp_body, user};
 
 fn open_with(groups: Config, change: impl FnOnce(&mut Directory)) -> World {

@@ -9,7 +9,7 @@ use engine::{GroupCommand, GroupJournal, Input, WireLeg, WireRecord};
 use mcu_api::McuCommand;
 use response_group::{Action, AgentStatus, Config, Confirm, Decision, Entry, Method as Hunt, MonitorMode};
 use sip_api::{ClientTransactionId, Method, Request, SipCommand, SipEvent};
-use world::group::{config, dial, ok, parallel, sales};
+use world::groups::{config, dial, ok, parallel, sales};
 use world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 /// A new process on the journal, two seconds later.

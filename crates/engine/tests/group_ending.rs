@@ -7,7 +7,7 @@ use engine::{GroupCommand, Input};
 use mcu_api::{Announcement, McuCommand, Phrase, Spoken};
 use response_group::{Action, Disposal, Failure, Method as Hunt, MonitorMode, Outcome, Queue, ResponseGroup};
 use sip_api::{Method, Request};
-use world::group::{SDP, cancels, check_drained, config, dial, ok, open, outcomes, parallel, sales};
+use world::groups::{SDP, cancels, check_drained, config, dial, ok, open, outcomes, parallel, sales};
 use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 fn said(world: &mut World) -> Vec<Announcement> {

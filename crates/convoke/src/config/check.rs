@@ -195,11 +195,7 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
 
 fn check_language(config: &Config, findings: &mut Vec<Finding>) {
     let language = &config.media.language;
-    // Which languages a directory holds, and whether they are whole, is looked at where files are: see `probe`.
-    if !language.is_empty()
-        && config.media.languages_dir.is_none()
-        && prompts::Languages::shipped().find(language).is_none()
-    {
+    if !language.is_empty() && !may_be_spoken(config, language) {
         findings.push(unknown_language(language, prompts::Languages::shipped().iter().map(prompts::Language::tag)));
     }
     let announces = |conference: &Conference| conference.entry_exit == Some(EntryExit::Announce);
@@ -207,6 +203,16 @@ fn check_language(config: &Config, findings: &mut Vec<Finding>) {
         let why = "a [[conference]] announces who enters and leaves, and there is no language to do it in; name one";
         findings.push(Finding::error("media.language", quoted(language), why));
     }
+}
+
+/// Whether there are, or may be, prompts in a language. Which ones a directory of languages holds, and whether they are
+/// whole, is looked at where files are: see `probe`.
+pub(super) fn may_be_spoken(config: &Config, tag: &str) -> bool {
+    config.media.languages_dir.is_some() || prompts::Languages::shipped().find(tag).is_some()
+}
+
+fn shipped_languages() -> String {
+    prompts::Languages::shipped().iter().map(prompts::Language::tag).collect::<Vec<_>>().join(", ")
 }
 
 /// There are no prompts in a language.
@@ -299,9 +305,8 @@ fn check_access_numbers(config: &Config, findings: &mut Vec<Finding>) {
             let why = "write + and 7 to 15 digits, as in \"+4930123450\"";
             findings.push(Finding::error(key("number"), quoted(&access.number), why));
         }
-        if prompts::Language::find(&access.language).is_none() {
-            let known = prompts::Language::ALL.map(prompts::Language::tag).join(", ");
-            let why = format!("there are no prompts in it; write one of {known}");
+        if !may_be_spoken(config, &access.language) {
+            let why = format!("there are no prompts in it; write one of {}", shipped_languages());
             findings.push(Finding::error(key("language"), quoted(&access.language), why));
         }
         if access.region.trim().is_empty() {

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use base::UserUri;
 use response_group::{Config as Groups, Surroundings};
 
+use super::check::may_be_spoken;
 use super::{Config, Finding};
 
 /// Everything that is wrong with the groups.
@@ -64,7 +65,7 @@ impl Surroundings for Config {
     }
 
     fn is_language(&self, tag: &str) -> bool {
-        prompts::Language::find(tag).is_some()
+        may_be_spoken(self, tag)
     }
 
     fn forwards_to(&self, user: &UserUri) -> Option<UserUri> {

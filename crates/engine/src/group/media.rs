@@ -224,7 +224,7 @@ impl Engine {
                 (caller.bridged == Some(number)).then_some(caller.leg)
             }
             Role::Target(call) => caller(&call).map(|caller| caller.leg),
-            Role::Seat(_) | Role::Supervisor(_) | Role::Errand => None,
+            Role::Seat(_) | Role::Supervisor(_) | Role::Errand | Role::Leftover => None,
         }
     }
 

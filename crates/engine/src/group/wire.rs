@@ -163,13 +163,14 @@ impl Engine {
         let (mut legs, mut invites) = (Vec::new(), Vec::new());
         for mut target in targets {
             let (leg, call_id) = (self.calls.allocate_leg(), self.new_call_id());
+            let shown = target.headers.iter().find(|(name, _)| name == "From").map(|(_, from)| from.clone());
             target.headers.push(("Call-ID".to_owned(), call_id.clone()));
             invites.push(SentInvite {
                 call_id: call_id.clone(),
                 uri: target.uri.to_string(),
                 route: target.route.iter().map(NameAddr::to_string).collect(),
                 flow: target.flow.map(|flow| (flow.transport.as_str().to_owned(), flow.local, flow.remote)),
-                from: from.to_string(),
+                from: shown.unwrap_or_else(|| from.to_string()),
                 to: to.to_string(),
             });
             self.groups.legs.insert(leg, role);
