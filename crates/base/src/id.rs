@@ -127,10 +127,13 @@ text_id!(
 );
 
 impl ConferenceNumber {
+    /// Digits of the longest number.
+    pub const LENGTH_MAX: usize = 15;
+
     /// Reads a conference number; 1 to 15 ASCII digits.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let invalid = |why| InvalidId { kind: "conference number", why };
-        if !(1..=15).contains(&text.len()) {
+        if !(1..=Self::LENGTH_MAX).contains(&text.len()) {
             return Err(invalid("it must have 1 to 15 digits"));
         }
         if !text.bytes().all(|byte| byte.is_ascii_digit()) {

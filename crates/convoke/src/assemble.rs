@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base::{Limits, UserUri};
 use call::CallConfig;
-use engine::{Directory, EngineConfig, Schedule, UserAccount};
+use engine::{AccessNumber, Directory, EngineConfig, Schedule, UserAccount};
 use focus::{ConferenceRecord, FocusConfig, Pin};
 use mcu_api::{AloneAudio, ConferenceMedia};
 use media_io::MediaConfig;
@@ -145,6 +145,7 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar, trusted_peers: 
     EngineConfig {
         domain: config.domain.to_ascii_lowercase(),
         hosts: own_hosts(config, &machine_addresses()),
+        group_codes: config.group_codes.clone(),
         factory_user: FACTORY_USER.to_owned(),
         srtp: match config.media.srtp {
             config::Srtp::Off => SrtpPolicy::Off,
@@ -170,6 +171,7 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar, trusted_peers: 
         keypad: config.media.keypad.then(engine::KeyMap::default),
         language: config.media.language.clone(),
         caller_number: config.caller_number.clone(),
+        access_numbers: config.access_numbers.iter().map(access_number).collect(),
         trusted_peers,
         limits,
     }
@@ -181,6 +183,10 @@ fn certificate(path: &std::path::Path) -> Option<String> {
     let (_, rest) = text.split_once("-----BEGIN CERTIFICATE-----")?;
     let (body, _) = rest.split_once("-----END CERTIFICATE-----")?;
     Some(body.split_whitespace().collect())
+}
+
+fn access_number(access: &config::AccessNumber) -> AccessNumber {
+    AccessNumber { number: access.number.clone(), language: access.language.clone(), region: access.region.clone() }
 }
 
 /// Accounts with their settings, permanent and stored conferences, and the dial plan.

@@ -3,32 +3,71 @@
 //! A line is in the operating system's hands before anything that follows from it leaves the process: kill -9 loses
 //! nothing. It is on the disk at most a second later: a power failure loses at most the decisions of that second. Phones
 //! that ring because of them stop by themselves, for each INVITE carries `Expires`.
+//!
+//! A large journal is replaced by a new one that begins with the machine's state; the old one is kept beside it. So is one
+//! that could not be written: what it lacks is in that state.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use engine::GroupJournal;
 
 /// Name of the file in `data_dir`.
 const NAME: &str = "response-groups.journal";
 
-/// Beyond this size a start with nobody on the line begins a new file and keeps the old one beside it.
+/// Beyond this size, in bytes, a new file is begun.
 const LARGE: u64 = 64 * 1024 * 1024;
 
 /// How often what was written is forced onto the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 
+/// How long after a failure a new file is tried, at the earliest.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How lines are written; a test has it fail.
+type WriteLines = fn(&File, &[u8]) -> io::Result<()>;
+
 /// The journal of a running server.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    file: Arc<File>,
+    path: PathBuf,
+    disk: Arc<Disk>,
     lines: Vec<u8>,
-    dirty: Arc<AtomicBool>,
-    failed: bool,
+    /// Bytes of the file that are whole lines.
+    size: u64,
+    /// At which size a new file is begun.
+    large: u64,
+    /// It could not be written; a new file is not tried before this.
+    broken: Option<Instant>,
+    failures: u64,
+    /// What was last said of it.
+    told_sound: bool,
+    write: WriteLines,
+}
+
+/// The file, as the thread that forces it onto the disk sees it.
+#[derive(Debug)]
+struct Disk {
+    file: Mutex<Arc<File>>,
+    dirty: AtomicBool,
+}
+
+impl Disk {
+    fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn sync(&self) {
+        if self.dirty.swap(false, Ordering::AcqRel)
+            && let Err(error) = self.file().sync_data()
+        {
+            tracing::error!(%error, "the response groups' journal does not reach the disk");
+        }
+    }
 }
 
 /// Where the journal of this data directory is.
@@ -41,25 +80,26 @@ impl Journal {
     /// off; anything else that cannot be read is an error, because half a history is none.
     pub(crate) fn open(data_dir: &Path) -> Result<(Self, Vec<GroupJournal>), String> {
         let path = path_in(data_dir);
-        let (records, sound) = read(&path)?;
-        let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-        file.set_len(sound).map_err(failed)?;
-        let (file, dirty) = (Arc::new(file), Arc::new(AtomicBool::new(false)));
-        let (disk, written) = (Arc::clone(&file), Arc::clone(&dirty));
-        std::thread::Builder::new().name("journal".to_owned()).spawn(move || sync(&disk, &written)).map_err(failed)?;
-        Ok((Self { file, lines: Vec::new(), dirty, failed: false }, records))
-    }
-
-    /// Moves a large journal aside; see [`LARGE`].
-    pub(crate) fn retire_large(data_dir: &Path) -> Result<bool, String> {
-        let path = path_in(data_dir);
-        let large = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() > LARGE);
-        if large {
-            let old = path.with_extension("journal.old");
-            std::fs::rename(&path, &old).map_err(|error| format!("{}: {error}", old.display()))?;
-        }
-        Ok(large)
+        let failed = |error: io::Error| format!("{}: {error}", path.display());
+        finish_replacing(&path).map_err(failed)?;
+        let (records, size) = read(&path)?;
+        let file = append_to(&path).map_err(failed)?;
+        file.set_len(size).map_err(failed)?;
+        let disk = Arc::new(Disk { file: Mutex::new(Arc::new(file)), dirty: AtomicBool::new(false) });
+        let watched = Arc::downgrade(&disk);
+        std::thread::Builder::new().name("journal".to_owned()).spawn(move || sync(&watched)).map_err(failed)?;
+        let journal = Self {
+            path,
+            disk,
+            lines: Vec::new(),
+            size,
+            large: LARGE,
+            broken: None,
+            failures: 0,
+            told_sound: true,
+            write: |mut file, lines| file.write_all(lines),
+        };
+        Ok((journal, records))
     }
 
     /// Adds a line; it leaves with [`Journal::flush`].
@@ -71,33 +111,106 @@ impl Journal {
     }
 
     /// Hands what was added to the operating system. Must come before any other effect is carried out.
+    ///
+    /// When that fails the file is cut back to its last whole line. Nothing more is added to it, because lines that follow
+    /// a gap say nothing; see [`Journal::begin_anew`].
     pub(crate) fn flush(&mut self) {
-        if self.lines.is_empty() {
+        let lines = std::mem::take(&mut self.lines);
+        if lines.is_empty() || self.broken.is_some() {
             return;
         }
-        let result = (&*self.file).write_all(&self.lines);
-        self.lines.clear();
-        self.dirty.store(true, Ordering::Release);
-        match result {
-            Ok(()) => self.failed = false,
-            // People must still be able to talk when the disk is full; said once, not with each call.
-            Err(error) if !self.failed => {
-                self.failed = true;
-                tracing::error!(%error, "the response groups' journal cannot be written; a crash now would lose callers");
+        let file = self.disk.file();
+        match (self.write)(&file, &lines) {
+            Ok(()) => self.size += lines.len() as u64,
+            Err(error) => {
+                self.break_off(&error);
+                if let Err(error) = file.set_len(self.size) {
+                    tracing::error!(%error, "the torn end of the response groups' journal cannot be cut off");
+                }
             }
-            Err(_) => {}
         }
+        self.disk.dirty.store(true, Ordering::Release);
+    }
+
+    fn break_off(&mut self, error: &io::Error) {
+        self.failures += 1;
+        // Said once, not with each call.
+        if self.broken.replace(Instant::now() + RETRY_AFTER).is_none() {
+            let path = self.path.display();
+            tracing::error!(%error, %path, "the response groups' journal cannot be written; groups take no calls until it can");
+        }
+    }
+
+    /// Whether a new file is due: this one is large, or broken and its time has come.
+    pub(crate) fn wants_checkpoint(&self) -> bool {
+        self.broken.map_or(self.size > self.large, |retry| Instant::now() >= retry)
+    }
+
+    /// Begins a new file with these records, which say all that is not over, and keeps the old one beside it.
+    pub(crate) fn begin_anew(&mut self, records: &[GroupJournal]) {
+        match self.replace(records) {
+            Ok(()) if self.broken.take().is_some() => tracing::info!("the response groups' journal is written again"),
+            Ok(()) => {}
+            Err(error) if self.broken.is_some() => self.break_off(&error),
+            Err(error) => {
+                // The old file is as good as before; try again when it has grown a good deal.
+                self.large = self.size + LARGE / 4;
+                tracing::error!(%error, "the response groups' journal is large, and a new one cannot be begun");
+            }
+        }
+    }
+
+    fn replace(&mut self, records: &[GroupJournal]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for record in records {
+            serde_json::to_writer(&mut lines, record)?;
+            lines.push(b'\n');
+        }
+        let new = self.path.with_extension("journal.new");
+        // Half a file of an earlier attempt says nothing.
+        File::create(&new)?;
+        let file = append_to(&new)?;
+        (self.write)(&file, &lines)?;
+        file.sync_data()?;
+        std::fs::rename(&self.path, self.path.with_extension("journal.old"))?;
+        std::fs::rename(&new, &self.path)?;
+        *self.disk.file.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(file);
+        (self.size, self.large) = (lines.len() as u64, LARGE.max(2 * lines.len() as u64));
+        Ok(())
+    }
+
+    /// How often it could not be written since this was asked last.
+    pub(crate) fn take_failures(&mut self) -> u64 {
+        std::mem::take(&mut self.failures)
+    }
+
+    /// Whether it can be written, if that has changed since this was asked last.
+    pub(crate) fn take_change(&mut self) -> Option<bool> {
+        let sound = self.broken.is_none();
+        (std::mem::replace(&mut self.told_sound, sound) != sound).then_some(sound)
     }
 }
 
-fn sync(file: &File, dirty: &AtomicBool) {
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// A process that ended while it put a new file in the place of the old one had written the new one whole before.
+fn finish_replacing(path: &Path) -> io::Result<()> {
+    let new = path.with_extension("journal.new");
+    match (path.exists(), new.exists()) {
+        (false, true) => std::fs::rename(new, path),
+        (true, true) => std::fs::remove_file(new),
+        (_, false) => Ok(()),
+    }
+}
+
+/// Forces what was written onto the disk, as long as the journal is there.
+fn sync(disk: &Weak<Disk>) {
     loop {
         std::thread::sleep(SYNC_EVERY);
-        if dirty.swap(false, Ordering::AcqRel)
-            && let Err(error) = file.sync_data()
-        {
-            tracing::error!(%error, "the response groups' journal does not reach the disk");
-        }
+        let Some(disk) = disk.upgrade() else { return };
+        disk.sync();
     }
 }
 
@@ -105,7 +218,7 @@ fn sync(file: &File, dirty: &AtomicBool) {
 pub(crate) fn read(path: &Path) -> Result<(Vec<GroupJournal>, u64), String> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
         Err(error) => return Err(format!("{}: {error}", path.display())),
     };
     let (mut records, mut sound) = (Vec::new(), 0);
@@ -134,22 +247,30 @@ mod tests {
         GroupJournal::Wire(WireRecord::File { config: Box::default() })
     }
 
+    fn other() -> GroupJournal {
+        GroupJournal::Wire(WireRecord::Called { invites: Vec::new() })
+    }
+
+    fn records(folder: &Path) -> Vec<GroupJournal> {
+        read(&path_in(folder)).expect("it can be read").0
+    }
+
     #[test]
     fn what_was_flushed_is_read_back_and_a_torn_line_is_cut_off() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (mut journal, records) = Journal::open(folder.path()).expect("opened");
-        assert!(records.is_empty());
+        let (mut journal, found) = Journal::open(folder.path()).expect("opened");
+        assert!(found.is_empty());
         journal.append(&record());
         journal.append(&record());
         journal.flush();
         let path = path_in(folder.path());
         let mut torn = OpenOptions::new().append(true).open(&path).expect("open");
         torn.write_all(b"{\"wire\":\"fi").expect("written");
-        let (mut journal, records) = Journal::open(folder.path()).expect("opened");
-        assert_eq!(records, [record(), record()]);
+        let (mut journal, found) = Journal::open(folder.path()).expect("opened");
+        assert_eq!(found, [record(), record()]);
         journal.append(&record());
         journal.flush();
-        assert_eq!(read(&path).expect("read").0.len(), 3);
+        assert_eq!(records(folder.path()).len(), 3);
     }
 
     #[test]
@@ -158,5 +279,82 @@ mod tests {
         std::fs::write(path_in(folder.path()), "{}\n").expect("written");
         let told = Journal::open(folder.path()).expect_err("no record");
         assert!(told.contains("line 1"), "{told}");
+    }
+
+    /// The disk is full in the middle of a line: what was whole stays readable, and a new file makes up for the rest.
+    #[test]
+    fn a_write_that_fails_half_way_leaves_whole_lines_and_is_made_up_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut journal, _) = Journal::open(folder.path()).expect("opened");
+        journal.append(&record());
+        journal.flush();
+        assert_eq!(journal.take_change(), None);
+        journal.write = |mut file, lines| {
+            file.write_all(&lines[..lines.len() / 2])?;
+            Err(io::ErrorKind::StorageFull.into())
+        };
+        journal.append(&other());
+        journal.flush();
+        assert_eq!((journal.take_change(), journal.take_failures()), (Some(false), 1));
+        assert_eq!(records(folder.path()), [record()], "no torn line is left");
+        journal.append(&other());
+        journal.flush();
+        assert_eq!(records(folder.path()), [record()], "nothing follows a gap");
+        assert!(!journal.wants_checkpoint(), "the disk is left alone for a moment");
+        journal.begin_anew(&[other()]);
+        assert_eq!((journal.take_change(), journal.take_failures()), (None, 1), "it is still full");
+        assert_eq!(records(folder.path()), [record()]);
+        journal.write = |mut file, lines| file.write_all(lines);
+        journal.begin_anew(&[other()]);
+        assert_eq!(journal.take_change(), Some(true));
+        journal.append(&record());
+        journal.flush();
+        assert_eq!(records(folder.path()), [other(), record()]);
+    }
+
+    #[test]
+    fn a_large_file_is_replaced_while_running_and_kept_beside() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut journal, _) = Journal::open(folder.path()).expect("opened");
+        journal.large = 1;
+        assert!(!journal.wants_checkpoint());
+        journal.append(&record());
+        journal.flush();
+        assert!(journal.wants_checkpoint());
+        journal.begin_anew(&[other()]);
+        assert!(!journal.wants_checkpoint());
+        journal.append(&record());
+        journal.flush();
+        assert_eq!(records(folder.path()), [other(), record()]);
+        let old = read(&path_in(folder.path()).with_extension("journal.old")).expect("it can be read").0;
+        assert_eq!(old, [record()]);
+    }
+
+    #[test]
+    fn a_process_that_died_between_two_files_has_lost_neither() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut journal, _) = Journal::open(folder.path()).expect("opened");
+        journal.append(&record());
+        journal.flush();
+        let path = path_in(folder.path());
+        let new = path.with_extension("journal.new");
+        std::fs::write(&new, "half a li").expect("written");
+        assert_eq!(Journal::open(folder.path()).expect("opened").1, [record()]);
+        std::fs::rename(&path, &new).expect("renamed");
+        assert_eq!(Journal::open(folder.path()).expect("opened").1, [record()]);
+    }
+
+    #[test]
+    fn the_thread_that_syncs_ends_with_its_journal() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (journal, _) = Journal::open(folder.path()).expect("opened");
+        let disk = Arc::downgrade(&journal.disk);
+        drop(journal);
+        // It may be at work just now; then it lets go and finds nothing the next time.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while disk.strong_count() > 0 && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert_eq!(disk.strong_count(), 0);
     }
 }

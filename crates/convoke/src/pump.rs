@@ -87,6 +87,7 @@ pub(crate) struct Sinks {
 pub(crate) async fn run(mut engine: Engine, clock: Clock, mut sources: Sources, mut sinks: Sinks) {
     // What opening the response groups asked for.
     sinks.carry_out_all(&mut engine);
+    sinks.mind_the_journal(&mut engine, clock);
     loop {
         let timer = engine.poll_timeout().map(|at| tokio::time::Instant::from_std(clock.instant(at)));
         let input = tokio::select! {
@@ -104,6 +105,7 @@ pub(crate) async fn run(mut engine: Engine, clock: Clock, mut sources: Sources, 
         }
         engine.handle(clock.now(), input);
         sinks.carry_out_all(&mut engine);
+        sinks.mind_the_journal(&mut engine, clock);
     }
 }
 
@@ -155,18 +157,32 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
 }
 
 impl Sinks {
-    /// Carries out what the engine wants, in order. What is for the journal is written before anything that follows it.
+    /// Carries out what the engine wants, in order. What is for the journal is written before anything else, also before
+    /// what stands ahead of it: an agent's dialog is known before his ACK leaves.
     fn carry_out_all(&mut self, engine: &mut Engine) {
+        let mut others = Vec::new();
         while let Some(effect) = engine.poll_effect() {
             match effect {
                 Effect::Journal(record) => self.journal.append(&record),
-                effect => {
-                    self.journal.flush();
-                    self.carry_out(effect);
-                }
+                effect => others.push(effect),
             }
         }
         self.journal.flush();
+        others.into_iter().for_each(|effect| self.carry_out(effect));
+    }
+
+    /// Begins a new journal where the old one is large or broken, and tells the engine whether there is one.
+    fn mind_the_journal(&mut self, engine: &mut Engine, clock: Clock) {
+        if self.journal.wants_checkpoint()
+            && let Some(records) = engine.group_checkpoint()
+        {
+            self.journal.begin_anew(&records);
+        }
+        self.watch.journal_failures(self.journal.take_failures());
+        if let Some(sound) = self.journal.take_change() {
+            engine.handle(clock.now(), Input::GroupJournal { sound });
+            self.carry_out_all(engine);
+        }
     }
 
     fn carry_out(&self, effect: Effect) {

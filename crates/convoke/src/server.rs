@@ -27,8 +27,11 @@ use crate::{assemble, seed, trusted};
 /// Questions that may wait for the engine.
 const QUESTIONS: usize = 64;
 
-/// How long conferences may take to end in order when the server stops.
+/// How long conferences and calls may take to end in order when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(3);
+
+/// How much of that callers of response groups may listen to their last words.
+const LAST_WORDS: Duration = Duration::from_millis(2_500);
 
 /// A running server.
 pub(crate) struct Server {
@@ -107,35 +110,13 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
 /// Opens the response groups on what their journal says; phones that still ring for callers of an earlier process are
 /// silenced as soon as the engine runs.
 fn open_groups(config: &Config, engine: &mut Engine, clock: Clock) -> Result<Journal, String> {
-    let (mut journal, mut records) = Journal::open(&config.data_dir)?;
-    if !anybody_waits(&records) && Journal::retire_large(&config.data_dir)? {
-        (journal, records) = Journal::open(&config.data_dir)?;
-    }
+    let (journal, records) = Journal::open(&config.data_dir)?;
     let groups = response_group::Config { groups: config.response_groups.clone(), ..Default::default() };
     engine.open_groups(clock.now(), groups, &records).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         lines.join("\n")
     })?;
     Ok(journal)
-}
-
-/// Whether a caller of an earlier process may still be on the line.
-fn anybody_waits(records: &[engine::GroupJournal]) -> bool {
-    let mut open = 0_i64;
-    for record in records {
-        open += match record {
-            engine::GroupJournal::Machine(response_group::Entry::Told {
-                told: response_group::Input::CallerArrived(_),
-                ..
-            }) => 1,
-            engine::GroupJournal::Machine(response_group::Entry::Decided {
-                decided: response_group::Decision::Ended { .. },
-                ..
-            }) => -1,
-            _ => 0,
-        };
-    }
-    open > 0
 }
 
 async fn open_store(config: &Config) -> Result<Store, String> {
@@ -171,16 +152,24 @@ impl Server {
     /// Ends every conference in order, then everything else.
     pub(crate) async fn stop(self) {
         self.ready.store(false, Ordering::Release);
-        // The engine task has ended only if a source was closed before; then there is nothing to stop.
-        drop(self.questions.send(Question::Stop).await);
-        let deadline = tokio::time::Instant::now() + STOP_GRACE;
-        // The last BYEs are retransmitted until they are answered, and the last records reach the disk.
-        while self.busy().await != (0, 0) && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        // Callers of response groups are told that they are hung up, if there is time. The second time nobody is waited
+        // for any more, and what ended meanwhile is written down.
+        self.stop_and_wait(LAST_WORDS).await;
+        self.stop_and_wait(STOP_GRACE - LAST_WORDS).await;
         self.storage.flush().await;
         self.edge.shutdown().await;
         self.store.close().await;
+    }
+
+    /// Has the engine end everything. The last BYEs are retransmitted until they are answered, and the last records reach
+    /// the disk, but nothing is waited for longer than `limit`.
+    async fn stop_and_wait(&self, limit: Duration) {
+        // The engine task has ended only if a source was closed before; then there is nothing to stop.
+        drop(self.questions.send(Question::Stop).await);
+        let deadline = tokio::time::Instant::now() + limit;
+        while self.busy().await != (0, 0) && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Legs that live, and BYEs of ours that wait for their answer.

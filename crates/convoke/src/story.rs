@@ -11,8 +11,13 @@ use crate::journal;
 
 /// The story of a call, by its Call-ID or number.
 pub(crate) fn explain(path: &Path, reference: &str) -> Result<String, String> {
-    let entries = entries(path)?;
-    let story = response_group::explain(&entries, reference).map_err(|error| broken(path, &error))?;
+    let told = |path: &Path| response_group::explain(&entries(path)?, reference).map_err(|error| broken(path, &error));
+    // Of a call that was over when this journal began, the one before tells.
+    let old = path.with_extension("journal.old");
+    let story = match told(path)? {
+        None if old.exists() => told(&old)?,
+        story => story,
+    };
     let story = story.ok_or_else(|| {
         format!(
             "{}: no call {reference} is in it; give the Call-ID of the caller's leg, or the call's number",
@@ -61,7 +66,7 @@ pub(crate) fn replay(path: &Path) -> Result<String, String> {
 fn decided(entry: &Entry) -> Option<String> {
     match entry {
         Entry::Decided { .. } => serde_json::to_string(entry).ok(),
-        Entry::Opened { .. } | Entry::Told { .. } => None,
+        Entry::Opened { .. } | Entry::Checkpoint { .. } | Entry::Told { .. } => None,
     }
 }
 
@@ -78,7 +83,7 @@ fn entries(path: &Path) -> Result<Vec<Entry>, String> {
 }
 
 fn broken(path: &Path, error: &response_group::JournalError) -> String {
-    format!("{}: the journal cannot be replayed: {error:?}", path.display())
+    format!("{}: the journal cannot be replayed: {error}", path.display())
 }
 
 /// Why an agent was or was not rung, in words.

@@ -133,6 +133,13 @@ impl Watch {
         self.gauges.request(method);
     }
 
+    /// The response groups' journal could not be written so many times since this was asked last.
+    pub(crate) fn journal_failures(&self, count: u64) {
+        if count > 0 {
+            self.gauges.metrics.journal_failures(count);
+        }
+    }
+
     /// Something happened: count it, log it, and record what is owed a record.
     pub(crate) fn note(&self, event: EngineEvent, storage: &StorageQueue) {
         let metrics = &self.gauges.metrics;

@@ -9,6 +9,8 @@ use focus::FocusConfig;
 use mcu_api::{Codec, ConferenceMedia};
 use sdp::SrtpPolicy;
 
+use crate::attendant::AccessNumber;
+use crate::group::GroupCodes;
 use crate::keypad::KeyMap;
 
 /// Settings of an [`Engine`](crate::Engine).
@@ -40,8 +42,12 @@ pub struct EngineConfig {
     pub keypad: Option<KeyMap>,
     /// Language of announcements, a BCP 47 tag.
     pub language: String,
+    /// Telephone numbers that lead to the attendant, who asks for a conference.
+    pub access_numbers: Vec<AccessNumber>,
     /// The telephone number shown to people who are dialled through a trunk, if the operator has one.
     pub caller_number: Option<String>,
+    /// What agents of response groups dial to sign in and out and to make a pause.
+    pub group_codes: GroupCodes,
     /// Addresses of trunks that are trusted: they may call users here, and what they say of a caller (RFC 3325) and of a
     /// call's way (`History-Info`, `Ms-Sensitivity`) is believed.
     pub trusted_peers: Vec<IpAddr>,

@@ -218,6 +218,11 @@ impl Directory {
         self.conferences.values().map(|schedule| &schedule.record)
     }
 
+    /// Whether there is a way to the telephone network.
+    pub(crate) fn has_trunk(&self) -> bool {
+        !self.router.trunks.is_empty()
+    }
+
     /// Where a target goes when this user asks for it.
     pub(crate) fn route(&self, requester: Option<&UserUri>, target: &str) -> routing::Routing {
         let profile = requester.and_then(|user| self.users.get(user)).and_then(|user| user.location_profile.as_deref());

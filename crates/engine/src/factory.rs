@@ -3,13 +3,14 @@
 use base::{AccessType, ConferenceId, ConferenceNumber, Role, Timestamp, UserUri};
 use c3p::conference_info::{ConferenceInfo, ConferenceState, Description, User, Users};
 use c3p::{
-    Capabilities, Command, ConferenceKeys, ConferenceUri, Diagnostic, FailureReason, McuType, OpaqueXml, Request,
-    ResponseBody, State,
+    AccessRegion, Capabilities, Command, ConferenceKeys, ConferenceUri, Diagnostic, FailureReason, McuType, OpaqueXml,
+    Request, ResponseBody, State,
 };
 use focus::{ConferenceRecord, ControlRequest, Pin, Requester};
 use rand::Rng;
 use sip_api::{ALLOW, Method, Response, ServerTransactionId, SipCommand};
 
+use crate::attendant::{AccessNumber, is_attendants};
 use crate::c3p_command::{Refused, lobby, refused};
 use crate::c3p_dialog::{C3P, failure, success};
 use crate::directory::Directory;
@@ -162,11 +163,7 @@ impl Engine {
         }
         match &request.command {
             Command::GetConferencingCapabilities => {
-                let mcu_types = vec![McuType::AudioVideo];
-                Ok(Step::Answer(ResponseBody::GetConferencingCapabilities(Capabilities {
-                    mcu_types,
-                    ..Capabilities::default()
-                })))
+                Ok(Step::Answer(ResponseBody::GetConferencingCapabilities(self.capabilities())))
             }
             Command::AddConference(info) => self.add_conference(user, info),
             Command::ModifyConference(modify) => self.modify_conference(user, &modify.info),
@@ -190,6 +187,19 @@ impl Engine {
             },
             _ => Err(refused(FailureReason::NotSupported, Diagnostic::NotImplemented)),
         }
+    }
+
+    /// The kinds of MCU there are, and the access numbers by region; the first region is the default.
+    fn capabilities(&self) -> Capabilities {
+        let mut regions: Vec<AccessRegion> = Vec::new();
+        for AccessNumber { number, region, .. } in &self.config.access_numbers {
+            match regions.iter_mut().find(|known| known.name == *region) {
+                Some(known) => known.numbers.push(number.clone()),
+                None => regions.push(AccessRegion { name: region.clone(), numbers: vec![number.clone()] }),
+            }
+        }
+        let default_region = regions.first().map(|region| region.name.clone());
+        Capabilities { mcu_types: vec![McuType::AudioVideo], regions, default_region }
     }
 
     fn own_conference(&self, user: &UserUri, keys: &ConferenceKeys) -> Result<&Schedule, Refused> {
@@ -220,7 +230,7 @@ impl Engine {
                 .map_err(|_| refused(FailureReason::InvalidConferenceId, Diagnostic::ConferenceUriInvalid))?,
             None => self.new_conference_id(),
         };
-        if Directory::is_permanent_id(&id) {
+        if Directory::is_permanent_id(&id) || is_attendants(&id) {
             return Err(refused(FailureReason::InvalidConferenceId, Diagnostic::ConferenceUriInvalid));
         }
         if self.directory.conference(&id).is_some() || self.is_being_stored(&id) {

@@ -134,6 +134,7 @@ impl Engine {
     }
 
     fn release_media(&mut self, leg: LegId) {
+        self.leave_attendant(leg);
         let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
         if media.in_mcu && !std::mem::replace(&mut media.released, true) {
             self.mcu(McuCommand::RemoveLeg { leg });
@@ -148,6 +149,10 @@ impl Engine {
         let Some(entry) = self.legs.remove(&leg) else { return };
         let LegKind::Media(media) = entry.kind else { return };
         media.stranger.into_iter().for_each(|source| self.strangers.leave(source));
+        let with_attendant = media.attended.is_some();
+        if with_attendant {
+            self.mcu(McuCommand::EndConference { conference: entry.conference.clone() });
+        }
         let record = LegRecord {
             leg,
             conference: entry.conference,
@@ -160,12 +165,13 @@ impl Engine {
             codec: media.session.as_ref().map(|session| session.media().codec),
             encrypted: media.session.as_ref().is_some_and(|session| session.media().srtp.is_some()),
             since: entry.since,
-            connected: entry.connected,
+            connected: entry.connected.or(entry.answered),
             ended,
             termination,
             statistics: media.statistics,
         };
         match &media.origin {
+            MediaOrigin::Incoming(_) if with_attendant => {}
             MediaOrigin::Incoming(_) => self.write_join(&record),
             MediaOrigin::Outgoing(dial_out) => self.write_dial_out(&record, dial_out),
         }

@@ -7,6 +7,7 @@ use mcu_api::{Phrase, Spoken};
 
 use crate::event::EngineEvent;
 use crate::leg::{Leg, LegKind, MediaLeg, MediaOrigin};
+use crate::pin_guard::Guesser;
 use crate::target::Target;
 use crate::{Engine, Origin};
 
@@ -19,8 +20,11 @@ impl Engine {
         if let Some(group) = self.group_of(&call.request.uri) {
             return self.call_group(leg, group, call);
         }
-        if let Some(signed_in) = self.feature_code(&call.request.uri) {
-            return self.run_errand(leg, call, signed_in);
+        if let Some(feature) = self.feature_code(&call.request.uri) {
+            return self.run_errand(leg, call, &feature);
+        }
+        if let Some(access) = self.access_number(&call.request.uri) {
+            return self.call_attendant(leg, access, call);
         }
         let is_c3p = call.body.as_ref().is_some_and(|body| body.content_type.starts_with(crate::c3p_dialog::C3P));
         match self.target(&call.request.uri) {
@@ -50,8 +54,8 @@ impl Engine {
         };
         let claimed = matches!(requester, Requester::Unauthenticated(_)).then(|| peer.clone());
         let (address, call_id) = (call.request.uri.user.clone(), call.request.call_id().to_owned());
-        let source = Some(call.flow.remote.ip());
-        let media = MediaLeg { source, stranger, ..MediaLeg::new(MediaOrigin::Incoming(Some(call))) };
+        let guesser = Some(self.guesser(&call, &requester));
+        let media = MediaLeg { guesser, stranger, ..MediaLeg::new(MediaOrigin::Incoming(Some(call))) };
         let mut entry = Leg::new(conference.clone(), peer, LegKind::Media(Box::new(media)), self.now);
         entry.sip = Some(leg);
         entry.claimed = claimed;
@@ -85,6 +89,17 @@ impl Engine {
         let claims_account = self.config.is_own_host(&call.from.uri.host)
             && self.config.own_user(claimed.user_part()).is_some_and(|user| self.directory.user(&user).is_some());
         (!claims_account).then_some(Requester::Unauthenticated(claimed))
+    }
+
+    /// To whom his wrong PINs are counted.
+    pub(crate) fn guesser(&self, call: &Invitation, requester: &Requester) -> Guesser {
+        let address = call.flow.remote.ip();
+        match requester {
+            Requester::Unauthenticated(caller) if self.config.trusted_peers.contains(&address) => {
+                Guesser::Caller(caller.clone())
+            }
+            _ => Guesser::Address(address),
+        }
     }
 
     /// What the Focus said to somebody who calls.
@@ -134,8 +149,8 @@ impl Engine {
         let conference = entry.conference.clone();
         let Some(media) = entry.media() else { return };
         media.pin_entry.get_or_insert_default();
-        let (is_new, source) = (!media.in_mcu, media.source);
-        if is_new && source.is_some_and(|source| !self.pins.allows(self.now, &conference, source)) {
+        let (is_new, guesser) = (!media.in_mcu, media.guesser.clone());
+        if is_new && guesser.is_some_and(|guesser| !self.pins.allows(self.now, &conference, &guesser)) {
             self.refuse_guesser(leg, conference);
         } else if is_new {
             self.reserve(leg);
@@ -144,18 +159,28 @@ impl Engine {
 
     /// Too many wrong PINs came from there: he is not even answered.
     fn refuse_guesser(&mut self, leg: LegId, conference: ConferenceId) {
+        let termination = Termination::failed(TerminationReason::Forbidden);
+        if self.return_to_attendant(leg) {
+            self.event(EngineEvent::PinGuessing { conference: conference.clone() });
+            return self.focus(&conference, focus::Input::LegEnded { leg, termination });
+        }
+        self.refuse_guessing(leg, conference);
+        self.drop_leg(leg, termination);
+    }
+
+    /// The same before there is a leg.
+    pub(crate) fn refuse_guessing(&mut self, leg: LegId, conference: ConferenceId) {
         self.event(EngineEvent::PinGuessing { conference });
         let headers = vec![("Retry-After".to_owned(), "600".to_owned())];
         self.call(call::Input::Reject { leg, status: 403, headers, body: None });
-        self.drop_leg(leg, Termination::failed(TerminationReason::Forbidden));
     }
 
     /// A caller typed a PIN that is not the conference's.
     pub(crate) fn note_wrong_pin(&mut self, leg: LegId) {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let conference = entry.conference.clone();
-        if let Some(source) = entry.media().and_then(|media| media.source) {
-            self.pins.note_wrong(self.now, &conference, source);
+        if let Some(guesser) = entry.media().and_then(|media| media.guesser.clone()) {
+            self.pins.note_wrong(self.now, &conference, &guesser);
         }
     }
 
@@ -168,6 +193,10 @@ impl Engine {
             // He was answered and asked for a PIN; the Focus hangs him up.
             return;
         }
+        if self.return_to_attendant(leg) {
+            return;
+        }
+        let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
         let could_authenticate = match &media.origin {
             MediaOrigin::Incoming(Some(call)) => call.user.is_none(),
             _ => false,

@@ -5,10 +5,12 @@ use call::Invitation;
 use mcu_api::LegStatistics;
 use sdp::{LocalMedia, PendingOffer, Session};
 
+use crate::attendant::Attended;
 use crate::destination::Answerer;
 use crate::digits::Digits;
 use crate::keypad::Keypad;
 use crate::loudness::Loudness;
+use crate::pin_guard::Guesser;
 use crate::way::Way;
 
 /// One leg: a Focus dialog, or a call with audio.
@@ -36,6 +38,8 @@ pub(crate) struct Leg {
     pub(crate) address: Option<String>,
     /// The Call-ID of his dialog.
     pub(crate) call_id: Option<String>,
+    /// When the attendant answered his call, if he came by an access number.
+    pub(crate) answered: Option<Timestamp>,
 }
 
 /// What a leg carries.
@@ -64,10 +68,14 @@ pub(crate) struct MediaLeg {
     pub(crate) released: bool,
     /// The peer has put it on hold.
     pub(crate) held: bool,
-    /// Where the caller's INVITE came from; `None` for a dial-out.
-    pub(crate) source: Option<std::net::IpAddr>,
+    /// To whom the caller's wrong PINs are counted; `None` for a dial-out.
+    pub(crate) guesser: Option<Guesser>,
     /// The address he is counted by, if nobody vouches for him.
     pub(crate) stranger: Option<std::net::IpAddr>,
+    /// The attendant asks him for a conference.
+    pub(crate) attended: Option<Box<Attended>>,
+    /// The leg he had with the attendant, until his audio is in the conference.
+    pub(crate) before: Option<Box<(LegId, Leg)>>,
     /// Digits of a PIN so far, while the Focus waits for one.
     pub(crate) pin_entry: Option<String>,
     /// He waits until a presenter lets him in.
@@ -142,6 +150,7 @@ impl Leg {
             claimed: None,
             address: None,
             call_id: None,
+            answered: None,
         }
     }
 
@@ -186,8 +195,10 @@ impl MediaLeg {
             in_mcu: false,
             released: false,
             held: false,
-            source: None,
+            guesser: None,
             stranger: None,
+            attended: None,
+            before: None,
             pin_entry: None,
             in_lobby: false,
             keypad: Keypad::default(),

@@ -6,12 +6,13 @@
 //! `routing`), and must not know sockets, SQL or threads.
 //!
 //! Start reading at [`Engine::handle`], then the translators: `incoming` (INVITE to Focus), `dial_out` (Focus to
-//! INVITE), `media_leg` (SDP and MCU), `c3p_dialog`, `c3p_command` and `factory` (C3P), `subscription` (notifications);
+//! INVITE), `media_leg` (SDP and MCU), `attendant` (dial-in), `c3p_dialog`, `c3p_command` and `factory` (C3P), `subscription` (notifications);
 //! and for calls between two people `bridge`, `way` (users' settings), `history` and `message_summary` (missed calls).
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod attendant;
 mod bridge;
 mod bridge_session;
 mod bridge_setup;
@@ -63,12 +64,16 @@ use rand::{RngCore, SeedableRng};
 use routing::UserProfile;
 use sip_api::{SipCommand, SipEvent};
 
+pub use attendant::AccessNumber;
 pub use config::EngineConfig;
 pub use directory::{Directory, UserAccount};
 pub use entry_exit::EntryExit;
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use factory::{StoreCommand, StoreTicket};
-pub use group::{GroupCallRecord, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireRecord};
+pub use group::{
+    GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireLeg, WireRecord,
+    is_phrase,
+};
 pub use keypad::{KeyCommand, KeyMap};
 pub use loudness::{Loudness, LoudnessChange};
 pub use schedule::Schedule;
@@ -103,6 +108,11 @@ pub enum Input {
     },
     /// Something about the response groups is to be changed.
     Group(GroupCommand),
+    /// Whether the response groups' journal can be written. While it cannot, groups take no calls.
+    GroupJournal {
+        /// Whether it can.
+        sound: bool,
+    },
     /// A user has seen his missed calls; his devices put the lamp out.
     MissedCallsSeen {
         /// The user.
@@ -114,7 +124,7 @@ pub enum Input {
     TimerFired,
     /// The server is about to stop: begin nothing new. Conferences that are on go on, and may be joined.
     Drain,
-    /// The server stops: end every conference in order.
+    /// The server stops: end every conference and call in order. Said again, it ends what still hears its last words.
     Stop,
 }
 
@@ -195,6 +205,7 @@ pub struct Engine {
     stores: HashMap<StoreTicket, PendingStore>,
     pins: pin_guard::PinGuard,
     strangers: strangers::Strangers,
+    attendants: attendant::AttendantTimers,
     lamps: message_summary::Lamps,
     registrations: Vec<registration::TrunkRegistration>,
     /// No new conference and no new call between people is begun.
@@ -228,6 +239,7 @@ impl Engine {
             stores: HashMap::new(),
             pins: pin_guard::PinGuard::default(),
             strangers: strangers::Strangers::default(),
+            attendants: attendant::AttendantTimers::default(),
             lamps: message_summary::Lamps::default(),
             registrations: Vec::new(),
             draining: false,
@@ -241,6 +253,7 @@ impl Engine {
     /// Takes one input in and everything that follows from it. The caller then drains [`Engine::poll_effect`].
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.now = now;
+        self.record_ended_legs();
         match input {
             Input::Sip(SipEvent::BindingsChanged { user, bindings }) => {
                 self.on_bindings_changed(user.clone(), bindings);
@@ -262,6 +275,7 @@ impl Engine {
                 self.note_reachable(&user);
             }
             Input::Group(command) => self.on_group_command(command),
+            Input::GroupJournal { sound } => self.note_journal(sound),
             Input::MissedCallsSeen { user } => self.on_missed_calls_seen(&user),
             Input::SetLoudness(change) => self.on_loudness_change(&change),
             Input::TimerFired => self.on_timer(),
@@ -284,6 +298,7 @@ impl Engine {
             self.conferences.poll_timeout(),
             self.group_timeout(),
             self.registration_timeout(),
+            self.attendants.next(),
         ];
         due.into_iter().flatten().min()
     }
@@ -343,10 +358,14 @@ impl Engine {
         self.conferences.fire_timers(self.now);
         self.fire_group_timers();
         self.fire_registration_timers();
+        self.fire_attendant_timers();
     }
 
     fn stop(&mut self) {
+        self.draining = true;
         self.stop_bridges();
+        self.stop_groups();
+        self.stop_attendants();
         for conference in self.conferences.ids() {
             self.conferences.handle(
                 self.now,

@@ -7,6 +7,7 @@ use rand::RngCore;
 use sdp::{LocalKey, LocalMedia, Session, SrtpPolicy};
 
 use crate::Engine;
+use crate::attendant::is_attendants;
 use crate::digits::Way;
 use crate::event::EngineEvent;
 use crate::leg::MediaOrigin;
@@ -53,7 +54,7 @@ impl Engine {
                 }
                 self.event(EngineEvent::LegQuality(Box::new(statistics)));
             }
-            McuEvent::AnnouncementEnded { .. } => {}
+            McuEvent::AnnouncementEnded { leg, .. } => self.on_announcement_ended(leg),
             McuEvent::RecordingEnded { conference, file, length_ms, error } => {
                 self.event(EngineEvent::RecordingEnded { conference, file, length_ms, error });
             }
@@ -97,14 +98,17 @@ impl Engine {
         let Some(media) = entry.media() else { return };
         media.local = Some(local);
         match &media.origin {
-            MediaOrigin::Incoming(_) => self.answer_caller(leg),
+            MediaOrigin::Incoming(Some(_)) => self.answer_caller(leg),
+            MediaOrigin::Incoming(None) => self.move_caller(leg),
             MediaOrigin::Outgoing(_) => self.dial(leg),
         }
     }
 
     /// Sends the 200 to somebody who called, with our answer, or with our offer if he made none.
     fn answer_caller(&mut self, leg: LegId) {
-        let contact = self.legs.get(&leg).map(|entry| self.conference_contact(&entry.conference));
+        // The attendant is no focus.
+        let in_conference = self.legs.get(&leg).filter(|entry| !is_attendants(&entry.conference));
+        let contact = in_conference.map(|entry| self.conference_contact(&entry.conference));
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let Some(media) = entry.media() else { return };
         let (MediaOrigin::Incoming(invitation), Some(local)) = (&mut media.origin, &media.local) else { return };
@@ -175,7 +179,7 @@ impl Engine {
     pub(crate) fn leg_connected(&mut self, leg: LegId) {
         let now = self.now;
         let Some(entry) = self.legs.get_mut(&leg) else { return };
-        entry.connected.get_or_insert(now);
+        entry.connected.get_or_insert(entry.answered.unwrap_or(now));
         let peer = entry.peer.clone();
         self.note_conversation(&peer);
         let Some(entry) = self.legs.get_mut(&leg) else { return };
@@ -191,6 +195,7 @@ impl Engine {
         if !said.is_empty() {
             self.say(leg, said);
         }
+        self.greet(leg);
     }
 
     /// The peer offers a new description: hold, resume, another address.
@@ -222,9 +227,8 @@ impl Engine {
     /// The peer answered an offer of ours inside the dialog.
     pub(crate) fn on_reoffer_answered(&mut self, sip_leg: LegId, result: Result<Option<Body>, u16>) {
         let leg = self.conference_leg(sip_leg);
-        if let Ok(body) = result
-            && self.take_answer(leg, body.as_ref())
-        {
+        let taken = result.is_ok_and(|body| self.take_answer(leg, body.as_ref()));
+        if !self.on_moved(leg, taken) && taken {
             self.report_hold(leg);
         }
     }
@@ -248,6 +252,9 @@ impl Engine {
         let conference = entry.conference.clone();
         if !entry.media().is_some_and(|media| media.digits.is_new(now, way, digit)) {
             return;
+        }
+        if entry.media().is_some_and(|media| media.attended.is_some()) {
+            return self.on_attendant_key(leg, digit);
         }
         let Some(entered) = entry.media().and_then(|media| media.pin_entry.as_mut()) else {
             return self.on_key(leg, digit);
@@ -281,6 +288,9 @@ impl Engine {
             }
         }
         self.focus(conference, focus::Input::End { reason: focus::EndReason::McuLost });
+        if is_attendants(conference) {
+            return legs.iter().for_each(|leg| self.end_leg(*leg, Termination::failed(TerminationReason::McuLost)));
+        }
         // A leg that ended before waited only for the figures that do not come any more.
         for leg in legs {
             self.finish_leg(*leg);

@@ -13,7 +13,7 @@ use world::{World, answer_to, user};
 fn forwarding(target: &UserUri) -> ResponseGroup {
     let queue = Queue {
         timeout_seconds: Some(30),
-        timeout_action: Action::Forward { target: target.clone() },
+        timeout_action: Action::Forward { target: target.clone() }.into(),
         ..Queue::default()
     };
     ResponseGroup { queue, ..sales(Hunt::Serial, &["bob"]) }

@@ -6,9 +6,9 @@ use base::Duration;
 use engine::{EngineEvent, GroupJournal};
 use mcu_api::{Background, McuCommand};
 use response_group::{Action, Method as Hunt, Outcome, Queue, ResponseGroup};
-use sip_api::{ClientTransactionId, Method, Request};
+use sip_api::{ClientTransactionId, Method, Request, SipCommand};
 use world::groups::{ELSEWHERE, SDP, acks, cancels, check_drained, config, dial, ok, open, outcomes, parallel, sales};
-use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
+use world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 #[test]
 fn parallel_agents_ring_the_first_answer_wins_and_the_loser_is_cancelled_with_the_reason() {
@@ -224,10 +224,11 @@ fn b22_each_reliable_response_is_acknowledged_in_its_own_early_dialog() {
 fn callers_hear_music_while_they_wait() {
     let mut world = open(sales(Hunt::Serial, &["nobody"]));
     let caller = dial(&mut world, 1);
-    let music = world.mcu.iter().any(|command| {
-        matches!(command, McuCommand::SetBackground { background: Background::Music | Background::Ringback, .. })
+    let sounds = world.mcu.iter().filter_map(|command| match command {
+        McuCommand::SetBackground { background, .. } => Some(background.clone()),
+        _ => None,
     });
-    assert!(music, "{:?}", world.mcu);
+    assert_eq!(sounds.collect::<Vec<_>>(), [Background::Music], "music, and no ringing beside it");
     world.request(caller.bye(), None);
     assert_eq!(outcomes(&world), [Outcome::Abandoned]);
     check_drained(&mut world);
@@ -255,7 +256,7 @@ fn an_agent_who_hangs_up_ends_the_call() {
 fn the_queues_time_out_forwards_the_caller_into_his_conference() {
     let queue = Queue {
         timeout_seconds: Some(30),
-        timeout_action: Action::Forward { target: user("cleo") },
+        timeout_action: Action::Forward { target: user("cleo") }.into(),
         ..Queue::default()
     };
     let mut world = open(ResponseGroup { queue, ..sales(Hunt::Serial, &["bob"]) });
@@ -323,8 +324,23 @@ fn b26_an_agent_in_another_conversation_is_not_rung() {
 fn every_decision_is_in_the_journal_before_its_effect() {
     let mut world = parallel();
     let caller = dial(&mut world, 1);
-    let wire = world.journal.iter().filter(|record| matches!(record, GroupJournal::Wire(_))).count();
-    assert!(wire >= 4, "file, two INVITEs, the caller's dialog: {wire}");
+    let (transaction, invite) = &caller.rung[0];
+    world.respond(*transaction, ok(invite));
+    // Where a text stands first among what was written and what was sent.
+    let place = |of: &dyn Fn(&Step) -> bool| world.log.iter().position(of).expect("it is there");
+    let written =
+        |text: String| place(&|step| matches!(step, Step::Written(record) if format!("{record:?}").contains(&text)));
+    let sent = |wanted: &dyn Fn(&SipCommand) -> bool| place(&|step| matches!(step, Step::Sent(it) if wanted(it)));
+    for (_, invite) in &caller.rung {
+        let id = invite.call_id().to_owned();
+        let left = sent(&|command| matches!(command, SipCommand::Send { request, .. } if request.call_id() == id));
+        assert!(written("Invited { offer: ".to_owned()) < left && written(id.clone()) < left, "{id}");
+    }
+    let answer = sent(&|command| matches!(command, SipCommand::Respond { response, .. } if response.status == 200));
+    assert!(written("CallerUp".to_owned()) < answer, "his dialog is known before his 200");
+    let ack = sent(&|command| matches!(command, SipCommand::SendAck { .. }));
+    assert!(written("AgentUp".to_owned()) < ack, "the agent's dialog is known before his ACK");
+    assert!(written("OfferAnswered".to_owned()) < ack);
     world.request(caller.bye(), None);
 }
 

@@ -92,6 +92,16 @@ pub enum Phrase {
     SomebodyJoined,
     /// "Somebody has left."
     SomebodyLeft,
+    /// "You get no calls now."
+    Paused,
+    /// "You get calls again."
+    Resumed,
+    /// "Please call again in some minutes."
+    CallAgain,
+    /// "Please enter the conference number, then press hash."
+    EnterConferenceNumber,
+    /// "No conference can be entered with that number."
+    UnknownConference,
 }
 
 /// What a leg hears while it hears no mix and no announcement.

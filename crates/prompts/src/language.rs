@@ -147,6 +147,11 @@ pub(crate) const fn clip_name(phrase: Phrase) -> &'static str {
         Phrase::Recorded => "recorded",
         Phrase::SomebodyJoined => "somebody-joined",
         Phrase::SomebodyLeft => "somebody-left",
+        Phrase::Paused => "paused",
+        Phrase::Resumed => "resumed",
+        Phrase::CallAgain => "call-again",
+        Phrase::EnterConferenceNumber => "enter-conference-number",
+        Phrase::UnknownConference => "unknown-conference",
     }
 }
 
@@ -185,7 +190,12 @@ const fn after(phrase: Phrase) -> Option<Phrase> {
         Phrase::SignedOut => Phrase::Recorded,
         Phrase::Recorded => Phrase::SomebodyJoined,
         Phrase::SomebodyJoined => Phrase::SomebodyLeft,
-        Phrase::SomebodyLeft => return None,
+        Phrase::SomebodyLeft => Phrase::Paused,
+        Phrase::Paused => Phrase::Resumed,
+        Phrase::Resumed => Phrase::CallAgain,
+        Phrase::CallAgain => Phrase::EnterConferenceNumber,
+        Phrase::EnterConferenceNumber => Phrase::UnknownConference,
+        Phrase::UnknownConference => return None,
     })
 }
 

@@ -8,20 +8,23 @@
 //! He belongs to an offer until that offer is closed, never only until it is withdrawn: a phone that was told to stop
 //! may still ring, or be answered (routing.md 3.6, reading a).
 
+use std::collections::BTreeSet;
+
 use base::{Timestamp, UserUri};
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Method, Participation};
 use crate::explain::Why;
 use crate::group::{Pool, PoolIx};
-use crate::input::{OfferNo, Presence};
+use crate::input::{KeptOut, OfferNo, Presence};
 use crate::output::{AgentStatus, Ineligible};
 
 /// Place of an agent in the domain's table; it is his for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct AgentIx(pub(crate) u32);
 
 /// His place in one agent group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Membership {
     pub(crate) pool: PoolIx,
     pub(crate) position: u32,
@@ -32,7 +35,7 @@ pub(crate) struct Membership {
 }
 
 /// Order of the ready agents of a pool: what the method orders by, then the configured order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct ReadyKey {
     /// Since when he is idle, for the longest idle; equal for all in the other methods.
     pub(crate) idle_since: Timestamp,
@@ -41,16 +44,19 @@ pub(crate) struct ReadyKey {
 }
 
 /// One agent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct AgentEntry {
     pub(crate) uri: UserUri,
     pub(crate) pstn: bool,
     pub(crate) memberships: Vec<Membership>,
     pub(crate) registered: bool,
+    /// His own settings keep him from every call.
+    pub(crate) kept_out: Option<KeptOut>,
     /// `None` until he publishes: then his registration speaks for him.
     pub(crate) presence: Option<Presence>,
     pub(crate) external_calls: u32,
-    pub(crate) signed_in: bool,
+    /// The agent groups he has signed in to.
+    pub(crate) signed_in: BTreeSet<PoolIx>,
     pub(crate) opted_in: bool,
     /// The offer for which his phone rings or is being silenced.
     pub(crate) ring: Option<OfferNo>,
@@ -67,7 +73,7 @@ pub(crate) struct AgentEntry {
 }
 
 /// What an agent did so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct AgentCounters {
     pub(crate) offered: u64,
     pub(crate) answered: u64,
@@ -83,9 +89,10 @@ impl AgentEntry {
             pstn,
             memberships: Vec::new(),
             registered: false,
+            kept_out: None,
             presence: None,
             external_calls: 0,
-            signed_in: false,
+            signed_in: BTreeSet::new(),
             opted_in: true,
             ring: None,
             talks: Vec::new(),
@@ -104,7 +111,13 @@ impl AgentEntry {
         if !self.registered && !self.pstn {
             return Some(Ineligible::NotRegistered);
         }
-        if pool.conf.participation == Participation::Formal && !self.signed_in {
+        if let Some(by) = self.kept_out {
+            return Some(match by {
+                KeptOut::DoNotDisturb => Ineligible::DoNotDisturb,
+                KeptOut::DelegatesOnly => Ineligible::DelegatesOnly,
+            });
+        }
+        if pool.conf.participation == Participation::Formal && !self.signed_in.contains(&pool.ix) {
             return Some(Ineligible::SignedOut);
         }
         if !self.opted_in {

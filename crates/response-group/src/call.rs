@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 
 use base::{CallId, LegId, Timestamp, UserUri};
+use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentIx;
 use crate::config::{Action, AnswerMode};
@@ -19,7 +20,7 @@ use crate::input::OfferNo;
 use crate::output::{Outcome, Segment, SegmentKind};
 
 /// One call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Call {
     pub(crate) id: CallId,
     pub(crate) reference: String,
@@ -70,7 +71,7 @@ pub(crate) struct Call {
 }
 
 /// Where a call is on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Phase {
     /// Before the queue.
     Greeting(Step),
@@ -94,7 +95,7 @@ pub(crate) enum Phase {
 }
 
 /// Where a call was when the process ended.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Before {
     Greeting(Step),
     Waiting,
@@ -102,7 +103,7 @@ pub(crate) enum Before {
 }
 
 /// What a caller hears before he queues.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Step {
     Welcome,
     /// A question: the digits answered so far, which attempt it is, and whether its prompt has ended.
@@ -119,7 +120,7 @@ pub(crate) enum Step {
 }
 
 /// Why a caller is sent elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Disposition {
     Overflow,
     TimeOut,
@@ -158,7 +159,7 @@ impl Call {
 }
 
 /// A set of agents, one bit for each.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct AgentSet(Vec<u64>);
 
 impl AgentSet {

@@ -5,7 +5,7 @@
 use base::UserUri;
 use serde::{Deserialize, Serialize};
 
-use crate::form::{AgentForm, GroupForm};
+use crate::form::{AgentForm, DisposalForm, GroupForm};
 use crate::hours::{Holiday, Hours};
 
 /// Every response group of one domain. Groups that share agents belong to one domain, so that an agent has one owner.
@@ -102,14 +102,24 @@ pub enum AnswerMode {
     OnAgent,
 }
 
-/// A prompt, if any, and what happens after it.
+/// What becomes of a caller whom the group does not connect: a prompt, if any, and what happens after it.
+///
+/// It is written as `{ kind = "forward", target = "sip:ann@example.com", prompt = "forwarding" }`, or with the action
+/// apart: `{ prompt = "closed", action = { kind = "disconnect" } }`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(try_from = "DisposalForm", into = "DisposalForm")]
 pub struct Disposal {
-    /// Sound played first.
+    /// Sound played first. `None` is silence before he is sent elsewhere; before he is hung up it is the phrase that says
+    /// why, and an empty name is silence.
     pub prompt: Option<String>,
     /// What happens then.
     pub action: Action,
+}
+
+impl From<Action> for Disposal {
+    fn from(action: Action) -> Self {
+        Self { prompt: None, action }
+    }
 }
 
 /// Where a caller goes whom the group does not connect.
@@ -162,7 +172,7 @@ pub struct Answer {
     pub question: Option<Box<Question>>,
     /// Where the caller goes instead of this group's queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub action: Option<Action>,
+    pub action: Option<Disposal>,
     /// Names of the agent groups that take such a call, in this order; empty is all of them.
     #[serde(default)]
     pub agent_groups: Vec<String>,
@@ -198,7 +208,7 @@ pub struct ExitKey {
     /// The key.
     pub digit: char,
     /// Where the caller goes.
-    pub action: Action,
+    pub action: Disposal,
 }
 
 /// How callers wait (`[response_group.queue]`).
@@ -210,7 +220,7 @@ pub struct Queue {
     /// How long a caller waits; `None` is for ever. 10 to 65535.
     pub timeout_seconds: Option<u32>,
     /// What happens then.
-    pub timeout_action: Action,
+    pub timeout_action: Disposal,
     /// Whether the time-out cuts an alert short.
     pub deadline: Deadline,
     /// Callers waiting at most; `None` is without limit, 0 overflows at once. At most 1000.
@@ -218,9 +228,9 @@ pub struct Queue {
     /// Which caller overflows.
     pub overflow_candidate: OverflowCandidate,
     /// Where he goes.
-    pub overflow_action: Action,
+    pub overflow_action: Disposal,
     /// Where callers go when no agent is signed in and reachable; `None` lets them wait.
-    pub no_agent_action: Option<Action>,
+    pub no_agent_action: Option<Disposal>,
     /// Whether those who already wait go there too.
     pub no_agent_applies_to: NoAgentScope,
     /// Seconds between two passes through the agents; default 5, 1 to 300.
@@ -232,11 +242,11 @@ impl Default for Queue {
         Self {
             priority: 5,
             timeout_seconds: None,
-            timeout_action: Action::Disconnect,
+            timeout_action: Disposal::default(),
             deadline: Deadline::Strict,
             overflow_threshold: None,
             overflow_candidate: OverflowCandidate::Newest,
-            overflow_action: Action::Disconnect,
+            overflow_action: Disposal::default(),
             no_agent_action: None,
             no_agent_applies_to: NoAgentScope::All,
             retry_seconds: 5,

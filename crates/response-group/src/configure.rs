@@ -59,10 +59,10 @@ impl Domain {
     fn configure_pool(&mut self, group: GroupIx, conf: &AgentGroup) -> PoolIx {
         let same = |pool: &Pool| pool.group == group && pool.conf.name == conf.name;
         let place = self.pools.iter().position(same).unwrap_or(self.pools.len());
-        if place == self.pools.len() {
-            self.pools.push(Pool::new(group, conf.clone()));
-        }
         let pool = PoolIx(u32::try_from(place).expect("agent groups are numbered in 32 bits"));
+        if place == self.pools.len() {
+            self.pools.push(Pool::new(pool, group, conf.clone()));
+        }
         let active = conf.agents.iter().filter(|agent| agent.active);
         let members: Vec<AgentIx> = active.map(|agent| self.configure_agent(agent)).collect();
         for (position, agent) in members.iter().enumerate() {

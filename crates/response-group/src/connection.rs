@@ -3,7 +3,7 @@
 use base::CallId;
 
 use crate::Domain;
-use crate::call::{Before, Disposition, Phase};
+use crate::call::{Before, Disposition, Phase, Step};
 use crate::config::{Action, AnswerMode};
 use crate::input::{OfferNo, SupervisorCommand};
 use crate::offer::{OfferState, seconds};
@@ -11,6 +11,7 @@ use crate::output::{
     CallRecord, Decision, Failure, HistoryEntry, HistoryKind, Outcome, Output, QueueResult, Release, SegmentKind,
     Sound, WallboardEvent, Withdrawal,
 };
+use crate::queueing::last_words;
 use crate::timers::{CallTimer, OfferTimer, Timer};
 
 impl Domain {
@@ -158,14 +159,32 @@ impl Domain {
         let outcome = match &call.phase {
             Phase::Connected(_) => Outcome::Answered,
             Phase::Forwarding { outcome, .. } => outcome.clone(),
+            Phase::Greeting(Step::Parting { why, .. }) => why.outcome(None),
             Phase::Reattaching(Before::Connected(_)) => Outcome::Answered,
             _ => Outcome::Abandoned,
         };
         self.end_call(id, outcome, false);
     }
 
-    /// The end of a call: one outcome, one record, one history entry for each agent who was offered it (I7, I8).
+    /// The end of a call; where `disconnect` says so the caller's leg is ended too, and he is told why.
     pub(crate) fn end_call(&mut self, id: CallId, outcome: Outcome, disconnect: bool) {
+        if disconnect {
+            let words = last_words(&outcome).map(str::to_owned);
+            self.end_call_saying(id, outcome, words);
+        } else {
+            self.finish_call(id, outcome, None);
+        }
+    }
+
+    /// Ends the caller's leg too, with these words.
+    pub(crate) fn end_call_saying(&mut self, id: CallId, outcome: Outcome, prompt: Option<String>) {
+        let language = self.language_of(id);
+        let farewell = Output::Disconnect { call: id, outcome: outcome.clone(), prompt, language };
+        self.finish_call(id, outcome, Some(farewell));
+    }
+
+    /// One outcome, one record, one history entry for each agent who was offered it (I7, I8).
+    fn finish_call(&mut self, id: CallId, outcome: Outcome, farewell: Option<Output>) {
         self.leave_line(id, if outcome == Outcome::Abandoned { QueueResult::Abandoned } else { QueueResult::Other });
         self.close_last_segment(id);
         for timer in [CallTimer::Step, CallTimer::Bridge, CallTimer::Forward, CallTimer::Reattach] {
@@ -185,9 +204,7 @@ impl Domain {
         for number in &call.offers {
             self.drop_offer(*number, Withdrawal::CallerGone);
         }
-        if disconnect {
-            self.outbox.push_back(Output::Disconnect { call: id, outcome: outcome.clone(), prompt: None });
-        }
+        self.outbox.extend(farewell);
         let answered = call.offered.values().any(|talked| *talked);
         for (agent, talked) in &call.offered {
             let kind = match outcome {
@@ -290,7 +307,7 @@ impl Domain {
             self.drop_offer(agent, Withdrawal::CallerGone);
         }
         self.drop_offers(id, Withdrawal::CallerGone);
-        self.dispose(id, Disposition::Transfer, target);
+        self.dispose(id, Disposition::Transfer, target.into());
     }
 
     pub(crate) fn supervise(&mut self, id: CallId, command: SupervisorCommand) {

@@ -97,7 +97,22 @@ pub enum Why {
 ///
 /// The journal is replayed, so that every agent's state at the moment of a decision is the one that was decided upon.
 pub fn explain(entries: &[Entry], reference: &str) -> Result<Option<Story>, JournalError> {
-    let Some(arrival) = entries.iter().find_map(|entry| arrival_of(entry, reference)) else { return Ok(None) };
+    let Some(arrival) = entries.iter().find_map(|entry| arrival_of(entry, reference)) else {
+        return story_from_checkpoint(entries, reference);
+    };
+    tell(entries, arrival)
+}
+
+/// Of a call that came before the journal began: from then on.
+fn story_from_checkpoint(entries: &[Entry], reference: &str) -> Result<Option<Story>, JournalError> {
+    let Some(first) = entries.first() else { return Ok(None) };
+    let domain = feed(std::slice::from_ref(first), |domain, _| domain.outbox.clear())?;
+    let wanted = |call: &&Call| call.reference == reference || call.id.0.to_string() == reference;
+    let Some(call) = domain.calls.values().find(wanted) else { return Ok(None) };
+    tell(entries, (call.id, call.reference.clone()))
+}
+
+fn tell(entries: &[Entry], arrival: (CallId, String)) -> Result<Option<Story>, JournalError> {
     let mut story = Story { call: arrival.0, reference: arrival.1, lines: Vec::new() };
     feed(entries, |domain, told| {
         if let Some(what) = told.and_then(|told| told_about(domain, told, story.call)) {

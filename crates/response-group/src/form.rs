@@ -1,13 +1,65 @@
 //! The forms in which groups and agents are written, before they become [`ResponseGroup`] and [`Agent`].
 
 use base::UserUri;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Agent, AgentGroup, Announcements, AnswerMode, Confirm, Cursor, Disposal, ExitKey, Method, Participation, Question,
-    Queue, ResponseGroup,
+    Action, Agent, AgentGroup, Announcements, AnswerMode, Confirm, Cursor, Disposal, ExitKey, Method, Participation,
+    Question, Queue, ResponseGroup,
 };
 use crate::hours::{Holiday, Hours};
+
+/// A [`Disposal`] as written: its action's keys stand in it, or in a table `action`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DisposalForm {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prompt: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<Kind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<UserUri>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    action: Option<Action>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Disconnect,
+    Forward,
+    Group,
+}
+
+impl TryFrom<DisposalForm> for Disposal {
+    type Error = String;
+
+    fn try_from(form: DisposalForm) -> Result<Self, String> {
+        let action = match (form.action, form.kind, form.target) {
+            (Some(action), None, None) => action,
+            (Some(_), ..) => return Err("write kind and target in action, or without action".to_owned()),
+            (None, None | Some(Kind::Disconnect), None) => Action::Disconnect,
+            (None, Some(Kind::Forward), Some(target)) => Action::Forward { target },
+            (None, Some(Kind::Group), Some(target)) => Action::Group { target },
+            (None, Some(Kind::Forward | Kind::Group), None) => return Err("missing field `target`".to_owned()),
+            (None, None | Some(Kind::Disconnect), Some(_)) => {
+                return Err("a target wants kind = \"forward\" or \"group\"".to_owned());
+            }
+        };
+        Ok(Self { prompt: form.prompt, action })
+    }
+}
+
+impl From<Disposal> for DisposalForm {
+    fn from(disposal: Disposal) -> Self {
+        let (kind, target) = match disposal.action {
+            Action::Disconnect => (Kind::Disconnect, None),
+            Action::Forward { target } => (Kind::Forward, Some(target)),
+            Action::Group { target } => (Kind::Group, Some(target)),
+        };
+        Self { prompt: disposal.prompt, kind: Some(kind), target, action: None }
+    }
+}
 
 /// A `[[response_group]]` as written: its agents stand in it, or in a list of agent groups.
 #[derive(Deserialize)]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use base::{CallId, Duration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::agent::{AgentIx, ReadyKey};
 use crate::config::{AgentGroup, ResponseGroup};
@@ -10,15 +11,15 @@ use crate::output::QueueResult;
 use crate::wallboard::Counters;
 
 /// Place of a response group in the domain's table; it is the group's for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct GroupIx(pub(crate) u32);
 
 /// Place of an agent group in the domain's table; it is the agent group's for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct PoolIx(pub(crate) u32);
 
 /// Order in which callers are served, across all groups: priority, then the time they began to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct CallKey {
     pub(crate) priority: u8,
     pub(crate) queued: Timestamp,
@@ -28,7 +29,7 @@ pub(crate) struct CallKey {
 }
 
 /// A response group as it works.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Group {
     pub(crate) conf: ResponseGroup,
     /// It is no longer configured; what is under way ends by itself.
@@ -88,7 +89,7 @@ impl Group {
 /// Those who wait in one group, in the order in which they are served.
 ///
 /// A sorted ring buffer: a place is found by halving, and the usual changes are at its ends.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Line(VecDeque<CallKey>);
 
 impl Line {
@@ -124,8 +125,9 @@ impl Line {
 }
 
 /// An agent group as it works.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Pool {
+    pub(crate) ix: PoolIx,
     pub(crate) group: GroupIx,
     pub(crate) conf: AgentGroup,
     pub(crate) members: Vec<AgentIx>,
@@ -140,8 +142,9 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) fn new(group: GroupIx, conf: AgentGroup) -> Self {
+    pub(crate) fn new(ix: PoolIx, group: GroupIx, conf: AgentGroup) -> Self {
         Self {
+            ix,
             group,
             conf,
             members: Vec::new(),

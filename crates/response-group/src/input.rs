@@ -113,6 +113,17 @@ pub enum Input {
         /// What.
         change: AgentChange,
     },
+    /// An agent signed in to one group, or out of it, or of one of its agent groups; it matters where those are formal.
+    AgentSigned {
+        /// The agent.
+        agent: UserUri,
+        /// The group.
+        group: UserUri,
+        /// The agent group's name; `None` is all of the group.
+        agent_group: Option<String>,
+        /// Whether he is in.
+        signed_in: bool,
+    },
     /// A supervisor wants something.
     Supervise {
         /// The call.
@@ -127,6 +138,8 @@ pub enum Input {
     },
     /// The process began anew on this journal; see [`crate::Domain::restore`].
     Restarted,
+    /// The process is about to end in order: every call ends now, so that nothing is left for a restart.
+    Stopping,
     /// What became of [`crate::Output::Reattach`].
     Reattached {
         /// The call.
@@ -193,6 +206,11 @@ pub enum AgentChange {
         /// Whether one is.
         registered: bool,
     },
+    /// His own settings keep him from every call of a group, or do not any more.
+    KeptOut {
+        /// What keeps him, if anything does.
+        by: Option<KeptOut>,
+    },
     /// What he publishes. An agent who never published counts as available while registered.
     Presence {
         /// His presence.
@@ -205,7 +223,7 @@ pub enum AgentChange {
         /// How many.
         count: u32,
     },
-    /// He signed in or out, which matters to formal groups.
+    /// He signed in to every agent group he belongs to, or out of all of them; it matters where they are formal.
     SignedIn {
         /// Whether he is in.
         signed_in: bool,
@@ -220,6 +238,16 @@ pub enum AgentChange {
         /// How long, at most a day.
         seconds: u32,
     },
+}
+
+/// What in an agent's own settings keeps him from calls of groups (rules R3 and R4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeptOut {
+    /// He does not want to be disturbed.
+    DoNotDisturb,
+    /// Only his delegates are to ring, and for a group they do not.
+    DelegatesOnly,
 }
 
 /// What an agent publishes about himself.

@@ -11,6 +11,10 @@ use crate::config::Config;
 use crate::input::Input;
 use crate::output::{Decision, Output};
 
+/// The form of the state in a checkpoint. It rises with each change of what the machine holds that an older form does not
+/// read as.
+const VERSION: u32 = 1;
+
 /// One line of a journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "entry", rename_all = "snake_case")]
@@ -21,6 +25,17 @@ pub enum Entry {
         at: Timestamp,
         /// The groups.
         config: Box<Config>,
+    },
+    /// The journal begins in the middle: with the machine's state after all that an earlier one holds.
+    Checkpoint {
+        /// Which form the state has.
+        version: u32,
+        /// Number of the last input before.
+        seq: u64,
+        /// When.
+        at: Timestamp,
+        /// The machine's whole state.
+        state: serde_json::Value,
     },
     /// The machine was told something.
     Told {
@@ -45,13 +60,39 @@ pub enum Entry {
 /// A journal that cannot be replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JournalError {
-    /// It does not begin with [`Entry::Opened`].
+    /// It begins neither with [`Entry::Opened`] nor with [`Entry::Checkpoint`].
     NotOpened,
+    /// Its checkpoint is of another version.
+    Version {
+        /// Which.
+        version: u32,
+    },
+    /// Its checkpoint cannot be read.
+    Checkpoint {
+        /// Why.
+        why: String,
+    },
     /// An input is missing before this one.
     Gap {
         /// Number of the input found.
         seq: u64,
     },
+}
+
+pub(crate) fn checkpoint(domain: &Domain) -> Entry {
+    let state = serde_json::to_value(domain).expect("every part of the machine has a JSON form");
+    Entry::Checkpoint { version: VERSION, seq: domain.seq, at: domain.now, state }
+}
+
+impl std::fmt::Display for JournalError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotOpened => f.write_str("it does not begin as a journal does"),
+            Self::Version { version } => write!(f, "its checkpoint has version {version}, this server reads {VERSION}"),
+            Self::Checkpoint { why } => write!(f, "its checkpoint cannot be read: {why}"),
+            Self::Gap { seq } => write!(f, "there is none before input {seq}"),
+        }
+    }
 }
 
 /// Feeds a journal's inputs to a new machine and gives back every output, in order.
@@ -73,8 +114,13 @@ pub(crate) fn feed(
     entries: &[Entry],
     mut after: impl FnMut(&mut Domain, Option<&Input>),
 ) -> Result<Domain, JournalError> {
-    let Some(Entry::Opened { at, config }) = entries.first() else { return Err(JournalError::NotOpened) };
-    let mut domain = Domain::opened(*at, Config::clone(config), crate::Knobs::default());
+    let mut domain = match entries.first() {
+        Some(Entry::Opened { at, config }) => Domain::opened(*at, Config::clone(config)),
+        Some(Entry::Checkpoint { version: VERSION, state, .. }) => serde_json::from_value(state.clone())
+            .map_err(|error| JournalError::Checkpoint { why: error.to_string() })?,
+        Some(Entry::Checkpoint { version, .. }) => return Err(JournalError::Version { version: *version }),
+        _ => return Err(JournalError::NotOpened),
+    };
     after(&mut domain, None);
     for entry in entries {
         let Entry::Told { seq, at, told } = entry else { continue };

@@ -33,6 +33,7 @@ mod config;
 mod configure;
 mod connection;
 mod explain;
+mod fit;
 mod form;
 mod group;
 mod hours;
@@ -47,6 +48,8 @@ mod offer;
 mod output;
 mod queueing;
 mod restart;
+#[cfg(test)]
+mod stories;
 mod timers;
 mod validate;
 mod wallboard;
@@ -55,14 +58,18 @@ mod workflow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use base::{CallId, Timestamp, UserUri};
+use serde::{Deserialize, Serialize};
 
 pub use config::{
     Action, Agent, AgentGroup, Announcements, Answer, AnswerMode, Config, Confirm, Cursor, Deadline, Disposal, ExitKey,
     Method, NoAgentScope, OverflowCandidate, Participation, Question, Queue, ResponseGroup, Timing,
 };
 pub use explain::{Candidate, Line, Story, Why, explain};
+pub use fit::Surroundings;
 pub use hours::{Day, Holiday, Hours};
-pub use input::{AgentChange, Arrival, DialogNo, Input, MonitorMode, OfferNo, Presence, Refusal, SupervisorCommand};
+pub use input::{
+    AgentChange, Arrival, DialogNo, Input, KeptOut, MonitorMode, OfferNo, Presence, Refusal, SupervisorCommand,
+};
 pub use journal::{Entry, JournalError, replay};
 pub use output::{
     AgentStatus, Announcement, CallRecord, CancelWhen, CloseReason, Decision, Failure, HistoryEntry, HistoryKind,
@@ -80,7 +87,7 @@ use offer::Offer;
 use timers::{Timer, Timers};
 
 /// All response groups that share agents: the one owner of their calls, offers and agents.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Domain {
     config: Config,
     /// Number of the input being handled.
@@ -95,33 +102,53 @@ pub struct Domain {
     calls: BTreeMap<CallId, Call>,
     offers: BTreeMap<OfferNo, Offer>,
     timers: Timers,
+    /// Nobody, between two inputs.
+    #[serde(skip)]
     wake: Wake,
     /// Agents whose state may have changed with this input.
+    #[serde(skip)]
     touched: BTreeSet<AgentIx>,
+    #[serde(skip)]
     outbox: VecDeque<Output>,
     stale: u64,
-    knobs: Knobs,
+    /// The highest number of a call so far.
+    last_call: CallId,
+    #[cfg(test)]
+    #[serde(skip)]
+    fault: Option<Fault>,
 }
 
-/// Faults that a test can build in, to see that the checks find them (routing.md 3.6). None is set outside tests.
-#[derive(Clone, Copy, Debug, Default)]
-struct Knobs {
+/// A fault that a test of this crate can build in, to see that the checks find it (routing.md 3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
     /// An agent is free as soon as his offer is withdrawn: no Draining.
-    frees_at_withdrawal: bool,
+    FreesAtWithdrawal,
     /// A 200 after CANCEL is dropped.
-    drops_late_answers: bool,
+    DropsLateAnswers,
     /// Offers found open after a restart have no limit.
-    no_restart_guard: bool,
+    NoRestartGuard,
 }
 
 impl Domain {
+    /// Whether the machine is to do this wrong.
+    #[cfg(test)]
+    fn has(&self, fault: Fault) -> bool {
+        self.fault == Some(fault)
+    }
+
+    /// Outside its own tests the machine has no fault to order.
+    #[cfg(not(test))]
+    const fn has(&self, _: Fault) -> bool {
+        false
+    }
+
     /// A machine with these groups; its first output is [`Entry::Opened`].
     pub fn new(now: Timestamp, config: Config) -> Result<Self, Vec<Problem>> {
         config.validate()?;
-        Ok(Self::opened(now, config, Knobs::default()))
+        Ok(Self::opened(now, config))
     }
 
-    fn opened(now: Timestamp, config: Config, knobs: Knobs) -> Self {
+    fn opened(now: Timestamp, config: Config) -> Self {
         let mut domain = Self {
             config: Config::default(),
             seq: 0,
@@ -139,7 +166,9 @@ impl Domain {
             touched: BTreeSet::new(),
             outbox: VecDeque::new(),
             stale: 0,
-            knobs,
+            last_call: CallId(0),
+            #[cfg(test)]
+            fault: None,
         };
         let entry = Entry::Opened { at: now, config: Box::new(config.clone()) };
         domain.outbox.push_back(Output::Journal(Box::new(entry)));
@@ -154,6 +183,19 @@ impl Domain {
         let mut domain = journal::state_of(entries)?;
         domain.handle(now, Input::Restarted);
         Ok(domain)
+    }
+
+    /// Its whole state, as an entry with which a new journal may begin: what was told before is not needed any more.
+    ///
+    /// To be asked for between two inputs, when every output of the last one has been taken.
+    pub fn checkpoint(&self) -> Entry {
+        debug_assert!(self.outbox.is_empty(), "outputs are no part of a checkpoint");
+        journal::checkpoint(self)
+    }
+
+    /// The highest number of a call so far; the next one is larger.
+    pub fn last_call(&self) -> CallId {
+        self.last_call
     }
 
     /// Takes one input and does what follows from it.
@@ -183,9 +225,24 @@ impl Domain {
         &self.config
     }
 
+    /// Who calls, and which group he called, while his call lasts.
+    pub fn parties(&self, call: CallId) -> Option<(&str, &UserUri)> {
+        self.calls.get(&call).map(|call| (call.caller.as_str(), &call.called))
+    }
+
+    /// What in an agent's own settings keeps him from calls, as far as it was told.
+    pub fn kept_out(&self, agent: &UserUri) -> Option<KeptOut> {
+        self.agents[self.agent_named(agent)?.0 as usize].kept_out
+    }
+
     /// Whether an address is one of its groups'.
     pub fn has_group(&self, uri: &UserUri) -> bool {
         self.group_by_uri.get(uri).is_some_and(|group| !self.group(*group).gone)
+    }
+
+    /// Whether an agent belongs to a group, or to one of its agent groups.
+    pub fn belongs_to(&self, agent: &UserUri, group: &UserUri, agent_group: Option<&str>) -> bool {
+        !self.memberships_in(agent, group, agent_group).is_empty()
     }
 
     /// Whether an address is one of its agents'.
@@ -213,9 +270,13 @@ impl Domain {
                 Some(agent) => self.agent_told(agent, change),
                 None => self.stale(),
             },
+            Input::AgentSigned { agent, group, agent_group, signed_in } => {
+                self.agent_signed(&agent, &group, agent_group.as_deref(), signed_in);
+            }
             Input::Supervise { call, command } => self.supervise(call, command),
             Input::Configured { config } => self.configure(*config),
             Input::Restarted => self.restarted(),
+            Input::Stopping => self.stopping(),
             Input::Reattached { call, caller, agent } => self.reattached(call, caller, agent),
             Input::TimerFired => self.timer_fired(),
         }

@@ -17,7 +17,7 @@ use crate::input::{AgentChange, Arrival, DialogNo, Input, OfferNo, Refusal};
 use crate::offer::OfferState;
 use crate::output::Output;
 use crate::timers::{AgentTimer, CallTimer, OfferTimer, Timer};
-use crate::{Domain, Knobs};
+use crate::{Domain, Fault};
 
 /// A phone with one offer, and what is on its way between it and the server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,7 +93,7 @@ struct Case {
     calls: u64,
     agents: u32,
     crashes: u32,
-    knobs: Knobs,
+    fault: Option<Fault>,
     /// Breaches are passed over, to see what can still come to rest behind them.
     looks_at_rest_alone: bool,
 }
@@ -121,7 +121,8 @@ impl Case {
         let mut config = Config { groups: vec![group], ..Config::default() };
         // Pauses only decide when an agent is free; without them the same interleavings take fewer states.
         config.timing.unreachable_delay_seconds = 0;
-        let domain = Domain::opened(Timestamp::ZERO, config, self.knobs);
+        let mut domain = Domain::opened(Timestamp::ZERO, config);
+        domain.fault = self.fault;
         let (joining, attaching) = (Vec::new(), Vec::new());
         let mut state =
             State { domain, legs: Vec::new(), joining, attaching, crashes: self.crashes, faults: Vec::new() };
@@ -488,7 +489,7 @@ impl State {
 }
 
 fn check(method: Method, calls: u64, agents: u32, crashes: u32) {
-    let found = Case { method, calls, agents, crashes, knobs: Knobs::default(), looks_at_rest_alone: false }.explore();
+    let found = Case { method, calls, agents, crashes, fault: None, looks_at_rest_alone: false }.explore();
     println!("{method:?}, {calls} calls, {agents} agents, {crashes} crashes: {} states", found.states);
     assert_eq!((found.fault, found.stuck), (None, 0), "among {} states", found.states);
 }
@@ -520,29 +521,29 @@ fn two_calls_one_agent_with_a_crash_anywhere() {
 
 #[test]
 fn an_agent_freed_at_the_withdrawal_is_found() {
-    let knobs = Knobs { frees_at_withdrawal: true, ..Knobs::default() };
+    let fault = Some(Fault::FreesAtWithdrawal);
     let found =
-        Case { method: Method::Serial, calls: 2, agents: 1, crashes: 0, knobs, looks_at_rest_alone: false }.explore();
+        Case { method: Method::Serial, calls: 2, agents: 1, crashes: 0, fault, looks_at_rest_alone: false }.explore();
     assert!(found.fault.is_some_and(|fault| fault.starts_with("I2") || fault.starts_with("I3")));
 }
 
 #[test]
 fn a_dropped_answer_after_a_cancel_is_found() {
-    let knobs = Knobs { drops_late_answers: true, ..Knobs::default() };
+    let fault = Some(Fault::DropsLateAnswers);
     let found =
-        Case { method: Method::Parallel, calls: 1, agents: 2, crashes: 0, knobs, looks_at_rest_alone: false }.explore();
+        Case { method: Method::Parallel, calls: 1, agents: 2, crashes: 0, fault, looks_at_rest_alone: false }.explore();
     assert!(found.fault.is_some_and(|fault| fault.starts_with("I14")));
 }
 
 #[test]
 fn a_restart_without_guard_is_found() {
-    let knobs = Knobs { no_restart_guard: true, ..Knobs::default() };
+    let fault = Some(Fault::NoRestartGuard);
     let case = |looks_at_rest_alone| Case {
         method: Method::Serial,
         calls: 1,
         agents: 2,
         crashes: 1,
-        knobs,
+        fault,
         looks_at_rest_alone,
     };
     assert!(case(false).explore().fault.is_some_and(|fault| fault.starts_with("I4") || fault.starts_with("I9")));

@@ -1,6 +1,6 @@
 //! Agents' readiness: the one place where an agent enters and leaves the ready lists of his pools.
 
-use base::Timestamp;
+use base::{Timestamp, UserUri};
 
 use crate::Domain;
 use crate::agent::{AgentIx, Obstacle};
@@ -60,6 +60,7 @@ impl Domain {
         let entry = &mut self.agents[agent.0 as usize];
         match change {
             AgentChange::Registered { registered } => entry.registered = registered,
+            AgentChange::KeptOut { by } => entry.kept_out = by,
             AgentChange::Presence { presence, lease_seconds } => {
                 entry.presence = Some(presence);
                 let lease = Timer::Agent(agent, AgentTimer::Lease);
@@ -70,10 +71,8 @@ impl Domain {
             }
             AgentChange::ExternalCalls { count } => entry.external_calls = count,
             AgentChange::SignedIn { signed_in } => {
-                if signed_in && !entry.signed_in {
-                    entry.idle_since = now;
-                }
-                entry.signed_in = signed_in;
+                let pools = entry.memberships.iter().map(|member| member.pool).collect();
+                return self.sign(agent, pools, signed_in);
             }
             AgentChange::Opted { opted_in } => {
                 if opted_in && !entry.opted_in {
@@ -89,6 +88,45 @@ impl Domain {
                 let length = length.min(86_400);
                 return self.pause(agent, now + seconds(length));
             }
+        }
+        self.agent_changed(agent);
+    }
+
+    pub(crate) fn agent_signed(
+        &mut self,
+        agent: &UserUri,
+        group: &UserUri,
+        agent_group: Option<&str>,
+        signed_in: bool,
+    ) {
+        let pools = self.memberships_in(agent, group, agent_group);
+        match self.agent_named(agent).filter(|_| !pools.is_empty()) {
+            Some(agent) => self.sign(agent, pools, signed_in),
+            None => self.stale(),
+        }
+    }
+
+    /// The agent groups of a group that an agent belongs to; of this name only, where one is given.
+    pub(crate) fn memberships_in(&self, agent: &UserUri, group: &UserUri, agent_group: Option<&str>) -> Vec<PoolIx> {
+        let Some(agent) = self.agent_named(agent) else { return Vec::new() };
+        let pools = self.agents[agent.0 as usize].memberships.iter().map(|member| member.pool);
+        let wanted = |pool: &PoolIx| {
+            let pool = &self.pools[pool.0 as usize];
+            let named = agent_group.is_none_or(|name| pool.conf.name == name);
+            named && self.group(pool.group).conf.uri == *group
+        };
+        pools.filter(wanted).collect()
+    }
+
+    fn sign(&mut self, agent: AgentIx, pools: Vec<PoolIx>, signed_in: bool) {
+        let entry = &mut self.agents[agent.0 as usize];
+        if !signed_in {
+            entry.signed_in.retain(|pool| !pools.contains(pool));
+        } else {
+            if entry.signed_in.is_empty() {
+                entry.idle_since = self.now;
+            }
+            entry.signed_in.extend(pools);
         }
         self.agent_changed(agent);
     }

@@ -14,20 +14,21 @@
 //! acknowledged and ended all the same (B24).
 
 use base::{CallId, Duration, Timestamp};
+use serde::{Deserialize, Serialize};
 
-use crate::Domain;
 use crate::agent::AgentIx;
 use crate::config::{Confirm, Cursor};
 use crate::group::PoolIx;
 use crate::input::{DialogNo, OfferNo, Refusal};
 use crate::output::{CancelWhen, CloseReason, Decision, OfferOrder, Output, Release, Withdrawal};
 use crate::timers::{OfferTimer, Timer};
+use crate::{Domain, Fault};
 
 /// Dialogs of one offer whose end is waited for; further ones are ended without.
 const DIALOGS_MAX: usize = 16;
 
 /// One offer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Offer {
     pub(crate) call: CallId,
     pub(crate) agent: AgentIx,
@@ -49,7 +50,7 @@ pub(crate) struct Offer {
 }
 
 /// Where an offer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum OfferState {
     Inviting,
     Ringing,
@@ -148,7 +149,7 @@ impl Domain {
             OfferState::Confirming | OfferState::Connecting | OfferState::Talking => {
                 self.end_dialog(number, dialog, Release::SecondAnswer);
             }
-            OfferState::Withdrawing(_) if self.knobs.drops_late_answers => {}
+            OfferState::Withdrawing(_) if self.has(Fault::DropsLateAnswers) => {}
             OfferState::Withdrawing(_) => {
                 self.end_dialog(number, dialog, Release::LateAnswer);
                 self.releasing(number, CloseReason::Released(Release::LateAnswer));
@@ -296,7 +297,7 @@ impl Domain {
         self.outbox.push_back(Output::Withdraw { offer: number, reason, cancel });
         self.guard(number);
         self.detach(number);
-        if self.knobs.frees_at_withdrawal {
+        if self.has(Fault::FreesAtWithdrawal) {
             let agent = self.offers[&number].agent;
             self.agents[agent.0 as usize].ring = None;
         }

@@ -85,7 +85,8 @@ pub enum Output {
         /// The agent's offer.
         offer: OfferNo,
     },
-    /// Connect the caller to a target outside the groups, then report `ForwardEnded`. Play the prompt first, if any.
+    /// Connect the caller to a target outside the groups, then report `ForwardEnded`. What he was to hear first has been
+    /// asked for by `Announce` before.
     Forward {
         /// The call.
         call: CallId,
@@ -102,6 +103,8 @@ pub enum Output {
         outcome: Outcome,
         /// Sound played first.
         prompt: Option<String>,
+        /// In which language.
+        language: Option<String>,
     },
     /// After a restart: re-INVITE the caller, and the agent if there is one; then report `Reattached`.
     Reattach {
@@ -327,6 +330,8 @@ pub enum Failure {
     GroupRemoved,
     /// The target it was sent to was not reached.
     ForwardFailed,
+    /// The server was stopped.
+    Stopping,
 }
 
 /// An entry for a user's conversation history: one for each agent who was offered the call.
@@ -466,6 +471,10 @@ pub enum Ineligible {
     NotAMember,
     /// No device of his is registered.
     NotRegistered,
+    /// He does not want to be disturbed: his own setting.
+    DoNotDisturb,
+    /// Only his delegates are to ring: his own setting.
+    DelegatesOnly,
     /// The group is formal and he has not signed in.
     SignedOut,
     /// He opted out.

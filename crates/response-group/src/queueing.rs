@@ -3,8 +3,8 @@
 use base::{CallId, Timestamp, UserUri};
 
 use crate::Domain;
-use crate::call::{Disposition, Phase};
-use crate::config::{Action, AnswerMode, Deadline, NoAgentScope, OverflowCandidate};
+use crate::call::{Disposition, Phase, Step};
+use crate::config::{Action, AnswerMode, Deadline, Disposal, NoAgentScope, OverflowCandidate};
 use crate::group::{CallKey, GroupIx, PoolIx};
 use crate::input::OfferNo;
 use crate::offer::{OfferState, seconds};
@@ -23,8 +23,8 @@ impl Domain {
         if call.pools.is_empty() {
             call.pools = all;
         }
-        if let Some(action) = self.action_without_agents(id) {
-            return self.dispose(id, Disposition::NoAgent, action);
+        if let Some(disposal) = self.disposal_without_agents(id) {
+            return self.dispose(id, Disposition::NoAgent, disposal);
         }
         if !self.make_room(id, group) {
             return;
@@ -34,18 +34,18 @@ impl Domain {
     }
 
     /// What the queue says about callers nobody could serve, when nobody could serve this one.
-    fn action_without_agents(&self, id: CallId) -> Option<Action> {
+    fn disposal_without_agents(&self, id: CallId) -> Option<Disposal> {
         let call = &self.calls[&id];
-        let action = self.group(call.group).conf.queue.no_agent_action.clone()?;
+        let disposal = self.group(call.group).conf.queue.no_agent_action.clone()?;
         let nobody = call.pools.iter().all(|pool| self.pools[pool.0 as usize].present == 0);
-        nobody.then_some(action)
+        nobody.then_some(disposal)
     }
 
     /// Overflow (routing.md 2.7, 6): whether the newcomer may wait.
     fn make_room(&mut self, id: CallId, group: GroupIx) -> bool {
         let entry = self.group(group);
         let queue = &entry.conf.queue;
-        let (action, candidate) = (queue.overflow_action.clone(), queue.overflow_candidate);
+        let (disposal, candidate) = (queue.overflow_action.clone(), queue.overflow_candidate);
         if queue.overflow_threshold.is_none_or(|threshold| entry.line.len() < threshold as usize) {
             return true;
         }
@@ -53,7 +53,7 @@ impl Domain {
             OverflowCandidate::Newest => None,
             OverflowCandidate::Oldest => self.oldest_without_ringing(group),
         };
-        self.dispose(oldest.unwrap_or(id), Disposition::Overflow, action);
+        self.dispose(oldest.unwrap_or(id), Disposition::Overflow, disposal);
         oldest.is_some()
     }
 
@@ -172,9 +172,9 @@ impl Domain {
     }
 
     pub(crate) fn time_out(&mut self, id: CallId) {
-        let action = self.group(self.calls[&id].group).conf.queue.timeout_action.clone();
+        let disposal = self.group(self.calls[&id].group).conf.queue.timeout_action.clone();
         self.drop_offers(id, Withdrawal::QueueTimeout);
-        self.dispose(id, Disposition::TimeOut, action);
+        self.dispose(id, Disposition::TimeOut, disposal);
     }
 
     /// Sends one caller of a group without agents on; the timer comes again while there are more.
@@ -185,11 +185,11 @@ impl Domain {
         }
         let forlorn = |key: &&CallKey| {
             let call = &self.calls[&key.call];
-            call.phase == Phase::Queued && call.offers.is_empty() && self.action_without_agents(key.call).is_some()
+            call.phase == Phase::Queued && call.offers.is_empty() && self.disposal_without_agents(key.call).is_some()
         };
         let Some(id) = entry.line.iter().find(forlorn).map(|key| key.call) else { return };
-        let Some(action) = self.action_without_agents(id) else { return };
-        self.dispose(id, Disposition::NoAgent, action);
+        let Some(disposal) = self.disposal_without_agents(id) else { return };
+        self.dispose(id, Disposition::NoAgent, disposal);
         self.timers.set(Timer::NoAgent(group), self.now);
     }
 
@@ -221,25 +221,30 @@ impl Domain {
         u32::try_from(wait.as_secs()).unwrap_or(u32::MAX)
     }
 
-    /// Sends the caller elsewhere. Passing from group to group is bounded by the hops.
-    pub(crate) fn dispose(&mut self, id: CallId, why: Disposition, action: Action) {
+    /// Sends the caller elsewhere, after a prompt if there is one and he can hear it.
+    pub(crate) fn dispose(&mut self, id: CallId, why: Disposition, disposal: Disposal) {
         let result = queue_result(why);
         if !self.calls[&id].in_line {
             self.count_turned_away(id, result);
         }
+        self.leave_line(id, result);
+        let call = &self.calls[&id];
+        let can_hear = call.answered || self.group(call.group).conf.answer != AnswerMode::OnAgent;
+        match disposal.prompt {
+            None if disposal.action == Action::Disconnect => self.end_call(id, why.outcome(None), true),
+            Some(prompt) if can_hear && !prompt.is_empty() => {
+                self.play(id, Step::Parting { action: disposal.action, why }, prompt);
+            }
+            _ => self.send_away(id, why, disposal.action),
+        }
+    }
+
+    /// He has heard what was to be said. Passing from group to group is bounded by the hops.
+    pub(crate) fn send_away(&mut self, id: CallId, why: Disposition, action: Action) {
         match action {
-            Action::Disconnect => {
-                self.leave_line(id, result);
-                self.end_call(id, why.outcome(None), true);
-            }
-            Action::Forward { target } => {
-                self.leave_line(id, result);
-                self.forward(id, target, why, None);
-            }
-            Action::Group { target } => {
-                self.leave_line(id, result);
-                self.move_to_group(id, &target, why);
-            }
+            Action::Disconnect => self.end_call_saying(id, why.outcome(None), None),
+            Action::Forward { target } => self.forward(id, target, why, None),
+            Action::Group { target } => self.move_to_group(id, &target, why),
         }
     }
 
@@ -306,6 +311,23 @@ impl Domain {
 
     pub(crate) fn fail_call(&mut self, id: CallId, why: Failure) {
         self.end_call(id, Outcome::Failed { why }, true);
+    }
+}
+
+/// What a caller hears who is hung up, when the configuration does not say it: no one is left wondering.
+pub(crate) fn last_words(outcome: &Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Overflowed { .. } | Outcome::TimedOut { .. } | Outcome::NoAgent { .. } => Some("nobody-available"),
+        Outcome::Closed { .. } => Some("closed"),
+        Outcome::ChoseExit { .. } | Outcome::Transferred { .. } => Some("goodbye"),
+        Outcome::Failed { why: Failure::Loop | Failure::GroupRemoved | Failure::ForwardFailed } => {
+            Some("nobody-available")
+        }
+        Outcome::Failed { why: Failure::Stopping } => Some("call-again"),
+        Outcome::Failed { why: Failure::Restart }
+        | Outcome::Answered
+        | Outcome::Abandoned
+        | Outcome::Rejected { .. } => None,
     }
 }
 

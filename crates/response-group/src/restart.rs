@@ -5,12 +5,12 @@
 
 use base::CallId;
 
-use crate::Domain;
 use crate::call::{Before, Phase};
 use crate::input::OfferNo;
 use crate::offer::{OfferState, seconds};
-use crate::output::{CancelWhen, Failure, Output, QueueResult, Release, Withdrawal};
+use crate::output::{CancelWhen, Failure, Outcome, Output, QueueResult, Release, Withdrawal};
 use crate::timers::{CallTimer, Timer};
+use crate::{Domain, Fault};
 
 impl Domain {
     pub(crate) fn restarted(&mut self) {
@@ -89,8 +89,22 @@ impl Domain {
         }
     }
 
+    /// The server ends in order: every caller has his outcome, every phone its end.
+    pub(crate) fn stopping(&mut self) {
+        let calls: Vec<CallId> = self.calls.keys().copied().collect();
+        for id in calls {
+            let outcome = match &self.calls[&id].phase {
+                Phase::Connected(_) | Phase::Reattaching(Before::Connected(_)) => Outcome::Answered,
+                Phase::Forwarding { outcome, .. } => outcome.clone(),
+                _ => Outcome::Failed { why: Failure::Stopping },
+            };
+            self.drop_offers(id, Withdrawal::CallerGone);
+            self.end_call(id, outcome, true);
+        }
+    }
+
     fn guard_after_restart(&mut self, number: OfferNo) {
-        if self.knobs.no_restart_guard {
+        if self.has(Fault::NoRestartGuard) {
             self.arm(number, None);
         } else {
             self.guard(number);

@@ -4,13 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use base::{CallId, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentIx;
 use crate::group::GroupIx;
 use crate::input::OfferNo;
 
 /// What a time is for. Setting a timer again moves it; so no old one can fire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Timer {
     Call(CallId, CallTimer),
     Offer(OfferNo, OfferTimer),
@@ -20,7 +21,7 @@ pub(crate) enum Timer {
 }
 
 /// The times of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum CallTimer {
     /// A prompt was lost, or no digit came.
     Step,
@@ -39,7 +40,7 @@ pub(crate) enum CallTimer {
 }
 
 /// The times of an offer; one is set in each of its states, but while the media are joined, which the call limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum OfferTimer {
     /// The alert time, once a provisional response came.
     Alert,
@@ -54,7 +55,7 @@ pub(crate) enum OfferTimer {
 }
 
 /// The times of an agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum AgentTimer {
     /// The end of the pause after a conversation.
     WrapUp,
@@ -67,11 +68,26 @@ pub(crate) enum AgentTimer {
 }
 
 /// Every timer that is set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<(Timestamp, Timer)>", into = "Vec<(Timestamp, Timer)>")]
 pub(crate) struct Timers {
     in_order: BTreeSet<(Timestamp, Timer)>,
     /// Never walked, so that its order decides nothing; the hash is the same in every process.
     at: HashMap<Timer, Timestamp, BuildHasherDefault<DefaultHasher>>,
+}
+
+impl From<Vec<(Timestamp, Timer)>> for Timers {
+    fn from(set: Vec<(Timestamp, Timer)>) -> Self {
+        let mut timers = Self::default();
+        set.into_iter().for_each(|(at, timer)| timers.set(timer, at));
+        timers
+    }
+}
+
+impl From<Timers> for Vec<(Timestamp, Timer)> {
+    fn from(timers: Timers) -> Self {
+        timers.in_order.into_iter().collect()
+    }
 }
 
 impl Timers {

@@ -87,10 +87,10 @@ impl<'a> Check<'a> {
         if let Some(threshold) = queue.overflow_threshold {
             self.range(format!("{key}.queue.overflow_threshold"), threshold, 0, 1_000);
         }
-        self.action(format!("{key}.queue.timeout_action"), group, &queue.timeout_action);
-        self.action(format!("{key}.queue.overflow_action"), group, &queue.overflow_action);
-        if let Some(action) = &queue.no_agent_action {
-            self.action(format!("{key}.queue.no_agent_action"), group, action);
+        self.action(format!("{key}.queue.timeout_action"), group, &queue.timeout_action.action);
+        self.action(format!("{key}.queue.overflow_action"), group, &queue.overflow_action.action);
+        if let Some(disposal) = &queue.no_agent_action {
+            self.action(format!("{key}.queue.no_agent_action"), group, &disposal.action);
         }
     }
 
@@ -116,7 +116,7 @@ impl<'a> Check<'a> {
         self.range(format!("{key}.target_seconds"), group.target_seconds, 1, 3_600);
         if let Some(exit) = &group.exit_key {
             self.digit(format!("{key}.exit_key.digit"), exit.digit);
-            self.action(format!("{key}.exit_key.action"), group, &exit.action);
+            self.action(format!("{key}.exit_key.action"), group, &exit.action.action);
         }
         if let Some(question) = &group.question {
             if group.answer == AnswerMode::OnAgent {
@@ -161,8 +161,8 @@ impl<'a> Check<'a> {
             if let Some(priority) = answer.priority {
                 self.range(format!("{key}.priority"), u32::from(priority), 1, 9);
             }
-            if let Some(action) = &answer.action {
-                self.action(format!("{key}.action"), group, action);
+            if let Some(disposal) = &answer.action {
+                self.action(format!("{key}.action"), group, &disposal.action);
             }
             if let Some(second) = &answer.question {
                 self.question(&format!("{key}.question"), group, second, level + 1);
@@ -236,8 +236,8 @@ impl<'a> Check<'a> {
 
     /// Actions that pass a caller on at once must come to an end: full queues, empty groups, closed groups.
     fn groups_do_not_chase_each_other(&mut self, groups: &[ResponseGroup]) {
-        let overflow: ActionOf = |group| Some(&group.queue.overflow_action);
-        let no_agent: ActionOf = |group| group.queue.no_agent_action.as_ref();
+        let overflow: ActionOf = |group| Some(&group.queue.overflow_action.action);
+        let no_agent: ActionOf = |group| group.queue.no_agent_action.as_ref().map(|disposal| &disposal.action);
         let closed: ActionOf = |group| Some(&group.closed.action);
         let holiday: ActionOf = |group| Some(&group.holiday.action);
         self.no_circle("queue.overflow_action", groups, overflow);

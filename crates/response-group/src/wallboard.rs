@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Domain;
 use crate::agent::AgentIx;
-use crate::group::Group;
+use crate::group::{Group, PoolIx};
 use crate::output::AgentStatus;
 
 /// The whole domain as of one moment.
@@ -81,8 +81,10 @@ pub struct AgentSnapshot {
     pub uri: UserUri,
     /// What he is.
     pub status: AgentStatus,
-    /// Whether he has signed in.
+    /// Whether he has signed in anywhere.
     pub signed_in: bool,
+    /// Where: groups and the names of their agent groups.
+    pub signed_in_to: Vec<(UserUri, String)>,
     /// Whether he takes part.
     pub opted_in: bool,
     /// Offers he was made.
@@ -126,6 +128,11 @@ impl Domain {
         }
     }
 
+    fn pool_name(&self, pool: PoolIx) -> (UserUri, String) {
+        let pool = &self.pools[pool.0 as usize];
+        (self.group(pool.group).conf.uri.clone(), pool.conf.name.clone())
+    }
+
     fn waiting_snapshot(&self, id: CallId) -> WaitingSnapshot {
         let call = &self.calls[&id];
         let ringing = call.offers.iter().map(|offer| self.agents[self.offers[offer].agent.0 as usize].uri.clone());
@@ -137,7 +144,8 @@ impl Domain {
         AgentSnapshot {
             uri: entry.uri.clone(),
             status: self.status(agent),
-            signed_in: entry.signed_in,
+            signed_in: !entry.signed_in.is_empty(),
+            signed_in_to: entry.signed_in.iter().map(|pool| self.pool_name(*pool)).collect(),
             opted_in: entry.opted_in,
             offered: entry.counters.offered,
             answered: entry.counters.answered,

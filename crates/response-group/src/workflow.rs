@@ -6,7 +6,7 @@ use base::CallId;
 
 use crate::Domain;
 use crate::call::{AgentSet, Call, Disposition, Phase, Step};
-use crate::config::{Action, Answer, AnswerMode, Disposal, Question};
+use crate::config::{Answer, AnswerMode, Disposal, Question};
 use crate::group::GroupIx;
 use crate::hours::{Openness, openness};
 use crate::input::Arrival;
@@ -16,6 +16,7 @@ use crate::timers::{CallTimer, Timer};
 
 impl Domain {
     pub(crate) fn caller_arrived(&mut self, arrival: Arrival) {
+        self.last_call = self.last_call.max(arrival.call);
         if self.calls.contains_key(&arrival.call) {
             return self.stale();
         }
@@ -75,7 +76,7 @@ impl Domain {
         let outcome = Outcome::Rejected { why };
         let call = arrival.call;
         self.decide(Decision::Ended { call, outcome: outcome.clone() });
-        self.outbox.push_back(Output::Disconnect { call, outcome: outcome.clone(), prompt: None });
+        self.outbox.push_back(Output::Disconnect { call, outcome: outcome.clone(), prompt: None, language: None });
         self.outbox.push_back(Output::Cdr(CallRecord {
             call,
             reference: arrival.reference,
@@ -101,21 +102,8 @@ impl Domain {
         if with_prompt && disposal.prompt.is_some() {
             self.answer_caller(id);
         }
-        self.part(id, disposal, Disposition::Closed);
+        self.dispose(id, Disposition::Closed, disposal);
         true
-    }
-
-    /// Plays the prompt, if there is one and the caller can hear it, and sends him on.
-    fn part(&mut self, id: CallId, disposal: Disposal, why: Disposition) {
-        let call = &self.calls[&id];
-        let can_hear = self.group(call.group).conf.answer != AnswerMode::OnAgent;
-        match disposal.prompt {
-            Some(prompt) if can_hear => {
-                let step = Step::Parting { action: disposal.action, why };
-                self.play(id, step, prompt);
-            }
-            _ => self.dispose(id, why, disposal.action),
-        }
     }
 
     /// Answers the caller as his group wants it, unless he has that already.
@@ -155,12 +143,12 @@ impl Domain {
         match step {
             Step::Welcome => self.begin_greeting(id),
             Step::Question { path, attempt, .. } => self.ask(id, path, attempt),
-            Step::Parting { action, why } => self.dispose(id, why, action),
+            Step::Parting { action, why } => self.send_away(id, why, action),
         }
     }
 
     /// Every prompt has a limit, so that a lost "ended" holds nobody (I9).
-    fn play(&mut self, id: CallId, step: Step, name: String) {
+    pub(crate) fn play(&mut self, id: CallId, step: Step, name: String) {
         let language = self.language_of(id);
         self.calls.get_mut(&id).expect("only calls in hand hear prompts").phase = Phase::Greeting(step);
         let limit = self.now + seconds(self.config.timing.prompt_seconds);
@@ -175,7 +163,7 @@ impl Domain {
             Step::Welcome => self.ask(id, Vec::new(), 1),
             Step::Parting { action, why } => {
                 self.timers.clear(Timer::Call(id, CallTimer::Step));
-                self.dispose(id, why, action);
+                self.send_away(id, why, action);
             }
             Step::Question { prompted: true, .. } => self.stale(),
             Step::Question { path, attempt, prompted: false } => {
@@ -246,7 +234,7 @@ impl Domain {
         self.enqueue(id);
     }
 
-    fn exit(&mut self, id: CallId, action: Action) {
+    fn exit(&mut self, id: CallId, action: Disposal) {
         self.timers.clear(Timer::Call(id, CallTimer::Step));
         self.dispose(id, Disposition::Exit, action);
     }

@@ -2,19 +2,12 @@
 
 mod common;
 
+use base::CallId;
 use common::{World, order, sales, uri};
 use response_group::{
     AgentChange, CancelWhen, CloseReason, Decision, Entry, HistoryKind, Input, Outcome, Output, Presence, Refusal,
     Withdrawal,
 };
-
-fn closes(world: &World) -> Vec<CloseReason> {
-    let reason = |entry: &Entry| match entry {
-        Entry::Decided { decided: Decision::OfferClosed { reason, .. }, .. } => Some(*reason),
-        _ => None,
-    };
-    world.journal.iter().filter_map(reason).collect()
-}
 
 #[test]
 fn r1_a_telephone_that_answers_too_fast_is_a_mailbox_and_the_caller_goes_on_waiting() {
@@ -122,14 +115,55 @@ fn r6_r7_losers_time_outs_and_lost_callers_make_history_and_never_a_missed_call(
 fn every_withdrawal_carries_the_mark_that_is_the_same_for_all_triggers() {
     // The output has no place for a reason that would let a phone count a missed call: alert, race and caller alike
     // are withdrawals, and the wire sends cause 200 with each.
-    let mut world = World::new(sales("", &["bob", "carol"]));
-    let call = world.call("sales");
-    world.rings("bob").rings("carol").answers("carol");
-    let lost = |output: &Output| matches!(output, Output::Withdraw { reason: Withdrawal::LostRace, .. });
-    assert!(world.did(lost));
-    world.refuses("bob", Refusal::Cancelled).bridged(call);
-    assert_eq!(closes(&world), [CloseReason::Withdrawn(Withdrawal::LostRace)]);
-    world.check();
+    let triggers: [(Withdrawal, fn(&mut World, CallId)); 7] = [
+        (Withdrawal::LostRace, |world, _| {
+            world.rings("bob").answers("carol");
+        }),
+        (Withdrawal::Alert, |world, _| {
+            world.rings("bob").rings("carol").wait_seconds(21);
+        }),
+        (Withdrawal::NoProvisional, |world, _| {
+            world.wait_seconds(6);
+        }),
+        (Withdrawal::Diverting, |world, _| {
+            let offer = world.offer("bob");
+            world.tell(Input::OfferDiverting { offer });
+        }),
+        (Withdrawal::CallerGone, |world, call| {
+            world.rings("bob").tell(Input::CallerLeft { call });
+        }),
+        (Withdrawal::QueueTimeout, |world, _| {
+            world.wait_seconds(2).rings("bob").wait_seconds(20);
+        }),
+        (Withdrawal::Restart, |world, _| {
+            world.rings("bob").crash();
+        }),
+    ];
+    for (reason, trigger) in triggers {
+        let lines = match reason {
+            Withdrawal::QueueTimeout => "[response_group.queue]\ntimeout_seconds = 10",
+            _ => "",
+        };
+        let mut world = World::new(sales(lines, &["bob", "carol"]));
+        let call = world.call("sales");
+        trigger(&mut world, call);
+        let bob = world.offer("bob");
+        let withdrawn = world.log.iter().find_map(|output| match output {
+            Output::Withdraw { offer, reason, .. } if *offer == bob => Some(*reason),
+            _ => None,
+        });
+        assert_eq!(withdrawn, Some(reason));
+        world.tell(Input::OfferRefused { offer: bob, refusal: Refusal::Cancelled });
+        let closed = |output: &Output| match output {
+            Output::Journal(entry) => matches!(&**entry,
+                Entry::Decided { decided: Decision::OfferClosed { offer, reason: why, .. }, .. }
+                    if *offer == bob && *why == CloseReason::Withdrawn(reason)),
+            _ => false,
+        };
+        assert!(world.log.iter().any(closed), "{reason:?}: it closes with the reason it was withdrawn for");
+        let told = serde_json::to_string(&world.log).expect("outputs can be written");
+        assert!(!told.to_lowercase().contains("missed"), "{reason:?} makes no missed call");
+    }
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub(crate) fn groups() -> response_group::Config {
         let agent_group = response_group::AgentGroup { method, agents, ..response_group::AgentGroup::default() };
         let queue = response_group::Queue {
             timeout_seconds: Some(60),
-            timeout_action: response_group::Action::Forward { target: user("cleo") },
+            timeout_action: response_group::Action::Forward { target: user("cleo") }.into(),
             ..response_group::Queue::default()
         };
         response_group::ResponseGroup { queue, ..response_group::ResponseGroup::new(user(name), name, agent_group) }
@@ -83,6 +83,8 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
         keypad: Some(engine::KeyMap::default()),
         language: "en".to_owned(),
         caller_number: None,
+        group_codes: engine::GroupCodes::default(),
+        access_numbers: Vec::new(),
         trusted_peers: Vec::new(),
         limits: Limits::default(),
     }

@@ -6,8 +6,8 @@
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE, SERVICE, REGISTER";
 
 /// Extensions that may stand in `Require` (RFC 3261 20.37): session timers (RFC 4028), reliable provisional responses
-/// (RFC 3262), a call that takes another one's place (RFC 3891), REFER without a subscription (RFC 4488), the history of a call (RFC 7044), the path of a registration (RFC
-/// 3327).
+/// (RFC 3262), a call that takes another one's place (RFC 3891), REFER without a subscription (RFC 4488), the history of
+/// a call (RFC 7044), the path of a registration (RFC 3327).
 pub const SUPPORTED: &str = "timer, 100rel, replaces, norefersub, histinfo, path";
 
 /// Body types an INVITE may carry: session descriptions, and what C3P clients put in their first INVITE.

@@ -55,6 +55,7 @@ pub(crate) struct Catalogue {
     pub(crate) recordings_ended: IntCounterVec,
     pub(crate) conversations: IntCounterVec,
     pub(crate) missed_call_notices: IntCounter,
+    pub(crate) journal_failures: IntCounter,
     pub(crate) mixer_ticks: IntCounter,
     pub(crate) mixer_ticks_late: IntCounter,
     pub(crate) mixer_ticks_skipped: IntCounter,
@@ -162,6 +163,10 @@ impl Catalogue {
             conversations: made.counters("conversations_total", "Lines written to users' call histories.", &["kind"]),
             missed_call_notices: made
                 .counter("missed_call_notices_total", "Missed calls that users' devices were told of."),
+            journal_failures: made.counter(
+                "journal_failures_total",
+                "Times the response groups' journal could not be written; until it can, groups take no calls.",
+            ),
             mixer_ticks: made.counter("mixer_ticks_total", "Ticks of the media workers."),
             mixer_ticks_late: made.counter("mixer_ticks_late_total", "Ticks that began more than 5 ms late."),
             mixer_ticks_skipped: made.counter("mixer_ticks_skipped_total", "Ticks left out to catch up."),

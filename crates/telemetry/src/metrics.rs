@@ -243,6 +243,11 @@ impl Metrics {
         self.families.missed_call_notices.inc();
     }
 
+    /// The response groups' journal could not be written so many times.
+    pub fn journal_failures(&self, count: u64) {
+        self.families.journal_failures.inc_by(count);
+    }
+
     /// A trunk that we register at knows us, or does not.
     pub fn set_trunk_registered(&self, trunk: &str, registered: bool) {
         set(&self.families.trunk_registered.with_label_values(&[trunk]), u64::from(registered));

@@ -240,6 +240,21 @@ async fn kill_9_in_a_conversation_gives_both_their_audio_back() {
     call.ended(SOON).await.expect("hung up");
 }
 
+/// kill -9 while an agent is asked for the key: he is hung up, and the caller keeps his place.
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_while_an_agent_is_asked_for_the_key_hangs_him_up() {
+    let _turn = alone();
+    let mut server = server("serial", &["user1"], "confirm = \"always\"");
+    let mut bob = agent(&server, "user1", AnswerMode::AtOnce).await;
+    let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
+    let talk = bob.next_call(SOON).await.expect("the agent's call");
+    hears_something(&talk).await;
+    server.crash_and_restart();
+    talk.ended(SOON).await.expect("the agent is hung up");
+    eventually("the caller in the queue", || waiting(&server) == 1, || board(&server).to_string());
+    call.hang_up().await.expect("BYE is answered");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_tells_the_story_and_replay_gives_the_same_decisions() {
     let _turn = alone();

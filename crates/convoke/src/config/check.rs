@@ -32,6 +32,7 @@ pub(crate) fn check(config: &Config) -> Vec<Finding> {
     check_media(config, &mut findings);
     check_users(config, &mut findings);
     check_conferences(config, &mut findings);
+    check_access_numbers(config, &mut findings);
     check_numbers(config, &mut findings);
     check_trunks(config, &mut findings);
     check_profiles(config, &mut findings);
@@ -194,11 +195,7 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
 
 fn check_language(config: &Config, findings: &mut Vec<Finding>) {
     let language = &config.media.language;
-    // Which languages a directory holds, and whether they are whole, is looked at where files are: see `probe`.
-    if !language.is_empty()
-        && config.media.languages_dir.is_none()
-        && prompts::Languages::shipped().find(language).is_none()
-    {
+    if !language.is_empty() && !may_be_spoken(config, language) {
         findings.push(unknown_language(language, prompts::Languages::shipped().iter().map(prompts::Language::tag)));
     }
     let announces = |conference: &Conference| conference.entry_exit == Some(EntryExit::Announce);
@@ -206,6 +203,16 @@ fn check_language(config: &Config, findings: &mut Vec<Finding>) {
         let why = "a [[conference]] announces who enters and leaves, and there is no language to do it in; name one";
         findings.push(Finding::error("media.language", quoted(language), why));
     }
+}
+
+/// Whether there are, or may be, prompts in a language. Which ones a directory of languages holds, and whether they are
+/// whole, is looked at where files are: see `probe`.
+pub(super) fn may_be_spoken(config: &Config, tag: &str) -> bool {
+    config.media.languages_dir.is_some() || prompts::Languages::shipped().find(tag).is_some()
+}
+
+fn shipped_languages() -> String {
+    prompts::Languages::shipped().iter().map(prompts::Language::tag).collect::<Vec<_>>().join(", ")
 }
 
 /// There are no prompts in a language.
@@ -291,7 +298,25 @@ fn check_conferences(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A number reaches one user or one conference.
+fn check_access_numbers(config: &Config, findings: &mut Vec<Finding>) {
+    for (index, access) in config.access_numbers.iter().enumerate() {
+        let key = |name: &str| format!("access_number[{}].{name}", index + 1);
+        if !is_global(&access.number) {
+            let why = "write + and 7 to 15 digits, as in \"+4930123450\"";
+            findings.push(Finding::error(key("number"), quoted(&access.number), why));
+        }
+        if !may_be_spoken(config, &access.language) {
+            let why = format!("there are no prompts in it; write one of {}", shipped_languages());
+            findings.push(Finding::error(key("language"), quoted(&access.language), why));
+        }
+        if access.region.trim().is_empty() {
+            let why = "it is empty; name the place as people know it, or remove the key";
+            findings.push(Finding::error(key("region"), quoted(&access.region), why));
+        }
+    }
+}
+
+/// A number reaches one user, one conference or the attendant.
 fn check_numbers(config: &Config, findings: &mut Vec<Finding>) {
     let mut seen: HashMap<&str, String> = HashMap::new();
     let users = config.users.iter().enumerate();
@@ -305,7 +330,9 @@ fn check_numbers(config: &Config, findings: &mut Vec<Finding>) {
     let conferences = config.conferences.iter().enumerate();
     let conferences =
         conferences.map(|(index, one)| (one.number.as_str(), format!("conference[{}].number", index + 1)));
-    for (number, key) in users.chain(names).chain(conferences) {
+    let access = config.access_numbers.iter().enumerate();
+    let access = access.map(|(index, one)| (one.number.as_str(), format!("access_number[{}].number", index + 1)));
+    for (number, key) in users.chain(names).chain(conferences).chain(access) {
         if let Some(first) = seen.get(number) {
             findings.push(Finding::error(key, quoted(number), format!("{first} is the same number; choose another")));
         } else {

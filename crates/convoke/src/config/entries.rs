@@ -1,4 +1,4 @@
-//! The entries that stand any number of times: `[[user]]`, `[[conference]]`, `[[trunk]]`, `[[location_profile]]`.
+//! The entries that stand any number of times: `[[user]]`, `[[conference]]`, `[[access_number]]`, `[[trunk]]`, `[[location_profile]]`.
 
 use base::{AccessType, ConferenceNumber, Pii, UserUri};
 use routing::UserProfile;
@@ -59,6 +59,27 @@ pub(crate) enum EntryExit {
 
 fn open() -> AccessType {
     AccessType::Open
+}
+
+/// A telephone number that leads to the attendant.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessNumber {
+    /// E.164.
+    pub(crate) number: String,
+    #[serde(default = "english")]
+    pub(crate) language: String,
+    /// As scheduling clients show it.
+    #[serde(default = "nowhere")]
+    pub(crate) region: String,
+}
+
+fn english() -> String {
+    "en".to_owned()
+}
+
+fn nowhere() -> String {
+    "default".to_owned()
 }
 
 /// A way into the telephone network.

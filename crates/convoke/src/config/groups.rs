@@ -1,29 +1,76 @@
-//! What is wrong with `[[response_group]]` entries: what the machine refuses, and what only the whole file can show.
+//! What is wrong with `[[response_group]]` entries, in themselves and with the rest of the file.
 
-use std::collections::HashSet;
+use std::path::{Component, Path, PathBuf};
 
-use response_group::{Action, Agent, Config as Groups, ResponseGroup};
+use base::UserUri;
+use response_group::{Config as Groups, Surroundings};
 
+use super::check::may_be_spoken;
 use super::{Config, Finding};
 
 /// Everything that is wrong with the groups.
 pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
+    check_codes(config, findings);
     let groups = Groups { groups: config.response_groups.clone(), ..Groups::default() };
-    for problem in groups.validate().err().unwrap_or_default() {
-        findings.push(Finding::error(from_one(&problem.key), Some(problem.value), problem.remedy));
+    for problem in groups.validate_in(config).err().unwrap_or_default() {
+        findings.push(Finding::error(from_one(&problem.key), Some(format!("{:?}", problem.value)), problem.remedy));
     }
-    let users: HashSet<&str> = config.users.iter().map(|user| user.uri.as_str()).collect();
-    for (index, group) in config.response_groups.iter().enumerate() {
-        let key = format!("response_group[{}]", index + 1);
-        check_address(config, group, &key, findings);
-        for (place, agents) in group.agent_groups.iter().enumerate() {
-            for agent in &agents.agents {
-                check_agent(config, agent, &users, &format!("{key}.agent_group[{}].agents", place + 1), findings);
-            }
+}
+
+/// Feature codes must be dialled on a telephone, and none may hide another or a number.
+fn check_codes(config: &Config, findings: &mut Vec<Finding>) {
+    let codes = &config.group_codes;
+    let codes = [
+        ("sign_in_code", &codes.sign_in_code),
+        ("sign_out_code", &codes.sign_out_code),
+        ("pause_code", &codes.pause_code),
+        ("resume_code", &codes.resume_code),
+    ];
+    for (place, (name, code)) in codes.iter().enumerate() {
+        let mut report = |why: &str| {
+            findings.push(Finding::error(format!("response_groups.{name}"), Some(format!("{code:?}")), why));
+        };
+        if !code.starts_with('*') || code.len() < 2 || !code.bytes().all(|key| key.is_ascii_digit() || key == b'*') {
+            report("write * and digits, as in \"*55\"");
         }
-        for (name, action) in actions(group) {
-            check_action(config, action, &users, &format!("{key}.{name}"), findings);
+        if codes[..place].iter().any(|(_, other)| other.starts_with(code.as_str()) || code.starts_with(other.as_str()))
+        {
+            report("another code begins with it, or it with another; give each its own");
         }
+    }
+}
+
+impl Surroundings for Config {
+    fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    fn is_user(&self, uri: &UserUri) -> bool {
+        self.users.iter().any(|user| user.uri == *uri)
+    }
+
+    fn is_conference(&self, number: &str) -> bool {
+        self.conferences.iter().any(|conference| conference.number.as_str() == number)
+    }
+
+    fn has_trunk(&self) -> bool {
+        !self.trunks.is_empty()
+    }
+
+    fn is_sound(&self, name: &str) -> bool {
+        let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        // A file may be looked at on another machine, where the directory is missing.
+        let there = |folder: &PathBuf| !folder.is_dir() || folder.join(name).is_file();
+        engine::is_phrase(name) || (inside && self.media.prompts_dir.as_ref().is_some_and(there))
+    }
+
+    fn is_language(&self, tag: &str) -> bool {
+        may_be_spoken(self, tag)
+    }
+
+    fn forwards_to(&self, user: &UserUri) -> Option<UserUri> {
+        let user = self.users.iter().find(|account| account.uri == *user)?;
+        UserUri::parse(user.routing.forward_always.as_ref()?.expose()).ok()
     }
 }
 
@@ -41,64 +88,6 @@ fn from_one(key: &str) -> String {
         rest = behind;
     }
     text + rest
-}
-
-fn check_address(config: &Config, group: &ResponseGroup, key: &str, findings: &mut Vec<Finding>) {
-    let (uri, user) = (&group.uri, group.uri.user_part());
-    let shown = Some(format!("{:?}", uri.as_str()));
-    let key = format!("{key}.uri");
-    if !uri.host().eq_ignore_ascii_case(&config.domain) {
-        let why = format!("it is not of this server's domain; write sip:{user}@{}, or change domain", config.domain);
-        findings.push(Finding::error(key.clone(), shown.clone(), why));
-    }
-    if config.users.iter().any(|account| account.uri.user_part() == user) {
-        let why = "a user has this address; give the group another one";
-        findings.push(Finding::error(key.clone(), shown.clone(), why));
-    }
-    if config.conferences.iter().any(|conference| conference.number.as_str() == user) {
-        let why = "a conference has this number; give the group another address";
-        findings.push(Finding::error(key, shown, why));
-    }
-}
-
-fn check_agent(config: &Config, agent: &Agent, users: &HashSet<&str>, key: &str, findings: &mut Vec<Finding>) {
-    let shown = Some(format!("{:?}", agent.uri.as_str()));
-    if agent.pstn {
-        if config.trunks.is_empty() {
-            let why = "he is on the telephone network, and there is no way to it; add a [[trunk]]";
-            findings.push(Finding::error(key, shown, why));
-        }
-    } else if !users.contains(agent.uri.as_str()) {
-        let why = "there is no such user; add a [[user]], or write { uri = ..., pstn = true } for somebody elsewhere";
-        findings.push(Finding::error(key, shown, why));
-    }
-}
-
-fn actions(group: &ResponseGroup) -> Vec<(&'static str, &Action)> {
-    let queue = &group.queue;
-    let mut actions = vec![
-        ("closed.action", &group.closed.action),
-        ("holiday.action", &group.holiday.action),
-        ("queue.timeout_action", &queue.timeout_action),
-        ("queue.overflow_action", &queue.overflow_action),
-    ];
-    actions.extend(queue.no_agent_action.iter().map(|action| ("queue.no_agent_action", action)));
-    actions.extend(group.exit_key.iter().map(|exit| ("exit_key.action", &exit.action)));
-    actions
-}
-
-/// A target in our domain must be somebody; what is elsewhere is the dial plan's business.
-fn check_action(config: &Config, action: &Action, users: &HashSet<&str>, key: &str, findings: &mut Vec<Finding>) {
-    let Action::Forward { target } = action else { return };
-    let is_ours = target.host().eq_ignore_ascii_case(&config.domain);
-    let is_number = target.user_part().trim_start_matches('+').bytes().all(|byte| byte.is_ascii_digit());
-    let shown = Some(format!("{:?}", target.as_str()));
-    if config.response_groups.iter().any(|group| group.uri == *target) {
-        let why = format!("it is a response group; write {{ kind = \"group\", target = \"{target}\" }}");
-        findings.push(Finding::error(key, shown, why));
-    } else if is_ours && !is_number && !users.contains(target.as_str()) {
-        findings.push(Finding::error(key, shown, "there is no such user; name a user, a number or a group"));
-    }
 }
 
 #[cfg(test)]
@@ -170,6 +159,30 @@ mod tests {
                 &["timeout_action", "there is no such user"],
             ),
             (format!("[[response_group]]\nuri = \"sip:bob@example.com\"\n{agents}"), &["a user has this address"]),
+            (group(&format!("{agents}welcome = \"no-such.wav\"")), &["welcome", "no-such.wav", "prompts_dir"]),
+            (group(&format!("{agents}language = \"tlh\"")), &["language", "tlh"]),
+            (group(&format!("{agents}answer = \"on_agent\"\nwelcome = \"welcome\"")), &["welcome", "on_agent"]),
+            (
+                group(&format!(
+                    "{agents}question = {{ prompt = \"welcome\", answer = [{{ digit = \"1\", \
+                     action = {{ kind = \"forward\", target = \"sip:zoe@example.com\" }} }}] }}"
+                )),
+                &["question.answer[1].action", "sip:zoe@example.com"],
+            ),
+            (
+                group(&format!(
+                    "{agents}exit_key = {{ digit = \"0\", action = {{ kind = \"forward\", target = \"tel:+4930123\" }} }}"
+                )),
+                &["exit_key.action", "tel:+4930123", "[[trunk]]"],
+            ),
+            (
+                group(&format!(
+                    "{agents}[response_group.queue]\ntimeout_action = {{ kind = \"forward\", target = \"sip:dora@example.com\" }}\n\
+                     [[user]]\nuri = \"sip:dora@example.com\"\npassword = \"long enough 3\"\n\
+                     [user.routing]\nforward_always = \"sip:sales@example.com\""
+                )),
+                &["response_group[1]", "sip:dora@example.com", "leads back"],
+            ),
             (format!("[[response_group]]\nuri = \"sip:x@elsewhere.org\"\n{agents}"), &["this server's domain"]),
         ];
         for (text, fragments) in cases {
@@ -182,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_example_is_a_configuration_without_errors() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/config/response-groups.toml");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/config/response-groups.toml");
         let config = config::parse(&std::fs::read_to_string(path).expect("the example")).expect("it can be read");
         let errors: Vec<String> =
             config::check(&config).iter().filter(|f| f.is_error()).map(Finding::to_string).collect();

@@ -500,6 +500,28 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "access_number",
+        is_list: true,
+        about: "A telephone number for dial-in; repeat for each. Who calls it is asked for the number of a conference and its PIN.",
+        keys: &[
+            key(
+                "number",
+                Text,
+                None,
+                r#""+4930123450""#,
+                "+ and 7 to 15 digits. A trunk must send its calls here. Required, once only, among users and conferences as well.",
+            ),
+            key("language", Text, Some(r#""en""#), r#""de""#, "What the attendant speaks: \"en\" or \"de\"."),
+            key(
+                "region",
+                Text,
+                Some(r#""default""#),
+                r#""Berlin""#,
+                "The place, as scheduling clients show it. The region of the first number is the default one.",
+            ),
+        ],
+    },
+    Section {
         name: "trunk",
         is_list: true,
         about: "A way into the telephone network; repeat for each. They are tried in this order, three at most.",
@@ -590,6 +612,17 @@ pub(super) const SECTIONS: &[Section] = &[
                 "'+49$1'",
                 "What it becomes: + and digits, or digits for an extension; $1 is the first group. Required.",
             ),
+        ],
+    },
+    Section {
+        name: "response_groups",
+        is_list: false,
+        about: "What agents of response groups dial. With a group's name behind it (*55700 for sip:700@...) a code to sign in or out\n# means that group alone, else every group.",
+        keys: &[
+            key("sign_in_code", Text, Some(r#""*55""#), r#""*55""#, "To sign in, where participation is \"formal\"."),
+            key("sign_out_code", Text, Some(r#""*56""#), r#""*56""#, "To sign out."),
+            key("pause_code", Text, Some(r#""*57""#), r#""*57""#, "To get no calls of any group, for a day at most."),
+            key("resume_code", Text, Some(r#""*58""#), r#""*58""#, "To get them again."),
         ],
     },
     Section {
@@ -804,7 +837,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 Some(r#"{ kind = "disconnect" }"#),
                 r#"{ kind = "forward", target = "sip:ann@voice.example.com" }"#,
-                "What happens then: { kind = \"disconnect\" }, { kind = \"forward\", target = ADDRESS or tel: } or\n{ kind = \"group\", target = ADDRESS }.",
+                "What happens then: { kind = \"disconnect\" }, { kind = \"forward\", target = ADDRESS or tel: } or\n{ kind = \"group\", target = ADDRESS }. With prompt = NAME the caller hears that first: a phrase (nobody-available,\nall-busy, closed, holiday, forwarding, goodbye) or a file of yours. Who is hung up without one hears a phrase that says\nwhy; prompt = \"\" is silence.",
             ),
             key(
                 "deadline",

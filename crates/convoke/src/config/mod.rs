@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub(crate) use check::check;
-pub(crate) use entries::{Conference, EntryExit, LocationProfile, Trunk, User};
+pub(crate) use entries::{AccessNumber, Conference, EntryExit, LocationProfile, Trunk, User};
 pub(crate) use load::{load, parse};
 pub(crate) use probe::{probe, probe_languages};
 pub(crate) use problem::{ConfigError, Finding};
@@ -46,10 +46,14 @@ pub(crate) struct Config {
     pub(crate) users: Vec<User>,
     #[serde(rename = "conference")]
     pub(crate) conferences: Vec<Conference>,
+    #[serde(rename = "access_number")]
+    pub(crate) access_numbers: Vec<AccessNumber>,
     #[serde(rename = "trunk")]
     pub(crate) trunks: Vec<Trunk>,
     #[serde(rename = "location_profile")]
     pub(crate) location_profiles: Vec<LocationProfile>,
+    #[serde(rename = "response_groups")]
+    pub(crate) group_codes: engine::GroupCodes,
     #[serde(rename = "response_group")]
     pub(crate) response_groups: Vec<response_group::ResponseGroup>,
     /// The file this was read from; not a key.
@@ -70,8 +74,10 @@ impl Default for Config {
             database: Database::default(),
             users: Vec::new(),
             conferences: Vec::new(),
+            access_numbers: Vec::new(),
             trunks: Vec::new(),
             location_profiles: Vec::new(),
+            group_codes: engine::GroupCodes::default(),
             response_groups: Vec::new(),
             file: None,
         }

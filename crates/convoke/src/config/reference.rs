@@ -105,6 +105,7 @@ mod tests {
         assert_fields::<config::User>("user");
         assert_fields::<routing::UserProfile>("user.routing");
         assert_fields::<config::Conference>("conference");
+        assert_fields::<config::AccessNumber>("access_number");
         assert_fields::<config::Trunk>("trunk");
         assert_fields::<config::LocationProfile>("location_profile");
         assert_fields::<config::entries::Rule>("location_profile.rule");

@@ -17,8 +17,15 @@ pub(super) struct Audio {
     waiting: Option<Speech>,
     /// Announcements the MCU has not reported the end of; one that was replaced is reported as well.
     outstanding: u32,
-    /// When that is said, he is hung up.
-    farewell: bool,
+    /// When that is said, he is hung up for this reason.
+    farewell: Option<Termination>,
+}
+
+impl Audio {
+    /// Whether he is hearing the last words before his BYE.
+    pub(super) fn is_farewell(&self) -> bool {
+        self.farewell.is_some()
+    }
 }
 
 impl Engine {
@@ -62,11 +69,17 @@ impl Engine {
     }
 
     /// The last words before his BYE.
-    pub(super) fn say_farewell(&mut self, call: CallId, prompt: String) {
+    pub(super) fn say_farewell(
+        &mut self,
+        call: CallId,
+        prompt: String,
+        language: Option<String>,
+        termination: Termination,
+    ) {
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
-        caller.audio.farewell = true;
+        caller.audio.farewell = Some(termination);
         let group = caller.group.clone();
-        let language = self.language_of_group(&group);
+        let language = language.unwrap_or_else(|| self.language_of_group(&group));
         self.say_to_caller(call, Speech { language, parts: vec![prompt_part(prompt)] });
     }
 
@@ -110,9 +123,9 @@ impl Engine {
         if caller.audio.outstanding > 0 || caller.audio.waiting.is_some() {
             return;
         }
-        if caller.audio.farewell {
+        if let Some(termination) = caller.audio.farewell {
             let leg = caller.leg;
-            return self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed));
+            return self.hang_up_sip(leg, termination);
         }
         self.tell_groups(Input::AnnouncementEnded { call });
     }
@@ -142,7 +155,16 @@ fn wait_parts(seconds: u32) -> Vec<Spoken> {
 
 /// A name is one of the server's own phrases, or else a file of the operator's.
 fn prompt_part(name: String) -> Spoken {
-    let phrase = match name.as_str() {
+    phrase_of(&name).map_or(Spoken::File(name), Spoken::Phrase)
+}
+
+/// Whether a prompt of this name is one of the server's own phrases.
+pub fn is_phrase(name: &str) -> bool {
+    phrase_of(name).is_some()
+}
+
+fn phrase_of(name: &str) -> Option<Phrase> {
+    Some(match name {
         "welcome" => Phrase::Welcome,
         "all-busy" => Phrase::AllBusy,
         "closed" => Phrase::Closed,
@@ -152,9 +174,9 @@ fn prompt_part(name: String) -> Spoken {
         "forwarding" => Phrase::Forwarding,
         "goodbye" => Phrase::Goodbye,
         "recorded" => Phrase::Recorded,
-        _ => return Spoken::File(name),
-    };
-    Spoken::Phrase(phrase)
+        "call-again" => Phrase::CallAgain,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

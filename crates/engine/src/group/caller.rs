@@ -13,7 +13,7 @@ use super::headers::{HOPS_HEADER, PASSED_ON};
 use super::ledger::{GroupLegs, person};
 use super::media::GroupMedia;
 use super::supervisor::Supervisor;
-use super::{GroupJournal, Role, WireRecord};
+use super::{Role, WireLeg, WireRecord};
 use crate::Engine;
 use crate::bridge_setup::hops_left;
 use crate::digits::{self, Digits, Way};
@@ -22,6 +22,8 @@ use crate::digits::{self, Digits, Way};
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) leg: LegId,
+    /// Which user of ours he is, if any.
+    pub(super) user: Option<UserUri>,
     /// His own conference.
     pub(super) conference: ConferenceId,
     pub(super) group: UserUri,
@@ -40,7 +42,7 @@ pub(super) struct Caller {
     /// The 200 has been sent.
     pub(super) accepted: bool,
     /// His dialog is in the journal.
-    recorded: bool,
+    pub(super) recorded: bool,
     /// He has been given early media.
     previewed: bool,
     /// The MCU was asked for his ports.
@@ -66,6 +68,7 @@ impl Caller {
     pub(super) fn new(leg: LegId, conference: ConferenceId, group: UserUri, from: NameAddr) -> Self {
         Self {
             leg,
+            user: None,
             conference,
             group,
             person: person(&from.uri.to_string()),
@@ -99,7 +102,7 @@ impl Engine {
             return self.challenge(leg);
         }
         let room = self.legs.len() + self.groups.leg_count() < self.config.limits.legs;
-        if self.draining || !room {
+        if self.draining || self.groups.mute || !room {
             return self.refuse_for_want_of_room(leg);
         }
         let Some(hops_left) = hops_left(&call.request) else { return self.reject(leg, 483) };
@@ -112,8 +115,9 @@ impl Engine {
         let from = NameAddr { display_name, ..from };
         let passed_on =
             |name: &&str| call.request.headers.get(name).map(|value| ((*name).to_owned(), value.to_owned()));
-        let person = call.user.clone().unwrap_or_else(|| person(&from.uri.to_string()));
+        let (user, person) = (call.user.clone(), call.user.clone().unwrap_or_else(|| person(&from.uri.to_string())));
         let caller = Caller {
+            user: user.clone(),
             person: person.clone(),
             hops_left,
             passed_on: PASSED_ON.iter().filter_map(passed_on).collect(),
@@ -129,6 +133,8 @@ impl Engine {
         };
         self.groups.callers.insert(id, Caller { invitation: Some(call), ..caller });
         self.groups.legs.insert(leg, Role::Caller(id));
+        // An agent who calls is not rung, least of all for his own call.
+        user.iter().for_each(|user| self.note_conversation(user));
         self.tell_groups(Input::CallerArrived(arrival));
     }
 
@@ -228,7 +234,8 @@ impl Engine {
         let Some(caller) = self.groups.callers.get_mut(&call).filter(|caller| !caller.recorded) else { return };
         let Some(dialog) = self.calls.dialog_record(caller.leg) else { return };
         caller.recorded = true;
-        self.journal(GroupJournal::Wire(WireRecord::CallerUp { call, dialog: Box::new(dialog) }));
+        self.groups.recorded.insert(caller.leg, WireLeg::Caller(call));
+        self.record(WireRecord::CallerUp { call, dialog: Box::new(dialog) });
     }
 
     /// Our answer to his offer; one that cannot be answered ends the call.
@@ -288,11 +295,16 @@ impl Engine {
             self.groups.lost.remove(&seat);
         }
         if over {
-            self.groups.callers.remove(&call);
+            self.forget_caller(call);
             self.settle_page(call);
         } else {
             self.tell_groups(Input::CallerLeft { call });
         }
+    }
+
+    fn forget_caller(&mut self, call: CallId) {
+        let user = self.groups.callers.remove(&call).and_then(|caller| caller.user);
+        user.iter().for_each(|user| self.note_conversation(user));
     }
 
     /// The machine has done with a caller: his leg may go on (he was forwarded) or ends by what was said before.
@@ -300,12 +312,22 @@ impl Engine {
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
         caller.over = true;
         if !self.groups.legs.contains_key(&caller.leg) {
-            self.groups.callers.remove(&call);
+            self.forget_caller(call);
         }
     }
 
     /// Ends the caller's leg, after a prompt if there is one and he can hear it.
-    pub(super) fn disconnect_caller(&mut self, call: CallId, outcome: &Outcome, prompt: Option<String>) {
+    pub(super) fn disconnect_caller(
+        &mut self,
+        call: CallId,
+        outcome: &Outcome,
+        prompt: Option<String>,
+        language: Option<String>,
+    ) {
+        let reason = match outcome {
+            Outcome::Failed { why: response_group::Failure::Stopping } => TerminationReason::ServerStopping,
+            _ => TerminationReason::Departed,
+        };
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
         caller.over = true;
         let leg = caller.leg;
@@ -313,15 +335,16 @@ impl Engine {
             return self.refuse_group_caller(leg, outcome);
         }
         match prompt {
-            Some(prompt) => self.say_farewell(call, prompt),
-            None => self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed)),
+            Some(prompt) => self.say_farewell(call, prompt, language, Termination::completed(reason)),
+            None => self.hang_up_sip(leg, Termination::completed(reason)),
         }
     }
 
     fn refuse_group_caller(&mut self, leg: LegId, outcome: &Outcome) {
         match outcome {
             Outcome::Rejected { why: Rejection::UnknownGroup } => self.reject(leg, 404),
-            Outcome::Rejected { why: Rejection::TooManyCalls } => self.refuse_for_want_of_room(leg),
+            Outcome::Rejected { why: Rejection::TooManyCalls }
+            | Outcome::Failed { why: response_group::Failure::Stopping } => self.refuse_for_want_of_room(leg),
             Outcome::Overflowed { .. } => self.reject(leg, 486),
             Outcome::Failed { why: response_group::Failure::Loop } => self.reject(leg, 482),
             _ => self.reject(leg, 480),

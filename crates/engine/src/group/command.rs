@@ -1,10 +1,12 @@
 //! What operators, supervisors and agents change at run time, by whatever surface: one command, one outcome.
 
-use base::{CallId, UserUri};
-use response_group::{Action, AgentChange, Config, Input, MonitorMode, Presence, Snapshot, SupervisorCommand};
+use base::{CallId, ConferenceNumber, UserUri};
+use response_group::{
+    Action, AgentChange, Config, Input, MonitorMode, Presence, Snapshot, SupervisorCommand, Surroundings,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::Engine;
+use crate::{Directory, Engine};
 
 /// A change of the response groups while they run. It is in the journal before it takes effect, and so lasts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,12 @@ pub enum GroupCommand {
         agent: UserUri,
         /// Whether he is in.
         signed_in: bool,
+        /// At which group; `None` is at every one he belongs to.
+        #[serde(default)]
+        group: Option<UserUri>,
+        /// The name of an agent group of it; `None` is all of the group.
+        #[serde(default)]
+        agent_group: Option<String>,
     },
     /// An agent takes part or does not.
     Opt {
@@ -73,14 +81,24 @@ pub enum GroupCommand {
 impl Engine {
     /// Why a command cannot be carried out, in a sentence for who gave it; `None` when it can.
     pub fn group_objection(&self, command: &GroupCommand) -> Option<String> {
+        if self.groups.mute {
+            return Some("the journal cannot be written, so the change would not last; see the log".to_owned());
+        }
+        let around = Around { directory: &self.directory, domain: &self.config.domain };
         let Some(domain) = &self.groups.domain else {
             return match command {
-                GroupCommand::Configure { config } => objections(config),
+                GroupCommand::Configure { config } => objections(config, &around),
                 _ => Some("there are no response groups".to_owned()),
             };
         };
         match command {
-            GroupCommand::Configure { config } => objections(config),
+            GroupCommand::Configure { config } => objections(config, &around),
+            GroupCommand::SignIn { agent, group: Some(group), agent_group, .. } => {
+                self.group_stranger(agent, group, agent_group.as_deref())
+            }
+            GroupCommand::SignIn { agent_group: Some(_), .. } => {
+                Some("an agent group is one of a group; write group = ADDRESS too".to_owned())
+            }
             GroupCommand::SignIn { agent, .. }
             | GroupCommand::Opt { agent, .. }
             | GroupCommand::Pause { agent, .. }
@@ -103,7 +121,9 @@ impl Engine {
         }
         match command {
             GroupCommand::Configure { config } => self.configure_groups(*config),
-            GroupCommand::SignIn { agent, signed_in } => self.sign_agent(agent, signed_in),
+            GroupCommand::SignIn { agent, signed_in, group, agent_group } => {
+                self.sign_agent(agent, group, agent_group, signed_in);
+            }
             GroupCommand::Opt { agent, opted_in } => self.change_agent(agent, AgentChange::Opted { opted_in }),
             GroupCommand::Pause { agent, seconds } => self.change_agent(agent, AgentChange::Paused { seconds }),
             GroupCommand::Presence { agent, presence, lease_seconds } => {
@@ -115,6 +135,13 @@ impl Engine {
                 self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Transfer { target } });
             }
         }
+    }
+
+    /// Why somebody cannot sign in to a group, or to an agent group of it; `None` when he can.
+    pub(super) fn group_stranger(&self, agent: &UserUri, group: &UserUri, agent_group: Option<&str>) -> Option<String> {
+        let belongs = self.groups.domain.as_ref().is_some_and(|domain| domain.belongs_to(agent, group, agent_group));
+        let of = agent_group.map_or_else(String::new, |name| format!("{name:?} of "));
+        (!belongs).then(|| format!("{agent} is no agent of {of}{group}"))
     }
 
     fn change_agent(&mut self, agent: UserUri, change: AgentChange) {
@@ -137,7 +164,44 @@ impl Engine {
     }
 }
 
-fn objections(config: &Config) -> Option<String> {
-    let problems = config.validate().err()?;
+/// What stands around the groups while the server runs. Sounds and languages are the media side's; what it lacks it says
+/// when that is to be played.
+struct Around<'a> {
+    directory: &'a Directory,
+    domain: &'a str,
+}
+
+impl Surroundings for Around<'_> {
+    fn domain(&self) -> &str {
+        self.domain
+    }
+
+    fn is_user(&self, uri: &UserUri) -> bool {
+        self.directory.user(uri).is_some()
+    }
+
+    fn is_conference(&self, number: &str) -> bool {
+        ConferenceNumber::parse(number).is_ok_and(|number| self.directory.conference_of_number(&number).is_some())
+    }
+
+    fn has_trunk(&self) -> bool {
+        self.directory.has_trunk()
+    }
+
+    fn is_sound(&self, _name: &str) -> bool {
+        true
+    }
+
+    fn is_language(&self, _tag: &str) -> bool {
+        true
+    }
+
+    fn forwards_to(&self, user: &UserUri) -> Option<UserUri> {
+        UserUri::parse(self.directory.user_profile(user).forward_always.as_ref()?.expose()).ok()
+    }
+}
+
+fn objections(config: &Config, around: &Around<'_>) -> Option<String> {
+    let problems = config.validate_in(around).err()?;
     Some(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }

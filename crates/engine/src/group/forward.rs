@@ -6,7 +6,7 @@
 use base::{CallId, LegId, OfferId, SubscriptionId, Termination, TerminationReason, Timestamp, UserUri};
 use call::{Body, Dial};
 use mcu_api::{LegMedia, McuCommand};
-use response_group::{Action, Input, OfferNo};
+use response_group::{Action, Input};
 use routing::CallKind;
 use sip_api::{Headers, NameAddr};
 
@@ -14,7 +14,7 @@ use super::caller::Caller;
 use super::headers::HOPS_HEADER;
 use super::ledger::GroupLegs;
 use super::media::GroupMedia;
-use super::{Purpose, Role};
+use super::{Purpose, Role, WireRecord};
 use crate::Engine;
 use crate::bridge::Rung;
 use crate::destination::{Answerer, Found, Guide, Ring, RingTarget};
@@ -31,6 +31,8 @@ pub(super) struct Forwarding {
     pub(super) seat: LegId,
     pub(super) media: GroupMedia,
     pub(super) answered: Option<LegId>,
+    /// Who answered, if he is somebody we know.
+    pub(super) person: Option<UserUri>,
     dial: Option<OfferId>,
     way: Way,
     /// Who is rung, leg by leg.
@@ -63,6 +65,7 @@ impl Engine {
             seat,
             media: GroupMedia::default(),
             answered: None,
+            person: None,
             dial: None,
             way,
             rung: Vec::new(),
@@ -105,19 +108,23 @@ impl Engine {
         forward.rang = false;
         let (to, silence_limit, mode) = (ring.to(None), ring.silence_limit(), ring.mode);
         let ring_limit = ring.limit.unwrap_or(RING_LIMIT);
-        let mut legs = Vec::new();
+        let tag = self.new_tag();
+        let number = NameAddr { uri: number, params: Vec::new(), ..from.clone() }.with_tag(&tag);
+        let from = NameAddr { uri: from.uri.address_of_record(), params: Vec::new(), ..from }.with_tag(&tag);
+        let (mut targets, mut people) = (Vec::new(), Vec::new());
         for RingTarget { mut target, who, by_trunk } in ring.targets {
             if by_trunk {
-                let from = NameAddr { uri: number.clone(), params: Vec::new(), ..from.clone() };
-                target.headers.push(("From".to_owned(), from.to_string()));
+                target.headers.push(("From".to_owned(), number.to_string()));
             }
-            let leg = self.calls.allocate_leg();
-            forward.rung.push(Rung { leg, who });
-            legs.push((leg, target));
+            targets.push(target);
+            people.push(who);
         }
-        self.groups.legs.extend(legs.iter().map(|(leg, _)| (*leg, Role::Target(call))));
+        let (legs, invites) = self.name_invites(targets, Role::Target(call), &from, &to);
+        if let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) {
+            forward.rung.extend(legs.iter().zip(people).map(|((leg, _), who)| Rung { leg: *leg, who }));
+        }
         self.groups.dials.insert(dial, Purpose::Forward(call));
-        let from = NameAddr { uri: from.uri.address_of_record(), params: Vec::new(), ..from };
+        self.record(WireRecord::Called { invites });
         self.call(call::Input::Dial(Box::new(Dial {
             mode,
             headers,
@@ -137,6 +144,7 @@ impl Engine {
 
     /// The target answered: caller and he are joined.
     pub(super) fn on_target_answered(&mut self, call: CallId, leg: LegId, body: Option<&Body>) {
+        self.record_up(leg);
         let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut());
         let Some(forward) = forward else {
             return self.hang_up_sip(leg, Termination::cancelled(TerminationReason::RequestCancelled));
@@ -152,8 +160,10 @@ impl Engine {
             Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
             Some(Answerer::Callee) | None => forward.way.destination.person(),
         };
+        forward.person.clone_from(&who);
         if let Some(who) = who {
-            self.note_target(call, GroupLegs { sip: leg, media: seat }, who, &agreed);
+            self.note_target(call, GroupLegs { sip: leg, media: seat }, who.clone(), &agreed);
+            self.note_conversation(&who);
         }
         self.connect_group_leg(seat, Some(agreed));
         self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
@@ -245,6 +255,7 @@ impl Engine {
             None => {}
         }
         let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take()) else { return };
+        forward.person.iter().for_each(|person| self.note_conversation(person));
         if let Some(leg) = forward.answered {
             self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed));
         }
@@ -267,10 +278,22 @@ impl Engine {
         let Some(caller) = call.and_then(|call| self.groups.callers.get_mut(&call)) else {
             return self.call(call::Input::RespondRefer { refer, status: 603 });
         };
+        if caller.transfer.is_some() {
+            // The first one is not decided yet (RFC 3261 21.4.27).
+            return self.call(call::Input::RespondRefer { refer, status: 491 });
+        }
+        if caller.bridged != Some(offer) {
+            return self.call(call::Input::RespondRefer { refer, status: 603 });
+        }
         caller.transfer = Some(refer);
         self.call(call::Input::RespondRefer { refer, status: 202 });
         let target = self.action_to(person.address_of_record());
-        self.tell_groups(Input::AgentTransferred { offer: OfferNo(offer.0), target });
+        let queues = matches!(target, Action::Group { .. });
+        self.tell_groups(Input::AgentTransferred { offer, target });
+        if let Some(call) = call.filter(|_| queues) {
+            // He waits there now, and the agent has done his part.
+            self.report_transfer(call, 200);
+        }
     }
 
     /// Sending somebody to an address that may be another group's.

@@ -47,6 +47,31 @@ pub enum WireRecord {
         /// The dialog.
         dialog: Box<DialogRecord>,
     },
+    /// INVITEs to somebody who is no agent are about to leave: to a forwarded caller's target, to a supervisor.
+    Called {
+        /// One for each device.
+        invites: Vec<SentInvite>,
+    },
+    /// A dialog with somebody who is neither a waiting caller nor an agent stands: after a restart it is only ended.
+    Up {
+        /// The dialog.
+        dialog: Box<DialogRecord>,
+    },
+    /// An INVITE or a dialog is over: a restarted server has nothing to do about it.
+    Over {
+        /// Which.
+        leg: WireLeg,
+    },
+}
+
+/// How the journal names what is on the wire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WireLeg {
+    /// The dialog with a caller. Its Call-ID is of his making and need not be his alone.
+    Caller(CallId),
+    /// The INVITE or dialog with this Call-ID.
+    CallId(String),
 }
 
 /// What makes an INVITE the same one when it is sent again.

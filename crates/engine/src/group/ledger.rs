@@ -296,6 +296,7 @@ fn termination_of(record: &CallRecord, went_on: bool) -> Termination {
         Outcome::Rejected { why: Rejection::TooManyCalls } => TerminationReason::LimitReached,
         Outcome::Failed { why: Failure::Loop } => TerminationReason::ProtocolError,
         Outcome::Failed { why: Failure::Restart } => TerminationReason::McuLost,
+        Outcome::Failed { why: Failure::Stopping } => TerminationReason::ServerStopping,
     })
 }
 

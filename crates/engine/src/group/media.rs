@@ -157,6 +157,7 @@ impl Engine {
             Purpose::Forward(call) => self.ring_target(call, seat),
             Purpose::Supervisor(call, _) => self.ring_supervisor(call, seat),
             Purpose::Reattach(offer) => self.reoffer_agent(offer, seat),
+            Purpose::Silence => {}
         }
     }
 
@@ -223,7 +224,7 @@ impl Engine {
                 (caller.bridged == Some(number)).then_some(caller.leg)
             }
             Role::Target(call) => caller(&call).map(|caller| caller.leg),
-            Role::Seat(_) | Role::Supervisor(_) | Role::Errand => None,
+            Role::Seat(_) | Role::Supervisor(_) | Role::Errand | Role::Leftover => None,
         }
     }
 
@@ -262,7 +263,7 @@ impl Engine {
                 Some((supervisor.seat, &mut supervisor.media))
             }
             Role::Errand => self.groups.errands.get_mut(&leg).map(|errand| (leg, &mut errand.media)),
-            Role::Seat(_) => None,
+            Role::Seat(_) | Role::Leftover => None,
         }
     }
 }

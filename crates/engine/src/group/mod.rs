@@ -21,25 +21,32 @@ mod offer;
 mod output;
 mod restart;
 mod supervisor;
+mod wire;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use base::{CallId, ConferenceId, Duration, LegId, OfferId, Timestamp, UserUri};
 use mcu_api::McuEvent;
-use response_group::{Domain, OfferNo};
+use response_group::{Domain, KeptOut, OfferNo};
+use routing::{CallKind, RingPlan, Unavailable};
 use sip_api::{SipEvent, SipUri};
 
+use crate::destination::devices;
 use crate::leg::{Leg, LegKind};
 use crate::{Effect, Engine};
 
+pub use audio::is_phrase;
 pub use command::GroupCommand;
-pub use journal::{GroupJournal, SentInvite, WireRecord};
+pub use errand::GroupCodes;
+pub use journal::{GroupJournal, SentInvite, WireLeg, WireRecord};
 pub use ledger::{GroupCallRecord, GroupLegRecord, Onward};
 
 use caller::Caller;
 use errand::Errand;
 use media::Seat;
 use offer::Offer;
+use restart::Attaching;
+use wire::OnWire;
 
 /// What the ids of callers' conferences begin with; no user's conference is called so.
 const CONFERENCE: &str = "RESPONSEGROUP";
@@ -59,6 +66,8 @@ enum Role {
     Supervisor(CallId),
     /// A user who dialled a feature code, on both sides.
     Errand,
+    /// Whoever an earlier process was connected with or rang, and only has to be told that it is over.
+    Leftover,
 }
 
 /// What a running dial of ours is for.
@@ -69,6 +78,8 @@ enum Purpose {
     Supervisor(CallId, LegId),
     /// Nothing is dialled: the agent of an earlier process is given a seat again.
     Reattach(OfferNo),
+    /// An INVITE of an earlier process is repeated, only to be cancelled.
+    Silence,
 }
 
 /// Every response group, its callers and its offers as they stand on the wire.
@@ -97,8 +108,20 @@ pub(crate) struct Groups {
     silencing: HashMap<LegId, UserUri>,
     /// The Call-IDs of offers that were sent and have not been heard of.
     unheard: HashMap<String, OfferNo>,
-    /// Where the INVITEs of an earlier process went, until the machine has asked for their end.
-    earlier: restart::Earlier,
+    /// What is on the wire, as the journal says.
+    wire: OnWire,
+    /// What each leg that the journal knows is called there.
+    recorded: HashMap<LegId, WireLeg>,
+    /// Legs whose end is to be written down with the next input.
+    over: Vec<WireLeg>,
+    /// The server stops: the machine has been told.
+    stopping: bool,
+    /// The journal cannot be written, so that no call may come that a crash would lose.
+    mute: bool,
+    /// What an earlier process had on the wire and nobody has taken up yet; empty once the groups are open.
+    earlier: OnWire,
+    /// Callers whose media are on their way back after a restart.
+    attaching: HashMap<CallId, Attaching>,
 }
 
 impl Groups {
@@ -116,6 +139,17 @@ impl Groups {
     /// Whether a conference is a caller's.
     fn is_conference(id: &ConferenceId) -> bool {
         id.as_str().starts_with(CONFERENCE)
+    }
+
+    /// How many calls of groups a user is in without being their agent.
+    fn conversations_of(&self, user: &UserUri) -> usize {
+        let is_he = |other: &UserUri| usize::from(other == user);
+        let of = |caller: &Caller| {
+            let target = caller.forward.as_ref().and_then(|forward| forward.person.as_ref());
+            let watching = caller.supervisors.iter().filter(|there| there.leg.is_some()).map(|there| &there.user);
+            caller.user.iter().chain(target).chain(watching).map(is_he).sum::<usize>()
+        };
+        self.callers.values().map(of).sum()
     }
 
     fn role(&self, leg: LegId) -> Option<Role> {
@@ -165,6 +199,11 @@ impl Engine {
         true
     }
 
+    /// The journal can be written again, or cannot: then groups take no calls and no changes.
+    pub(crate) fn note_journal(&mut self, sound: bool) {
+        self.groups.mute = !sound;
+    }
+
     /// Carries out what the machine wants.
     fn drain_groups(&mut self) {
         while let Some(output) = self.groups.domain.as_mut().and_then(Domain::poll_output) {
@@ -199,14 +238,34 @@ impl Engine {
     /// Devices of a user came or went, or he changed his settings: an agent without a device that may ring is not
     /// offered calls.
     pub(crate) fn note_reachable(&mut self, user: &UserUri) {
-        if self.is_agent(user) {
-            let registered = !self.own_devices(user).is_empty();
-            let change = response_group::AgentChange::Registered { registered };
+        if !self.is_agent(user) {
+            return;
+        }
+        let by = self.kept_out(user);
+        let registered = match by {
+            Some(_) => !devices(&self.directory, user).is_empty(),
+            None => !self.own_devices(user).is_empty(),
+        };
+        let mut changes = vec![response_group::AgentChange::Registered { registered }];
+        if self.groups.domain.as_ref().is_some_and(|domain| domain.kept_out(user) != by) {
+            changes.push(response_group::AgentChange::KeptOut { by });
+        }
+        for change in changes {
             self.tell_groups(response_group::Input::AgentChanged { agent: user.clone(), change });
         }
     }
 
-    /// A user began or ended a conversation outside the groups: an agent in one is not offered calls.
+    /// What in a user's settings keeps him from calls of groups.
+    fn kept_out(&self, user: &UserUri) -> Option<KeptOut> {
+        match routing::plan(self.directory.user_profile(user), CallKind::ResponseGroupOffer) {
+            RingPlan::Refuse(Unavailable::DoNotDisturb) => Some(KeptOut::DoNotDisturb),
+            RingPlan::Refuse(Unavailable::DelegatesOnly) => Some(KeptOut::DelegatesOnly),
+            RingPlan::Refuse(Unavailable::DiversionBlocked) | RingPlan::Divert(_) | RingPlan::Ring(_) => None,
+        }
+    }
+
+    /// A user began or ended a conversation that is no offer of a group: an agent in one is not offered calls. A group's
+    /// caller, the target of a forwarded one and a supervisor are in one.
     pub(crate) fn note_conversation(&mut self, user: &UserUri) {
         if !self.is_agent(user) {
             return;
@@ -216,7 +275,8 @@ impl Engine {
             audio && leg.peer == *user && leg.connected.is_some() && leg.ended.is_none()
         };
         let meetings = self.legs.values().filter(talks).count();
-        let count = u32::try_from(meetings + self.bridges.conversations_of(user)).unwrap_or(u32::MAX);
+        let others = self.bridges.conversations_of(user) + self.groups.conversations_of(user);
+        let count = u32::try_from(meetings + others).unwrap_or(u32::MAX);
         let change = response_group::AgentChange::ExternalCalls { count };
         self.tell_groups(response_group::Input::AgentChanged { agent: user.clone(), change });
     }
@@ -279,13 +339,14 @@ impl Engine {
                 self.groups.legs.remove(&leg);
                 self.groups.lost.remove(&leg);
                 self.groups.silencing.remove(&leg);
+                self.note_over(leg);
                 match role {
                     Role::Caller(call) => self.on_caller_ended(call),
                     Role::Device(offer) => self.on_device_ended(offer, leg, termination, status, &headers),
                     Role::Target(call) => self.on_target_ended(call, leg, status, &headers),
                     Role::Supervisor(call) => self.on_supervisor_ended(call, leg),
                     Role::Errand => self.on_errand_ended(leg),
-                    Role::Seat(_) => {}
+                    Role::Seat(_) | Role::Leftover => {}
                 }
             }
             _ => {}

@@ -11,7 +11,7 @@ use sip_api::{Headers, NameAddr};
 use super::headers::{is_diverted, offer_from, offer_headers};
 use super::ledger::GroupLegs;
 use super::media::GroupMedia;
-use super::{GroupJournal, Purpose, Role, SentInvite, WireRecord};
+use super::{Purpose, Role, WireRecord};
 use crate::Engine;
 use crate::destination::{Destination, Found, devices};
 use crate::dial_out::COMPLETED_ELSEWHERE;
@@ -36,7 +36,7 @@ pub(super) struct Offer {
     /// Who answered.
     pub(super) answered: Option<LegId>,
     /// The machine does not want it any more.
-    withdrawn: bool,
+    pub(super) withdrawn: bool,
     /// How its devices refused it so far.
     refusal: Option<Refusal>,
     /// Trunks that are left, for an agent on the telephone network.
@@ -155,33 +155,17 @@ impl Engine {
         // Towards the telephone network his number, or the operator's, as in any other call.
         let shown = order.pstn.then(|| self.caller_uri(&caller.person, true));
         let (headers, from) = (offer_headers(order, caller), offer_from(order, caller, shown));
-        let tag = format!("{:016x}", self.random.next_u64());
-        let from = from.with_tag(&tag);
+        let from = from.with_tag(&self.new_tag());
         let to = NameAddr::parse(&format!("<{}>", order.agent)).unwrap_or_else(|_| from.clone());
         let dial = self.calls.allocate_offer();
-        let (mut legs, mut invites) = (Vec::new(), Vec::new());
-        for mut target in targets {
-            let leg = self.calls.allocate_leg();
-            let call_id = self.new_call_id();
-            target.headers.push(("Call-ID".to_owned(), call_id.clone()));
-            invites.push(SentInvite {
-                call_id: call_id.clone(),
-                uri: target.uri.to_string(),
-                route: target.route.iter().map(NameAddr::to_string).collect(),
-                flow: target.flow.map(|flow| (flow.transport.as_str().to_owned(), flow.local, flow.remote)),
-                from: from.to_string(),
-                to: to.to_string(),
-            });
-            self.groups.unheard.insert(call_id, number);
-            self.groups.legs.insert(leg, Role::Device(number));
-            legs.push((leg, target));
-        }
+        let (legs, invites) = self.name_invites(targets, Role::Device(number), &from, &to);
+        self.groups.unheard.extend(invites.iter().map(|invite| (invite.call_id.clone(), number)));
         if let Some(offer) = self.groups.offers.get_mut(&number) {
             offer.dial = Some(dial);
             offer.open = legs.iter().map(|(leg, _)| *leg).collect();
         }
         self.groups.dials.insert(dial, Purpose::Offer(number));
-        self.journal(GroupJournal::Wire(WireRecord::Invited { offer: number, invites }));
+        self.record(WireRecord::Invited { offer: number, invites });
         self.call(call::Input::Dial(Box::new(Dial {
             headers,
             ring_limit: base::Duration::from_secs(u64::from(order.expires_seconds)),
@@ -190,18 +174,20 @@ impl Engine {
         })));
     }
 
+    pub(super) fn new_tag(&mut self) -> String {
+        format!("{:016x}", self.random.next_u64())
+    }
+
     pub(super) fn new_call_id(&mut self) -> String {
         format!("{:016x}{:016x}@{}", self.random.next_u64(), self.random.next_u64(), self.config.domain)
     }
 
     /// Files a dial of an earlier process that is about to be cancelled.
-    pub(super) fn file_repeated(&mut self, number: OfferNo, dial: OfferId, legs: &[LegId]) {
+    pub(super) fn file_repeated(&mut self, number: OfferNo, dial: OfferId, legs: Vec<LegId>) {
         let Some(offer) = self.groups.offers.get_mut(&number) else { return };
         offer.dial = Some(dial);
-        offer.open = legs.to_vec();
-        offer.withdrawn = true;
+        offer.open = legs;
         self.groups.dials.insert(dial, Purpose::Offer(number));
-        self.groups.legs.extend(legs.iter().map(|leg| (*leg, Role::Device(number))));
     }
 
     /// A phone rings, or a server on the way says that it diverts. Early media of agents is never relayed (B20).
@@ -231,7 +217,7 @@ impl Engine {
             Some(Purpose::Offer(number)) => self.on_offer_answered(number, leg, body.as_ref(), headers),
             Some(Purpose::Forward(call)) => self.on_target_answered(call, leg, body.as_ref()),
             Some(Purpose::Supervisor(call, seat)) => self.on_supervisor_answered(call, seat, leg, body.as_ref()),
-            Some(Purpose::Reattach(_)) | None => {}
+            Some(Purpose::Reattach(_) | Purpose::Silence) | None => {}
         }
     }
 
@@ -243,7 +229,7 @@ impl Engine {
         let diverted = is_diverted(headers, &offer.order);
         offer.media.take_answer(body);
         if let Some(dialog) = self.calls.dialog_record(leg) {
-            self.journal(GroupJournal::Wire(WireRecord::AgentUp { offer: number, dialog: Box::new(dialog) }));
+            self.record(WireRecord::AgentUp { offer: number, dialog: Box::new(dialog) });
         }
         self.tell_groups(Input::OfferAnswered { offer: number, dialog: WINNER, diverted });
     }
@@ -258,7 +244,7 @@ impl Engine {
             }
             Some(Purpose::Forward(call)) => self.on_target_failed(call, termination, status),
             Some(Purpose::Supervisor(call, seat)) => self.on_supervisor_failed(call, seat),
-            Some(Purpose::Reattach(_)) | None => {}
+            Some(Purpose::Reattach(_) | Purpose::Silence) | None => {}
         }
     }
 
@@ -343,7 +329,11 @@ impl Engine {
 
     /// The machine does not want an answered dialog any more, or one that came too late.
     pub(super) fn release_offer(&mut self, number: OfferNo, dialog: DialogNo, reason: Release) {
-        let answered = self.groups.offers.get(&number).and_then(|offer| offer.answered);
+        let answered = match self.groups.offers.get(&number) {
+            Some(offer) => offer.answered,
+            // He answered an earlier process.
+            None => self.take_up_agent(number, CallId(0)),
+        };
         let Some(leg) = answered.filter(|_| dialog == WINNER) else {
             self.forget_offer(number);
             return self.tell_groups(Input::OfferDialogEnded { offer: number, dialog });

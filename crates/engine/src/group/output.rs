@@ -22,7 +22,9 @@ impl Engine {
             Output::Bridge { call, offer, .. } => self.bridge_offer(call, offer),
             Output::Unbridge { call, offer } => self.unbridge_offer(call, offer),
             Output::Forward { call, target, hops } => self.forward_caller(call, target, hops),
-            Output::Disconnect { call, outcome, prompt } => self.disconnect_caller(call, &outcome, prompt),
+            Output::Disconnect { call, outcome, prompt, language } => {
+                self.disconnect_caller(call, &outcome, prompt, language);
+            }
             Output::Reattach { call, agent } => self.reattach(call, agent),
             Output::Monitor { call, leg, mode } => self.monitor(call, leg, mode),
             Output::SupervisorRefused { call, why } => {

@@ -1,33 +1,22 @@
 //! Beginning, and beginning anew on the journal of a process that ended: phones that still ring are silenced, callers
-//! who still hold the line are given their audio back (routing.md 3.7).
+//! who still hold the line are given their audio back (routing.md 3.7). Every other dialog is ended.
 
-use std::collections::HashMap;
-
-use base::{CallId, Duration, LegId, Timestamp, UserUri};
-use call::{Body, Dial, DialogRecord, Target};
+use base::{CallId, Duration, LegId, OfferId, Termination, TerminationReason, Timestamp, UserUri};
+use call::{Body, Dial, Target};
 use mcu_api::{AloneAudio, McuCommand};
-use response_group::{Config, DialogNo, Domain, Entry, Input, OfferNo, OfferOrder, Problem, Refusal};
+use response_group::{Config, DialogNo, Domain, Entry, Input, JournalError, OfferNo, OfferOrder, Problem, Refusal};
 use sip_api::{Flow, NameAddr, SipUri, Transport};
 
 use super::caller::Caller;
 use super::offer::Offer;
-use super::{GroupJournal, Purpose, Role, SentInvite, WireRecord};
+use super::wire::OnWire;
+use super::{GroupJournal, Purpose, Role, SentInvite, WireLeg, WireRecord};
 use crate::Engine;
 use crate::dial_out::COMPLETED_ELSEWHERE;
 
-/// What an earlier process had on the wire.
-#[derive(Debug, Default)]
-pub(super) struct Earlier {
-    invites: HashMap<OfferNo, Vec<SentInvite>>,
-    agents: HashMap<OfferNo, DialogRecord>,
-    callers: HashMap<CallId, DialogRecord>,
-    arrivals: HashMap<CallId, (UserUri, String)>,
-    /// Callers who are being attached again: who has answered, of himself and his agent.
-    attaching: HashMap<CallId, Attaching>,
-}
-
+/// A caller who is being attached again: who has answered, of himself and his agent.
 #[derive(Clone, Copy, Debug, Default)]
-struct Attaching {
+pub(super) struct Attaching {
     caller: Option<bool>,
     /// `None` when there is no agent to wait for.
     agent: Option<Option<bool>>,
@@ -44,17 +33,22 @@ impl Engine {
         let entries: Vec<Entry> = records.iter().filter_map(machine_entry).collect();
         self.set_epoch(&entries);
         let at = self.group_time();
-        if let Ok(domain) = Domain::restore(at, &entries) {
-            self.groups.earlier = Earlier::of(records, &entries);
-            self.groups.next_call = last_call(&entries);
-            let changed = last_file(records) != Some(&file);
+        if !entries.is_empty() {
+            let domain = Domain::restore(at, &entries).map_err(|error| vec![unreadable(&error)])?;
+            self.groups.wire = OnWire::of(records);
+            self.groups.earlier = self.groups.wire.clone();
+            self.groups.next_call = domain.last_call().0;
+            let changed = self.groups.wire.file.as_deref() != Some(&file);
             self.begin_anew(domain, file, changed);
         } else if !file.groups.is_empty() {
             self.groups.domain = Some(Domain::new(at, file.clone())?);
-            self.journal(GroupJournal::Wire(WireRecord::File { config: Box::new(file) }));
+            self.record(WireRecord::File { config: Box::new(file) });
             self.drain_groups();
             self.tell_registrations();
         }
+        self.settle();
+        let left = std::mem::take(&mut self.groups.earlier).into_leftovers();
+        self.end_leftovers(left);
         self.settle();
         Ok(())
     }
@@ -64,9 +58,25 @@ impl Engine {
         self.drain_groups();
         self.tell_registrations();
         if changed {
-            self.journal(GroupJournal::Wire(WireRecord::File { config: Box::new(file.clone()) }));
+            self.record(WireRecord::File { config: Box::new(file.clone()) });
             self.tell_groups(Input::Configured { config: Box::new(file) });
         }
+    }
+
+    /// The server stops: every caller is told, heard out for as long as he listens, and hung up; what rings is cancelled.
+    /// When it is said once more, whoever still listens is hung up at once.
+    pub(crate) fn stop_groups(&mut self) {
+        let again = std::mem::replace(&mut self.groups.stopping, true);
+        if !again {
+            self.tell_groups(Input::Stopping);
+        }
+        let termination = Termination::completed(TerminationReason::ServerStopping);
+        // With those whom the machine has sent elsewhere it has done.
+        let done = |caller: &&Caller| again || (caller.over && !caller.audio.is_farewell());
+        let mut legs: Vec<LegId> = self.groups.callers.values().filter(done).map(|caller| caller.leg).collect();
+        legs.extend(self.groups.errands.keys());
+        legs.sort_unstable();
+        legs.into_iter().for_each(|leg| self.hang_up_sip(leg, termination));
     }
 
     /// Other groups hold from now on.
@@ -101,22 +111,37 @@ impl Engine {
         }
     }
 
-    /// An offer of an earlier process. Its INVITE is sent once more, which the phone takes for a retransmission and
-    /// answers with its last response; upon that the CANCEL leaves. What never left needs no end.
+    /// An offer of an earlier process whose phones may still ring. What never left needs no end.
     pub(super) fn repeat_and_cancel(&mut self, number: OfferNo) {
-        let invites = self.groups.earlier.invites.remove(&number).unwrap_or_default();
-        let targets: Vec<Target> = invites.iter().filter_map(target_of).collect();
-        let parties = invites
-            .first()
-            .and_then(|invite| Some((NameAddr::parse(&invite.from).ok()?, NameAddr::parse(&invite.to).ok()?)));
-        let (Some((from, to)), false) = (parties, targets.is_empty()) else {
-            return self.tell_groups(Input::OfferRefused { offer: number, refusal: Refusal::Cancelled });
+        let invites = self.groups.earlier.take_invites(number);
+        let mut offer = Offer::new(forgotten_order(number));
+        offer.withdrawn = true;
+        self.groups.offers.insert(number, offer);
+        let Some((dial, legs)) = self.repeat_invites(&invites, Role::Device(number)) else {
+            return self.close_offer(number, Refusal::Cancelled);
         };
+        self.file_repeated(number, dial, legs);
+    }
+
+    /// Sends INVITEs of an earlier process once more, which their phones take for retransmissions and answer with their
+    /// last responses; upon that the CANCELs leave. `None` when there are none, or none that can be read.
+    pub(super) fn repeat_invites(&mut self, invites: &[SentInvite], role: Role) -> Option<(OfferId, Vec<LegId>)> {
+        let first = invites.first()?;
+        let (from, to) = (NameAddr::parse(&first.from).ok()?, NameAddr::parse(&first.to).ok()?);
         let dial = self.calls.allocate_offer();
-        let legs: Vec<_> = targets.into_iter().map(|target| (self.calls.allocate_leg(), target)).collect();
+        let mut legs = Vec::new();
+        for invite in invites {
+            let Some(target) = target_of(invite) else { continue };
+            let leg = self.calls.allocate_leg();
+            self.groups.legs.insert(leg, role);
+            self.groups.recorded.insert(leg, WireLeg::CallId(invite.call_id.clone()));
+            legs.push((leg, target));
+        }
         let ids: Vec<LegId> = legs.iter().map(|(leg, _)| *leg).collect();
-        self.groups.offers.insert(number, Offer::new(forgotten_order(number)));
-        self.file_repeated(number, dial, &ids);
+        if ids.is_empty() {
+            return None;
+        }
+        self.groups.dials.insert(dial, Purpose::Silence);
         // The phone has the description of the first one; this is not looked at.
         let body = Body::new("application/sdp", "v=0\r\n");
         self.call(call::Input::Dial(Box::new(Dial {
@@ -125,43 +150,40 @@ impl Engine {
             ..Dial::new(dial, legs, from, to, body)
         })));
         self.call(call::Input::Cancel { offer: dial, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
+        Some((dial, ids))
     }
 
     /// The machine wants a caller's media here again, and his agent's if he had one.
     pub(super) fn reattach(&mut self, call: CallId, agent: Option<(OfferNo, DialogNo)>) {
-        let dialog = self.groups.earlier.callers.remove(&call);
-        let arrival = self.groups.earlier.arrivals.remove(&call);
-        let (Some(dialog), Some((group, caller))) = (dialog, arrival) else {
+        let parties = self.groups.domain.as_ref().and_then(|domain| domain.parties(call));
+        let (user, group) = parties.map(|(caller, group)| (UserUri::parse(caller).ok(), group.clone())).unzip();
+        let dialog = self.groups.earlier.take_caller(call);
+        let from = dialog.as_ref().and_then(|dialog| NameAddr::parse(&dialog.remote).ok());
+        let (Some(dialog), Some(group), Some(from)) = (dialog, group, from) else {
             return self.tell_groups(Input::Reattached { call, caller: false, agent: false });
         };
-        let leg = self.calls.allocate_leg();
         let conference = self.make_group_conference(call.0, AloneAudio::Music);
-        let from = NameAddr::parse(&dialog.remote).or_else(|_| NameAddr::parse(&format!("<{caller}>")));
-        let Ok(from) = from else {
-            return self.tell_groups(Input::Reattached { call, caller: false, agent: false });
-        };
+        let leg = self.take_up(WireLeg::Caller(call), Role::Caller(call), dialog);
         let mut restored = Caller::new(leg, conference, group, from);
         restored.accepted = true;
+        restored.recorded = true;
+        restored.user = user.flatten();
+        let user = restored.user.clone();
         self.groups.callers.insert(call, restored);
-        self.groups.legs.insert(leg, Role::Caller(call));
-        self.call(call::Input::Restore { leg, record: Box::new(dialog) });
+        user.iter().for_each(|user| self.note_conversation(user));
         let mut attaching = Attaching::default();
         if let Some((offer, _)) = agent {
             attaching.agent = Some(self.restore_agent(call, offer));
         }
-        self.groups.earlier.attaching.insert(call, attaching);
+        self.groups.attaching.insert(call, attaching);
         self.reserve_caller(call);
     }
 
     /// `Some(false)` when there is no agent to be reached any more.
     fn restore_agent(&mut self, call: CallId, number: OfferNo) -> Option<bool> {
-        let Some(dialog) = self.groups.earlier.agents.remove(&number) else { return Some(false) };
-        let leg = self.calls.allocate_leg();
-        let mut offer = Offer::new(OfferOrder { call, ..forgotten_order(number) });
-        offer.answered = Some(leg);
-        self.groups.offers.insert(number, offer);
-        self.groups.legs.insert(leg, Role::Device(number));
-        self.call(call::Input::Restore { leg, record: Box::new(dialog) });
+        if self.take_up_agent(number, call).is_none() {
+            return Some(false);
+        }
         let seat = self.take_seat(call, Purpose::Reattach(number))?;
         if let Some(offer) = self.groups.offers.get_mut(&number) {
             offer.seat = Some(seat);
@@ -170,6 +192,17 @@ impl Engine {
             caller.bridged = Some(number);
         }
         None
+    }
+
+    /// The dialog of the agent who answered an offer in an earlier process; `None` when it is over, or there was none.
+    pub(super) fn take_up_agent(&mut self, number: OfferNo, call: CallId) -> Option<LegId> {
+        let dialog = self.groups.earlier.take_agent(number)?;
+        let name = WireLeg::CallId(dialog.names.call_id.clone());
+        let leg = self.take_up(name, Role::Device(number), dialog);
+        let mut offer = Offer::new(OfferOrder { call, ..forgotten_order(number) });
+        offer.answered = Some(leg);
+        self.groups.offers.insert(number, offer);
+        Some(leg)
     }
 
     /// The caller has ports again: he is offered them.
@@ -202,7 +235,7 @@ impl Engine {
             },
             _ => return,
         };
-        let Some(attaching) = self.groups.earlier.attaching.get_mut(&call) else { return };
+        let Some(attaching) = self.groups.attaching.get_mut(&call) else { return };
         match role {
             Role::Caller(_) => attaching.caller = Some(good),
             _ => attaching.agent = Some(Some(good)),
@@ -211,10 +244,10 @@ impl Engine {
     }
 
     fn finish_reattaching(&mut self, call: CallId) {
-        let Some(attaching) = self.groups.earlier.attaching.get(&call).copied() else { return };
+        let Some(attaching) = self.groups.attaching.get(&call).copied() else { return };
         let (Some(caller), agent) = (attaching.caller, attaching.agent.unwrap_or(Some(false))) else { return };
         let Some(agent) = agent else { return };
-        self.groups.earlier.attaching.remove(&call);
+        self.groups.attaching.remove(&call);
         if caller {
             self.play_to_caller(call);
         }
@@ -227,32 +260,6 @@ impl Engine {
     }
 }
 
-impl Earlier {
-    fn of(records: &[GroupJournal], entries: &[Entry]) -> Self {
-        let mut earlier = Self::default();
-        for record in records {
-            match record {
-                GroupJournal::Wire(WireRecord::Invited { offer, invites }) => {
-                    earlier.invites.insert(*offer, invites.clone());
-                }
-                GroupJournal::Wire(WireRecord::AgentUp { offer, dialog }) => {
-                    earlier.agents.insert(*offer, (**dialog).clone());
-                }
-                GroupJournal::Wire(WireRecord::CallerUp { call, dialog }) => {
-                    earlier.callers.insert(*call, (**dialog).clone());
-                }
-                GroupJournal::Wire(WireRecord::File { .. }) | GroupJournal::Machine(_) => {}
-            }
-        }
-        for entry in entries {
-            if let Entry::Told { told: Input::CallerArrived(arrival), .. } = entry {
-                earlier.arrivals.insert(arrival.call, (arrival.group.clone(), arrival.caller.clone()));
-            }
-        }
-        earlier
-    }
-}
-
 fn machine_entry(record: &GroupJournal) -> Option<Entry> {
     match record {
         GroupJournal::Machine(entry) => Some(entry.clone()),
@@ -262,23 +269,20 @@ fn machine_entry(record: &GroupJournal) -> Option<Entry> {
 
 fn entry_time(entry: &Entry) -> Timestamp {
     match entry {
-        Entry::Opened { at, .. } | Entry::Told { at, .. } | Entry::Decided { at, .. } => *at,
+        Entry::Opened { at, .. }
+        | Entry::Checkpoint { at, .. }
+        | Entry::Told { at, .. }
+        | Entry::Decided { at, .. } => *at,
     }
 }
 
-fn last_call(entries: &[Entry]) -> u64 {
-    let calls = entries.iter().filter_map(|entry| match entry {
-        Entry::Told { told: Input::CallerArrived(arrival), .. } => Some(arrival.call.0),
-        _ => None,
-    });
-    calls.max().unwrap_or(0)
-}
-
-fn last_file(records: &[GroupJournal]) -> Option<&Config> {
-    records.iter().rev().find_map(|record| match record {
-        GroupJournal::Wire(WireRecord::File { config }) => Some(&**config),
-        _ => None,
-    })
+/// Half a history is none: without it phones would ring for nobody and callers would be forgotten.
+fn unreadable(error: &JournalError) -> Problem {
+    Problem {
+        key: "data_dir".to_owned(),
+        value: "the journal of the response groups".to_owned(),
+        remedy: format!("it cannot be replayed, for {error}; move the file away to begin anew"),
+    }
 }
 
 fn target_of(invite: &SentInvite) -> Option<Target> {

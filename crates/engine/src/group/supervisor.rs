@@ -8,7 +8,7 @@ use sip_api::{NameAddr, SipUri};
 
 use super::caller::Caller;
 use super::media::GroupMedia;
-use super::{Purpose, Role};
+use super::{Purpose, Role, WireRecord};
 use crate::Engine;
 use crate::destination::devices;
 use crate::dial_out::COMPLETED_ELSEWHERE;
@@ -20,7 +20,7 @@ const RING_LIMIT: base::Duration = base::Duration::from_secs(30);
 /// A supervisor in a caller's conference, or on his way there.
 #[derive(Debug)]
 pub(super) struct Supervisor {
-    user: UserUri,
+    pub(super) user: UserUri,
     pub(super) seat: LegId,
     pub(super) leg: Option<LegId>,
     pub(super) media: GroupMedia,
@@ -84,9 +84,10 @@ impl Engine {
         let user = supervisor.user.clone();
         let uri = |user: &UserUri| SipUri::parse(user.as_str()).unwrap_or_else(|_| SipUri::sip(None, "invalid", None));
         let (from, to) = (NameAddr::new(uri(&group)), NameAddr::new(uri(&user)));
-        let legs: Vec<_> = targets.into_iter().map(|target| (self.calls.allocate_leg(), target)).collect();
-        self.groups.legs.extend(legs.iter().map(|(leg, _)| (*leg, Role::Supervisor(call))));
+        let from = from.with_tag(&self.new_tag());
+        let (legs, invites) = self.name_invites(targets, Role::Supervisor(call), &from, &to);
         self.groups.dials.insert(dial, Purpose::Supervisor(call, seat));
+        self.record(WireRecord::Called { invites });
         self.call(call::Input::Dial(Box::new(Dial {
             ring_limit: RING_LIMIT,
             cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
@@ -102,6 +103,7 @@ impl Engine {
     }
 
     pub(super) fn on_supervisor_answered(&mut self, call: CallId, seat: LegId, leg: LegId, body: Option<&Body>) {
+        self.record_up(leg);
         let supervisors = self.groups.callers.get_mut(&call).map(|caller| &mut caller.supervisors);
         let Some(there) = supervisors.and_then(|all| all.iter_mut().find(|there| there.seat == seat)) else {
             return self.hang_up_sip(leg, Termination::cancelled(TerminationReason::RequestCancelled));
@@ -111,7 +113,8 @@ impl Engine {
         if !there.media.take_answer(body) {
             return self.hang_up_sip(leg, Termination::failed(TerminationReason::MediaNotSupported));
         }
-        let (agreed, mode) = (there.media.agreed(), there.mode);
+        let (agreed, mode, user) = (there.media.agreed(), there.mode, there.user.clone());
+        self.note_conversation(&user);
         self.connect_group_leg(seat, agreed);
         self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Monitor { leg: seat, mode } });
     }
@@ -141,9 +144,10 @@ impl Engine {
 
     fn remove_supervisor(&mut self, call: CallId, seat: LegId, state: SupervisorState) {
         if let Some(caller) = self.groups.callers.get_mut(&call) {
-            let user = caller.at_seat(seat);
-            caller.supervisors.retain(|there| there.seat != seat);
-            if let Some(user) = user {
+            let gone: Vec<UserUri> =
+                caller.supervisors.extract_if(.., |there| there.seat == seat).map(|there| there.user).collect();
+            for user in gone {
+                self.note_conversation(&user);
                 self.tell_of_supervisor(call, user, state);
             }
         }

@@ -20,6 +20,15 @@ use sip_api::{
 
 pub(crate) const DOMAIN: &str = "example.com";
 
+/// What happened, in the order in which the server does it: what is for the journal before anything else of an input.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Told(Input),
+    Written(GroupJournal),
+    Sent(SipCommand),
+    Said(EngineEvent),
+}
+
 pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) now: Timestamp,
@@ -29,6 +38,7 @@ pub(crate) struct World {
     pub(crate) events: Vec<EngineEvent>,
     /// The response groups' journal.
     pub(crate) journal: Vec<GroupJournal>,
+    pub(crate) log: Vec<Step>,
     /// The MCU does not say yet that a leg is removed.
     pub(crate) mcu_is_slow: bool,
     /// The legs the MCU has, and where.
@@ -69,6 +79,11 @@ pub(crate) fn permanent(number: &str, access: AccessType, pin: Option<&str>) -> 
     }
 }
 
+fn access_number(number: &str, language: &str) -> engine::AccessNumber {
+    let region = if language == "en" { "Seattle" } else { "Berlin" };
+    engine::AccessNumber { number: number.to_owned(), language: language.to_owned(), region: region.to_owned() }
+}
+
 fn config() -> EngineConfig {
     EngineConfig {
         domain: DOMAIN.to_owned(),
@@ -90,6 +105,8 @@ fn config() -> EngineConfig {
         keypad: Some(engine::KeyMap::default()),
         language: "en".to_owned(),
         caller_number: None,
+        group_codes: engine::GroupCodes::default(),
+        access_numbers: vec![access_number("+14255550100", "en"), access_number("+493055501000", "de")],
         trusted_peers: vec![std::net::IpAddr::from([127, 0, 0, 9])],
         limits: Limits::default(),
     }
@@ -132,6 +149,7 @@ impl World {
             mcu: Vec::new(),
             events: Vec::new(),
             journal: Vec::new(),
+            log: Vec::new(),
             mcu_is_slow: false,
             mcu_legs: Vec::new(),
             counted: LegStatistics::default(),
@@ -142,6 +160,7 @@ impl World {
 
     /// Hands in one input and lets store and MCU answer until nothing is left to do.
     pub(crate) fn input(&mut self, input: Input) {
+        self.log.push(Step::Told(input.clone()));
         self.engine.handle(self.now, input);
         self.carry_out();
     }
@@ -155,18 +174,29 @@ impl World {
     fn carry_out(&mut self) {
         let mut inputs = Vec::new();
         loop {
+            let mut steps = Vec::new();
             while let Some(effect) = self.engine.poll_effect() {
                 match effect {
-                    Effect::Sip(command) => self.sip.push(command),
+                    Effect::Sip(command) => {
+                        steps.push(Step::Sent(command.clone()));
+                        self.sip.push(command);
+                    }
                     Effect::Mcu(command) => {
                         inputs.extend(self.mcu_answer(&command).into_iter().map(Input::Mcu));
                         self.mcu.push(command);
                     }
                     Effect::Store { ticket, .. } => inputs.push(Input::Stored { ticket, done: true }),
-                    Effect::Journal(record) => self.journal.push(*record),
-                    Effect::Event(event) => self.events.push(event),
+                    Effect::Journal(record) => {
+                        self.log.push(Step::Written((*record).clone()));
+                        self.journal.push(*record);
+                    }
+                    Effect::Event(event) => {
+                        steps.push(Step::Said(event.clone()));
+                        self.events.push(event);
+                    }
                 }
             }
+            self.log.append(&mut steps);
             let Some(input) = inputs.pop() else { return };
             self.engine.handle(self.now, input);
         }

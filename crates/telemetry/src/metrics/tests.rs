@@ -52,6 +52,7 @@ fn the_catalogue_is_what_dashboards_rely_on() {
             "convoke_conferences_ended_total counter",
             "convoke_conferences_started_total counter",
             "convoke_conversations_total counter",
+            "convoke_journal_failures_total counter",
             "convoke_leg_buffer_delay_max_seconds histogram",
             "convoke_leg_buffer_delay_seconds histogram",
             "convoke_leg_concealed_ratio histogram",

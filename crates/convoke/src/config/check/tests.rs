@@ -51,6 +51,15 @@ fn what_is_wrong_is_told_with_key_value_and_remedy() {
             "[[user]]\nuri = \"sip:a@b.example\"\npassword = \"\"",
             &["sip:a@localhost", "error: user[1].password: it is empty"],
         ),
+        ("[[access_number]]\nnumber = \"030\"", &["error: access_number[1].number = \"030\"", "write +"]),
+        (
+            "[[access_number]]\nnumber = \"+4930123450\"\nlanguage = \"fr\"\nregion = \" \"",
+            &["error: access_number[1].language = \"fr\"", "en, de", "error: access_number[1].region"],
+        ),
+        (
+            "[[access_number]]\nnumber = \"+4930123450\"\n[[access_number]]\nnumber = \"+4930123450\"",
+            &["error: access_number[2].number", "access_number[1].number is the same"],
+        ),
         ("[[conference]]\nnumber = \"1\"\npin = \"12\"", &["error: conference[1].pin: write 3 to 24 digits"]),
         ("[[conference]]\nnumber = \"1\"\n[[conference]]\nnumber = \"1\"", &["error: conference[2].number = \"1\""]),
         ("[[conference]]\nnumber = \"1\"\naccess = \"closed\"", &["warning: conference[1].access", "nobody may enter"]),

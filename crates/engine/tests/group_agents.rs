@@ -1,0 +1,222 @@
+//! Agents of a group: what keeps them from calls, and what they do with the calls they have.
+
+mod world;
+
+use base::UserUri;
+use engine::{Directory, GroupCommand, Input};
+use response_group::{
+    Action, Agent, AgentGroup, AgentStatus, AnswerMode, Config, Ineligible, Method as Hunt, Participation,
+    ResponseGroup,
+};
+use routing::UserProfile;
+use sip_api::{Method, Request, Response};
+use world::groups::{SDP, config, dial, ok, sales};
+use world::{World, in_dialog, out_of_dialog, sdp_body, user};
+
+fn open_with(groups: Config, change: impl FnOnce(&mut Directory)) -> World {
+    let mut world = World::with(change);
+    world.open_groups(groups, &[]);
+    world.register("bob", &[41_000]);
+    world.register("cleo", &[42_000]);
+    world
+}
+
+fn status_of(world: &World, name: &str) -> AgentStatus {
+    let board = world.engine.wallboard().expect("there are groups");
+    board.agents.into_iter().find(|agent| agent.uri == user(name)).expect("he is an agent").status
+}
+
+#[test]
+fn what_an_agent_has_set_himself_is_said_as_what_it_is() {
+    let cases = [
+        (UserProfile { do_not_disturb: true, ..UserProfile::default() }, Ineligible::DoNotDisturb),
+        (
+            UserProfile { delegates_only: true, delegates: vec![user("dave")], ..UserProfile::default() },
+            Ineligible::DelegatesOnly,
+        ),
+    ];
+    for (profile, why) in cases {
+        let mut world = open_with(config(sales(Hunt::Parallel, &["bob"])), |directory| {
+            directory.set_user_profile(user("bob"), profile);
+        });
+        assert_eq!(status_of(&world, "bob"), AgentStatus::NotAvailable { why });
+        let caller = dial(&mut world, 1);
+        assert!(caller.rung.is_empty());
+        let profile = Box::new(UserProfile::default());
+        world.input(Input::SetUserProfile { user: user("bob"), profile });
+        assert_eq!(world.take_requests(&Method::Invite).len(), 1, "he is rung as soon as he may be");
+        world.request(caller.bye(), None);
+    }
+    let mut world = open_with(config(sales(Hunt::Parallel, &["bob"])), |_| {});
+    world.register("bob", &[]);
+    assert_eq!(status_of(&world, "bob"), AgentStatus::NotAvailable { why: Ineligible::NotRegistered });
+}
+
+/// REFER of the agent who answered this INVITE.
+fn refer(invite: &Request, answer: &Response, number: u32, target: &str) -> Request {
+    let mut refer = in_dialog(Method::Refer, invite, answer, number);
+    let (from, to) = (invite.headers.get("From").expect("one"), answer.headers.get("To").expect("one"));
+    refer.headers.set("From", to);
+    refer.headers.set("To", from);
+    refer.headers.push("Refer-To", format!("<sip:{target}@example.com>"));
+    refer
+}
+
+#[test]
+fn a_transfer_to_another_group_is_reported_to_its_end() {
+    let support = ResponseGroup { uri: user("support"), ..sales(Hunt::Serial, &["cleo"]) };
+    let groups = Config { groups: vec![sales(Hunt::Serial, &["bob"]), support], ..Config::default() };
+    let mut world = open_with(groups, |_| {});
+    let caller = dial(&mut world, 1);
+    let (transaction, invite) = &caller.rung[0];
+    let answer = ok(invite);
+    world.respond(*transaction, answer.clone());
+    let transaction = world.request(refer(invite, &answer, 1, "support"), None);
+    assert_eq!(world.take_responses(transaction)[0].status, 202);
+    let said = world.take_bodies(&Method::Notify);
+    assert!(said.last().is_some_and(|line| line.starts_with("SIP/2.0 200")), "{said:?}");
+    assert_eq!(world.take_requests(&Method::Bye).len(), 1, "bob has done his part");
+    let rung = world.take_requests(&Method::Invite);
+    assert!(rung.iter().any(|(_, invite)| invite.uri.to_string().contains("cleo")));
+    world.request(caller.bye(), None);
+}
+
+#[test]
+fn a_second_transfer_waits_for_the_first() {
+    let mut world = open_with(config(sales(Hunt::Serial, &["bob"])), |_| {});
+    world.register("dave", &[43_000]);
+    let caller = dial(&mut world, 1);
+    let (transaction, invite) = &caller.rung[0];
+    let answer = ok(invite);
+    world.respond(*transaction, answer.clone());
+    let first = world.request(refer(invite, &answer, 1, "dave"), None);
+    let second = world.request(refer(invite, &answer, 2, "cleo"), None);
+    assert_eq!(world.take_responses(first)[0].status, 202);
+    assert_eq!(world.take_responses(second)[0].status, 491);
+    let rung = world.take_requests(&Method::Invite);
+    assert_eq!(rung.len(), 1);
+    world.take_bodies(&Method::Notify);
+    world.respond(rung[0].0, ok(&rung[0].1));
+    let said = world.take_bodies(&Method::Notify);
+    assert!(said.last().is_some_and(|line| line.starts_with("SIP/2.0 200")), "the first has its end: {said:?}");
+}
+
+/// What the file may not say may not be said at run time either.
+#[test]
+fn a_change_at_run_time_is_checked_as_the_file_is() {
+    let world = open_with(config(sales(Hunt::Serial, &["bob"])), |directory| {
+        let profile =
+            UserProfile { forward_always: Some(base::Pii::new("sip:sales@example.com")), ..UserProfile::default() };
+        directory.set_user_profile(user("dave"), profile);
+    });
+    let named = |uri: &str| ResponseGroup { uri: UserUri::parse(uri).expect("valid"), ..sales(Hunt::Serial, &["bob"]) };
+    let to = |target: &str| {
+        let mut group = sales(Hunt::Serial, &["bob"]);
+        let target = UserUri::parse(target).expect("valid");
+        group.queue.timeout_action = Action::Forward { target }.into();
+        group
+    };
+    let silent = ResponseGroup {
+        answer: AnswerMode::OnAgent,
+        welcome: Some("welcome".to_owned()),
+        ..sales(Hunt::Serial, &["bob"])
+    };
+    let cases = [
+        (sales(Hunt::Serial, &["zoe"]), "there is no such user"),
+        (named("sip:sales@elsewhere.org"), "not of this server's domain"),
+        (named("sip:ann@example.com"), "a user has this address"),
+        (named("sip:1234@example.com"), "a conference has this number"),
+        (to("sip:zoe@example.com"), "there is no such user"),
+        (to("sip:dave@example.com"), "leads back to this group"),
+        (silent, "ringing only"),
+    ];
+    for (group, why) in cases {
+        let command = GroupCommand::Configure { config: Box::new(config(group)) };
+        let told = world.engine.group_objection(&command).unwrap_or_default();
+        assert!(told.contains(why), "{told} lacks {why}");
+    }
+    let good = GroupCommand::Configure { config: Box::new(config(to("sip:cleo@example.com"))) };
+    assert_eq!(world.engine.group_objection(&good), None);
+}
+
+fn dial_code(world: &mut World, name: &str, code: &str) -> u16 {
+    let invite = out_of_dialog(Method::Invite, &format!("sip:{code}@example.com"), name, &format!("{name}-{code}"))
+        .with_body(SDP, sdp_body(34_000));
+    let transaction = world.request(invite.clone(), Some(user(name)));
+    let answer = world.take_responses(transaction).pop().expect("a final answer");
+    if answer.status == 200 {
+        world.ack(in_dialog(Method::Ack, &invite, &answer, 1));
+        assert_eq!(world.take_requests(&Method::Bye).len(), 1, "told, then hung up");
+    }
+    answer.status
+}
+
+fn signed_in_to(world: &World, name: &str) -> Vec<String> {
+    let board = world.engine.wallboard().expect("there are groups");
+    let agent = board.agents.into_iter().find(|agent| agent.uri == user(name)).expect("he is an agent");
+    agent.signed_in_to.into_iter().map(|(group, agents)| format!("{}/{agents}", group.user_part())).collect()
+}
+
+/// Two formal groups, `700` with two agent groups and `sales`.
+fn formal() -> Config {
+    let formal = |name: &str, agents: &[&str]| AgentGroup {
+        name: name.to_owned(),
+        participation: Participation::Formal,
+        agents: agents.iter().map(|name| Agent::new(user(name))).collect(),
+        ..AgentGroup::default()
+    };
+    let first = ResponseGroup::new(user("sales"), "Sales", formal("agents", &["bob", "cleo"]));
+    let mut second = ResponseGroup::new(user("700"), "Support", formal("first", &["bob"]));
+    second.agent_groups.push(formal("second", &["bob", "cleo"]));
+    Config { groups: vec![first, second], ..Config::default() }
+}
+
+#[test]
+fn agents_sign_in_to_one_group_or_to_all_by_code() {
+    let mut world = open_with(formal(), |_| {});
+    assert_eq!(dial_code(&mut world, "bob", "*55700"), 200);
+    assert_eq!(signed_in_to(&world, "bob"), ["700/first", "700/second"]);
+    let caller = dial(&mut world, 1);
+    assert!(caller.rung.is_empty(), "he has not signed in to sales");
+    assert_eq!(dial_code(&mut world, "bob", "*55"), 200);
+    assert_eq!(world.take_requests(&Method::Invite).len(), 1, "now he has");
+    assert_eq!(dial_code(&mut world, "bob", "*56sales"), 200);
+    assert_eq!(signed_in_to(&world, "bob"), ["700/first", "700/second"]);
+    assert_eq!(dial_code(&mut world, "bob", "*56"), 200);
+    assert!(signed_in_to(&world, "bob").is_empty());
+    assert_eq!(dial_code(&mut world, "dave", "*55"), 403, "he is no agent");
+    assert_eq!(dial_code(&mut world, "ann", "*55700"), 403);
+    world.request(caller.bye(), None);
+}
+
+#[test]
+fn agents_sign_in_to_one_agent_group_by_command() {
+    let mut world = open_with(formal(), |_| {});
+    let sign_in = |group: Option<&str>, agent_group: Option<&str>| GroupCommand::SignIn {
+        agent: user("cleo"),
+        signed_in: true,
+        group: group.map(user),
+        agent_group: agent_group.map(str::to_owned),
+    };
+    world.input(Input::Group(sign_in(Some("700"), Some("second"))));
+    assert_eq!(signed_in_to(&world, "cleo"), ["700/second"]);
+    let refused = |world: &World, command| world.engine.group_objection(&command).unwrap_or_default();
+    assert!(refused(&world, sign_in(Some("700"), Some("first"))).contains("no agent of \"first\""));
+    assert!(refused(&world, sign_in(Some("nobody"), None)).contains("no agent of sip:nobody@example.com"));
+    assert!(refused(&world, sign_in(None, Some("second"))).contains("write group"));
+    let old = r#"{"command": "sign_in", "agent": "sip:cleo@example.com", "signed_in": true}"#;
+    world.input(Input::Group(serde_json::from_str(old).expect("the form without a group is read")));
+    assert_eq!(signed_in_to(&world, "cleo"), ["sales/agents", "700/second"]);
+}
+
+#[test]
+fn an_agent_makes_a_pause_by_code() {
+    let mut world = open_with(config(sales(Hunt::Serial, &["bob"])), |_| {});
+    assert_eq!(dial_code(&mut world, "bob", "*57"), 200);
+    assert!(matches!(status_of(&world, "bob"), AgentStatus::Paused { .. }));
+    let caller = dial(&mut world, 1);
+    assert!(caller.rung.is_empty());
+    assert_eq!(dial_code(&mut world, "bob", "*58"), 200);
+    assert_eq!(world.take_requests(&Method::Invite).len(), 1);
+    world.request(caller.bye(), None);
+}

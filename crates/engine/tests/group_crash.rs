@@ -1,0 +1,305 @@
+//! The process dies: whatever it had on the wire is ended or taken up by the next one, at whatever moment it was.
+
+mod world;
+
+use std::collections::BTreeMap;
+
+use base::{CallId, Duration};
+use engine::{GroupCommand, GroupJournal, Input, WireLeg, WireRecord};
+use mcu_api::McuCommand;
+use response_group::{Action, AgentStatus, Config, Confirm, Decision, Entry, Method as Hunt, MonitorMode};
+use sip_api::{ClientTransactionId, Method, Request, SipCommand, SipEvent};
+use world::groups::{config, dial, ok, parallel, sales};
+use world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
+
+/// A new process on the journal, two seconds later.
+fn restarted(world: &World, groups: Config, journal: &[GroupJournal]) -> World {
+    let mut after = World::new();
+    after.now = world.now + Duration::from_secs(2);
+    after.open_groups(groups, journal);
+    after
+}
+
+fn with_key() -> Config {
+    let mut group = sales(Hunt::Parallel, &["bob", "cleo"]);
+    group.agent_groups[0].confirm = Confirm::Always;
+    config(group)
+}
+
+fn rings(world: &mut World, name: &str) -> (ClientTransactionId, Request) {
+    let rung = world.take_requests(&Method::Invite);
+    let invite = rung.iter().find(|(_, invite)| invite.uri.to_string().contains(name)).expect("he is rung").clone();
+    world.put_back(rung.into_iter().filter(|(transaction, _)| *transaction != invite.0).collect());
+    world.respond(invite.0, answer_to(&invite.1, 180));
+    invite
+}
+
+fn call_ids(requests: Vec<(ClientTransactionId, Request)>) -> Vec<String> {
+    requests.into_iter().map(|(_, request)| request.call_id().to_owned()).collect()
+}
+
+#[test]
+fn an_agent_who_was_asked_for_the_key_is_hung_up_by_the_next_process() {
+    let mut world = World::new();
+    world.open_groups(with_key(), &[]);
+    world.register("bob", &[41_000]);
+    let caller = dial(&mut world, 1);
+    let (transaction, invite) = &caller.rung[0];
+    world.respond(*transaction, answer_to(invite, 180));
+    world.respond(*transaction, ok(invite));
+    let mut after = restarted(&world, with_key(), &world.journal);
+    let byes = after.take_requests(&Method::Bye);
+    assert_eq!(call_ids(byes), [invite.call_id()], "bob answered and nobody else did");
+}
+
+#[test]
+fn a_forwarded_caller_and_his_target_are_hung_up_by_the_next_process() {
+    let mut world = parallel();
+    let caller = dial(&mut world, 1);
+    let forward = Action::Forward { target: user("dave") };
+    world.register("dave", &[43_000]);
+    world.input(Input::Group(GroupCommand::Transfer { call: CallId(1), target: forward }));
+    let (transaction, invite) = rings(&mut world, "dave");
+    let journal = world.journal.clone();
+    world.respond(transaction, ok(&invite));
+
+    let mut ringing = restarted(&world, config(sales(Hunt::Parallel, &["bob", "cleo"])), &journal);
+    let repeated = call_ids(ringing.take_requests(&Method::Invite));
+    assert!(repeated.iter().any(|call_id| call_id == invite.call_id()), "dave's INVITE once more: {repeated:?}");
+    assert!(ringing.sip.iter().any(|command| matches!(command, SipCommand::Cancel { .. })));
+    assert_eq!(call_ids(ringing.take_requests(&Method::Bye)), [caller.invite.call_id()]);
+
+    let mut connected = restarted(&world, config(sales(Hunt::Parallel, &["bob", "cleo"])), &world.journal);
+    let mut ended = call_ids(connected.take_requests(&Method::Bye));
+    ended.sort_unstable();
+    let mut both = [caller.invite.call_id(), invite.call_id()];
+    both.sort_unstable();
+    assert_eq!(ended, both);
+}
+
+#[test]
+fn what_is_over_is_written_down_and_a_restart_leaves_it_alone() {
+    let mut world = parallel();
+    let caller = dial(&mut world, 1);
+    let (transaction, invite) = &caller.rung[0];
+    world.respond(*transaction, ok(invite));
+    world.respond(caller.rung[1].0, answer_to(&caller.rung[1].1, 487));
+    world.request(caller.bye(), None);
+    world.pass(Duration::from_secs(120));
+    let over = |record: &GroupJournal| match record {
+        GroupJournal::Wire(WireRecord::Over { leg }) => Some(leg.clone()),
+        _ => None,
+    };
+    let over: Vec<WireLeg> = world.journal.iter().filter_map(over).collect();
+    assert_eq!(over.len(), 3, "the caller, the winner, the loser: {over:?}");
+    let after = restarted(&world, config(sales(Hunt::Parallel, &["bob", "cleo"])), &world.journal);
+    assert!(after.sip.is_empty(), "{:?}", after.sip);
+}
+
+/// From a call's beginning to its end: two phones ring, one answers and presses the key, a supervisor listens, the caller
+/// is sent to somebody else, a feature code is dialled.
+fn story() -> World {
+    let mut world = World::new();
+    world.open_groups(with_key(), &[]);
+    for (name, port) in [("bob", 41_000), ("cleo", 42_000), ("dave", 43_000), ("mailbox", 44_000)] {
+        world.register(name, &[port]);
+    }
+    let caller = dial(&mut world, 1);
+    for (transaction, invite) in &caller.rung {
+        world.respond(*transaction, answer_to(invite, 180));
+    }
+    let (winner, invite) = &caller.rung[0];
+    world.respond(*winner, ok(invite));
+    let asked = world.mcu.iter().rev().find_map(|command| match command {
+        McuCommand::Announce { leg, .. } => Some(*leg),
+        _ => None,
+    });
+    world.digits(asked.expect("he is asked for the key"), "1");
+    world.respond(caller.rung[1].0, answer_to(&caller.rung[1].1, 487));
+    let watch = GroupCommand::Monitor { call: CallId(1), supervisor: user("dave"), mode: MonitorMode::Listen };
+    world.input(Input::Group(watch));
+    let (transaction, invite) = rings(&mut world, "dave");
+    world.respond(transaction, ok(&invite));
+    let target = Action::Forward { target: user("mailbox") };
+    world.input(Input::Group(GroupCommand::Transfer { call: CallId(1), target }));
+    let (transaction, invite) = rings(&mut world, "mailbox");
+    world.respond(transaction, ok(&invite));
+    let code = out_of_dialog(Method::Invite, "sip:*55@example.com", "bob", "code")
+        .with_body("application/sdp", sdp_body(34_000));
+    let transaction = world.request(code.clone(), Some(user("bob")));
+    let answer = world.take_responses(transaction).pop().expect("he is answered");
+    world.ack(in_dialog(Method::Ack, &code, &answer, 1));
+    world.request(caller.bye(), None);
+    for (transaction, bye) in world.take_requests(&Method::Bye) {
+        world.respond(transaction, answer_to(&bye, 200));
+    }
+    world.pass(Duration::from_secs(40));
+    world
+}
+
+/// The Call-IDs of INVITEs that are not over and of dialogs that stand, after these steps.
+fn on_the_wire(steps: &[Step]) -> Vec<String> {
+    let mut sent = BTreeMap::new();
+    let mut received = BTreeMap::new();
+    let mut up: BTreeMap<String, ()> = BTreeMap::new();
+    for step in steps {
+        match step {
+            Step::Told(Input::Sip(SipEvent::Request { transaction, request, .. })) => {
+                received.insert(*transaction, request.clone());
+                if request.method == Method::Bye {
+                    up.remove(request.call_id());
+                }
+            }
+            Step::Told(Input::Sip(SipEvent::Response { transaction, response, .. })) => {
+                let invite = sent.get(transaction).filter(|request: &&Request| request.method == Method::Invite);
+                if let Some(invite) = invite.filter(|_| response.status >= 300) {
+                    up.remove(invite.call_id());
+                }
+            }
+            Step::Sent(SipCommand::Send { transaction, request, .. }) => {
+                sent.insert(*transaction, request.clone());
+                match request.method {
+                    Method::Invite => drop(up.insert(request.call_id().to_owned(), ())),
+                    Method::Bye => drop(up.remove(request.call_id())),
+                    _ => {}
+                }
+            }
+            Step::Sent(SipCommand::Respond { transaction, response }) if response.status == 200 => {
+                let invite = received.get(transaction).filter(|request: &&Request| request.method == Method::Invite);
+                if let Some(invite) = invite {
+                    up.insert(invite.call_id().to_owned(), ());
+                }
+            }
+            _ => {}
+        }
+    }
+    up.into_keys().collect()
+}
+
+/// I14 and I17 on the wire: wherever the process dies, the next one says a word to everybody who is left, each agent is
+/// free again, and the caller has his outcome.
+#[test]
+fn whenever_the_process_dies_nobody_is_left_on_the_line() {
+    let world = story();
+    assert!(on_the_wire(&world.log).is_empty(), "the story ends: {:?}", on_the_wire(&world.log));
+    for cut in 0..=world.log.len() {
+        let (before, _) = world.log.split_at(cut);
+        let written = |step: &Step| match step {
+            Step::Written(record) => Some(record.clone()),
+            _ => None,
+        };
+        let journal: Vec<GroupJournal> = before.iter().filter_map(written).collect();
+        let mut after = restarted(&world, with_key(), &journal);
+        let told: Vec<String> = after
+            .sip
+            .iter()
+            .filter_map(|command| match command {
+                SipCommand::Send { request, .. } => Some(request.call_id().to_owned()),
+                _ => None,
+            })
+            .collect();
+        for call_id in on_the_wire(before) {
+            assert!(told.contains(&call_id), "cut {cut}: {call_id} is left alone; told: {told:?}; {:?}", before.last());
+        }
+        after.register("bob", &[41_000]);
+        after.register("cleo", &[42_000]);
+        after.pass(Duration::from_secs(120));
+        let load = after.engine.load();
+        assert_eq!((load.group_calls, load.group_legs), (0, 0), "cut {cut}: {load:?}");
+        if let Some(board) = after.engine.wallboard() {
+            for agent in &board.agents {
+                assert_eq!(agent.status, AgentStatus::Free, "cut {cut}: {}", agent.uri);
+            }
+        }
+        // Its outcome is in the journal of one of the two processes.
+        let came = journal.iter().any(|record| {
+            matches!(record, GroupJournal::Machine(Entry::Told { told: response_group::Input::CallerArrived(_), .. }))
+        });
+        let machine = |records: &[GroupJournal]| -> Vec<Entry> {
+            let entries = records.iter().filter_map(|record| match record {
+                GroupJournal::Machine(entry) => Some(entry.clone()),
+                GroupJournal::Wire(_) => None,
+            });
+            entries.collect()
+        };
+        // What the first one was told decides as it did then, also where its last lines are lost.
+        let replayed = response_group::replay(&machine(&journal)).map(|(_, outputs)| outputs).unwrap_or_default();
+        let before = replayed.into_iter().filter_map(|output| match output {
+            response_group::Output::Journal(entry) => Some(*entry),
+            _ => None,
+        });
+        let ended = before
+            .chain(machine(&after.journal))
+            .filter(|entry| matches!(entry, Entry::Decided { decided: Decision::Ended { .. }, .. }));
+        assert_eq!(ended.count(), usize::from(came), "cut {cut}: one outcome for one caller");
+    }
+}
+
+/// A journal that begins with a checkpoint says the same as the one before it: wherever it is begun, a restart does what it
+/// would have done.
+#[test]
+fn a_new_journal_says_all_that_the_old_one_said() {
+    let mut world = World::new();
+    world.open_groups(with_key(), &[]);
+    world.register("bob", &[41_000]);
+    world.input(Input::Group(GroupCommand::SignIn {
+        agent: user("bob"),
+        signed_in: true,
+        group: None,
+        agent_group: None,
+    }));
+    world.input(Input::Group(GroupCommand::Opt { agent: user("cleo"), opted_in: false }));
+    let mut later = with_key();
+    later.groups[0].name = "Changed at run time".to_owned();
+    world.input(Input::Group(GroupCommand::Configure { config: Box::new(later.clone()) }));
+    let caller = dial(&mut world, 1);
+    world.respond(caller.rung[0].0, answer_to(&caller.rung[0].1, 180));
+    let text = |records: &[GroupJournal]| -> Vec<String> {
+        records.iter().map(|record| serde_json::to_string(record).expect("it can be written")).collect()
+    };
+    let begun = text(&world.engine.group_checkpoint().expect("there are groups"));
+    let begun: Vec<GroupJournal> = begun.iter().map(|line| serde_json::from_str(line).expect("and read")).collect();
+    let sent = |journal: &[GroupJournal]| {
+        let after = restarted(&world, with_key(), journal);
+        let requests = after.sip.iter().filter_map(|command| match command {
+            SipCommand::Send { request, .. } => Some((request.method.clone(), request.call_id().to_owned())),
+            _ => None,
+        });
+        assert_eq!(after.engine.group_config(), Some(&later), "what was changed at run time lasts");
+        let board = after.engine.wallboard().expect("there are groups");
+        let agents: Vec<_> = board.agents.iter().map(|agent| (agent.signed_in, agent.opted_in)).collect();
+        assert_eq!(agents, [(true, true), (false, false)], "sign-ins and opt-outs last");
+        requests.collect::<Vec<_>>()
+    };
+    assert_eq!(sent(&begun), sent(&world.journal));
+    assert!(sent(&begun).len() >= 2, "the phone and the caller");
+}
+
+#[test]
+fn a_journal_that_cannot_be_replayed_is_no_empty_one() {
+    let mut world = parallel();
+    let caller = dial(&mut world, 1);
+    world.request(caller.bye(), None);
+    let journal = world.journal.split_off(3);
+    let refused = World::new().engine.open_groups(world.now, with_key(), &journal).expect_err("half a history is none");
+    assert!(refused[0].remedy.contains("move the file away"), "{refused:?}");
+}
+
+/// While the journal cannot be written groups take no calls and no changes; what is on the line goes on.
+#[test]
+fn without_a_journal_groups_refuse_calls() {
+    let mut world = parallel();
+    let caller = dial(&mut world, 1);
+    world.input(Input::GroupJournal { sound: false });
+    let invite = out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c2")
+        .with_body("application/sdp", sdp_body(30_002));
+    let transaction = world.request(invite.clone(), Some(user("ann")));
+    let refused = world.take_responses(transaction).pop().expect("he is refused");
+    assert_eq!((refused.status, refused.headers.get("Retry-After").is_some()), (503, true));
+    let opt = GroupCommand::Opt { agent: user("bob"), opted_in: false };
+    assert!(world.engine.group_objection(&opt).is_some_and(|why| why.contains("journal")));
+    world.respond(caller.rung[0].0, ok(&caller.rung[0].1));
+    assert_eq!(world.engine.wallboard().expect("groups").groups[0].talking, 1);
+    world.input(Input::GroupJournal { sound: true });
+    assert!(world.engine.group_objection(&opt).is_none());
+}
