@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Phone, Seen, World};
+use crate::support::{DEADLINE, Phone, Seen, World};
 use sip_api::{
     ClientFailure, ClientTransactionId, Flow, Headers, Method, Request, Response, SipCommand, SipEvent, SipUri,
     Transport,
@@ -258,7 +258,8 @@ async fn what_is_too_long_for_a_datagram_takes_a_connection() {
     // The second is longer than any datagram.
     for (number, size) in [(2, 20_000), (3, 100_000)] {
         notify(&world, &phone, number, size);
-        let (stream, from) = listener.accept().await.expect("a connection");
+        let accepted = tokio::time::timeout(DEADLINE, listener.accept()).await.expect("a connection in time");
+        let (stream, from) = accepted.expect("a connection");
         let mut stream = Phone::on(from, stream);
         let seen = stream.next().await.expect("a message");
         assert_eq!(seen.body.len(), size);
