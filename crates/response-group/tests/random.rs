@@ -66,7 +66,7 @@ fn lines(method: usize) -> String {
          [response_group.queue]\ntimeout_seconds = 40\noverflow_threshold = 4\noverflow_candidate = \"oldest\"\n\
          timeout_action = {{ kind = \"forward\", target = \"sip:frank@example.com\" }}",
         METHODS[method],
-        method % 2 == 0
+        method.is_multiple_of(2)
     )
 }
 

@@ -115,7 +115,8 @@ fn r6_r7_losers_time_outs_and_lost_callers_make_history_and_never_a_missed_call(
 fn every_withdrawal_carries_the_mark_that_is_the_same_for_all_triggers() {
     // The output has no place for a reason that would let a phone count a missed call: alert, race and caller alike
     // are withdrawals, and the wire sends cause 200 with each.
-    let triggers: [(Withdrawal, fn(&mut World, CallId)); 7] = [
+    type Trigger = fn(&mut World, CallId);
+    let triggers: [(Withdrawal, Trigger); 7] = [
         (Withdrawal::LostRace, |world, _| {
             world.rings("bob").answers("carol");
         }),
