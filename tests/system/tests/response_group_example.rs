@@ -38,6 +38,17 @@ fn wait_for(server: &Server, user: &str, word: &str) {
     );
 }
 
+/// Caller and agent are joined: the server has the agent's answer, which his phone has sent a moment before.
+fn wait_until_talking(server: &Server) {
+    let board = || server.get("/api/v1/response-groups").expect("HTTP answers").1;
+    let talking = || {
+        let board: serde_json::Value = serde_json::from_str(&board()).expect("JSON");
+        let groups = board["groups"].as_array().cloned().unwrap_or_default();
+        groups.iter().any(|group| group["talking"].as_u64() == Some(1))
+    };
+    eventually("caller who talks", talking, board);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_walk_through_the_example_goes_as_the_readme_says() {
     let _turn = alone();
@@ -53,6 +64,7 @@ async fn the_walk_through_the_example_goes_as_the_readme_says() {
     let talk = carol.next_call(SOON).await.expect("carol takes it");
     let shown = talk.invite().and_then(|invite| invite.header("From")).unwrap_or_default().to_owned();
     assert!(shown.contains("Sales: Ann"), "{shown}");
+    wait_until_talking(&server);
     call.hang_up().await.expect("BYE is answered");
     talk.ended(SOON).await.expect("hung up");
     wait_for(&server, "carol", "group_call_answered_by_you");
@@ -75,6 +87,7 @@ async fn the_walk_through_the_example_goes_as_the_readme_says() {
     let talk = carol.next_call(SOON).await.expect("carol is signed in");
     let shown = talk.invite().and_then(|invite| invite.header("From")).unwrap_or_default().to_owned();
     assert!(shown.contains("Support: Ann"), "at any hour: {shown}");
+    wait_until_talking(&server);
     call.hang_up().await.expect("BYE is answered");
     talk.ended(SOON).await.expect("hung up");
 }
