@@ -13,7 +13,7 @@ LOADTEST_REPORTS = --json target/loadtest/report.json --junit target/loadtest/ju
 GROUP_FIGURES = $(CURDIR)/target/bench/groups.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench bench-peers loadtest loadtest-broken figures lint doc ci deps-run deps-test
+.PHONY: help run demo test bench bench-peers loadtest loadtest-broken figures lint doc ci deps-run deps-test deps-peers
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17

@@ -6,8 +6,9 @@
 //! `routing`), and must not know sockets, SQL or threads.
 //!
 //! Start reading at [`Engine::handle`], then the translators: `incoming` (INVITE to Focus), `dial_out` (Focus to
-//! INVITE), `media_leg` (SDP and MCU), `attendant` (dial-in), `c3p_dialog`, `c3p_command` and `factory` (C3P), `subscription` (notifications);
-//! and for calls between two people `bridge`, `way` (users' settings), `history` and `message_summary` (missed calls).
+//! INVITE), `media_leg` (SDP and MCU), `attendant` (dial-in), `c3p_dialog`, `c3p_command` and `factory` (C3P),
+//! `subscription` (notifications); for calls between two people `bridge`, `way` (users' settings), `transfer`, `history`
+//! and `message_summary` (missed calls); and for response groups the folder `group`.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
