@@ -1,9 +1,11 @@
 //! The queue in front of the database: one task writes, in order, and answers when it is on the disk.
 
+mod backlog;
 mod batch;
 mod group;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base::{ConversationEntry, Termination, Timestamp, UserUri};
 use engine::{CallRecord, GroupCallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
@@ -11,11 +13,16 @@ use focus::{ConferenceRecord, Lobby, Pin};
 use store::{Cdr, CdrDirection, Quality, RegistrationRow, Store, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 
+use self::backlog::Backlog;
+pub(crate) use self::backlog::CdrTally;
 use self::batch::{Batch, Record};
 use crate::calendar::Calendar;
 
 /// Jobs that may wait for the disk; a further conference is refused, a further record is logged instead.
 const QUEUE: usize = 10_000;
+
+/// Call detail records kept while the disk refuses them; for a further one the oldest is logged and given up.
+const BACKLOG: usize = 10_000;
 
 /// How long a call's record waits for those of other calls, so that they share one transaction. Whoever waits for the
 /// disk, a conference or the end of the server, cuts it short.
@@ -24,7 +31,9 @@ const GATHERING: Duration = Duration::from_millis(50);
 enum Job {
     Conference(StoreTicket, StoreCommand),
     Record(Record),
-    /// Everything before this is on the disk.
+    /// It is time to try what the disk refused.
+    Retry,
+    /// Everything before this is on the disk or, if it cannot be, in the log.
     Flush(oneshot::Sender<()>),
 }
 
@@ -34,6 +43,7 @@ pub(crate) struct StorageQueue {
     jobs: mpsc::Sender<Job>,
     answers: mpsc::UnboundedSender<(StoreTicket, bool)>,
     calendar: Calendar,
+    tally: Arc<CdrTally>,
 }
 
 impl StorageQueue {
@@ -44,9 +54,11 @@ impl StorageQueue {
         // answered yet, or of a conference that ends, and `Limits` bounds both (`transactions`, `conferences`).
         let (answers, receiver) = mpsc::unbounded_channel();
         let done = answers.clone();
+        let tally = Arc::new(CdrTally::default());
+        let mut backlog = Backlog::new(BACKLOG, Arc::clone(&tally));
         tokio::spawn(async move {
             let mut left = None;
-            while let Some(job) = next_job(&mut left, &mut queue).await {
+            while let Some(job) = next_job(&mut left, &mut queue, backlog.due()).await {
                 match job {
                     Job::Conference(ticket, command) => {
                         let result = write_conference(&store, &command, calendar).await;
@@ -60,15 +72,22 @@ impl StorageQueue {
                         let mut batch = Batch::default();
                         batch.add(first);
                         left = gather(&mut batch, &mut queue).await;
-                        batch.write(&store).await;
+                        batch.write(&store, &mut backlog).await;
                     }
+                    Job::Retry => backlog.retry(&store, Instant::now()).await,
                     Job::Flush(done) => {
+                        backlog.close(&store, Instant::now()).await;
                         let _nobody_waits = done.send(());
                     }
                 }
             }
         });
-        (Self { jobs, answers, calendar }, receiver)
+        (Self { jobs, answers, calendar, tally }, receiver)
+    }
+
+    /// How call detail records fare.
+    pub(crate) fn tally(&self) -> Arc<CdrTally> {
+        Arc::clone(&self.tally)
     }
 
     /// Stores a change of a conference; the answer comes when it lasts, or at once when the queue is full.
@@ -79,7 +98,8 @@ impl StorageQueue {
         }
     }
 
-    /// Waits until everything queued so far is on the disk.
+    /// Waits until everything queued so far is on the disk. For the end of the server: what the disk does not take then is
+    /// given up.
     pub(crate) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         if self.jobs.send(Job::Flush(done)).await.is_ok() {
@@ -120,17 +140,25 @@ impl StorageQueue {
     }
 
     fn queue(&self, record: Record) {
-        if let Err(error) = self.jobs.try_send(Job::Record(record)) {
-            tracing::error!(%error, "what a call or a registration leaves could not be queued");
+        let Err(error) = self.jobs.try_send(Job::Record(record)) else { return };
+        let why = error.to_string();
+        match error.into_inner() {
+            Job::Record(Record::Cdr(cdr)) => self.tally.lose(&cdr, "the storage queue is full"),
+            _ => tracing::error!(why, "what a call or a registration leaves could not be queued"),
         }
     }
 }
 
-/// The job that was taken out too early, else the next one.
-async fn next_job(left: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
-    match left.take() {
-        Some(job) => Some(job),
-        None => queue.recv().await,
+/// The job that was taken out too early, else the next one, which may be to try again what the disk refused.
+async fn next_job(left: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>, retry: Option<Instant>) -> Option<Job> {
+    if let Some(job) = left.take() {
+        return Some(job);
+    }
+    let Some(retry) = retry else { return queue.recv().await };
+    // Neither side is first, so that none starves the other.
+    tokio::select! {
+        job = queue.recv() => job,
+        () = tokio::time::sleep_until(retry.into()) => Some(Job::Retry),
     }
 }
 
