@@ -7,10 +7,10 @@ mod group;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{ConversationEntry, Termination, Timestamp, UserUri};
+use base::{ConversationEntry, Pii, Termination, Timestamp, UserUri};
 use engine::{CallRecord, GroupCallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Lobby, Pin};
-use store::{Cdr, CdrDirection, Quality, RegistrationRow, Store, UnixMillis};
+use store::{CDR_TEXT_MAX, Cdr, CdrDirection, Quality, RegistrationRow, Store, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 
 use self::backlog::Backlog;
@@ -193,8 +193,11 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
         direction: if leg.dialled { CdrDirection::Outbound } else { CdrDirection::Inbound },
         user: leg.user.clone(),
         claimed: leg.claimed.clone(),
-        dialled: leg.address.clone().map(base::Pii::new),
-        sip_call_id: leg.call_id.clone().unwrap_or_default(),
+        dialled: fitting(leg.address.as_deref()).map(Pii::new),
+        requested_by: leg.requested_by.clone(),
+        number: leg.reached.as_ref().and_then(number),
+        trunk: leg.trunk.clone(),
+        sip_call_id: fitting(leg.call_id.as_deref()).unwrap_or_default().to_owned(),
         codec: leg.codec.map(|codec| codec_name(codec).to_owned()),
         encrypted: leg.encrypted,
         quality: quality(&leg.statistics),
@@ -233,8 +236,22 @@ fn call_cdr(call: &CallRecord, calendar: Calendar) -> Cdr {
         direction: CdrDirection::Outbound,
         user: Some(call.callee.clone()),
         requested_by: Some(call.caller.clone()),
+        dialled: fitting(call.address.as_deref()).map(Pii::new),
+        number: number(&call.callee),
+        trunk: call.trunk.clone(),
+        sip_call_id: fitting(call.call_id.as_deref()).unwrap_or_default().to_owned(),
         ..segment(call.call.0, [call.since, call.connected, call.ended], call.termination, calendar)
     }
+}
+
+/// The telephone number that somebody is, if he is one.
+fn number(who: &UserUri) -> Option<Pii> {
+    who.as_str().starts_with("tel:").then(|| Pii::new(who.user_part()))
+}
+
+/// A text of somebody else's, unless it is too long for a record: the rest of the record is worth more.
+fn fitting(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| text.len() <= CDR_TEXT_MAX)
 }
 
 fn segment_of_nobody(termination: Termination) -> Cdr {
@@ -278,7 +295,7 @@ fn row(schedule: &Schedule, now: UnixMillis) -> store::ConferenceRecord {
         subject: record.subject.clone().unwrap_or_default(),
         description: schedule.description.clone().unwrap_or_default(),
         access: record.access,
-        pin: record.pin.as_ref().map(|pin| base::Pii::new(pin.expose())),
+        pin: record.pin.as_ref().map(|pin| Pii::new(pin.expose())),
         number: record.number.clone(),
         expiry: schedule.expiry,
         version: schedule.version,
@@ -340,5 +357,39 @@ fn record(row: store::ConferenceRecord) -> ConferenceRecord {
             (true, true) => Lobby::PhonesPass,
         },
         promote_authenticated: row.promote_authenticated,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{CallId, LegId, TerminationReason};
+
+    use super::*;
+
+    #[test]
+    fn the_record_of_a_call_by_a_trunk_says_what_was_dialled_and_what_was_reached() {
+        let uri = |text| UserUri::parse(text).expect("valid");
+        let at = Timestamp::from_millis;
+        let call = CallRecord {
+            call: CallId(1),
+            caller_leg: LegId(1),
+            callee_leg: LegId(2),
+            caller: uri("sip:ann@example.com"),
+            callee: uri("tel:+493055501234"),
+            address: Some("03055501234".to_owned()),
+            call_id: Some("a1@192.0.2.1".to_owned()),
+            trunk: Some("carrier".to_owned()),
+            since: at(1_000),
+            connected: at(3_000),
+            ended: at(8_000),
+            termination: Termination::completed(TerminationReason::Departed),
+        };
+        let row = call_cdr(&call, Calendar::start_now());
+        assert_eq!(row.dialled.as_ref().map(Pii::expose), Some("03055501234"));
+        assert_eq!(row.number.as_ref().map(Pii::expose), Some("+493055501234"));
+        assert_eq!((row.trunk.as_deref(), row.sip_call_id.as_str()), (Some("carrier"), "a1@192.0.2.1"));
+        let long = Some("1".repeat(CDR_TEXT_MAX + 1));
+        let row = call_cdr(&CallRecord { address: long, ..call }, Calendar::start_now());
+        assert_eq!((row.dialled, row.duration_ms), (None, 5_000), "too long a text costs not the whole record");
     }
 }
