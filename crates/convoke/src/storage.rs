@@ -254,7 +254,8 @@ fn fitting(text: Option<&str>) -> Option<&str> {
     text.filter(|text| text.len() <= CDR_TEXT_MAX)
 }
 
-fn segment_of_nobody(termination: Termination) -> Cdr {
+/// A record that says nothing yet but how it ended.
+pub(crate) fn segment_of_nobody(termination: Termination) -> Cdr {
     segment(0, [Timestamp::ZERO; 3], termination, Calendar::start_now())
 }
 
