@@ -1,7 +1,8 @@
-//! The HTTP side: health, readiness, metrics, the live conferences, and users' histories and settings.
+//! The HTTP side: health, readiness, metrics, the live conferences, call detail records, and users' histories and settings.
 
 mod gain;
 mod quality;
+mod records;
 pub(crate) mod users;
 
 use std::net::SocketAddr;
@@ -51,6 +52,7 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, api: Api) -> std::i
         .route("/api/v1/conferences", get(conferences))
         .merge(crate::groups_api::routes())
         .merge(gain::routes())
+        .merge(records::routes())
         .merge(users::routes())
         .with_state(api);
     axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
@@ -84,6 +86,7 @@ async fn overview(State(api): State<Api>) -> Response {
          /api/v1/conferences   live conferences\n\
          /api/v1/response-groups      wallboard of the response groups\n\
          /api/v1/users/USER/calls     a user's call history (from this machine only)\n\
+         /api/v1/call-detail-records  what calls there were (from this machine only)\n\
          /api/v1/users/USER/routing   what is done with calls for him\n/metrics              Prometheus metrics\n/healthz /readyz      probes\n"
     )
     .into_response()

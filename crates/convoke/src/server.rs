@@ -85,7 +85,7 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     }
     let journal = open_groups(config, &mut engine, clock)?;
     let (questions, asked) = mpsc::channel(QUESTIONS);
-    let gauges = Arc::new(Gauges::new(Arc::clone(&edge), Arc::clone(&media)));
+    let gauges = Arc::new(Gauges::new(Arc::clone(&edge), Arc::clone(&media), storage.tally()));
     let sources = Sources { sip, mcu, stored: answers, questions: asked };
     let sinks = Sinks {
         edge: Arc::clone(&edge),

@@ -1,21 +1,28 @@
 //! The queue in front of the database: one task writes, in order, and answers when it is on the disk.
 
+mod backlog;
 mod batch;
 mod group;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use base::{ConversationEntry, Termination, Timestamp, UserUri};
+use base::{ConversationEntry, Pii, Termination, Timestamp, UserUri};
 use engine::{CallRecord, GroupCallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Lobby, Pin};
-use store::{Cdr, CdrDirection, Quality, RegistrationRow, Store, UnixMillis};
+use store::{CDR_TEXT_MAX, Cdr, CdrDirection, Quality, RegistrationRow, Store, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 
+use self::backlog::Backlog;
+pub(crate) use self::backlog::CdrTally;
 use self::batch::{Batch, Record};
 use crate::calendar::Calendar;
 
 /// Jobs that may wait for the disk; a further conference is refused, a further record is logged instead.
 const QUEUE: usize = 10_000;
+
+/// Call detail records kept while the disk refuses them; for a further one the oldest is logged and given up.
+const BACKLOG: usize = 10_000;
 
 /// How long a call's record waits for those of other calls, so that they share one transaction. Whoever waits for the
 /// disk, a conference or the end of the server, cuts it short.
@@ -24,7 +31,9 @@ const GATHERING: Duration = Duration::from_millis(50);
 enum Job {
     Conference(StoreTicket, StoreCommand),
     Record(Record),
-    /// Everything before this is on the disk.
+    /// It is time to try what the disk refused.
+    Retry,
+    /// Everything before this is on the disk or, if it cannot be, in the log.
     Flush(oneshot::Sender<()>),
 }
 
@@ -34,6 +43,7 @@ pub(crate) struct StorageQueue {
     jobs: mpsc::Sender<Job>,
     answers: mpsc::UnboundedSender<(StoreTicket, bool)>,
     calendar: Calendar,
+    tally: Arc<CdrTally>,
 }
 
 impl StorageQueue {
@@ -44,9 +54,11 @@ impl StorageQueue {
         // answered yet, or of a conference that ends, and `Limits` bounds both (`transactions`, `conferences`).
         let (answers, receiver) = mpsc::unbounded_channel();
         let done = answers.clone();
+        let tally = Arc::new(CdrTally::default());
+        let mut backlog = Backlog::new(BACKLOG, Arc::clone(&tally));
         tokio::spawn(async move {
             let mut left = None;
-            while let Some(job) = next_job(&mut left, &mut queue).await {
+            while let Some(job) = next_job(&mut left, &mut queue, backlog.due()).await {
                 match job {
                     Job::Conference(ticket, command) => {
                         let result = write_conference(&store, &command, calendar).await;
@@ -60,15 +72,22 @@ impl StorageQueue {
                         let mut batch = Batch::default();
                         batch.add(first);
                         left = gather(&mut batch, &mut queue).await;
-                        batch.write(&store).await;
+                        batch.write(&store, &mut backlog).await;
                     }
+                    Job::Retry => backlog.retry(&store, Instant::now()).await,
                     Job::Flush(done) => {
+                        backlog.close(&store, Instant::now()).await;
                         let _nobody_waits = done.send(());
                     }
                 }
             }
         });
-        (Self { jobs, answers, calendar }, receiver)
+        (Self { jobs, answers, calendar, tally }, receiver)
+    }
+
+    /// How call detail records fare.
+    pub(crate) fn tally(&self) -> Arc<CdrTally> {
+        Arc::clone(&self.tally)
     }
 
     /// Stores a change of a conference; the answer comes when it lasts, or at once when the queue is full.
@@ -79,7 +98,8 @@ impl StorageQueue {
         }
     }
 
-    /// Waits until everything queued so far is on the disk.
+    /// Waits until everything queued so far is on the disk. For the end of the server: what the disk does not take then is
+    /// given up.
     pub(crate) async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         if self.jobs.send(Job::Flush(done)).await.is_ok() {
@@ -120,17 +140,25 @@ impl StorageQueue {
     }
 
     fn queue(&self, record: Record) {
-        if let Err(error) = self.jobs.try_send(Job::Record(record)) {
-            tracing::error!(%error, "what a call or a registration leaves could not be queued");
+        let Err(error) = self.jobs.try_send(Job::Record(record)) else { return };
+        let why = error.to_string();
+        match error.into_inner() {
+            Job::Record(Record::Cdr(cdr)) => self.tally.lose(&cdr, "the storage queue is full"),
+            _ => tracing::error!(why, "what a call or a registration leaves could not be queued"),
         }
     }
 }
 
-/// The job that was taken out too early, else the next one.
-async fn next_job(left: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>) -> Option<Job> {
-    match left.take() {
-        Some(job) => Some(job),
-        None => queue.recv().await,
+/// The job that was taken out too early, else the next one, which may be to try again what the disk refused.
+async fn next_job(left: &mut Option<Job>, queue: &mut mpsc::Receiver<Job>, retry: Option<Instant>) -> Option<Job> {
+    if let Some(job) = left.take() {
+        return Some(job);
+    }
+    let Some(retry) = retry else { return queue.recv().await };
+    // Neither side is first, so that none starves the other.
+    tokio::select! {
+        job = queue.recv() => job,
+        () = tokio::time::sleep_until(retry.into()) => Some(Job::Retry),
     }
 }
 
@@ -165,8 +193,11 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
         direction: if leg.dialled { CdrDirection::Outbound } else { CdrDirection::Inbound },
         user: leg.user.clone(),
         claimed: leg.claimed.clone(),
-        dialled: leg.address.clone().map(base::Pii::new),
-        sip_call_id: leg.call_id.clone().unwrap_or_default(),
+        dialled: fitting(leg.address.as_deref()).map(Pii::new),
+        requested_by: leg.requested_by.clone(),
+        number: leg.reached.as_ref().and_then(number),
+        trunk: leg.trunk.clone(),
+        sip_call_id: fitting(leg.call_id.as_deref()).unwrap_or_default().to_owned(),
         codec: leg.codec.map(|codec| codec_name(codec).to_owned()),
         encrypted: leg.encrypted,
         quality: quality(&leg.statistics),
@@ -205,11 +236,26 @@ fn call_cdr(call: &CallRecord, calendar: Calendar) -> Cdr {
         direction: CdrDirection::Outbound,
         user: Some(call.callee.clone()),
         requested_by: Some(call.caller.clone()),
+        dialled: fitting(call.address.as_deref()).map(Pii::new),
+        number: number(&call.callee),
+        trunk: call.trunk.clone(),
+        sip_call_id: fitting(call.call_id.as_deref()).unwrap_or_default().to_owned(),
         ..segment(call.call.0, [call.since, call.connected, call.ended], call.termination, calendar)
     }
 }
 
-fn segment_of_nobody(termination: Termination) -> Cdr {
+/// The telephone number that somebody is, if he is one.
+fn number(who: &UserUri) -> Option<Pii> {
+    who.as_str().starts_with("tel:").then(|| Pii::new(who.user_part()))
+}
+
+/// A text of somebody else's, unless it is too long for a record: the rest of the record is worth more.
+fn fitting(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| text.len() <= CDR_TEXT_MAX)
+}
+
+/// A record that says nothing yet but how it ended.
+pub(crate) fn segment_of_nobody(termination: Termination) -> Cdr {
     segment(0, [Timestamp::ZERO; 3], termination, Calendar::start_now())
 }
 
@@ -250,7 +296,7 @@ fn row(schedule: &Schedule, now: UnixMillis) -> store::ConferenceRecord {
         subject: record.subject.clone().unwrap_or_default(),
         description: schedule.description.clone().unwrap_or_default(),
         access: record.access,
-        pin: record.pin.as_ref().map(|pin| base::Pii::new(pin.expose())),
+        pin: record.pin.as_ref().map(|pin| Pii::new(pin.expose())),
         number: record.number.clone(),
         expiry: schedule.expiry,
         version: schedule.version,
@@ -312,5 +358,39 @@ fn record(row: store::ConferenceRecord) -> ConferenceRecord {
             (true, true) => Lobby::PhonesPass,
         },
         promote_authenticated: row.promote_authenticated,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::{CallId, LegId, TerminationReason};
+
+    use super::*;
+
+    #[test]
+    fn the_record_of_a_call_by_a_trunk_says_what_was_dialled_and_what_was_reached() {
+        let uri = |text| UserUri::parse(text).expect("valid");
+        let at = Timestamp::from_millis;
+        let call = CallRecord {
+            call: CallId(1),
+            caller_leg: LegId(1),
+            callee_leg: LegId(2),
+            caller: uri("sip:ann@example.com"),
+            callee: uri("tel:+493055501234"),
+            address: Some("03055501234".to_owned()),
+            call_id: Some("a1@192.0.2.1".to_owned()),
+            trunk: Some("carrier".to_owned()),
+            since: at(1_000),
+            connected: at(3_000),
+            ended: at(8_000),
+            termination: Termination::completed(TerminationReason::Departed),
+        };
+        let row = call_cdr(&call, Calendar::start_now());
+        assert_eq!(row.dialled.as_ref().map(Pii::expose), Some("03055501234"));
+        assert_eq!(row.number.as_ref().map(Pii::expose), Some("+493055501234"));
+        assert_eq!((row.trunk.as_deref(), row.sip_call_id.as_str()), (Some("carrier"), "a1@192.0.2.1"));
+        let long = Some("1".repeat(CDR_TEXT_MAX + 1));
+        let row = call_cdr(&CallRecord { address: long, ..call }, Calendar::start_now());
+        assert_eq!((row.dialled, row.duration_ms), (None, 5_000), "too long a text costs not the whole record");
     }
 }

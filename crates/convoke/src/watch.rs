@@ -11,17 +11,18 @@ use mcu_api::LegStatistics;
 use media_io::MediaServer;
 use response_group::{AgentStatus, QueueResult, WallboardEvent};
 use sip::Edge;
-use telemetry::{GroupFigures, LegFigures, MediaFigures, Metrics, SipFigures};
+use telemetry::{CdrFigures, GroupFigures, LegFigures, MediaFigures, Metrics, SipFigures};
 
 use crate::happenings::Happenings;
 use crate::pump::Load;
-use crate::storage::StorageQueue;
+use crate::storage::{CdrTally, StorageQueue};
 
 /// The metrics, with the parts that count for themselves.
 pub(crate) struct Gauges {
     metrics: Metrics,
     edge: Arc<Edge>,
     media: Arc<MediaServer>,
+    cdrs: Arc<CdrTally>,
     /// Packets that legs received and refused: from elsewhere, replayed, wrongly keyed, malformed.
     rejected: AtomicU64,
     /// What happens in the response groups, for those who listen.
@@ -30,8 +31,15 @@ pub(crate) struct Gauges {
 
 impl Gauges {
     /// Metrics of a server that has just started.
-    pub(crate) fn new(edge: Arc<Edge>, media: Arc<MediaServer>) -> Self {
-        Self { metrics: Metrics::new(), edge, media, rejected: AtomicU64::new(0), happenings: Happenings::default() }
+    pub(crate) fn new(edge: Arc<Edge>, media: Arc<MediaServer>, cdrs: Arc<CdrTally>) -> Self {
+        Self {
+            metrics: Metrics::new(),
+            edge,
+            media,
+            cdrs,
+            rejected: AtomicU64::new(0),
+            happenings: Happenings::default(),
+        }
     }
 
     /// All metrics at this moment, in the text format of Prometheus.
@@ -39,6 +47,11 @@ impl Gauges {
         self.metrics.set_load(load.conferences, load.legs, load.registered);
         self.take_sip();
         self.take_media();
+        self.metrics.set_cdrs(&CdrFigures {
+            failures: self.cdrs.failures(),
+            lost: self.cdrs.lost(),
+            waiting: self.cdrs.waiting(),
+        });
         if let Some(board) = board {
             self.take_groups(board);
         }

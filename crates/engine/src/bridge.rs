@@ -19,6 +19,8 @@ pub(crate) struct Bridge {
     pub(crate) way: Way,
     /// Whom it was for at first: a user, or a number as `tel:`.
     pub(crate) dialled: Option<UserUri>,
+    /// What was dialled, as it was written.
+    pub(crate) address: Option<String>,
     /// The ringing under way.
     pub(crate) ringing: Option<Ringing>,
     /// What the caller was last told before the answer.
@@ -32,6 +34,10 @@ pub(crate) struct Bridge {
     pub(crate) answered: Option<(LegId, Timestamp)>,
     /// Who that is: a user, or a number as `tel:`.
     pub(crate) callee: Option<UserUri>,
+    /// The Call-ID of his dialog.
+    pub(crate) call_id: Option<String>,
+    /// The name of the trunk he was reached by, if he was.
+    pub(crate) trunk: Option<String>,
     /// When the INVITE came.
     pub(crate) since: Timestamp,
     /// Where the re-negotiation stands.
@@ -81,12 +87,18 @@ pub(crate) struct Ringing {
 pub(crate) struct Rung {
     pub(crate) leg: LegId,
     pub(crate) who: Answerer,
+    pub(crate) trunk: Option<String>,
 }
 
 impl Ringing {
     /// Who answers on a leg, if it is one of these.
     pub(crate) fn who(&self, leg: LegId) -> Option<&Answerer> {
         self.legs.iter().find(|rung| rung.leg == leg).map(|rung| &rung.who)
+    }
+
+    /// The name of the trunk a leg of these goes out by.
+    pub(crate) fn trunk(&self, leg: LegId) -> Option<&str> {
+        self.legs.iter().find(|rung| rung.leg == leg)?.trunk.as_deref()
     }
 }
 
@@ -144,6 +156,7 @@ impl Bridge {
         Self {
             caller,
             dialled: way.destination.person(),
+            address: None,
             way,
             ringing: None,
             told: None,
@@ -151,6 +164,8 @@ impl Bridge {
             previewed: None,
             answered: None,
             callee: None,
+            call_id: None,
+            trunk: None,
             since: now,
             exchange: Exchange::Idle,
             reliable: false,

@@ -58,7 +58,9 @@ impl Engine {
         let caller = Party { leg, user: caller.user, display_name, to, headers };
         let reliable = reliable_provisional && callers_media.is_some();
         let call = CallId(leg.0);
-        self.bridges.insert(call, Bridge { reliable, ..Bridge::new(caller, way, callers_media, self.now) });
+        let address = Some(self.guide().address(&request.uri));
+        let bridge = Bridge { reliable, address, ..Bridge::new(caller, way, callers_media, self.now) };
+        self.bridges.insert(call, bridge);
         self.bridges.claim(leg, call);
         self.ring_person(call);
     }
@@ -93,12 +95,12 @@ impl Engine {
         let (to, body) = (bridge.caller.to.clone(), bridge.callers_media.clone());
         let mut legs = Vec::new();
         let mut rung = Vec::new();
-        for RingTarget { mut target, who, by_trunk: is_by_trunk } in ring.targets {
-            if is_by_trunk {
+        for RingTarget { mut target, who, trunk } in ring.targets {
+            if trunk.is_some() {
                 target.headers.push(("From".to_owned(), by_trunk.to_string()));
             }
             let leg = self.calls.allocate_leg();
-            rung.push(Rung { leg, who });
+            rung.push(Rung { leg, who, trunk });
             legs.push((leg, target));
         }
         self.bridges.ring(call, Ringing { offer, legs: rung, rang: false });
@@ -173,7 +175,7 @@ impl Engine {
     /// The first answer is the caller's.
     pub(crate) fn on_bridge_answered(&mut self, call: CallId, leg: LegId, body: Option<Body>) {
         let ringing = self.bridges.stop_ringing(call);
-        let now = self.now;
+        let (now, call_id) = (self.now, self.calls.dialog_names(leg).map(|names| names.call_id));
         let Some(bridge) = self.bridges.get_mut(call) else { return };
         let caller = bridge.caller.leg;
         // What is no session description (an invitation to a conference, say) wants none in return (C69).
@@ -187,6 +189,8 @@ impl Engine {
             Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
             Some(Answerer::Callee) | None => bridge.way.destination.person(),
         };
+        bridge.trunk = ringing.as_ref().and_then(|ringing| ringing.trunk(leg)).map(str::to_owned);
+        bridge.call_id = call_id;
         bridge.answered = Some((leg, now));
         bridge.callees_media.clone_from(&body);
         if bridge.referred.is_some() {

@@ -57,8 +57,8 @@ pub(crate) struct RingTarget {
     pub(crate) target: Target,
     /// Who answers there.
     pub(crate) who: Answerer,
-    /// It goes out by a trunk.
-    pub(crate) by_trunk: bool,
+    /// The name of the trunk it goes out by, if it does.
+    pub(crate) trunk: Option<String>,
 }
 
 /// Who it is that answers at a place.
@@ -80,7 +80,7 @@ impl Ring {
 
     /// How long each target may send nothing at all: a trunk that is down must make room for the next one.
     pub(crate) fn silence_limit(&self) -> Option<Duration> {
-        self.targets.iter().all(|target| target.by_trunk).then_some(TRUNK_SILENCE_LIMIT)
+        self.targets.iter().all(|target| target.trunk.is_some()).then_some(TRUNK_SILENCE_LIMIT)
     }
 
     /// Who is called, as `To` shows him.
@@ -109,18 +109,22 @@ impl Destination {
 
     /// Whom to ring next, whatever the user's settings are; `None` when no device is registered or no trunk is left.
     pub(crate) fn next_ring(&mut self, directory: &Directory) -> Option<Ring> {
-        let (targets, by_trunk) = match self {
-            Self::Devices(user) => (devices(directory, user), false),
-            Self::External(user) => (SipUri::parse(user.as_str()).map(Target::new).into_iter().collect(), false),
+        let (targets, trunk) = match self {
+            Self::Devices(user) => (devices(directory, user), None),
+            Self::External(user) => (SipUri::parse(user.as_str()).map(Target::new).into_iter().collect(), None),
             Self::Trunks { left, .. } if left.is_empty() => return None,
             Self::Trunks { number, extension, left } => {
                 let trunk = left.remove(0);
                 let credentials = directory.trunk_credentials(&trunk.name).cloned();
-                (vec![Target { credentials, ..Target::new(trunk_uri(number, extension.as_deref(), &trunk)) }], true)
+                let uri = trunk_uri(number, extension.as_deref(), &trunk);
+                (vec![Target { credentials, ..Target::new(uri) }], Some(trunk.name))
             }
         };
         Ring::at_once(
-            targets.into_iter().map(|target| RingTarget { target, who: Answerer::Callee, by_trunk }).collect(),
+            targets
+                .into_iter()
+                .map(|target| RingTarget { target, who: Answerer::Callee, trunk: trunk.clone() })
+                .collect(),
         )
     }
 
@@ -171,6 +175,12 @@ impl Guide<'_> {
             uri.port = None;
         }
         uri.to_string()
+    }
+
+    /// What was dialled, for a record: the user part at a name of this server, else the URI.
+    pub(crate) fn address(&self, uri: &SipUri) -> String {
+        let here = uri.user.clone().filter(|_| self.config.is_own_host(&uri.host));
+        here.unwrap_or_else(|| SipUri { headers: None, ..uri.clone() }.to_string())
     }
 
     /// A place of a user's settings, by his rights.

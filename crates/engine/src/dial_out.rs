@@ -37,6 +37,7 @@ impl Engine {
             way,
             offer: None,
             answered_by: None,
+            trunk: None,
             ringing: Vec::new(),
             alerting: false,
         };
@@ -127,12 +128,12 @@ impl Engine {
         let by_trunk = self.caller_id(conference, true).to_string();
         let mut legs = Vec::new();
         let mut branches = Vec::new();
-        for RingTarget { mut target, who, by_trunk: is_by_trunk } in targets {
-            if is_by_trunk {
+        for RingTarget { mut target, who, trunk } in targets {
+            if trunk.is_some() {
                 target.headers.push(("From".to_owned(), by_trunk.clone()));
             }
             let leg = self.calls.allocate_leg();
-            branches.push(Branch { leg, who });
+            branches.push(Branch { leg, who, trunk });
             legs.push((leg, target));
         }
         (legs, branches)
@@ -184,8 +185,9 @@ impl Engine {
         let over = entry.ended.is_some();
         if let Some(dial_out) = entry.media().and_then(|media| media.dial_out()) {
             dial_out.offer = None;
-            dial_out.answered_by =
-                dial_out.ringing.iter().find(|rung| rung.leg == branch).and_then(Branch::answered_by);
+            let rung = dial_out.ringing.iter().find(|rung| rung.leg == branch);
+            dial_out.answered_by = rung.and_then(Branch::answered_by);
+            dial_out.trunk = rung.and_then(|rung| rung.trunk.clone());
         }
         if over {
             // The Focus gave him up while his answer was on the way.

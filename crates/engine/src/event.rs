@@ -140,6 +140,12 @@ pub struct CallRecord {
     pub caller: UserUri,
     /// Who was reached: a user, or a number as `tel:`; another than was dialled if the call was diverted.
     pub callee: UserUri,
+    /// What was dialled, as it was written: a user part of this server, or a URI.
+    pub address: Option<String>,
+    /// The Call-ID of the dialog with the callee.
+    pub call_id: Option<String>,
+    /// The name of the trunk the callee was reached by, if he was.
+    pub trunk: Option<String>,
     /// When the INVITE came.
     pub since: Timestamp,
     /// When it was answered.
@@ -165,6 +171,12 @@ pub struct LegRecord {
     pub claimed: Option<UserUri>,
     /// Whether the conference called him.
     pub dialled: bool,
+    /// On whose behalf the conference called him.
+    pub requested_by: Option<UserUri>,
+    /// Whom the conference called in the end: a user, or a number as `tel:`.
+    pub reached: Option<UserUri>,
+    /// The name of the trunk it called by, if it did.
+    pub trunk: Option<String>,
     /// What was called, as it was written: a number, or a URI.
     pub address: Option<String>,
     /// The Call-ID of the dialog, once there was one.

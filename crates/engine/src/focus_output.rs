@@ -153,13 +153,20 @@ impl Engine {
         if with_attendant {
             self.mcu(McuCommand::EndConference { conference: entry.conference.clone() });
         }
+        let dial_out = match &media.origin {
+            MediaOrigin::Outgoing(dial_out) => Some(dial_out),
+            MediaOrigin::Incoming(_) => None,
+        };
         let record = LegRecord {
             leg,
             conference: entry.conference,
             peer: entry.peer,
             user: entry.listed,
             claimed: entry.claimed,
-            dialled: matches!(media.origin, MediaOrigin::Outgoing(_)),
+            dialled: dial_out.is_some(),
+            requested_by: dial_out.and_then(|dial_out| dial_out.requested_by.clone()),
+            reached: dial_out.and_then(|dial_out| dial_out.person()),
+            trunk: dial_out.and_then(|dial_out| dial_out.trunk.clone()),
             address: entry.address,
             call_id: entry.call_id,
             codec: media.session.as_ref().map(|session| session.media().codec),

@@ -112,6 +112,8 @@ pub(crate) struct DialOut {
     pub(crate) offer: Option<OfferId>,
     /// Who answered, if it was not the callee at a device of his: a user, or a number as `tel:`.
     pub(crate) answered_by: Option<UserUri>,
+    /// The name of the trunk he was reached by, if he was.
+    pub(crate) trunk: Option<String>,
     /// The SIP legs of that offer.
     pub(crate) ringing: Vec<Branch>,
     /// It rings; early media or a ringing phone forbids another trunk.
@@ -123,6 +125,14 @@ pub(crate) struct DialOut {
 pub(crate) struct Branch {
     pub(crate) leg: LegId,
     pub(crate) who: Answerer,
+    pub(crate) trunk: Option<String>,
+}
+
+impl DialOut {
+    /// Who is, or is to be, at the other end: a user, or a number as `tel:`.
+    pub(crate) fn person(&self) -> Option<UserUri> {
+        self.answered_by.clone().or_else(|| self.way.as_ref()?.destination.person())
+    }
 }
 
 impl Branch {

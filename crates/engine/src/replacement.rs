@@ -54,13 +54,17 @@ impl Engine {
         offer: Body,
         result: Result<Option<Body>, u16>,
     ) {
+        let call_id = by.and_then(|by| self.calls.dialog_names(by)).map(|names| names.call_id);
         let Some(bridge) = self.bridges.get_mut(call) else { return };
         let replaced = bridge.leg(side);
         match (by, result) {
             (Some(by), Ok(Some(answer))) => {
                 match side {
                     Side::Caller => bridge.caller.leg = by,
-                    Side::Callee => bridge.answered = bridge.answered.map(|(_, since)| (by, since)),
+                    Side::Callee => {
+                        bridge.answered = bridge.answered.map(|(_, since)| (by, since));
+                        (bridge.call_id, bridge.trunk) = (call_id, None);
+                    }
                 }
                 bridge.set_media(side, offer);
                 bridge.set_media(side.other(), answer.clone());

@@ -101,8 +101,12 @@ impl Engine {
         let transfer = Transfer { refer, from: Some(call), consultation: Some(consultation), offered: false };
         let target_leg = target.leg;
         let transferred = self.add_transfer(sent, Destination::Devices(target.user.clone()), transfer);
-        let now = self.now;
+        let (now, call_id) = (self.now, self.calls.dialog_names(target_leg).map(|names| names.call_id));
+        let trunk = self.bridges.get(consultation).filter(|bridge| bridge.side(target_leg) == Some(Side::Callee));
+        let trunk = trunk.and_then(|bridge| bridge.trunk.clone());
         if let Some(bridge) = self.bridges.get_mut(transferred) {
+            // Nobody dialled him for this call.
+            (bridge.address, bridge.call_id, bridge.trunk) = (None, call_id, trunk);
             bridge.answered = Some((target_leg, now));
             bridge.callee = Some(target.user);
         }
@@ -141,7 +145,8 @@ impl Engine {
     fn add_transfer(&mut self, caller: Party, destination: Destination, transfer: Transfer) -> CallId {
         let call = CallId(self.calls.allocate_offer().0);
         let way = Way::new(CallKind::Direct, Some(caller.user.clone()), destination, HOPS);
-        let bridge = Bridge { referred: Some(transfer), ..Bridge::new(caller, way, None, self.now) };
+        let address = Some(self.guide().address(&caller.to.uri));
+        let bridge = Bridge { referred: Some(transfer), address, ..Bridge::new(caller, way, None, self.now) };
         self.bridges.insert(call, bridge);
         if let Some(from) = transfer.from.and_then(|from| self.bridges.get_mut(from)) {
             from.transfer = Some(call);

@@ -222,7 +222,7 @@ impl Way {
         match who {
             RingWho::OwnDevices => devices(guide.directory, user)
                 .into_iter()
-                .map(|target| RingTarget { target, who: Answerer::Callee, by_trunk: false })
+                .map(|target| RingTarget { target, who: Answerer::Callee, trunk: None })
                 .collect(),
             RingWho::Elsewhere(place) => match guide.find_place(user, place) {
                 Some(Destination::Devices(other)) => self.helper(guide, &other, "forwarding"),
@@ -243,7 +243,7 @@ impl Way {
         let headers = self.diversions.helper_headers(helper, why, guide.config);
         let devices = devices(guide.directory, helper).into_iter().map(|mut target| {
             target.headers.extend(headers.iter().cloned());
-            RingTarget { target, who: Answerer::Helper(helper.clone()), by_trunk: false }
+            RingTarget { target, who: Answerer::Helper(helper.clone()), trunk: None }
         });
         devices.collect()
     }
@@ -253,7 +253,7 @@ impl Way {
         let Some(person) = place.person() else { return Vec::new() };
         let rung = place.next_ring(guide.directory).map(|ring| ring.targets).unwrap_or_default();
         let rung = rung.into_iter().map(|mut rung| {
-            rung.target.machine_within = rung.by_trunk.then_some(MACHINE_WITHIN);
+            rung.target.machine_within = rung.trunk.as_ref().map(|_| MACHINE_WITHIN);
             RingTarget { who: Answerer::Elsewhere(person.clone()), ..rung }
         });
         rung.collect()

@@ -2,7 +2,7 @@
 
 mod world;
 
-use base::{Duration, LegId};
+use base::{Duration, LegId, UserUri};
 use focus::EndpointStatus::{Alerting, Connected, DialingOut, OnHold};
 use mcu_api::{McuCommand, McuEvent};
 use sip_api::{Method, Request, Response};
@@ -211,8 +211,19 @@ fn a_number_goes_to_the_next_trunk_when_the_first_is_down() {
     let (first, request) = world.take_requests(&Method::Invite).pop().expect("an INVITE to the first trunk");
     assert_eq!(request.uri.to_string(), "sip:+493055501234@127.0.0.1:5070;transport=udp;user=phone");
     world.respond(first, answer_to(&request, 503));
-    let (_, request) = world.take_requests(&Method::Invite).pop().expect("an INVITE to the second trunk");
+    let (second, request) = world.take_requests(&Method::Invite).pop().expect("an INVITE to the second trunk");
     assert_eq!(request.uri.port, Some(5072));
+    world.respond(second, answer_to(&request, 200).with_body("application/sdp", sdp_body(31_000)));
+    let leg = *reserved_legs(&world).last().expect("the dial-out's");
+    world.input(engine::Input::Mcu(McuEvent::MediaTimeout { leg }));
+    let record = |event: &engine::EngineEvent| match event {
+        engine::EngineEvent::LegEnded(record) => record.dialled.then(|| (**record).clone()),
+        _ => None,
+    };
+    let record = world.events.iter().find_map(record).expect("the record of the dial-out");
+    assert_eq!(record.requested_by.as_ref().map(UserUri::as_str), Some("sip:ann@example.com"));
+    assert_eq!(record.reached.as_ref().map(UserUri::as_str), Some("tel:+493055501234"));
+    assert_eq!((record.trunk.as_deref(), record.call_id.as_deref()), (Some("two"), Some(request.call_id())));
 }
 
 #[test]

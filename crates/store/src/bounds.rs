@@ -15,7 +15,7 @@ const PIN_MAX: usize = 64;
 /// Segment ids, bytes.
 const SEGMENT_ID_MAX: usize = 128;
 /// Every other text of a call detail record, bytes.
-const CDR_TEXT_MAX: usize = 1024;
+pub const CDR_TEXT_MAX: usize = 1024;
 
 /// Every text of a registered device, bytes.
 const REGISTRATION_TEXT_MAX: usize = 8 * 1024;

@@ -21,6 +21,7 @@ mod registrations;
 mod schema;
 mod user_profiles;
 
+pub use bounds::CDR_TEXT_MAX;
 pub use error::StoreError;
 pub use records::{Cdr, CdrDirection, ConferenceRecord, Invited, Quality, RegistrationRow, UnixMillis, UserProfileRow};
 

@@ -16,4 +16,4 @@ mod log;
 mod metrics;
 
 pub use log::{LogError, start_log};
-pub use metrics::{GroupFigures, LegFigures, MediaFigures, Metrics, SipFigures};
+pub use metrics::{CdrFigures, GroupFigures, LegFigures, MediaFigures, Metrics, SipFigures};

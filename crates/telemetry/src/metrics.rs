@@ -29,6 +29,17 @@ pub struct SipFigures<'a> {
     pub connections: u64,
 }
 
+/// How call detail records fared since the start of the process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CdrFigures {
+    /// Times the database did not take records.
+    pub failures: u64,
+    /// Records given up.
+    pub lost: u64,
+    /// Records that wait for the disk now.
+    pub waiting: u64,
+}
+
 /// What the media workers counted since the start of the process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MediaFigures {
@@ -246,6 +257,14 @@ impl Metrics {
     /// The response groups' journal could not be written so many times.
     pub fn journal_failures(&self, count: u64) {
         self.families.journal_failures.inc_by(count);
+    }
+
+    /// How call detail records fare. Counters never go back, whatever is passed.
+    pub fn set_cdrs(&self, figures: &CdrFigures) {
+        let _setting = self.lock();
+        raise(&self.families.cdr_write_failures, figures.failures);
+        raise(&self.families.cdrs_lost, figures.lost);
+        set(&self.families.cdrs_waiting, figures.waiting);
     }
 
     /// A trunk that we register at knows us, or does not.

@@ -37,7 +37,10 @@ pub(crate) async fn only_from_here(
     if is_from_here(peer, request.headers()) {
         return next.run(request).await;
     }
-    (StatusCode::FORBIDDEN, "call histories and settings are served to this machine only, as 127.0.0.1\n")
+    (
+        StatusCode::FORBIDDEN,
+        "call histories, call detail records and settings are served to this machine only, as 127.0.0.1\n",
+    )
         .into_response()
 }
 

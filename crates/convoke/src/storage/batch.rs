@@ -1,7 +1,11 @@
 //! What calls and registrations leave, gathered for one transaction: the wait for the disk is the same for one record and for many.
 
+use std::time::Instant;
+
 use base::{ConversationEntry, UserUri};
 use store::{Cdr, RegistrationRow, Store};
+
+use super::backlog::Backlog;
 
 /// Records written in one transaction.
 const RECORDS_MAX: usize = 128;
@@ -39,28 +43,13 @@ impl Batch {
         self.cdrs.len() + self.conversations.len() + self.registrations.len() >= RECORDS_MAX
     }
 
-    /// Writes everything. When that fails, each record is tried alone, so that none suffers for another.
-    pub(super) async fn write(self, store: &Store) {
+    /// Writes everything; call detail records that the disk refuses are kept in the backlog.
+    pub(super) async fn write(self, store: &Store, backlog: &mut Backlog) {
         if !self.registrations.is_empty()
             && let Err(error) = store.save_registrations(&self.registrations).await
         {
             tracing::error!(%error, users = self.registrations.len(), "registrations could not be stored");
         }
-        if self.cdrs.is_empty() && self.conversations.is_empty() {
-            return;
-        }
-        if store.append_records(&self.cdrs, &self.conversations).await.is_ok() {
-            return;
-        }
-        for cdr in &self.cdrs {
-            if let Err(error) = store.append_cdrs(std::slice::from_ref(cdr)).await {
-                tracing::error!(%error, segment = %cdr.segment_id, "a call detail record could not be stored");
-            }
-        }
-        for entry in &self.conversations {
-            if let Err(error) = store.append_conversations(std::slice::from_ref(entry)).await {
-                tracing::error!(%error, call = %entry.call, "a line of a call history could not be stored");
-            }
-        }
+        backlog.write(self.cdrs, &self.conversations, store, Instant::now()).await;
     }
 }

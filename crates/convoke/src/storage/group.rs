@@ -5,7 +5,7 @@ use engine::{GroupCallRecord, GroupLegRecord};
 use response_group::{Outcome, SegmentKind};
 use store::{Cdr, CdrDirection};
 
-use super::{codec_name, quality, segment_of_nobody};
+use super::{codec_name, number, quality, segment_of_nobody};
 
 /// A part of a call.
 struct Part {
@@ -76,7 +76,6 @@ fn cdr(
     let machine = &call.call;
     let millis = |at: Timestamp| i64::try_from(at.as_micros() / 1_000).unwrap_or(i64::MAX);
     let talked_ms = if part.talked { part.to.since(part.from).as_millis() } else { 0 };
-    let number = part.with.as_ref().filter(|with| with.as_str().starts_with("tel:"));
     Cdr {
         segment_id: format!("group-{}-{}-{place}-{}", machine.arrived.as_micros(), machine.call, part.kind),
         call: machine.call.0,
@@ -85,7 +84,7 @@ fn cdr(
         user: part.with.clone(),
         requested_by: UserUri::parse(&machine.caller).ok(),
         dialled: Some(Pii::new(machine.group.as_str())),
-        number: number.map(|number| Pii::new(number.user_part())),
+        number: part.with.as_ref().and_then(number),
         started: millis(part.from),
         answered: millis(if part.talked { part.from } else { part.to }),
         ended: millis(part.to),

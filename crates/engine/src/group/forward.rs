@@ -112,16 +112,17 @@ impl Engine {
         let number = NameAddr { uri: number, params: Vec::new(), ..from.clone() }.with_tag(&tag);
         let from = NameAddr { uri: from.uri.address_of_record(), params: Vec::new(), ..from }.with_tag(&tag);
         let (mut targets, mut people) = (Vec::new(), Vec::new());
-        for RingTarget { mut target, who, by_trunk } in ring.targets {
-            if by_trunk {
+        for RingTarget { mut target, who, trunk } in ring.targets {
+            if trunk.is_some() {
                 target.headers.push(("From".to_owned(), number.to_string()));
             }
             targets.push(target);
-            people.push(who);
+            people.push((who, trunk));
         }
         let (legs, invites) = self.name_invites(targets, Role::Target(call), &from, &to);
         if let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) {
-            forward.rung.extend(legs.iter().zip(people).map(|((leg, _), who)| Rung { leg: *leg, who }));
+            let rung = legs.iter().zip(people).map(|((leg, _), (who, trunk))| Rung { leg: *leg, who, trunk });
+            forward.rung.extend(rung);
         }
         self.groups.dials.insert(dial, Purpose::Forward(call));
         self.record(WireRecord::Called { invites });

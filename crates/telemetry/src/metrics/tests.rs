@@ -35,6 +35,7 @@ fn filled() -> Metrics {
     metrics.set_trunk_registered("carrier", true);
     metrics.set_sip(&SipFigures { rejected: &[("via", 1)], dropped: &[("garbage", 2)], ..SipFigures::default() });
     metrics.set_media(&MediaFigures::default());
+    metrics.set_cdrs(&CdrFigures { failures: 3, lost: 1, waiting: 2 });
     metrics
 }
 
@@ -47,6 +48,9 @@ fn the_catalogue_is_what_dashboards_rely_on() {
         [
             "convoke_build_info gauge",
             "convoke_call_duration_seconds histogram",
+            "convoke_cdr_write_failures_total counter",
+            "convoke_cdrs_lost_total counter",
+            "convoke_cdrs_waiting gauge",
             "convoke_commands_total counter",
             "convoke_conferences gauge",
             "convoke_conferences_ended_total counter",

@@ -1,0 +1,341 @@
+//! Call detail records that the disk did not take, kept until it does.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use base::ConversationEntry;
+use store::{Cdr, Store, StoreError};
+
+/// The first wait before records are tried again; each refusal doubles it.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// The longest wait.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Records of one attempt, so that whoever waits for the disk waits for one transaction at most.
+const ATTEMPT: usize = 128;
+
+/// Where records go.
+pub(super) trait Disk: Sync {
+    /// As [`Store::append_records`].
+    fn append(
+        &self,
+        cdrs: &[Cdr],
+        entries: &[ConversationEntry],
+    ) -> impl Future<Output = Result<usize, StoreError>> + Send;
+}
+
+impl Disk for Store {
+    async fn append(&self, cdrs: &[Cdr], entries: &[ConversationEntry]) -> Result<usize, StoreError> {
+        self.append_records(cdrs, entries).await
+    }
+}
+
+/// How call detail records fare, for the metrics.
+#[derive(Debug, Default)]
+pub(crate) struct CdrTally {
+    failures: AtomicU64,
+    lost: AtomicU64,
+    waiting: AtomicU64,
+}
+
+impl CdrTally {
+    /// Times the database did not take records.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Records that were given up; each stands in the log.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Records that wait for the disk now.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Gives a record up: the log is where it lasts.
+    pub(super) fn lose(&self, cdr: &Cdr, why: &str) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(?cdr, why, "a call detail record is lost but for this line");
+    }
+}
+
+/// The records that wait, oldest first.
+pub(super) struct Backlog {
+    cdrs: VecDeque<Cdr>,
+    room: usize,
+    pause: Duration,
+    due: Option<Instant>,
+    tally: Arc<CdrTally>,
+}
+
+impl Backlog {
+    /// Room for so many records; the oldest is given up for a further one.
+    pub(super) fn new(room: usize, tally: Arc<CdrTally>) -> Self {
+        Self { cdrs: VecDeque::new(), room, pause: PAUSE_MIN, due: None, tally }
+    }
+
+    /// When the disk is to be tried again, if anything waits.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Writes new records; those that the disk refuses are kept.
+    pub(super) async fn write(
+        &mut self,
+        cdrs: Vec<Cdr>,
+        entries: &[ConversationEntry],
+        disk: &impl Disk,
+        now: Instant,
+    ) {
+        if cdrs.is_empty() && entries.is_empty() {
+            return;
+        }
+        match disk.append(&cdrs, entries).await {
+            Ok(_) if self.cdrs.is_empty() => {}
+            Ok(_) => self.due = Some(now),
+            Err(error) => {
+                let refused = self.part(cdrs, &error, disk).await;
+                for entry in entries {
+                    if let Err(error) = disk.append(&[], std::slice::from_ref(entry)).await {
+                        tracing::error!(%error, call = %entry.call, "a line of a call history could not be stored");
+                    }
+                }
+                if !refused.is_empty() {
+                    self.keep(refused, &error, now);
+                }
+            }
+        }
+    }
+
+    /// Tries the oldest records again.
+    pub(super) async fn retry(&mut self, disk: &impl Disk, now: Instant) {
+        let oldest: Vec<Cdr> = self.cdrs.drain(..ATTEMPT.min(self.cdrs.len())).collect();
+        if oldest.is_empty() {
+            return;
+        }
+        let count = oldest.len();
+        let mut refused = Vec::new();
+        if let Err(error) = disk.append(&oldest, &[]).await {
+            refused = self.part(oldest, &error, disk).await;
+            if refused.len() == count {
+                self.wait(count + self.cdrs.len(), &error, now);
+            }
+        }
+        if refused.len() < count {
+            tracing::info!(done = count - refused.len(), "call detail records that waited for the disk are done with");
+            self.pause = PAUSE_MIN;
+            // What was refused again waits longer than what has not been tried.
+            self.due = Some(if self.cdrs.is_empty() { now + PAUSE_MIN } else { now });
+        }
+        // Last, so that what is refused for its own sake does not stand before the others.
+        self.cdrs.extend(refused);
+        self.settle();
+    }
+
+    /// The server ends: a last attempt for each record, and a line in the log for what cannot be written.
+    pub(super) async fn close(&mut self, disk: &impl Disk, now: Instant) {
+        let mut waiting = usize::MAX;
+        while self.cdrs.len() < waiting {
+            waiting = self.cdrs.len();
+            self.retry(disk, now).await;
+        }
+        self.cdrs.drain(..).for_each(|cdr| self.tally.lose(&cdr, "the server ends and the disk does not take it"));
+        self.settle();
+    }
+
+    /// After a refusal: those of the records to try again. Unless the disk refuses everything, each is tried alone, so
+    /// that none suffers for another, and what can never be written is given up.
+    async fn part(&self, cdrs: Vec<Cdr>, error: &StoreError, disk: &impl Disk) -> Vec<Cdr> {
+        self.tally.failures.fetch_add(1, Ordering::Relaxed);
+        if refuses_everything(error) {
+            return cdrs;
+        }
+        let mut refused = Vec::new();
+        for cdr in cdrs {
+            match disk.append(std::slice::from_ref(&cdr), &[]).await {
+                Ok(_) => {}
+                Err(error @ StoreError::Invalid(_)) => self.tally.lose(&cdr, &error.to_string()),
+                Err(_) => refused.push(cdr),
+            }
+        }
+        refused
+    }
+
+    fn keep(&mut self, cdrs: Vec<Cdr>, error: &StoreError, now: Instant) {
+        if self.due.is_none() {
+            self.wait(cdrs.len(), error, now);
+        }
+        for cdr in cdrs {
+            if self.cdrs.len() >= self.room
+                && let Some(oldest) = self.cdrs.pop_front()
+            {
+                self.tally.lose(&oldest, "too many wait for the disk");
+            }
+            self.cdrs.push_back(cdr);
+        }
+        self.settle();
+    }
+
+    fn wait(&mut self, waiting: usize, error: &StoreError, now: Instant) {
+        let pause = self.pause;
+        tracing::error!(%error, waiting, ?pause, "call detail records could not be stored; they are tried again");
+        self.due = Some(now + pause);
+        self.pause = (pause * 2).min(PAUSE_MAX);
+    }
+
+    fn settle(&mut self) {
+        if self.cdrs.is_empty() {
+            self.due = None;
+            self.pause = PAUSE_MIN;
+        }
+        self.tally.waiting.store(self.cdrs.len() as u64, Ordering::Relaxed);
+    }
+}
+
+/// Whether no record could have been written, whatever is in it.
+const fn refuses_everything(error: &StoreError) -> bool {
+    use StoreError::{CannotOpen, Corrupt, DiskFull, Locked, NoPermission};
+    matches!(error, NoPermission { .. } | CannotOpen { .. } | DiskFull { .. } | Locked { .. } | Corrupt { .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    /// A disk that is full for a while, and one record that it never takes.
+    #[derive(Default)]
+    struct FakeDisk {
+        full: AtomicBool,
+        attempts: AtomicU64,
+        written: Mutex<Vec<u64>>,
+    }
+
+    const INVALID: u64 = 666;
+
+    impl FakeDisk {
+        fn full() -> Self {
+            Self { full: AtomicBool::new(true), ..Self::default() }
+        }
+
+        fn free(&self) {
+            self.full.store(false, Ordering::Relaxed);
+        }
+
+        fn written(&self) -> Vec<u64> {
+            self.written.lock().expect("no panic").clone()
+        }
+    }
+
+    impl Disk for FakeDisk {
+        async fn append(&self, cdrs: &[Cdr], _: &[ConversationEntry]) -> Result<usize, StoreError> {
+            self.attempts.fetch_add(1, Ordering::Relaxed);
+            if cdrs.iter().any(|cdr| cdr.call == INVALID) {
+                return Err(StoreError::Invalid("too long"));
+            }
+            if self.full.load(Ordering::Relaxed) {
+                return Err(StoreError::DiskFull { path: "full.db".into() });
+            }
+            self.written.lock().expect("no panic").extend(cdrs.iter().map(|cdr| cdr.call));
+            Ok(cdrs.len())
+        }
+    }
+
+    fn cdrs(calls: impl IntoIterator<Item = u64>) -> Vec<Cdr> {
+        let ended = base::Termination::completed(base::TerminationReason::Departed);
+        calls.into_iter().map(|call| Cdr { call, ..super::super::segment_of_nobody(ended) }).collect()
+    }
+
+    fn backlog(room: usize) -> (Backlog, Arc<CdrTally>) {
+        let tally = Arc::new(CdrTally::default());
+        (Backlog::new(room, Arc::clone(&tally)), tally)
+    }
+
+    #[tokio::test]
+    async fn what_a_full_disk_refuses_is_tried_ever_more_rarely_and_written_when_there_is_room() {
+        let (disk, (mut backlog, tally)) = (FakeDisk::full(), backlog(1_000));
+        let start = Instant::now();
+        backlog.write(cdrs([1, 2]), &[], &disk, start).await;
+        assert_eq!((tally.failures(), tally.waiting(), tally.lost()), (1, 2, 0));
+        let mut pauses = Vec::new();
+        let mut now = start;
+        for _ in 0..8 {
+            let due = backlog.due().expect("records wait");
+            pauses.push((due - now).as_secs());
+            now = due;
+            backlog.retry(&disk, now).await;
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        disk.free();
+        backlog.retry(&disk, now).await;
+        assert_eq!(disk.written(), [1, 2]);
+        assert_eq!((backlog.due(), tally.waiting(), tally.lost()), (None, 0, 0));
+        disk.full.store(true, Ordering::Relaxed);
+        backlog.write(cdrs([3]), &[], &disk, now).await;
+        assert_eq!(backlog.due(), Some(now + PAUSE_MIN), "the next trouble begins with the shortest pause");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_not_asked_about_each_record() {
+        let (disk, (mut backlog, _)) = (FakeDisk::full(), backlog(1_000));
+        backlog.write(cdrs(1..=100), &[], &disk, Instant::now()).await;
+        assert_eq!(disk.attempts.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_gets_through_brings_those_that_wait() {
+        let (disk, (mut backlog, tally)) = (FakeDisk::full(), backlog(1_000));
+        let now = Instant::now();
+        backlog.write(cdrs(1..=300), &[], &disk, now).await;
+        disk.free();
+        backlog.write(cdrs([301]), &[], &disk, now).await;
+        let mut attempts = 0;
+        while backlog.due() == Some(now) {
+            backlog.retry(&disk, now).await;
+            attempts += 1;
+        }
+        assert_eq!(attempts, 3, "each attempt is bounded");
+        assert_eq!(disk.written(), std::iter::once(301).chain(1..=300).collect::<Vec<_>>());
+        assert_eq!((backlog.due(), tally.waiting()), (None, 0));
+    }
+
+    #[tokio::test]
+    async fn the_oldest_is_given_up_for_a_new_one() {
+        let (disk, (mut backlog, tally)) = (FakeDisk::full(), backlog(3));
+        let now = Instant::now();
+        backlog.write(cdrs(1..=5), &[], &disk, now).await;
+        assert_eq!((tally.waiting(), tally.lost()), (3, 2));
+        disk.free();
+        backlog.retry(&disk, now).await;
+        assert_eq!(disk.written(), [3, 4, 5]);
+    }
+
+    #[tokio::test]
+    async fn one_that_can_never_be_written_holds_no_other_up() {
+        let (disk, (mut backlog, tally)) = (FakeDisk::default(), backlog(10));
+        backlog.write(cdrs([1, INVALID, 2]), &[], &disk, Instant::now()).await;
+        assert_eq!(disk.written(), [1, 2]);
+        assert_eq!((backlog.due(), tally.waiting(), tally.lost()), (None, 0, 1));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_server_writes_what_it_can_and_gives_up_the_rest() {
+        let (disk, (mut kept, tally)) = (FakeDisk::full(), backlog(1_000));
+        let now = Instant::now();
+        kept.write(cdrs(1..=200), &[], &disk, now).await;
+        disk.free();
+        kept.close(&disk, now).await;
+        assert_eq!((disk.written().len(), tally.lost()), (200, 0));
+        let (disk, (mut kept, tally)) = (FakeDisk::full(), backlog(1_000));
+        kept.write(cdrs(1..=200), &[], &disk, now).await;
+        kept.close(&disk, now).await;
+        assert_eq!((tally.waiting(), tally.lost(), kept.due()), (0, 200, None));
+    }
+}
