@@ -8,6 +8,7 @@ use c3p::{
 use focus::{AdmissionChange, ControlRequest, DialOut, Lobby, LobbyAccess, UsersMediaFilters};
 
 use crate::Engine;
+use crate::factory::promotes;
 use crate::roster_document::MEDIA_ID;
 
 /// Why a C3P request was refused before any machine saw it.
@@ -195,7 +196,11 @@ impl Engine {
 
 /// A client that says whether callers pass the lobby knows that there is one, so from then on there is.
 fn modify_lock(lock: &c3p::ModifyConferenceLock) -> ControlRequest {
-    let admission = AdmissionChange { access: lock.admission_policy, lobby: lock.pstn_lobby_bypass.map(lobby) };
+    let admission = AdmissionChange {
+        access: lock.admission_policy,
+        lobby: lock.pstn_lobby_bypass.map(lobby),
+        promote_authenticated: lock.autopromote.map(promotes),
+    };
     ControlRequest::ModifyConferenceLock { locked: lock.locked, admission }
 }
 

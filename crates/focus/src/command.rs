@@ -153,6 +153,8 @@ pub struct AdmissionChange {
     pub access: Option<AccessType>,
     /// Who waits.
     pub lobby: Option<Lobby>,
+    /// Whether authenticated users become presenters when they join; who is in keeps his role.
+    pub promote_authenticated: Option<bool>,
 }
 
 /// What becomes of people who wait (c3p.md 2.8, `setLobbyAccess`).

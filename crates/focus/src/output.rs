@@ -213,6 +213,8 @@ pub enum FocusEvent {
         access: AccessType,
         /// Who waits.
         lobby: Lobby,
+        /// Whether authenticated users who join become presenters.
+        promote_authenticated: bool,
         /// Who did it.
         by: Option<UserUri>,
     },
