@@ -119,8 +119,6 @@ pub enum EndReason {
     NoAuthenticatedUser,
     /// Nobody joined for the longest time a meeting may last.
     MaximumLength,
-    /// The organizer's account is gone or disabled.
-    OrganizerRemoved,
     /// The server stops.
     ServerStopping,
     /// The MCU that mixed it is gone.
