@@ -33,6 +33,8 @@ diagnostics! {
     AuthMethodNotAcceptable = 3008, "The access or authentication method is not acceptable";
     EndpointEntityInvalid = 3009, "The endpoint entity is malformed";
     SessionTimerMissing = 3010, "The session timer is missing";
+    // Not raised: by this header a conferencing server tells the Focus where SIP reaches it. The mixer here is a part
+    // of this server and is never addressed by SIP.
     McuContactUnusable = 3011, "The Ms-Mcu-Contact header is unusable";
     ConferenceUriInvalid = 3012, "The conference URI is invalid";
     McuUriInvalid = 3013, "The MCU URI is invalid";

@@ -171,6 +171,7 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar, trusted_peers: 
         keypad: config.media.keypad.then(engine::KeyMap::default),
         language: config.media.language.clone(),
         caller_number: config.caller_number.clone(),
+        attendees_may_dial_out: config.attendees_may_dial_out,
         access_numbers: config.access_numbers.iter().map(access_number).collect(),
         trusted_peers,
         limits,
@@ -209,11 +210,12 @@ pub(crate) fn directory(config: &Config, stored: Vec<Schedule>) -> Result<Direct
             directory.set_trunk_credentials(trunk.name.clone(), credentials);
         }
     }
-    for schedule in stored {
+    for mut schedule in stored {
+        schedule.record.attendees_may_dial_out = config.attendees_may_dial_out;
         directory.add_schedule(schedule);
     }
     for conference in &config.conferences {
-        let record = permanent(conference, &config.domain);
+        let record = permanent(conference, config);
         if conference.record {
             directory.record_conference(record.id.clone());
         }
@@ -231,8 +233,9 @@ pub(crate) fn directory(config: &Config, stored: Vec<Schedule>) -> Result<Direct
 }
 
 /// A conference of the configuration; its organizer need not have an account.
-fn permanent(conference: &config::Conference, domain: &str) -> ConferenceRecord {
-    let nobody = || UserUri::parse(&format!("sip:conferences@{domain}")).expect("the domain was checked at load");
+fn permanent(conference: &config::Conference, config: &Config) -> ConferenceRecord {
+    let nobody =
+        || UserUri::parse(&format!("sip:conferences@{}", config.domain)).expect("the domain was checked at load");
     ConferenceRecord {
         id: Directory::permanent_id(&conference.number),
         number: Some(conference.number.clone()),
@@ -243,7 +246,7 @@ fn permanent(conference: &config::Conference, domain: &str) -> ConferenceRecord 
         pin: conference.pin.as_ref().and_then(|pin| Pin::parse(pin.expose()).ok()),
         invited: Vec::new(),
         locked: false,
-        attendees_may_dial_out: false,
+        attendees_may_dial_out: conference.attendees_may_dial_out.unwrap_or(config.attendees_may_dial_out),
         lobby: focus::Lobby::Off,
         promote_authenticated: false,
     }
@@ -297,6 +300,30 @@ mod tests {
         assert_eq!(own_hosts(&config, &machine), ["127.0.0.1", "192.0.2.7", "203.0.113.5", "localhost", "sip.example"]);
         let config = config::parse("[sip]\nlisten = [\"tcp:[2001:db8::7]:5060\"]").expect("valid");
         assert_eq!(own_hosts(&config, &machine), ["2001:db8::7", "localhost"]);
+    }
+
+    #[test]
+    fn attendees_dial_out_where_the_conference_or_else_the_server_lets_them() {
+        let may = |text: &str| {
+            let config = config::parse(text).expect("valid");
+            let stored = Schedule::from(ConferenceRecord {
+                id: base::ConferenceId::parse("WEEKLY2026").expect("valid"),
+                ..permanent(&config.conferences[0], &Config::default())
+            });
+            let directory = directory(&config, vec![stored]).expect("valid");
+            let may = |record: &ConferenceRecord| record.attendees_may_dial_out;
+            let of_users = directory.conferences().find(|record| record.id.as_str() == "WEEKLY2026").map(may);
+            let as_made = engine_config(&config, Calendar::start_now(), Vec::new()).attendees_may_dial_out;
+            assert_eq!(of_users, Some(as_made), "stored conferences are as those made now");
+            let permanent = directory.conferences().find(|record| record.id.as_str() != "WEEKLY2026").map(may);
+            (of_users == Some(true), permanent == Some(true))
+        };
+        let conference = "[[conference]]\nnumber = \"7000\"\n";
+        let (yes, no) = ("attendees_may_dial_out = true\n", "attendees_may_dial_out = false\n");
+        assert_eq!(may(conference), (false, false));
+        assert_eq!(may(&format!("{yes}{conference}")), (true, true));
+        assert_eq!(may(&format!("{conference}{yes}")), (false, true));
+        assert_eq!(may(&format!("{yes}{conference}{no}")), (true, false));
     }
 
     /// Where a target goes by a configuration, for somebody who has proven who he is.

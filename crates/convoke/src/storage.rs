@@ -351,6 +351,7 @@ fn record(row: store::ConferenceRecord) -> ConferenceRecord {
         pin: row.pin.and_then(|pin| Pin::parse(pin.expose()).ok()),
         invited: row.invited.into_iter().map(|invited| (invited.user, invited.role)).collect(),
         locked: row.locked,
+        // The configuration's word, of this start and not of the one that stored it.
         attendees_may_dial_out: false,
         lobby: match (row.lobby, row.phones_pass_lobby) {
             (false, _) => Lobby::Off,

@@ -8,6 +8,7 @@ use c3p::{
 use focus::{AdmissionChange, ControlRequest, DialOut, Lobby, LobbyAccess, UsersMediaFilters};
 
 use crate::Engine;
+use crate::factory::promotes;
 use crate::roster_document::MEDIA_ID;
 
 /// Why a C3P request was refused before any machine saw it.
@@ -72,75 +73,82 @@ impl Engine {
         if let Some(mcu_uri) = command.mcu_uri() {
             self.check_mcu(conference, mcu_uri)?;
         }
-        let control = match command {
+        match command {
             Command::AddUser(add_user) => {
                 self.check_conference_key(conference, &add_user.conference)?;
-                return self.add_user(conference, add_user);
+                self.add_user(conference, add_user)
             }
-            Command::DeleteUser(delete) => {
-                self.check_conference_key(conference, &delete.keys.conference)?;
-                ControlRequest::DeleteUser { user: parse_user(&delete.keys.user)? }
-            }
-            Command::ModifyUserRoles(modify) => {
-                self.check_conference_key(conference, &modify.keys.conference)?;
-                ControlRequest::ModifyUserRoles { user: parse_user(&modify.keys.user)?, role: modify.role }
-            }
+            _ => self.conference_request(conference, command).map(Control::Focus),
+        }
+    }
+
+    /// What is asked of the conference as a whole.
+    fn conference_request(&self, conference: &ConferenceId, command: &Command) -> Result<ControlRequest, Refused> {
+        match command {
             Command::ModifyConferenceLock(lock) => {
                 self.check_conference_key(conference, &lock.conference)?;
-                modify_lock(lock)
+                Ok(modify_lock(lock))
             }
-            Command::ModifyEndpointMedia(modify) => {
-                self.check_conference_key(conference, &modify.keys.conference)?;
-                endpoint_media(&modify.keys.user, &modify.keys.endpoint, &modify.media)?
+            Command::ModifyConference(modify) => {
+                let mute_all = modify.mute_all().ok_or(not_supported())?;
+                self.check_mcu(conference, mute_all.mcu_uri)?;
+                let muted = mute_all.ingress == c3p::MediaFilter::Block;
+                Ok(ControlRequest::MuteAll { muted, except_presenters: true })
             }
-            Command::ModifyConference(modify) => match modify.mute_all() {
-                Some(mute_all) => {
-                    self.check_mcu(conference, mute_all.mcu_uri)?;
-                    let muted = mute_all.ingress == c3p::MediaFilter::Block;
-                    ControlRequest::MuteAll { muted, except_presenters: true }
-                }
-                None => return Err(not_supported()),
-            },
             Command::DeleteConference(delete) => {
                 self.check_conference_keys(conference, &delete.keys)?;
-                ControlRequest::DeleteConference
+                Ok(ControlRequest::DeleteConference)
             }
             Command::GetConference(get) => {
                 self.check_conference_keys(conference, &get.keys)?;
-                ControlRequest::GetConference
+                Ok(ControlRequest::GetConference)
             }
             Command::SetLobbyAccess(lobby) => {
                 self.check_conference_key(conference, &lobby.conference)?;
-                set_lobby_access(lobby)?
+                set_lobby_access(lobby)
             }
             Command::ModifyUsersMediaFilters(filters) => {
                 self.check_conference_key(conference, &filters.conference)?;
-                users_media_filters(filters)?
+                users_media_filters(filters)
+            }
+            _ => self.participant_request(conference, command),
+        }
+    }
+
+    /// What is asked about one user, his endpoint or its stream. Every other command is none of a Focus.
+    fn participant_request(&self, conference: &ConferenceId, command: &Command) -> Result<ControlRequest, Refused> {
+        match command {
+            Command::DeleteUser(delete) => {
+                self.check_conference_key(conference, &delete.keys.conference)?;
+                Ok(ControlRequest::DeleteUser { user: parse_user(&delete.keys.user)? })
+            }
+            Command::ModifyUserRoles(modify) => {
+                self.check_conference_key(conference, &modify.keys.conference)?;
+                Ok(ControlRequest::ModifyUserRoles { user: parse_user(&modify.keys.user)?, role: modify.role })
             }
             Command::ModifyEndpoint(modify) => {
                 self.check_conference_key(conference, &modify.keys.conference)?;
-                modify_endpoint(modify)?
+                modify_endpoint(modify)
             }
             Command::DeleteEndpoint(delete) => {
                 self.check_conference_key(conference, &delete.keys.conference)?;
-                delete_endpoint(&delete.keys.user, &delete.keys.endpoint)?
+                delete_endpoint(&delete.keys.user, &delete.keys.endpoint)
+            }
+            Command::ModifyEndpointMedia(modify) => {
+                self.check_conference_key(conference, &modify.keys.conference)?;
+                endpoint_media(&modify.keys.user, &modify.keys.endpoint, &modify.media)
             }
             Command::AddEndpointMedia(add) => {
                 self.check_conference_key(conference, &add.keys.conference)?;
-                return Err(refused(no_further_media(add), Diagnostic::AuthorizationFailed));
+                Err(refused(no_further_media(add), Diagnostic::AuthorizationFailed))
             }
             Command::DeleteEndpointMedia(delete) => {
                 self.check_conference_key(conference, &delete.keys.conference)?;
                 check_media(&delete.keys.media)?;
-                delete_endpoint(&delete.keys.user, &delete.keys.endpoint)?
+                delete_endpoint(&delete.keys.user, &delete.keys.endpoint)
             }
-            Command::GetConferencingCapabilities
-            | Command::AddConference(_)
-            | Command::GetConferences
-            | Command::GetEncryptionKey
-            | Command::EndorseUser(_) => return Err(not_supported()),
-        };
-        Ok(Control::Focus(control))
+            _ => Err(not_supported()),
+        }
     }
 
     fn add_user(&mut self, conference: &ConferenceId, add_user: &AddUser) -> Result<Control, Refused> {
@@ -195,7 +203,11 @@ impl Engine {
 
 /// A client that says whether callers pass the lobby knows that there is one, so from then on there is.
 fn modify_lock(lock: &c3p::ModifyConferenceLock) -> ControlRequest {
-    let admission = AdmissionChange { access: lock.admission_policy, lobby: lock.pstn_lobby_bypass.map(lobby) };
+    let admission = AdmissionChange {
+        access: lock.admission_policy,
+        lobby: lock.pstn_lobby_bypass.map(lobby),
+        promote_authenticated: lock.autopromote.map(promotes),
+    };
     ControlRequest::ModifyConferenceLock { locked: lock.locked, admission }
 }
 

@@ -130,7 +130,7 @@ impl Engine {
         self.reject_diagnosed(leg, 403, refused.diagnostic, Vec::new(), Some(response));
     }
 
-    fn reject_diagnosed(
+    pub(crate) fn reject_diagnosed(
         &mut self,
         leg: LegId,
         status: u16,

@@ -46,12 +46,14 @@ pub struct EngineConfig {
     pub access_numbers: Vec<AccessNumber>,
     /// The telephone number shown to people who are dialled through a trunk, if the operator has one.
     pub caller_number: Option<String>,
+    /// Whether attendees may call third parties into conferences that users schedule or make by a call.
+    pub attendees_may_dial_out: bool,
     /// What agents of response groups dial to sign in and out and to make a pause.
     pub group_codes: GroupCodes,
     /// Addresses of trunks that are trusted: they may call users here, and what they say of a caller (RFC 3325) and of a
     /// call's way (`History-Info`, `Ms-Sensitivity`) is believed.
     pub trusted_peers: Vec<IpAddr>,
-    /// The server's bounds. Used here: `conferences`, `legs`, `c3p_body`, `sdp_body`.
+    /// The server's bounds. Used here: `conferences`, `legs`, `dial_out_ring`, `guest_legs_per_source`.
     pub limits: Limits,
 }
 

@@ -14,6 +14,7 @@ use crate::attendant::{AccessNumber, is_attendants};
 use crate::c3p_command::{Refused, lobby, refused};
 use crate::c3p_dialog::{C3P, failure, success};
 use crate::directory::Directory;
+use crate::group::Groups;
 use crate::roster_document::describe;
 use crate::schedule::{Schedule, timestamp, unix_ms};
 use crate::target::Target;
@@ -37,6 +38,11 @@ const AUTOPROMOTE_ENTERPRISE: u32 = 0x8000;
 /// The bits of `autopromote` that mean at least those: the other one is for everybody [M], of whom we promote only users
 /// whom the server knows.
 const AUTOPROMOTE: u32 = 0x8000_0000 | AUTOPROMOTE_ENTERPRISE;
+
+/// Whether a mask of `autopromote` makes the users of this server presenters.
+pub(crate) const fn promotes(mask: u32) -> bool {
+    mask & AUTOPROMOTE != 0
+}
 
 /// How often a free number is drawn before the Factory says that it has none.
 const NUMBER_DRAWS: usize = 64;
@@ -230,7 +236,7 @@ impl Engine {
                 .map_err(|_| refused(FailureReason::InvalidConferenceId, Diagnostic::ConferenceUriInvalid))?,
             None => self.new_conference_id(),
         };
-        if Directory::is_permanent_id(&id) || is_attendants(&id) {
+        if Directory::is_permanent_id(&id) || is_attendants(&id) || Groups::is_conference(&id) {
             return Err(refused(FailureReason::InvalidConferenceId, Diagnostic::ConferenceUriInvalid));
         }
         if self.directory.conference(&id).is_some() || self.is_being_stored(&id) {
@@ -304,10 +310,10 @@ impl Engine {
             pin,
             invited: invited(info)?,
             locked: info.conference_state.as_ref().and_then(|state| state.locked).unwrap_or(false),
-            attendees_may_dial_out: false,
+            attendees_may_dial_out: self.config.attendees_may_dial_out,
             // A client that speaks of the lobby wants one.
             lobby: description.pstn_lobby_bypass.map_or(focus::Lobby::Off, lobby),
-            promote_authenticated: description.autopromote.is_some_and(|mask| mask & AUTOPROMOTE != 0),
+            promote_authenticated: description.autopromote.is_some_and(promotes),
         };
         Ok(Step::Store(StoreCommand::SaveConference(Box::new(Schedule {
             record,
@@ -399,7 +405,7 @@ impl Engine {
             pin: None,
             invited: Vec::new(),
             locked: false,
-            attendees_may_dial_out: false,
+            attendees_may_dial_out: self.config.attendees_may_dial_out,
             lobby: focus::Lobby::Off,
             promote_authenticated: false,
         });

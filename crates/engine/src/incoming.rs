@@ -1,9 +1,11 @@
 //! From INVITE to Focus: somebody calls a conference, or joins its Focus.
 
 use base::{ConferenceId, EndpointId, LegId, Termination, TerminationReason, UserUri};
+use c3p::{ConferenceUri, Diagnostic};
 use call::Invitation;
 use focus::{FailureReason, JoinMedia, Outcome, Requester};
 use mcu_api::{Phrase, Spoken};
+use sip_api::SipUri;
 
 use crate::event::EngineEvent;
 use crate::leg::{Leg, LegKind, MediaLeg, MediaOrigin};
@@ -29,6 +31,9 @@ impl Engine {
         let is_c3p = call.body.as_ref().is_some_and(|body| body.content_type.starts_with(crate::c3p_dialog::C3P));
         match self.target(&call.request.uri) {
             Target::Focus(conference) if is_c3p => self.join_focus(leg, &conference, &call),
+            Target::Unknown | Target::FocusFactory if self.is_anonymous(&call) => {
+                self.refuse_anonymous(leg, &call.request.uri);
+            }
             _ if is_c3p => self.reject(leg, 404),
             Target::Focus(conference) | Target::AudioVideo(conference) => self.join_media(leg, conference, call),
             Target::ConferenceFactory => self.join_new_conference(leg, call),
@@ -89,6 +94,22 @@ impl Engine {
         let claims_account = self.config.is_own_host(&call.from.uri.host)
             && self.config.own_user(claimed.user_part()).is_some_and(|user| self.directory.user(&user).is_some());
         (!claims_account).then_some(Requester::Unauthenticated(claimed))
+    }
+
+    /// Whether he has no account, claims none in our domain, and does not come by a trusted trunk. Whether an account
+    /// exists is not told: whoever claims one must prove it.
+    fn is_anonymous(&self, call: &Invitation) -> bool {
+        call.user.is_none() && self.told_by_trunk(call).is_none() && !self.config.is_own_host(&call.from.uri.host)
+    }
+
+    /// Who is anonymous reaches conferences of this server only (c3p.md 2.10, 4.4).
+    fn refuse_anonymous(&mut self, leg: LegId, uri: &SipUri) {
+        let (status, diagnostic) = match ConferenceUri::parse(&uri.to_string()) {
+            Ok(ConferenceUri::Factory { .. }) => (403, Diagnostic::AnonymousTargetInvalid),
+            Ok(ConferenceUri::Focus(_) | ConferenceUri::Mcu(..)) => (404, Diagnostic::AnonymousWithoutFocus),
+            Err(_) => (403, Diagnostic::AnonymousNotAuthorized),
+        };
+        self.reject_diagnosed(leg, status, diagnostic, Vec::new(), None);
     }
 
     /// To whom his wrong PINs are counted.

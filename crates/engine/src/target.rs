@@ -52,8 +52,8 @@ impl Engine {
             ConferenceUri::Mcu(focus, McuType::AudioVideo) if self.is_conference_of(focus) => {
                 Target::AudioVideo(focus.conference_id.clone())
             }
-            ConferenceUri::Mcu(..) => Target::OtherMcu,
-            ConferenceUri::Focus(_) => Target::Unknown,
+            ConferenceUri::Mcu(focus, _) if self.is_conference_of(focus) => Target::OtherMcu,
+            ConferenceUri::Focus(_) | ConferenceUri::Mcu(..) => Target::Unknown,
         }
     }
 

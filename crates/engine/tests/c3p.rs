@@ -229,6 +229,41 @@ fn an_attendee_calls_nobody_and_leads_nothing() {
 }
 
 #[test]
+fn attendees_call_whom_they_like_where_they_may_but_make_nobody_a_presenter() {
+    let mut world = World::configured(|config| config.attendees_may_dial_out = true);
+    world.register("cleo", &[41_000]);
+    let focus = schedule(&mut world, "ann", "WEEKLY2026");
+    let _ann = Client::join(&mut world, "ann", &focus);
+    let mut bob = Client::join(&mut world, "bob", &focus);
+    let mut as_presenter = bob.dial_out(&address("cleo"), PHONE);
+    let Command::AddUser(add_user) = &mut as_presenter else { panic!("a dial-out") };
+    add_user.user.role = Some(Role::Presenter);
+    let answer = bob.command(&mut world, as_presenter);
+    assert_eq!(failure(&answer.verdicts), (&FailureReason::Forbidden, Some("3017")));
+    assert!(world.take_requests(&Method::Invite).is_empty());
+    dial(&mut world, &mut bob);
+}
+
+#[test]
+fn a_lock_command_says_who_is_promoted_from_then_on() {
+    let (mut world, mut ann) = meeting();
+    for (name, mask, role) in
+        [("bob", 0x8000_0000, Role::Presenter), ("cleo", 0, Role::Attendee), ("dave", 0x8000, Role::Presenter)]
+    {
+        let mut command = lock(&ann.focus);
+        let Command::ModifyConferenceLock(change) = &mut command else { panic!("a lock") };
+        (change.locked, change.autopromote) = (false, Some(mask));
+        succeeded(&ann.command(&mut world, command));
+        notified(&mut world);
+        Client::join(&mut world, name, &ann.focus);
+        let documents = notified(&mut world);
+        let users = documents.iter().flat_map(|document| &document.users).flat_map(|users| &users.users);
+        let roles: Vec<_> = users.filter(|one| one.entity == address(name)).map(|one| one.roles.clone()).collect();
+        assert_eq!(roles, [[role]], "{name}");
+    }
+}
+
+#[test]
 fn the_envelope_must_name_who_asks_and_what_is_asked() {
     let (mut world, mut ann) = meeting();
     let focus = ann.focus.clone();

@@ -42,6 +42,18 @@ fn reason(outcome: &Outcome) -> &FailureReason {
 }
 
 #[test]
+fn ids_of_the_servers_own_conferences_are_not_given_away() {
+    let mut world = World::new();
+    let number = base::ConferenceNumber::parse("5678").expect("valid");
+    let permanent = engine::Directory::permanent_id(&number);
+    for id in [permanent.as_str(), "ATTENDANT00000001", "RESPONSEGROUP00000001"] {
+        let info = schedule_of(|it| it.conference_id = Some(id.to_owned()));
+        let refused = service(&mut world, "ann", Command::AddConference(Box::new(info)));
+        assert_eq!(reason(&refused), &FailureReason::InvalidConferenceId, "{id}");
+    }
+}
+
+#[test]
 fn a_change_of_an_older_version_is_refused() {
     let mut world = World::new();
     assert_eq!(add(&mut world, schedule_of(|_| {})).version, Some(1));

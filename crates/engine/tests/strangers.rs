@@ -21,6 +21,31 @@ fn guest(world: &mut World, number: u64, from: [u8; 4]) -> (Request, Response) {
 }
 
 #[test]
+fn who_is_anonymous_is_told_why_he_reaches_nothing_but_conferences() {
+    for (target, status, id) in [
+        ("sip:ann@example.com;gruu;opaque=app:conf:focusfactory", 403, "3020;"),
+        ("sip:bob@example.com", 403, "3021;"),
+        ("sip:ann@example.com;gruu;opaque=app:conf:focus:id:NOSUCHCONFERENCE", 404, "3022;"),
+        ("sip:ann@example.com;gruu;opaque=app:conf:audio-video:id:NOSUCHCONFERENCE", 404, "3022;"),
+        ("sip:ann@example.com;gruu;opaque=app:conf:chat:id:NOSUCHCONFERENCE", 404, "3022;"),
+    ] {
+        let mut world = World::new();
+        let mut invite = out_of_dialog(Method::Invite, target, "guest", "guest-1");
+        invite.headers.set("From", "<sip:guest@elsewhere.example>;tag=x");
+        let transaction = world.request(invite.with_body("application/sdp", sdp_body(30_000)), None);
+        let refused = world.take_responses(transaction).pop().expect("a final response");
+        let told = refused.headers.get("ms-diagnostics").map(|value| value.starts_with(id));
+        assert_eq!((refused.status, told), (status, Some(true)), "{target}");
+
+        let mut of_ours = out_of_dialog(Method::Invite, target, "nobody", "nobody-1");
+        of_ours.headers.set("From", "<sip:nobody@example.com>;tag=x");
+        let transaction = world.request(of_ours.with_body("application/sdp", sdp_body(30_000)), None);
+        let diagnosed = world.take_responses(transaction).iter().any(|one| one.headers.get("ms-diagnostics").is_some());
+        assert!(!diagnosed, "{target}: whether an account exists is not told");
+    }
+}
+
+#[test]
 fn one_address_holds_a_bounded_number_of_guests_and_others_still_come_in() {
     const ONE: [u8; 4] = [192, 0, 2, 1];
     let mut world = World::new();

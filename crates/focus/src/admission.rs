@@ -349,7 +349,7 @@ impl Focus {
         if joiner.authenticated && joiner.user == self.record.organizer {
             return Role::Organizer;
         }
-        let promoted = self.record.promote_authenticated.then_some(Role::Presenter);
+        let promoted = self.promote_authenticated.then_some(Role::Presenter);
         let listed = if joiner.authenticated { self.record.listed_role(&joiner.user).max(promoted) } else { None };
         self.roster.user(&joiner.user).map(|user| user.role).or(listed).unwrap_or(Role::Attendee)
     }

@@ -153,6 +153,8 @@ pub struct AdmissionChange {
     pub access: Option<AccessType>,
     /// Who waits.
     pub lobby: Option<Lobby>,
+    /// Whether authenticated users become presenters when they join; who is in keeps his role.
+    pub promote_authenticated: Option<bool>,
 }
 
 /// What becomes of people who wait (c3p.md 2.8, `setLobbyAccess`).
@@ -299,14 +301,6 @@ impl Diagnostic {
     pub const ROLE_INVALID: Self = Self(3016);
     /// An attendee may not dial out to somebody as presenter who is not listed as one.
     pub const ATTENDEE_DIAL_OUT_TO_PRESENTER: Self = Self(3017);
-    /// There must be exactly one valid joining method.
-    pub const JOINING_METHOD: Self = Self(3018);
     /// This destination is forbidden to anonymous users.
     pub const ANONYMOUS_DESTINATION: Self = Self(3019);
-    /// An anonymous user may reach only the Focus and its MCUs.
-    pub const ANONYMOUS_TARGET: Self = Self(3020);
-    /// This is no conference URI, and an anonymous user is not authorised.
-    pub const ANONYMOUS_NOT_CONFERENCE: Self = Self(3021);
-    /// An anonymous user was sent to a server without this Focus.
-    pub const ANONYMOUS_NO_FOCUS: Self = Self(3022);
 }

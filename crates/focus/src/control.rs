@@ -140,7 +140,7 @@ impl Focus {
         Ok(Outcome::Done)
     }
 
-    /// Keeps newcomers out, or lets them in again; changes who may enter and who waits.
+    /// Keeps newcomers out, or lets them in again; changes who may enter, who waits and who presents.
     fn modify_lock(&mut self, rights: &Rights, locked: bool, admission: AdmissionChange) -> Result<Outcome, Failure> {
         if !rights.leads() {
             return Err(FORBIDDEN);
@@ -149,10 +149,12 @@ impl Focus {
             self.outbox.event(FocusEvent::LockChanged { locked, by: rights.user.clone() });
         }
         let (access, lobby) = (admission.access.unwrap_or(self.access), admission.lobby.unwrap_or(self.lobby));
-        if (access, lobby) != (self.access, self.lobby) {
-            (self.access, self.lobby) = (access, lobby);
+        let promote_authenticated = admission.promote_authenticated.unwrap_or(self.promote_authenticated);
+        if (access, lobby, promote_authenticated) != (self.access, self.lobby, self.promote_authenticated) {
+            (self.access, self.lobby, self.promote_authenticated) = (access, lobby, promote_authenticated);
             self.subscriptions.redescribe = true;
-            self.outbox.event(FocusEvent::AdmissionChanged { access, lobby, by: rights.user.clone() });
+            let by = rights.user.clone();
+            self.outbox.event(FocusEvent::AdmissionChanged { access, lobby, promote_authenticated, by });
         }
         Ok(Outcome::Done)
     }

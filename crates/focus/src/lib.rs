@@ -157,6 +157,7 @@ pub struct Focus {
     /// Who may enter now, and who waits.
     access: AccessType,
     lobby: Lobby,
+    promote_authenticated: bool,
     /// "Mute all" holds: attendees who join are muted.
     mute_attendees: bool,
     roster: Roster,
@@ -176,6 +177,7 @@ impl Focus {
         let mut timers = Timers::default();
         timers.set(Timer::Empty, now + config.first_join_wait);
         let (locked, access, lobby) = (record.locked, record.access, record.lobby);
+        let promote_authenticated = record.promote_authenticated;
         Self {
             record,
             config,
@@ -183,6 +185,7 @@ impl Focus {
             locked,
             access,
             lobby,
+            promote_authenticated,
             mute_attendees: false,
             roster: Roster::default(),
             pin_entries: BTreeMap::new(),

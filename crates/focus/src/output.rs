@@ -119,8 +119,6 @@ pub enum EndReason {
     NoAuthenticatedUser,
     /// Nobody joined for the longest time a meeting may last.
     MaximumLength,
-    /// The organizer's account is gone or disabled.
-    OrganizerRemoved,
     /// The server stops.
     ServerStopping,
     /// The MCU that mixed it is gone.
@@ -213,6 +211,8 @@ pub enum FocusEvent {
         access: AccessType,
         /// Who waits.
         lobby: Lobby,
+        /// Whether authenticated users who join become presenters.
+        promote_authenticated: bool,
         /// Who did it.
         by: Option<UserUri>,
     },

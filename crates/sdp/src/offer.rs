@@ -34,13 +34,6 @@ pub struct PendingOffer {
     previous: Option<LegMedia>,
 }
 
-impl PendingOffer {
-    /// The version of the offer's `o=` line.
-    pub fn version(&self) -> u64 {
-        self.version
-    }
-}
-
 impl fmt::Debug for PendingOffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingOffer")
@@ -54,7 +47,7 @@ impl fmt::Debug for PendingOffer {
 /// Makes an offer. `direction` is ours: `SendOnly` puts the peer on hold with music, `Inactive` without.
 ///
 /// With `previous` it is a new offer in a session (hold, resume, refresh, an INVITE without offer): lines, payload
-/// types, keys and session id are kept. If the peer refuses it, tell [`Session::note_refused_offer`].
+/// types, keys and session id are kept.
 pub fn offer(local: &LocalMedia, direction: Direction, previous: Option<&Session>) -> (Vec<u8>, PendingOffer) {
     let media = previous.map(Session::media);
     let mut payload_types = previous.map_or_else(BTreeMap::new, |session| session.payload_types.clone());

@@ -5,8 +5,6 @@ use std::fmt;
 
 use mcu_api::LegMedia;
 
-use crate::offer::PendingOffer;
-
 /// The state of one media session: what was agreed, and what the next offer must keep.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {
@@ -51,12 +49,6 @@ impl Session {
     /// The version of our last description; it rises when the description changes (RFC 3264 8).
     pub fn version(&self) -> u64 {
         self.version
-    }
-
-    /// Notes that the peer refused an offer made in this session. What was agreed stands; only the version that was
-    /// spent is not used again (RFC 3264 8).
-    pub fn note_refused_offer(&mut self, refused: &PendingOffer) {
-        self.version = self.version.max(refused.version());
     }
 
     /// Our last description, as sent.

@@ -83,6 +83,7 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
         keypad: Some(engine::KeyMap::default()),
         language: "en".to_owned(),
         caller_number: None,
+        attendees_may_dial_out: false,
         group_codes: engine::GroupCodes::default(),
         access_numbers: Vec::new(),
         trusted_peers: Vec::new(),

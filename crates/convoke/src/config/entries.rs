@@ -46,6 +46,8 @@ pub(crate) struct Conference {
     pub(crate) record: bool,
     /// `None` is what `[media] entry_exit_tones` says.
     pub(crate) entry_exit: Option<EntryExit>,
+    /// `None` is what the key of that name before the first section says.
+    pub(crate) attendees_may_dial_out: Option<bool>,
 }
 
 /// What is heard when somebody comes or goes.

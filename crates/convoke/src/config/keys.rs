@@ -1,56 +1,7 @@
 //! The table of all keys: what each means, its default and a production value.
 
-use Kind::{List, Plain, Secret, Text};
-
-/// A section of the file.
-pub(super) struct Section {
-    /// Dotted, as in the file; empty for the keys before the first section.
-    pub(super) name: &'static str,
-    /// Whether it is an entry that may stand many times, in double brackets.
-    pub(super) is_list: bool,
-    pub(super) about: &'static str,
-    pub(super) keys: &'static [Key],
-}
-
-impl Section {
-    /// The line the section begins with.
-    pub(super) fn header(&self) -> String {
-        if self.is_list { format!("[[{}]]", self.name) } else { format!("[{}]", self.name) }
-    }
-}
-
-/// A key of a section.
-pub(super) struct Key {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-    /// As TOML; `None` when there is none.
-    pub(super) default: Option<&'static str>,
-    /// A sane production value, as TOML.
-    pub(super) production: &'static str,
-    /// What it is, its range and what it works together with.
-    pub(super) about: &'static str,
-}
-
-/// What stands behind a key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Text,
-    /// A text that is never shown.
-    Secret,
-    /// A number or a truth value.
-    Plain,
-    List,
-}
-
-const fn key(
-    name: &'static str,
-    kind: Kind,
-    default: Option<&'static str>,
-    production: &'static str,
-    about: &'static str,
-) -> Key {
-    Key { name, kind, default, production, about }
-}
+use super::key::Kind::{List, Plain, Secret, Text};
+use super::key::{Section, key};
 
 /// Keys of the contract that this version does not serve yet.
 pub(super) const RESERVED: [&str; 1] = ["cluster"];
@@ -89,6 +40,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 Some("3600"),
                 "3600",
                 "Seconds running conferences may go on after SIGTERM, 0 to 86400. A second signal stops at once.\nA service manager's own stop timeout must be longer.",
+            ),
+            key(
+                "attendees_may_dial_out",
+                Plain,
+                Some("false"),
+                "false",
+                "Whether attendees may call others into a conference, as attendees only; presenters may always. For conferences\nthat users schedule or make by a call, and for each [[conference]] that does not say otherwise.",
             ),
         ],
     },
@@ -496,6 +454,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 None,
                 r#""announce""#,
                 "What is heard when somebody enters or leaves: \"tones\", \"announce\" (\"Somebody has joined\"; and he is told that he\nis in, or the first one; needs media.language) or \"off\". Without it, what media.entry_exit_tones says.",
+            ),
+            key(
+                "attendees_may_dial_out",
+                Plain,
+                None,
+                "true",
+                "Whether attendees may call others into it. Without it, what attendees_may_dial_out at the top of this file says.",
             ),
         ],
     },

@@ -7,7 +7,8 @@ use figment::providers::{Format, Serialized, Toml};
 use figment::value::{Dict, Value};
 use figment::{Figment, Profile};
 
-use super::keys::{self, Key, Kind, RESERVED, SECTIONS, Section};
+use super::key::{Key, Kind, Section};
+use super::keys::{self, RESERVED, SECTIONS};
 use super::problem::Problem;
 use super::{Config, ConfigError};
 

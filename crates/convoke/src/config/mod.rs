@@ -7,6 +7,7 @@
 mod check;
 mod entries;
 mod groups;
+mod key;
 mod keys;
 mod load;
 mod probe;
@@ -38,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) caller_number: Option<String>,
     /// How long running conferences may go on after SIGTERM, in seconds.
     pub(crate) drain_seconds: u64,
+    /// Whether attendees may call third parties in, unless a `[[conference]]` says otherwise.
+    pub(crate) attendees_may_dial_out: bool,
     pub(crate) sip: Sip,
     pub(crate) http: Http,
     pub(crate) media: Media,
@@ -68,6 +71,7 @@ impl Default for Config {
             domain: "localhost".to_owned(),
             caller_number: None,
             drain_seconds: 3600,
+            attendees_may_dial_out: false,
             sip: Sip::default(),
             http: Http::default(),
             media: Media::default(),

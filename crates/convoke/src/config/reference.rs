@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::keys::{self, SECTIONS, Section};
+use super::key::Section;
+use super::keys::{self, SECTIONS};
 
 const HEAD: &str = "\
 # Convoke: every key of the configuration.

@@ -137,7 +137,7 @@ impl Groups {
     }
 
     /// Whether a conference is a caller's.
-    fn is_conference(id: &ConferenceId) -> bool {
+    pub(crate) fn is_conference(id: &ConferenceId) -> bool {
         id.as_str().starts_with(CONFERENCE)
     }
 

@@ -105,6 +105,7 @@ fn config() -> EngineConfig {
         keypad: Some(engine::KeyMap::default()),
         language: "en".to_owned(),
         caller_number: None,
+        attendees_may_dial_out: false,
         group_codes: engine::GroupCodes::default(),
         access_numbers: vec![access_number("+14255550100", "en"), access_number("+493055501000", "de")],
         trusted_peers: vec![std::net::IpAddr::from([127, 0, 0, 9])],
@@ -120,6 +121,17 @@ impl World {
 
     /// The same, with something more in the directory.
     pub(crate) fn with(change: impl FnOnce(&mut Directory)) -> Self {
+        Self::of(config(), change)
+    }
+
+    /// The same world by other settings.
+    pub(crate) fn configured(edit: impl FnOnce(&mut EngineConfig)) -> Self {
+        let mut config = config();
+        edit(&mut config);
+        Self::of(config, |_| {})
+    }
+
+    fn of(config: EngineConfig, change: impl FnOnce(&mut Directory)) -> Self {
         let mut router = routing::Router { domains: vec![DOMAIN.to_owned()], ..routing::Router::default() };
         let rules = [routing::Rule { pattern: r"0(\d+)".to_owned(), translation: "+49$1".to_owned() }];
         let profile = routing::LocationProfile::compile("default", &rules).expect("valid");
@@ -143,7 +155,7 @@ impl World {
         });
         change(&mut directory);
         Self {
-            engine: Engine::new(config(), directory, [7; 32]),
+            engine: Engine::new(config, directory, [7; 32]),
             now: Timestamp::from_millis(1_000),
             sip: Vec::new(),
             mcu: Vec::new(),

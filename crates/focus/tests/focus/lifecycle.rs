@@ -138,7 +138,6 @@ fn deleting_it_answers_every_command_and_ends_every_leg() {
 #[test]
 fn it_is_ended_from_outside() {
     for (reason, termination) in [
-        (EndReason::OrganizerRemoved, Termination::completed(TerminationReason::ConferenceEnded)),
         (EndReason::ServerStopping, Termination::completed(TerminationReason::ServerStopping)),
         (EndReason::McuLost, Termination::failed(TerminationReason::McuLost)),
     ] {

@@ -203,7 +203,8 @@ fn presenters_change_who_may_enter_while_it_is_on() {
     let mut w = World::new();
     w.attend("ann");
     w.subscribe(account("ann"));
-    let admission = AdmissionChange { access: Some(AccessType::Closed), lobby: Some(Lobby::On) };
+    let admission =
+        AdmissionChange { access: Some(AccessType::Closed), lobby: Some(Lobby::On), ..AdmissionChange::default() };
     let change = ControlRequest::ModifyConferenceLock { locked: false, admission };
     assert_eq!(failure(&w.ask(account("bob"), change.clone())).reason, FailureReason::Forbidden);
     let outputs = w.ask(account("ann"), change);
@@ -221,6 +222,28 @@ fn authenticated_users_are_promoted_where_the_schedule_says_so_and_nobody_else()
     ));
     let (_, outputs) = w.join_media(phone("x"), "", None);
     assert!(matches!(outcome(&outputs), Outcome::Joined { role: Role::Attendee, .. }));
+}
+
+#[test]
+fn presenters_change_who_is_promoted_while_it_is_on_and_who_is_in_keeps_his_role() {
+    let mut w = World::new();
+    w.attend("ann");
+    let promote = |on| ControlRequest::ModifyConferenceLock {
+        locked: false,
+        admission: AdmissionChange { promote_authenticated: Some(on), ..AdmissionChange::default() },
+    };
+    let role_of = |w: &mut World, name| match outcome(&w.join_focus(account(name), name, "pc").1) {
+        Outcome::Joined { role, .. } => role,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(role_of(&mut w, "zoe"), Role::Attendee);
+    w.ask(account("ann"), promote(true));
+    assert_eq!(role_of(&mut w, "yves"), Role::Presenter);
+    w.ask(account("ann"), promote(false));
+    assert_eq!(role_of(&mut w, "xia"), Role::Attendee);
+    let document = w.focus.roster_document();
+    let role = |name: &str| document.users.iter().find(|one| one.entity == user(name)).map(|one| one.role);
+    assert_eq!((role("zoe"), role("yves")), (Some(Role::Attendee), Some(Role::Presenter)));
 }
 
 fn muted(focus: &Focus) -> Vec<String> {

@@ -93,9 +93,12 @@ fn request() -> impl Strategy<Value = ControlRequest> {
             ControlRequest::DeleteEndpoint { user: user(name), endpoint: endpoint(device) }
         }),
         2 => (name(), role()).prop_map(|(name, role)| ControlRequest::ModifyUserRoles { user: user(name), role }),
-        2 => (any::<bool>(), prop::option::of(access()), prop::option::of(lobby())).prop_map(|(locked, access, lobby)| {
-            ControlRequest::ModifyConferenceLock { locked, admission: AdmissionChange { access, lobby } }
-        }),
+        2 => (any::<bool>(), prop::option::of(access()), prop::option::of(lobby()), any::<Option<bool>>()).prop_map(
+            |(locked, access, lobby, promote_authenticated)| {
+                let admission = AdmissionChange { access, lobby, promote_authenticated };
+                ControlRequest::ModifyConferenceLock { locked, admission }
+            }
+        ),
         3 => (names(), any::<bool>()).prop_map(|(users, granted)| ControlRequest::SetLobbyAccess {
             users,
             access: if granted { LobbyAccess::Granted } else { LobbyAccess::Denied },

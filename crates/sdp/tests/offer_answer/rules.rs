@@ -243,17 +243,6 @@ fn an_offer_in_a_session_keeps_lines_payload_types_and_keys() {
 }
 
 #[test]
-fn a_refused_offer_spends_its_version() {
-    let ours = local(OURS, SrtpPolicy::Off, 7);
-    let (_, mut session) = answer(golden("desk-phone"), &ours, None).expect("answered");
-    let (_, pending) = offer(&ours, Direction::Inactive, Some(&session));
-    assert_eq!(pending.version(), 2);
-    session.note_refused_offer(&pending);
-    let (_, again) = offer(&ours, Direction::SendOnly, Some(&session));
-    assert_eq!(again.version(), 3);
-}
-
-#[test]
 fn an_encrypted_session_is_never_downgraded() {
     let ours = local(OURS, SrtpPolicy::Support, 7);
     let (_, session) = answer(golden("desk-phone"), &ours, None).expect("answered");
