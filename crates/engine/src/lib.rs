@@ -298,6 +298,7 @@ impl Engine {
             self.calls.poll_timeout(),
             self.conferences.poll_timeout(),
             self.group_timeout(),
+            self.ended_legs_due(),
             self.registration_timeout(),
             self.attendants.next(),
         ];

@@ -10,11 +10,11 @@ use crate::hours::{Holiday, Hours};
 
 /// Every response group of one domain. Groups that share agents belong to one domain, so that an agent has one owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct Config {
-    /// The groups, in the order in which they are listed.
+    /// The groups, in the order in which they are listed. Whoever wants none says so: to leave them out is an error.
     pub groups: Vec<ResponseGroup>,
     /// Waiting times and bounds that no operator should need to change.
+    #[serde(default)]
     pub timing: Timing,
 }
 

@@ -44,10 +44,14 @@ pub(crate) async fn only_from_here(
         .into_response()
 }
 
-/// Whether a request comes from this machine, under one of its own names.
+/// Whether a request comes from this machine, under one of its own names, and not from another site's page in a browser
+/// here: such a page may send commands it cannot read the answers of (RFC 6454 7).
 pub(crate) fn is_from_here(peer: SocketAddr, headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    peer.ip().to_canonical().is_loopback() && is_loopback_name(host)
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let host = text(header::HOST).unwrap_or_default();
+    let foreign_page = text(header::ORIGIN)
+        .is_some_and(|origin| !origin.split_once("://").is_some_and(|(_, site)| is_loopback_name(site)));
+    peer.ip().to_canonical().is_loopback() && is_loopback_name(host) && !foreign_page
 }
 
 fn is_loopback_name(host: &str) -> bool {
@@ -183,6 +187,8 @@ impl From<&[ProfileProblem]> for Problems {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -193,5 +199,25 @@ mod tests {
         for host in ["", "evil.example", "evil.example:8080", "192.0.2.1", "192.0.2.1:8080", "localhost.evil.example"] {
             assert!(!is_loopback_name(host), "{host}");
         }
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_not_this_machine() {
+        let here = SocketAddr::from(([127, 0, 0, 1], 40_000));
+        let with = |origin: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:8080"));
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            }
+            headers
+        };
+        for origin in [None, Some("http://127.0.0.1:8080"), Some("http://localhost:8080")] {
+            assert!(is_from_here(here, &with(origin)), "{origin:?}");
+        }
+        for origin in ["http://evil.example", "https://localhost.evil.example", "null", ""] {
+            assert!(!is_from_here(here, &with(Some(origin))), "{origin}");
+        }
+        assert!(!is_from_here(SocketAddr::from(([192, 0, 2, 1], 40_000)), &with(None)));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use base::{CallId, LegId, Termination, TerminationReason};
+use base::{CallId, LegId, Termination, TerminationReason, Timestamp};
 use call::{DialogRecord, Target};
 use response_group::{Config, OfferNo};
 use sip_api::NameAddr;
@@ -187,9 +187,15 @@ impl Engine {
         self.record(WireRecord::Up { dialog: Box::new(dialog) });
     }
 
-    /// A leg has ended. That is written down with the next input: what ends it on the wire has left by then.
+    /// A leg has ended. That is written down with the next input, which [`Engine::ended_legs_due`] asks for at once: what
+    /// ends it on the wire has left by then.
     pub(super) fn note_over(&mut self, leg: LegId) {
         self.groups.over.extend(self.groups.recorded.remove(&leg));
+    }
+
+    /// When an input is wanted so that ended legs are written down.
+    pub(crate) fn ended_legs_due(&self) -> Option<Timestamp> {
+        (!self.groups.over.is_empty()).then_some(self.now)
     }
 
     /// Writes down which legs the last input has ended.
