@@ -102,6 +102,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_configuration_without_its_groups_is_refused() {
+        let read = |config: &str| {
+            let command = format!("{{\"command\": \"configure\", \"config\": {config}}}");
+            serde_json::from_str::<GroupCommand>(&command).map_err(|error| error.to_string())
+        };
+        assert!(read("{\"groups\": []}").is_ok(), "whoever wants none says so");
+        assert!(read("{}").is_err_and(|error| error.contains("missing field `groups`")));
+    }
+
+    #[test]
     fn only_this_machine_sees_who_calls() {
         let caller = "tel:+4930123456";
         let waiting = WaitingSnapshot {
