@@ -283,7 +283,8 @@ async fn devices_of_an_earlier_process_are_told_of_if_they_can_be_reached() {
     assert_eq!(both.len(), 2, "by a new connection");
     assert!(both.iter().any(|binding| binding.flow.transport == Transport::Tcp && binding.flow.remote == listening));
     let accepted = tokio::time::timeout(crate::support::DEADLINE, listener.accept()).await;
-    accepted.expect("in time").expect("that connection");
+    // Held: a device whose connection ends is forgotten.
+    let _connection = accepted.expect("in time").expect("that connection");
     let settled = async {
         while kept.0.lock().expect("no panic").last().map_or(0, Vec::len) != 2 {
             kept.1.notified().await;
