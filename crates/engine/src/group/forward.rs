@@ -31,8 +31,6 @@ pub(super) struct Forwarding {
     pub(super) seat: LegId,
     pub(super) media: GroupMedia,
     pub(super) answered: Option<LegId>,
-    /// Who answered, if he is somebody we know.
-    pub(super) person: Option<UserUri>,
     dial: Option<OfferId>,
     way: Way,
     /// Who is rung, leg by leg.
@@ -42,6 +40,13 @@ pub(super) struct Forwarding {
     since: Timestamp,
     /// When it was answered, and by whom: a user, or a number as `tel:`.
     taken: Option<(Timestamp, UserUri)>,
+}
+
+impl Forwarding {
+    /// Who answered, if he is somebody we know.
+    pub(super) fn person(&self) -> Option<&UserUri> {
+        self.taken.as_ref().map(|(_, who)| who)
+    }
 }
 
 impl Engine {
@@ -65,7 +70,6 @@ impl Engine {
             seat,
             media: GroupMedia::default(),
             answered: None,
-            person: None,
             dial: None,
             way,
             rung: Vec::new(),
@@ -161,7 +165,6 @@ impl Engine {
             Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
             Some(Answerer::Callee) | None => forward.way.destination.person(),
         };
-        forward.person.clone_from(&who);
         if let Some(who) = who {
             self.note_target(call, GroupLegs { sip: leg, media: seat }, who.clone(), &agreed);
             self.note_conversation(&who);
@@ -256,7 +259,7 @@ impl Engine {
             None => {}
         }
         let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take()) else { return };
-        forward.person.iter().for_each(|person| self.note_conversation(person));
+        forward.person().into_iter().for_each(|person| self.note_conversation(person));
         if let Some(leg) = forward.answered {
             self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed));
         }
@@ -329,7 +332,7 @@ fn story(call: CallId, caller: &Caller, termination: Termination) -> Option<Stor
         caller: &caller.person,
         caller_name: caller.from.display_name.as_deref(),
         dialled: Some(&caller.group),
-        callee: forward.taken.as_ref().map(|(_, who)| who),
+        callee: forward.person(),
         at: forward.way.destination.person(),
         since: forward.since,
         answered: forward.taken.as_ref().map(|(at, _)| *at),

@@ -145,7 +145,7 @@ impl Groups {
     fn conversations_of(&self, user: &UserUri) -> usize {
         let is_he = |other: &UserUri| usize::from(other == user);
         let of = |caller: &Caller| {
-            let target = caller.forward.as_ref().and_then(|forward| forward.person.as_ref());
+            let target = caller.forward.as_ref().and_then(|forward| forward.person());
             let watching = caller.supervisors.iter().filter(|there| there.leg.is_some()).map(|there| &there.user);
             caller.user.iter().chain(target).chain(watching).map(is_he).sum::<usize>()
         };
