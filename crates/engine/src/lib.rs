@@ -77,7 +77,7 @@ pub use group::{
 };
 pub use keypad::{KeyCommand, KeyMap};
 pub use loudness::{Loudness, LoudnessChange};
-pub use schedule::Schedule;
+pub use schedule::{Expiry, Schedule};
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
 use bridge::Bridges;
