@@ -44,7 +44,7 @@ pub use conference::keypad::{KeyCommand, KeyMap};
 pub use conference::loudness::{Loudness, LoudnessChange};
 pub use config::EngineConfig;
 pub use control::factory::{StoreCommand, StoreTicket};
-pub use control::schedule::Schedule;
+pub use control::schedule::{Expiry, Schedule};
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use group::{
