@@ -8,8 +8,8 @@ use focus::ConferenceRecord;
 use routing::{ProfileProblem, Router, Trunk, UserProfile, World};
 use sip_api::{Binding, SipUri};
 
-use crate::entry_exit::EntryExit;
-use crate::schedule::{Expiry, Schedule};
+use crate::conference::entry_exit::EntryExit;
+use crate::control::schedule::{Expiry, Schedule};
 
 /// What the ids of permanent conferences begin with.
 const PERMANENT: &str = "PERMANENT";

@@ -10,13 +10,13 @@ use focus::{ConferenceRecord, ControlRequest, Pin, Requester};
 use rand::Rng;
 use sip_api::{ALLOW, Method, Response, ServerTransactionId, SipCommand};
 
-use crate::attendant::{AccessNumber, is_attendants};
-use crate::c3p_command::{Refused, lobby, refused};
-use crate::c3p_dialog::{C3P, failure, success};
+use crate::conference::attendant::{AccessNumber, is_attendants};
+use crate::control::c3p_command::{Refused, lobby, refused};
+use crate::control::c3p_dialog::{C3P, failure, success};
+use crate::control::roster_document::describe;
+use crate::control::schedule::{Expiry, Schedule, timestamp, unix_ms};
 use crate::directory::Directory;
 use crate::group::Groups;
-use crate::roster_document::describe;
-use crate::schedule::{Expiry, Schedule, timestamp, unix_ms};
 use crate::target::Target;
 use crate::{Effect, Engine, Origin};
 

@@ -4,8 +4,8 @@ use base::{CommandId, ConferenceId, LegId, Termination};
 use focus::{Outcome, Output};
 use mcu_api::McuCommand;
 
+use crate::conference::leg::{LegKind, MediaOrigin};
 use crate::event::{EngineEvent, LegRecord};
-use crate::leg::{LegKind, MediaOrigin};
 use crate::translate;
 use crate::{Engine, Origin};
 
