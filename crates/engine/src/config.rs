@@ -9,9 +9,9 @@ use focus::FocusConfig;
 use mcu_api::{Codec, ConferenceMedia};
 use sdp::SrtpPolicy;
 
-use crate::attendant::AccessNumber;
+use crate::conference::attendant::AccessNumber;
+use crate::conference::keypad::KeyMap;
 use crate::group::GroupCodes;
-use crate::keypad::KeyMap;
 
 /// Settings of an [`Engine`](crate::Engine).
 #[derive(Clone, Debug)]

@@ -5,55 +5,28 @@
 //! want becomes effects. It decides nothing about conferences (crate `focus`), calls (crate `call`) or numbers (crate
 //! `routing`), and must not know sockets, SQL or threads.
 //!
-//! Start reading at [`Engine::handle`], then the translators: `incoming` (INVITE to Focus), `dial_out` (Focus to
-//! INVITE), `media_leg` (SDP and MCU), `attendant` (dial-in), `c3p_dialog`, `c3p_command` and `factory` (C3P),
-//! `subscription` (notifications); for calls between two people `bridge`, `way` (users' settings), `transfer`, `history`
-//! and `message_summary` (missed calls); and for response groups the folder `group`.
+//! Start reading at [`Engine::handle`], then the translators, a folder for each kind of work: `conference` (legs of
+//! conferences, from INVITE to Focus and from Focus to INVITE), `control` (C3P, REFER and roster subscriptions), `people`
+//! (calls between two people), `group` (response groups). What all of them need stands beside this file: whom a URI means
+//! (`target`), where it leads (`destination`), who is registered (`directory`), what is told to others (`event`, `view`).
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-mod attendant;
-mod bridge;
-mod bridge_session;
-mod bridge_setup;
-mod c3p_command;
-mod c3p_dialog;
-mod conferences;
+mod conference;
 mod config;
+mod control;
 mod destination;
-mod dial_out;
 mod digits;
 mod directory;
-mod diversion;
-mod entry_exit;
 mod event;
-mod factory;
-mod focus_output;
 mod group;
-mod history;
-mod incoming;
-mod keypad;
-mod keys;
-mod leg;
-mod loudness;
-mod media_leg;
-mod message_summary;
-mod multipart;
-mod pin_guard;
-mod refer;
+mod people;
 mod registration;
-mod replacement;
-mod replaces;
-mod roster_document;
-mod schedule;
 mod strangers;
-mod subscription;
 mod target;
-mod transfer;
 mod translate;
 mod view;
-mod way;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -65,25 +38,25 @@ use rand::{RngCore, SeedableRng};
 use routing::UserProfile;
 use sip_api::{SipCommand, SipEvent};
 
-pub use attendant::AccessNumber;
+pub use conference::attendant::AccessNumber;
+pub use conference::entry_exit::EntryExit;
+pub use conference::keypad::{KeyCommand, KeyMap};
+pub use conference::loudness::{Loudness, LoudnessChange};
 pub use config::EngineConfig;
+pub use control::factory::{StoreCommand, StoreTicket};
+pub use control::schedule::{Expiry, Schedule};
 pub use directory::{Directory, UserAccount};
-pub use entry_exit::EntryExit;
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
-pub use factory::{StoreCommand, StoreTicket};
 pub use group::{
     GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireLeg, WireRecord,
     is_phrase,
 };
-pub use keypad::{KeyCommand, KeyMap};
-pub use loudness::{Loudness, LoudnessChange};
-pub use schedule::Schedule;
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
-use bridge::Bridges;
-use conferences::Conferences;
-use factory::PendingStore;
-use leg::Leg;
+use conference::conferences::Conferences;
+use conference::leg::Leg;
+use control::factory::PendingStore;
+use people::bridge::Bridges;
 
 /// What the engine is told.
 #[derive(Clone, Debug)]
@@ -195,19 +168,19 @@ pub struct Engine {
     /// Response groups; their legs and offers are not among those above either.
     groups: group::Groups,
     commands: HashMap<CommandId, Origin>,
-    subscriptions: HashMap<SubscriptionId, subscription::Watch>,
+    subscriptions: HashMap<SubscriptionId, control::subscription::Watch>,
     /// REFERs that are not answered yet, because their Focus has not said its first word on them.
     undecided_refers: Vec<SubscriptionId>,
-    rendered: Option<subscription::Rendered>,
+    rendered: Option<control::subscription::Rendered>,
     /// Conferences that nobody scheduled; their record goes when they end.
     ad_hoc: HashSet<ConferenceId>,
     /// Live conferences whose record was deleted.
     retired: HashSet<ConferenceId>,
     stores: HashMap<StoreTicket, PendingStore>,
-    pins: pin_guard::PinGuard,
+    pins: conference::pin_guard::PinGuard,
     strangers: strangers::Strangers,
-    attendants: attendant::AttendantTimers,
-    lamps: message_summary::Lamps,
+    attendants: conference::attendant::AttendantTimers,
+    lamps: people::message_summary::Lamps,
     registrations: Vec<registration::TrunkRegistration>,
     /// No new conference and no new call between people is begun.
     draining: bool,
@@ -238,10 +211,10 @@ impl Engine {
             ad_hoc: HashSet::new(),
             retired: HashSet::new(),
             stores: HashMap::new(),
-            pins: pin_guard::PinGuard::default(),
+            pins: conference::pin_guard::PinGuard::default(),
             strangers: strangers::Strangers::default(),
-            attendants: attendant::AttendantTimers::default(),
-            lamps: message_summary::Lamps::default(),
+            attendants: conference::attendant::AttendantTimers::default(),
+            lamps: people::message_summary::Lamps::default(),
             registrations: Vec::new(),
             draining: false,
             next_command: 1,
@@ -445,7 +418,7 @@ impl Engine {
                 self.on_referred_from_outside(refer, &refer_to, &request.uri, user);
             }
             Output::Subscribed { subscription, leg: None, event, request, user, expires }
-                if event.eq_ignore_ascii_case(message_summary::EVENT) =>
+                if event.eq_ignore_ascii_case(people::message_summary::EVENT) =>
             {
                 self.on_summary_subscribed(subscription, &request, user, expires);
             }

@@ -5,8 +5,8 @@ use focus::{EndpointStatus, MediaFilter};
 use mcu_api::{EModel, LegStatistics};
 
 use crate::Engine;
-use crate::leg::Leg;
-use crate::loudness::Loudness;
+use crate::conference::leg::Leg;
+use crate::conference::loudness::Loudness;
 
 /// One live conference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl From<&LegStatistics> for EndpointQuality {
 impl EndpointView {
     /// The status in the words of the roster (RFC 4575 5.6.4).
     pub fn status_text(&self) -> &'static str {
-        crate::roster_document::status(self.status).as_str()
+        crate::control::roster_document::status(self.status).as_str()
     }
 }
 

@@ -21,6 +21,11 @@ const OPUS_COMPLEXITY_MAX: u8 = 10;
 /// Bounds of a jitter buffer in milliseconds: two packets, and what a conversation can bear.
 const JITTER_BUFFER_MS: std::ops::RangeInclusive<u16> = 40..=500;
 
+/// Session intervals: the shortest of RFC 4028 5, and two hours.
+const SESSION_EXPIRES_SECONDS: std::ops::RangeInclusive<u32> = 90..=7_200;
+/// Subscriptions: the shortest granted, and a day.
+const SUBSCRIPTION_SECONDS: std::ops::RangeInclusive<u32> = 60..=86_400;
+
 /// Longest drain: a day.
 const DRAIN_SECONDS_MAX: u64 = 86_400;
 
@@ -30,6 +35,7 @@ pub(crate) fn check(config: &Config) -> Vec<Finding> {
     check_general(config, &mut findings);
     check_sip(config, &mut findings);
     check_media(config, &mut findings);
+    super::focus::check(&config.focus, &mut findings);
     check_users(config, &mut findings);
     check_conferences(config, &mut findings);
     check_access_numbers(config, &mut findings);
@@ -121,6 +127,15 @@ fn check_sip(config: &Config, findings: &mut Vec<Finding>) {
     if sip.tls.as_ref().is_some_and(|tls| tls.client_required && tls.client_ca.is_none()) {
         let why = "nobody could come in: there is no authority whose certificates are believed; set sip.tls.client_ca";
         findings.push(Finding::error("sip.tls.client_required", Some("true".to_owned()), why));
+    }
+    for (key, value, range) in [
+        ("sip.session_expires_seconds", sip.session_expires_seconds, SESSION_EXPIRES_SECONDS),
+        ("sip.subscription_seconds", sip.subscription_seconds, SUBSCRIPTION_SECONDS),
+    ] {
+        if !range.contains(&value) {
+            let why = format!("write {} to {}", range.start(), range.end());
+            findings.push(Finding::error(key, Some(value.to_string()), why));
+        }
     }
     if let Some(advertised) = &sip.advertised {
         let address = advertised.parse::<IpAddr>();

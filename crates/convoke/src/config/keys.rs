@@ -90,6 +90,20 @@ pub(super) const SECTIONS: &[Section] = &[
                 "false",
                 "Whether users may call addresses of other domains (sip:somebody@elsewhere.example), which are found by DNS. Calls from\nthere are not taken. A domain that ends at a telephone gateway lets them dial past the lists of your trunks.",
             ),
+            key(
+                "session_expires_seconds",
+                Plain,
+                Some("1800"),
+                "1800",
+                "Session interval asked for and granted, 90 to 7200 seconds (RFC 4028): how long a call or a client of a conference\nthat vanished without a word is believed in.",
+            ),
+            key(
+                "subscription_seconds",
+                Plain,
+                Some("3600"),
+                "3600",
+                "Longest time a subscription is granted, 60 to 86400 seconds; clients ask again before it is over.",
+            ),
         ],
     },
     Section {
@@ -134,6 +148,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
         ],
     },
+    super::focus::SECTION,
     Section {
         name: "http",
         is_list: false,

@@ -21,6 +21,10 @@ pub(crate) struct Sip {
     pub(crate) dscp: Option<u8>,
     /// Users may call addresses of other domains.
     pub(crate) external_calls: bool,
+    /// Session interval asked for and granted (RFC 4028).
+    pub(crate) session_expires_seconds: u32,
+    /// Longest subscription granted.
+    pub(crate) subscription_seconds: u32,
 }
 
 impl Default for Sip {
@@ -34,6 +38,8 @@ impl Default for Sip {
             tls: None,
             dscp: None,
             external_calls: false,
+            session_expires_seconds: 1_800,
+            subscription_seconds: 3_600,
         }
     }
 }

@@ -15,8 +15,8 @@ use super::media::GroupMedia;
 use super::supervisor::Supervisor;
 use super::{Role, WireLeg, WireRecord};
 use crate::Engine;
-use crate::bridge_setup::hops_left;
 use crate::digits::{self, Digits, Way};
+use crate::people::bridge_setup::hops_left;
 
 /// One caller of a group.
 #[derive(Debug)]

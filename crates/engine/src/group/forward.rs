@@ -16,11 +16,11 @@ use super::ledger::GroupLegs;
 use super::media::GroupMedia;
 use super::{Purpose, Role, WireRecord};
 use crate::Engine;
-use crate::bridge::Rung;
+use crate::conference::dial_out::COMPLETED_ELSEWHERE;
 use crate::destination::{Answerer, Found, Guide, Ring, RingTarget};
-use crate::dial_out::COMPLETED_ELSEWHERE;
-use crate::history::Story;
-use crate::way::{Lost, Way};
+use crate::people::bridge::Rung;
+use crate::people::history::Story;
+use crate::people::way::{Lost, Way};
 
 /// How long a target may ring.
 const RING_LIMIT: base::Duration = base::Duration::from_secs(120);

@@ -12,9 +12,9 @@ use sip_api::SipUri;
 
 use super::Groups;
 use crate::Engine;
-use crate::bridge_setup::person_of;
 use crate::event::EngineEvent;
-use crate::history::NAME_MAX;
+use crate::people::bridge_setup::person_of;
+use crate::people::history::NAME_MAX;
 
 /// Who calls when no name of his can be kept (RFC 3323 4.1.1.3).
 const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";

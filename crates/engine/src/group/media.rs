@@ -10,7 +10,7 @@ use sdp::{LocalMedia, PendingOffer, Session};
 use super::ledger::GroupLegs;
 use super::{CONFERENCE, Purpose, Role};
 use crate::Engine;
-use crate::media_leg::{self, SDP};
+use crate::conference::media_leg::{self, SDP};
 
 /// One leg's side of the negotiation.
 #[derive(Debug, Default)]

@@ -31,8 +31,8 @@ use response_group::{Domain, KeptOut, OfferNo};
 use routing::{CallKind, RingPlan, Unavailable};
 use sip_api::{SipEvent, SipUri};
 
+use crate::conference::leg::{Leg, LegKind};
 use crate::destination::devices;
-use crate::leg::{Leg, LegKind};
 use crate::{Effect, Engine};
 
 pub use audio::is_phrase;

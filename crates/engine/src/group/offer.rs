@@ -13,8 +13,8 @@ use super::ledger::GroupLegs;
 use super::media::GroupMedia;
 use super::{Purpose, Role, WireRecord};
 use crate::Engine;
+use crate::conference::dial_out::COMPLETED_ELSEWHERE;
 use crate::destination::{Destination, Found, devices};
-use crate::dial_out::COMPLETED_ELSEWHERE;
 
 /// The one dialog of an offer that can win: the call machine acknowledges and ends every further answer itself.
 pub(super) const WINNER: DialogNo = DialogNo(0);

@@ -12,7 +12,7 @@ use super::offer::Offer;
 use super::wire::OnWire;
 use super::{GroupJournal, Purpose, Role, SentInvite, WireLeg, WireRecord};
 use crate::Engine;
-use crate::dial_out::COMPLETED_ELSEWHERE;
+use crate::conference::dial_out::COMPLETED_ELSEWHERE;
 
 /// A caller who is being attached again: who has answered, of himself and his agent.
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,8 +10,8 @@ use super::caller::Caller;
 use super::media::GroupMedia;
 use super::{Purpose, Role, WireRecord};
 use crate::Engine;
+use crate::conference::dial_out::COMPLETED_ELSEWHERE;
 use crate::destination::devices;
-use crate::dial_out::COMPLETED_ELSEWHERE;
 use crate::event::{EngineEvent, SupervisorState};
 
 /// How long a supervisor's phone may ring.

@@ -13,8 +13,8 @@ use focus::{JoinMedia, Requester};
 use mcu_api::{AloneAudio, Announcement, ConferenceMedia, Direction, McuCommand, Phrase, Spoken};
 use sip_api::SipUri;
 
-use crate::leg::{Leg, LegKind, MediaLeg, MediaOrigin};
-use crate::media_leg::SDP;
+use crate::conference::leg::{Leg, LegKind, MediaLeg, MediaOrigin};
+use crate::conference::media_leg::SDP;
 use crate::{Engine, Origin};
 
 /// What the ids of the callers' own conferences begin with; no user's conference is called so.

@@ -4,10 +4,10 @@ use base::{CallId, ConversationEntry, ConversationKind, Termination, Termination
 use routing::DiversionReason;
 
 use crate::Engine;
-use crate::bridge::Bridge;
+use crate::conference::leg::DialOut;
 use crate::event::{EngineEvent, LegRecord};
-use crate::leg::DialOut;
-use crate::way::Visit;
+use crate::people::bridge::Bridge;
+use crate::people::way::Visit;
 
 /// Characters of a name that a history keeps.
 pub(crate) const NAME_MAX: usize = 128;

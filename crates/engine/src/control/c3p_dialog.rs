@@ -6,10 +6,10 @@ use call::{Body, Invitation};
 use focus::{JoinFocus, Outcome, Requester};
 use sip_api::ServerTransactionId;
 
-use crate::c3p_command::{Control, Refused, parse_endpoint, parse_user, refused};
+use crate::conference::leg::{Leg, LegKind};
+use crate::control::c3p_command::{Control, Refused, parse_endpoint, parse_user, refused};
+use crate::control::roster_document::conference_info;
 use crate::event::EngineEvent;
-use crate::leg::{Leg, LegKind};
-use crate::roster_document::conference_info;
 use crate::{Engine, Origin, digits};
 
 /// The media type of C3P.

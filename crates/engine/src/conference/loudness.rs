@@ -4,7 +4,7 @@ use base::{ConferenceId, LegId};
 use mcu_api::{GAIN_DB, McuCommand, Phrase, Prompt, Spoken};
 
 use crate::Engine;
-use crate::keypad::KeyCommand;
+use crate::conference::keypad::KeyCommand;
 
 /// What one key adds, in decibels: clearly louder, not twice as loud.
 const STEP_DB: i8 = 3;

@@ -7,9 +7,9 @@ use focus::{FailureReason, JoinMedia, Outcome, Requester};
 use mcu_api::{Phrase, Spoken};
 use sip_api::SipUri;
 
+use crate::conference::leg::{Leg, LegKind, MediaLeg, MediaOrigin};
+use crate::conference::pin_guard::Guesser;
 use crate::event::EngineEvent;
-use crate::leg::{Leg, LegKind, MediaLeg, MediaOrigin};
-use crate::pin_guard::Guesser;
 use crate::target::Target;
 use crate::{Engine, Origin};
 
@@ -28,7 +28,8 @@ impl Engine {
         if let Some(access) = self.access_number(&call.request.uri) {
             return self.call_attendant(leg, access, call);
         }
-        let is_c3p = call.body.as_ref().is_some_and(|body| body.content_type.starts_with(crate::c3p_dialog::C3P));
+        let is_c3p =
+            call.body.as_ref().is_some_and(|body| body.content_type.starts_with(crate::control::c3p_dialog::C3P));
         match self.target(&call.request.uri) {
             Target::Focus(conference) if is_c3p => self.join_focus(leg, &conference, &call),
             Target::Unknown | Target::FocusFactory if self.is_anonymous(&call) => {

@@ -8,8 +8,8 @@ use c3p::{
 use focus::{AdmissionChange, ControlRequest, DialOut, Lobby, LobbyAccess, UsersMediaFilters};
 
 use crate::Engine;
-use crate::factory::promotes;
-use crate::roster_document::MEDIA_ID;
+use crate::control::factory::promotes;
+use crate::control::roster_document::MEDIA_ID;
 
 /// Why a C3P request was refused before any machine saw it.
 #[derive(Debug)]

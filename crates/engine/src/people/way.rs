@@ -6,7 +6,7 @@ use routing::{CallKind, Diversion, DiversionReason, RingPlan, RingWho, Ringing, 
 use sip_api::Headers;
 
 use crate::destination::{Answerer, Destination, Guide, Ring, RingTarget, devices};
-use crate::diversion::{DeadEnd, Diversions, places_of, redirections};
+use crate::people::diversion::{DeadEnd, Diversions, places_of, redirections};
 
 /// An answer of a simultaneous ring by a trunk that comes sooner is a carrier's mailbox (routing.md 1.1).
 const MACHINE_WITHIN: Duration = Duration::from_millis(1_500);

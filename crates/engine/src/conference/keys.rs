@@ -4,7 +4,7 @@ use base::LegId;
 use focus::{AdmissionChange, ControlRequest, LobbyAccess, MediaFilter, Outcome, Requester};
 use mcu_api::{Announcement, McuCommand, Phrase, Prompt, Spoken};
 
-use crate::keypad::{KeyCommand, Pressed};
+use crate::conference::keypad::{KeyCommand, Pressed};
 use crate::{Engine, Origin};
 
 impl Engine {

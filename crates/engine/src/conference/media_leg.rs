@@ -7,10 +7,10 @@ use rand::RngCore;
 use sdp::{LocalKey, LocalMedia, Session, SrtpPolicy};
 
 use crate::Engine;
-use crate::attendant::is_attendants;
+use crate::conference::attendant::is_attendants;
+use crate::conference::leg::MediaOrigin;
 use crate::digits::Way;
 use crate::event::EngineEvent;
-use crate::leg::MediaOrigin;
 
 /// The media type of session descriptions.
 pub(crate) const SDP: &str = "application/sdp";

@@ -4,8 +4,8 @@ use base::{CallId, LegId, Termination, TerminationReason};
 use call::{Body, Invitation};
 
 use crate::Engine;
-use crate::bridge::{Exchange, Side};
-use crate::replaces::Replaces;
+use crate::people::bridge::{Exchange, Side};
+use crate::people::replaces::Replaces;
 
 impl Engine {
     /// An INVITE with `Replaces`. It is never an ordinary call, whatever its Request-URI says.

@@ -5,7 +5,7 @@ use focus::{ControlRequest, DialOut, FailureReason, Outcome, Requester};
 use rand::RngCore;
 use sip_api::{NameAddr, SipUri};
 
-use crate::replaces::Replaces;
+use crate::people::replaces::Replaces;
 use crate::target::Target;
 use crate::{Engine, Origin};
 

@@ -4,8 +4,8 @@ use base::{CallId, LegId, Termination, TerminationReason};
 use call::{Body, Output};
 use sip_api::{Headers, ServerTransactionId};
 
-use crate::bridge::{Bridge, Exchange, Side};
 use crate::event::{CallRecord, EngineEvent};
+use crate::people::bridge::{Bridge, Exchange, Side};
 use crate::{Engine, translate};
 
 impl Engine {

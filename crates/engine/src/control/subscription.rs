@@ -8,8 +8,8 @@ use focus::{Requester, RosterDocument, SubscriptionEnd};
 use sip_api::Request;
 
 use crate::Engine;
-use crate::factory::opaque;
-use crate::roster_document::conference_info;
+use crate::control::factory::opaque;
+use crate::control::roster_document::conference_info;
 use crate::target::Target;
 
 /// The event package of rosters.
@@ -45,7 +45,7 @@ impl Engine {
         expires: Duration,
     ) {
         if !event.eq_ignore_ascii_case(EVENT) {
-            let known = format!("{EVENT}, {}", crate::message_summary::EVENT);
+            let known = format!("{EVENT}, {}", crate::people::message_summary::EVENT);
             return self.reject_subscription(subscription, 489, vec![("Allow-Events".to_owned(), known)]);
         }
         let in_dialog = leg.map(|leg| self.conference_leg(leg)).filter(|leg| self.legs.contains_key(leg));

@@ -6,11 +6,11 @@ use routing::{CallKind, RefusedTarget};
 use sip_api::{Headers, NameAddr, Request, SipUri};
 
 use crate::Engine;
-use crate::bridge::{Bridge, Party, Ringing, Rung, Side};
+use crate::conference::dial_out::COMPLETED_ELSEWHERE;
+use crate::control::multipart::fallback_of;
 use crate::destination::{Answerer, Destination, Found, Guide, Ring, RingTarget};
-use crate::dial_out::COMPLETED_ELSEWHERE;
-use crate::multipart::fallback_of;
-use crate::way::{Lost, Way};
+use crate::people::bridge::{Bridge, Party, Ringing, Rung, Side};
+use crate::people::way::{Lost, Way};
 
 /// How long a person's devices may ring; less than the caller's own INVITE may stay unanswered (Timer C).
 const RING_LIMIT: base::Duration = base::Duration::from_secs(120);

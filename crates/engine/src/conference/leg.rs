@@ -5,13 +5,13 @@ use call::Invitation;
 use mcu_api::LegStatistics;
 use sdp::{LocalMedia, PendingOffer, Session};
 
-use crate::attendant::Attended;
+use crate::conference::attendant::Attended;
+use crate::conference::keypad::Keypad;
+use crate::conference::loudness::Loudness;
+use crate::conference::pin_guard::Guesser;
 use crate::destination::Answerer;
 use crate::digits::Digits;
-use crate::keypad::Keypad;
-use crate::loudness::Loudness;
-use crate::pin_guard::Guesser;
-use crate::way::Way;
+use crate::people::way::Way;
 
 /// One leg: a Focus dialog, or a call with audio.
 #[derive(Debug)]

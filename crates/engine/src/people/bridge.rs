@@ -7,8 +7,8 @@ use call::{Body, ExtraHeaders, Output};
 use sip_api::{NameAddr, ServerTransactionId};
 
 use crate::destination::Answerer;
-use crate::transfer::Transfer;
-use crate::way::Way;
+use crate::people::transfer::Transfer;
+use crate::people::way::Way;
 
 /// One call between two people.
 #[derive(Debug)]

@@ -10,10 +10,10 @@ use routing::CallKind;
 use sip_api::{NameAddr, SipUri};
 
 use crate::Engine;
-use crate::bridge::{Bridge, Exchange, Party, Side};
 use crate::destination::{Destination, Found};
-use crate::replaces::Replaces;
-use crate::way::Way;
+use crate::people::bridge::{Bridge, Exchange, Party, Side};
+use crate::people::replaces::Replaces;
+use crate::people::way::Way;
 
 /// Hops a transferred call may go.
 const HOPS: u8 = 70;
@@ -277,7 +277,7 @@ impl Engine {
         let Some(transfer) = bridge.referred else { return };
         self.call(call::Input::ReferProgress { refer: transfer.refer, status });
         if let Some(ringing) = &bridge.ringing {
-            let reason = vec![crate::dial_out::COMPLETED_ELSEWHERE.to_owned()];
+            let reason = vec![crate::conference::dial_out::COMPLETED_ELSEWHERE.to_owned()];
             self.call(call::Input::Cancel { offer: ringing.offer, reason });
         }
         let failed = Termination::failed(TerminationReason::NoAnswer);

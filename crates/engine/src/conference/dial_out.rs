@@ -7,10 +7,10 @@ use routing::CallKind;
 use sip_api::{Headers, NameAddr, SipUri};
 
 use crate::Engine;
+use crate::conference::leg::{Branch, DialOut, Leg, LegKind, MediaLeg, MediaOrigin};
 use crate::destination::{Answerer, Destination, Found, Guide, Ring, RingTarget};
 use crate::event::EngineEvent;
-use crate::leg::{Branch, DialOut, Leg, LegKind, MediaLeg, MediaOrigin};
-use crate::way::{Lost, Way};
+use crate::people::way::{Lost, Way};
 
 /// Hops a conference's call may go.
 const HOPS: u8 = 70;

@@ -4,8 +4,8 @@ use base::{CommandId, ConferenceId, LegId, Termination};
 use focus::{Outcome, Output};
 use mcu_api::McuCommand;
 
+use crate::conference::leg::{LegKind, MediaOrigin};
 use crate::event::{EngineEvent, LegRecord};
-use crate::leg::{LegKind, MediaOrigin};
 use crate::translate;
 use crate::{Engine, Origin};
 
@@ -34,6 +34,9 @@ impl Engine {
             }
             Output::SubscriptionEnded { subscription, reason } => self.end_subscription(subscription, reason),
             Output::Event(event) => {
+                if event == focus::FocusEvent::Activated {
+                    self.note_use(conference);
+                }
                 self.announce_movement(conference, &event);
                 self.event(EngineEvent::Conference { conference: conference.clone(), event });
             }
