@@ -11,7 +11,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use base::{CallId, Timestamp, UserUri};
 
-use crate::checks::state_faults;
 use crate::config::{Agent, AgentGroup, Config, Method, ResponseGroup};
 use crate::input::{AgentChange, Arrival, DialogNo, Input, OfferNo, Refusal};
 use crate::offer::OfferState;
@@ -227,7 +226,7 @@ impl State {
                 _ => {}
             }
         }
-        self.faults.extend(state_faults(&self.domain));
+        self.faults.extend(self.domain.breaches());
         self.look_at_phones();
     }
 

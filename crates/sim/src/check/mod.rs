@@ -4,9 +4,10 @@ mod control;
 mod groups;
 mod media;
 mod requests;
+mod twin;
 
 use base::{Duration, Timestamp};
-use engine::{ConferenceView, Effect, Engine, EngineEvent, Input};
+use engine::{ConferenceView, Effect, Engine, EngineEvent, GroupJournal, Input};
 use mcu_api::McuEvent;
 
 use crate::phone::Phone;
@@ -33,6 +34,14 @@ impl Checker {
         if let Input::Sip(event) = input {
             self.requests.told(now, event);
         }
+    }
+
+    /// The server's process died, and this is what its journal keeps. Response groups alone go on after that.
+    pub(crate) fn server_died(&mut self, journal: &[GroupJournal]) -> Result<(), String> {
+        self.requests = Requests::default();
+        self.media = Media::default();
+        self.control = Control::default();
+        self.groups.server_died(journal)
     }
 
     /// The media side reports something; from here on the engine knows.
@@ -101,7 +110,7 @@ impl Checker {
     }
 
     /// Everybody has gone home and time has passed: nothing is left anywhere.
-    pub(crate) fn at_rest(&self, engine: &Engine, edge: &Stack, phones: &[Phone]) -> Result<(), String> {
+    pub(crate) fn at_rest(&mut self, engine: &Engine, edge: &Stack, phones: &[Phone]) -> Result<(), String> {
         let load = engine.load();
         if engine.poll_timeout().is_some() || load != engine::Load::default() {
             return Err(format!("the engine still holds {load:?}, next timer {:?}", engine.poll_timeout()));
