@@ -21,6 +21,8 @@ pub struct ConferenceView {
     pub organizer: String,
     /// Newcomers are kept out.
     pub locked: bool,
+    /// Subscribers have been told all of this; else they will be in a moment.
+    pub published: bool,
     /// Who is in or being called.
     pub participants: Vec<ParticipantView>,
 }
@@ -153,6 +155,7 @@ impl Engine {
             subject: record.subject.clone(),
             organizer: record.organizer.to_string(),
             locked: roster.conference.locked,
+            published: !focus.has_news(),
             participants: participants.collect(),
         }
     }

@@ -148,8 +148,10 @@ impl Focus {
     fn leg_left(&mut self, user: &UserUri, endpoint: &Endpoint, termination: Termination, by: Option<&UserUri>) {
         self.cancel_leg_timers(endpoint.leg);
         self.dial_outs.forget(endpoint.leg);
-        let waited = self.leave_lobby(endpoint.leg);
-        for command in self.dial_outs.take_waiters(endpoint.leg).into_iter().chain(waited) {
+        if let Some(command) = self.leave_lobby(endpoint.leg) {
+            self.fail_at_once(command, failure_of(termination));
+        }
+        for command in self.dial_outs.take_waiters(endpoint.leg) {
             self.fail(command, failure_of(termination));
         }
         self.outbox.event(FocusEvent::EndpointLeft {
