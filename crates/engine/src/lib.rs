@@ -194,7 +194,7 @@ impl Engine {
     /// production, fixed in a simulation.
     pub fn new(config: EngineConfig, directory: Directory, seed: [u8; 32]) -> Self {
         Self {
-            calls: Calls::new(config.call.clone()),
+            calls: Calls::new(call::CallConfig { trusted_peers: config.trusted_peers.clone(), ..config.call.clone() }),
             random: StdRng::from_seed(seed),
             now: Timestamp::ZERO,
             directory,
@@ -230,6 +230,10 @@ impl Engine {
         self.record_ended_legs();
         match input {
             Input::Sip(SipEvent::BindingsChanged { user, bindings }) => {
+                self.call(call::Input::Sip(SipEvent::BindingsChanged {
+                    user: user.clone(),
+                    bindings: bindings.clone(),
+                }));
                 self.on_bindings_changed(user.clone(), bindings);
                 self.note_reachable(&user);
             }

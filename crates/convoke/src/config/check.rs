@@ -34,6 +34,7 @@ pub(crate) fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     check_general(config, &mut findings);
     check_sip(config, &mut findings);
+    check_http(config, &mut findings);
     check_media(config, &mut findings);
     super::focus::check(&config.focus, &mut findings);
     check_users(config, &mut findings);
@@ -163,6 +164,20 @@ fn is_host(text: &str) -> bool {
 fn check_dscp(key: &str, dscp: Option<u8>, findings: &mut Vec<Finding>) {
     if let Some(dscp) = dscp.filter(|&dscp| dscp > 63) {
         findings.push(Finding::error(key, Some(dscp.to_string()), "a code point has six bits; write 0 to 63"));
+    }
+}
+
+fn check_http(config: &Config, findings: &mut Vec<Finding>) {
+    let http = &config.http;
+    let values = [
+        ("http.request_seconds", http.request_seconds, 300),
+        ("http.connections", http.connections as u64, 100_000),
+        ("http.connections_per_source", http.connections_per_source as u64, http.connections as u64),
+    ];
+    for (key, value, most) in values {
+        if !(1..=most.max(1)).contains(&value) {
+            findings.push(Finding::error(key, Some(value.to_string()), format!("write 1 to {most}")));
+        }
     }
 }
 

@@ -153,13 +153,36 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "http",
         is_list: false,
         about: "HTTP: the web page, the API, health and metrics.",
-        keys: &[key(
-            "listen",
-            Text,
-            Some(r#""127.0.0.1:8080""#),
-            r#""127.0.0.1:8080""#,
-            "IP address and port. HTTP is spoken without TLS: stay on loopback behind a reverse proxy that ends TLS.",
-        )],
+        keys: &[
+            key(
+                "listen",
+                Text,
+                Some(r#""127.0.0.1:8080""#),
+                r#""127.0.0.1:8080""#,
+                "IP address and port. HTTP is spoken without TLS: stay on loopback behind a reverse proxy that ends TLS.",
+            ),
+            key(
+                "request_seconds",
+                Plain,
+                Some("10"),
+                "10",
+                "Seconds a client may take for the head of a request, and as many for its body, 1 to 300; then its connection\nis closed. So is one that stays open without a further request.",
+            ),
+            key(
+                "connections",
+                Plain,
+                Some("1000"),
+                "1000",
+                "Open connections in all, 1 to 100000; a further one is closed at once. Each needs a file descriptor.",
+            ),
+            key(
+                "connections_per_source",
+                Plain,
+                Some("100"),
+                "1000",
+                "The same of one address, at most `connections`. Behind a reverse proxy all come from its address.",
+            ),
+        ],
     },
     Section {
         name: "media",

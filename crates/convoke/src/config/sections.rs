@@ -106,11 +106,22 @@ pub(crate) struct Tls {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Http {
     pub(crate) listen: SocketAddr,
+    /// How long the head of a request may take, and its body.
+    pub(crate) request_seconds: u64,
+    /// Open connections in all.
+    pub(crate) connections: usize,
+    /// Open connections of one address.
+    pub(crate) connections_per_source: usize,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 8080).into() }
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            request_seconds: 10,
+            connections: 1_000,
+            connections_per_source: 100,
+        }
     }
 }
 
