@@ -53,6 +53,8 @@ pub struct EndpointView {
     pub muted: bool,
     /// It speaks at this moment.
     pub speaking: bool,
+    /// The `User-Agent` it called with; `None` when it was called, or said nothing.
+    pub user_agent: Option<String>,
     /// How loud it is heard and hears; `None` without audio.
     pub loudness: Option<Loudness>,
     /// How its audio fares, as reported last; `None` without audio.
@@ -144,6 +146,7 @@ impl Engine {
                     status: endpoint.status,
                     muted: endpoint.ingress == MediaFilter::Block,
                     speaking: speakers.iter().any(|(who, which)| *who == user.entity && *which == endpoint.entity),
+                    user_agent: self.legs.get(&endpoint.leg).and_then(|leg| leg.user_agent.clone()),
                     loudness: self.legs.get(&endpoint.leg).and_then(Leg::loudness),
                     quality: self.legs.get(&endpoint.leg).and_then(Leg::statistics).map(EndpointQuality::from),
                 })

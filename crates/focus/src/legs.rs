@@ -67,7 +67,10 @@ impl Focus {
     /// Everything that follows from a leg being in the conference: it is shown, filtered, counted as a join, and the
     /// commands and dial-outs that wait for it go on.
     pub(crate) fn leg_is_in(&mut self, now: Timestamp, leg: LegId) {
-        self.roster.update(leg, |endpoint| endpoint.status = EndpointStatus::Connected);
+        self.roster.update(leg, |endpoint| {
+            endpoint.status = EndpointStatus::Connected;
+            endpoint.joined = Some(now);
+        });
         let (Some(user), Some(endpoint)) = (self.roster.user_of(leg).cloned(), self.roster.endpoint(leg).cloned())
         else {
             return;
@@ -102,7 +105,7 @@ impl Focus {
         by: Option<&UserUri>,
         ended_by: EndedBy,
     ) {
-        let disconnection = Disconnection { method: termination.into(), termination, by: by.cloned() };
+        let disconnection = Disconnection { method: termination.into(), at: now, termination, by: by.cloned() };
         let Some(removed) = self.roster.remove(leg, disconnection) else { return };
         if ended_by == EndedBy::Focus {
             self.hang_up(&removed.endpoint, termination);

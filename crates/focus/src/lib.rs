@@ -278,9 +278,14 @@ impl Focus {
         Arc::new(RosterDocument {
             state: ElementState::Full,
             description: Some(Arc::new(self.description())),
-            conference: self.roster.state(self.locked),
+            conference: self.conference_state(),
             users: self.roster.current(),
         })
+    }
+
+    /// What documents say of the conference as a whole.
+    fn conference_state(&self) -> ConferenceState {
+        self.roster.state(self.locked, self.mute_attendees)
     }
 
     /// What documents say of the conference, with who may enter now.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use base::{EndpointId, LegId, Role, UserUri};
+use base::{EndpointId, LegId, Role, Timestamp, UserUri};
 
 use crate::document::{
     ConferenceState, Disconnection, ElementState, EndpointElement, EndpointStatus, JoiningMethod, MediaFilter,
@@ -26,6 +26,8 @@ pub(crate) struct Endpoint {
     pub(crate) uri: Option<UserUri>,
     /// Who asked for the dial-out; `None` is the operator, or nobody.
     pub(crate) by: Option<UserUri>,
+    /// When it came in.
+    pub(crate) joined: Option<Timestamp>,
     /// The server knows who is at this endpoint.
     pub(crate) authenticated: bool,
     /// It waits in the lobby, and its call or dialog is answered.
@@ -47,6 +49,7 @@ impl Endpoint {
             method: JoiningMethod::DialedIn,
             uri: None,
             by: None,
+            joined: None,
             authenticated: false,
             answered: false,
             self_muted: false,
@@ -69,6 +72,7 @@ impl Endpoint {
             uri: self.uri.clone(),
             status: self.status,
             joining_method: self.method,
+            joined: self.joined,
             joined_by: self.by.clone(),
             authenticated: self.authenticated,
             ingress: self.ingress,
@@ -300,8 +304,8 @@ impl Roster {
     }
 
     /// The conference as a whole.
-    pub(crate) fn state(&self, locked: bool) -> ConferenceState {
-        ConferenceState { user_count: self.totals.users_in, active: !self.users.is_empty(), locked }
+    pub(crate) fn state(&self, locked: bool, mutes_attendees: bool) -> ConferenceState {
+        ConferenceState { user_count: self.totals.users_in, active: !self.users.is_empty(), locked, mutes_attendees }
     }
 
     /// All users as they are now.

@@ -45,7 +45,7 @@ pub(crate) struct Subscriptions {
 impl Subscriptions {
     /// None yet, of a conference nobody is in.
     pub(crate) fn new(locked: bool) -> Self {
-        let last_state = ConferenceState { user_count: 0, active: false, locked };
+        let last_state = ConferenceState { user_count: 0, active: false, locked, mutes_attendees: false };
         Self {
             all: BTreeMap::new(),
             of_user: BTreeMap::new(),
@@ -130,14 +130,14 @@ impl Focus {
     /// Whether subscribers still have to be told something.
     pub fn has_news(&self) -> bool {
         let subscriptions = &self.subscriptions;
-        let has_changed = subscriptions.redescribe || subscriptions.last_state != self.roster.state(self.locked);
+        let has_changed = subscriptions.redescribe || subscriptions.last_state != self.conference_state();
         !self.is_ended() && (has_changed || self.roster.has_changes() || !subscriptions.owed.is_empty())
     }
 
     fn publish_now(&mut self, now: Timestamp) {
         self.timers.cancel(Timer::Roster);
         let users = self.roster.publish();
-        let conference = self.roster.state(self.locked);
+        let conference = self.conference_state();
         let state_changed = std::mem::replace(&mut self.subscriptions.last_state, conference) != conference;
         let redescribe = std::mem::take(&mut self.subscriptions.redescribe);
         let owed = std::mem::take(&mut self.subscriptions.owed);
@@ -159,7 +159,7 @@ impl Focus {
 
     /// Tells everybody that there is no conference any more.
     pub(crate) fn publish_end(&mut self, now: Timestamp) {
-        let conference = self.roster.state(self.locked);
+        let conference = self.conference_state();
         let (state, users) = (ElementState::Deleted, Vec::new());
         // Who has had no document yet is refused rather than told of an end.
         let all = &self.subscriptions.all;
