@@ -99,7 +99,8 @@ fn config() -> EngineConfig {
             jitter_delay_max_ms: 120,
         },
         unix_start_ms: 1_700_000_000_000,
-        focus: focus::FocusConfig::default(),
+        // Most tests are about one change at a time.
+        focus: focus::FocusConfig { roster_interval: Duration::ZERO, ..focus::FocusConfig::default() },
         call: call::CallConfig { domain: DOMAIN.to_owned(), ..call::CallConfig::default() },
         certificate: None,
         keypad: Some(engine::KeyMap::default()),
