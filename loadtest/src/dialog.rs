@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use testkit::SipMessage;
+use testkit::{SipMessage, uri_of};
 
 /// RFC 3261 17.1.1.1: the round trip that is assumed.
 const T1: Duration = Duration::from_millis(500);
@@ -159,22 +159,10 @@ impl Call {
         }
     }
 
-    /// RFC 3261 17.1.1.3: the ACK of a refusal belongs to the INVITE's transaction.
+    /// The ACK of a refusal.
     pub(crate) fn acknowledgement_of(&self, refusal: &SipMessage) -> SipMessage {
-        SipMessage::request("ACK", self.invite.uri())
-            .with("Via", refusal.header("Via").unwrap_or_default())
-            .with("Max-Forwards", "70")
-            .with("From", self.invite.header("From").unwrap_or_default())
-            .with("To", refusal.header("To").unwrap_or_default())
-            .with("Call-ID", self.invite.call_id())
-            .with("CSeq", format!("{} ACK", refusal.cseq()))
+        self.invite.acknowledging(refusal)
     }
-}
-
-/// The URI between angle brackets, or all of the value.
-fn uri_of(value: &str) -> &str {
-    let inside = |value: &'_ str| -> Option<(usize, usize)> { Some((value.find('<')? + 1, value.find('>')?)) };
-    inside(value).and_then(|(from, to)| value.get(from..to)).unwrap_or(value)
 }
 
 /// Address and port of the first audio stream.

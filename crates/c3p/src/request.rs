@@ -2,7 +2,7 @@
 
 use crate::Verb;
 use crate::command::Command;
-use crate::error::{ErrorKind, ParseError};
+use crate::error::{BadElement, ErrorKind, ParseError};
 use crate::wire::name::{self, C3P_VERSION_VALUE};
 use crate::wire::{Name, Namespace};
 use crate::xml::{Element, Writer, is_plain_name, read};
@@ -35,20 +35,29 @@ pub struct Request {
 /// The error of an unknown or wrong command carries the envelope, so that it can be answered within C3P; see
 /// [`ParseError::failure_response`].
 pub fn parse_request(body: &[u8]) -> Result<Request, ParseError> {
+    read_envelope(body, name::REQUEST, |_, verb, element| Command::read(verb, element))
+        .map(|(envelope, command)| Request { envelope, command })
+}
+
+/// Reads a document's envelope, and with `inside` (root, verb, the one child element) what it carries. An error inside
+/// names the envelope and the command.
+pub(crate) fn read_envelope<T>(
+    body: &[u8],
+    root: Name<'static>,
+    inside: impl FnOnce(Element<'_>, Verb, Element<'_>) -> Result<T, BadElement>,
+) -> Result<(Envelope, T), ParseError> {
     let document = read(body)?;
-    let root = document.root();
-    let (envelope, element) = open_envelope(root, name::REQUEST)?;
-    let within = |kind: ErrorKind, envelope: Envelope| ParseError {
-        kind,
-        envelope: Some(envelope),
-        command: Some(element.local_name().to_owned()),
+    let (envelope, element) = open_envelope(document.root(), root)?;
+    let content = match Verb::parse(element.local_name()) {
+        Some(verb) => inside(document.root(), verb, element).map_err(ErrorKind::from),
+        None => Err(ErrorKind::UnknownCommand),
     };
-    let Some(verb) = Verb::parse(element.local_name()) else {
-        return Err(within(ErrorKind::UnknownCommand, envelope));
-    };
-    match Command::read(verb, element) {
-        Ok(command) => Ok(Request { envelope, command }),
-        Err(bad) => Err(within(bad.into(), envelope)),
+    match content {
+        Ok(content) => Ok((envelope, content)),
+        Err(kind) => {
+            let command = Some(element.local_name().to_owned());
+            Err(ParseError { kind, envelope: Some(envelope), command })
+        }
     }
 }
 
@@ -91,10 +100,7 @@ impl Envelope {
 }
 
 /// Reads the envelope of a root element and finds its one child element.
-pub(crate) fn open_envelope<'d>(
-    root: Element<'d>,
-    expected: Name<'static>,
-) -> Result<(Envelope, Element<'d>), ErrorKind> {
+fn open_envelope<'d>(root: Element<'d>, expected: Name<'static>) -> Result<(Envelope, Element<'d>), ErrorKind> {
     let wrong = |why| ErrorKind::NotC3p { why };
     if !root.is(expected) {
         return Err(wrong("the root element is another, or in another namespace"));

@@ -1,5 +1,7 @@
 //! Settings of the machine.
 
+use std::net::IpAddr;
+
 use base::{Duration, Limits};
 
 /// Settings of [`Calls`](crate::Calls).
@@ -31,6 +33,8 @@ pub struct CallConfig {
     pub notifications_waiting: usize,
     /// INFO requests of one leg waiting in either direction; a further one is answered 503 or fails.
     pub infos_waiting: usize,
+    /// Addresses whose requests are believed in every dialog: those of trusted trunks.
+    pub trusted_peers: Vec<IpAddr>,
     /// Bounds shared with the other parts; `legs` is used here.
     pub limits: Limits,
     /// First number for ids of legs, offers, subscriptions and transactions.
@@ -55,6 +59,7 @@ impl Default for CallConfig {
             subscriptions: 20_000,
             notifications_waiting: 64,
             infos_waiting: 64,
+            trusted_peers: Vec::new(),
             limits: Limits::default(),
             first_id: 1,
             id_step: 1,

@@ -2,6 +2,7 @@
 
 use sip_api::{Flow, Method, NameAddr, Request, Response, SipUri, Transport};
 
+use crate::restore::{read, written};
 use crate::{DialogNames, DialogRecord};
 
 /// What a dialog is found by.
@@ -38,6 +39,8 @@ pub(crate) struct Dialog {
     local_cseq: u32,
     remote_cseq: Option<u32>,
     flow: Option<Flow>,
+    /// Where the peer spoke from last.
+    source: Option<Flow>,
     contact: String,
 }
 
@@ -62,6 +65,7 @@ impl Dialog {
             },
             target: header("Contact")?.uri,
             flow: usable_flow(flow, &routes, hops),
+            source: Some(flow),
             local,
             remote,
             routes,
@@ -99,6 +103,7 @@ impl Dialog {
             local_cseq: request.cseq().unwrap_or(1),
             remote_cseq: None,
             flow,
+            source: Some(came_over),
             contact: request.headers.get("Contact").unwrap_or("").to_owned(),
         }
     }
@@ -129,7 +134,9 @@ impl Dialog {
             routes: self.routes.iter().map(NameAddr::to_string).collect(),
             local_cseq: self.local_cseq,
             contact: self.contact.clone(),
-            flow: self.flow.map(|flow| (flow.transport.as_str().to_owned(), flow.local, flow.remote)),
+            flow: self.flow.map(written),
+            source: self.source.map(written),
+            user: None,
         }
     }
 
@@ -149,6 +156,7 @@ impl Dialog {
             local_cseq: record.local_cseq.saturating_add(skipped),
             remote_cseq: None,
             flow: record.sip_flow(),
+            source: record.source.as_ref().or(record.flow.as_ref()).and_then(read),
             contact: record.contact.clone(),
         })
     }
@@ -163,9 +171,20 @@ impl Dialog {
         self.flow
     }
 
+    /// Where the peer spoke from last; `None` when an earlier version of this server wrote the dialog down.
+    pub(crate) fn source(&self) -> Option<Flow> {
+        self.source
+    }
+
+    /// The address in the peer's Contact, if that names one.
+    pub(crate) fn target_address(&self) -> Option<std::net::IpAddr> {
+        self.target.host.trim_matches(['[', ']']).parse().ok()
+    }
+
     /// The peer spoke over this flow. If his flow is the way to him, the newest one is: he may have a new connection, or
     /// a new place behind his NAT.
     pub(crate) fn heard_over(&mut self, flow: Flow) {
+        self.source = Some(flow);
         if self.flow.is_some() {
             self.flow = Some(flow);
         }

@@ -100,7 +100,7 @@ impl Calls {
             return None;
         }
         let dialog = Dialog::from_response(&transaction.request, response, flow, transaction.flow);
-        let dialog = self.dialogs.insert(dialog, None, Some(id));
+        let dialog = self.dialogs.insert(dialog, outgoing.target.owner.clone(), Some(id));
         outgoing.early.push(Early { dialog, tag, reliable: ReliableReceiver::default(), answer: None, closed: false });
         Some(dialog)
     }

@@ -1,6 +1,6 @@
 //! What goes into the machine: SIP events, and decisions from above.
 
-use base::{Duration, LegId, OfferId, SubscriptionId, Termination};
+use base::{Duration, LegId, OfferId, SubscriptionId, Termination, UserUri};
 use bytes::Bytes;
 use sip_api::{Flow, Headers, NameAddr, Response, ServerTransactionId, SipEvent, SipUri};
 
@@ -44,7 +44,7 @@ pub type ExtraHeaders = Vec<(String, String)>;
 /// meaning) changes nothing and is counted by [`Calls::ignored`](crate::Calls::ignored).
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// Something happened at the edge. `BindingsChanged` is ignored here.
+    /// Something happened at the edge. `BindingsChanged` tells where a user's requests may come from without proof.
     Sip(SipEvent),
 
     /// Answer the INVITE of an incoming leg with 200. The body is the answer, or the offer when the INVITE carried none.
@@ -302,6 +302,8 @@ pub struct Target {
     /// An answer that comes sooner than this after the INVITE is a machine's, a carrier's mailbox: it is acknowledged
     /// and ended, and the others go on ringing (routing.md 1.1, the voicemail escape timer).
     pub machine_within: Option<Duration>,
+    /// The user whose device it is: what comes from another place than the device's must be proved to be his.
+    pub owner: Option<UserUri>,
     /// What a challenge (401, 407) to any request of the call is answered with; without, it is a refusal.
     pub credentials: Option<Credentials>,
 }
@@ -309,7 +311,15 @@ pub struct Target {
 impl Target {
     /// A target the edge finds by its URI.
     pub fn new(uri: SipUri) -> Self {
-        Self { uri, flow: None, route: Vec::new(), headers: Vec::new(), machine_within: None, credentials: None }
+        Self {
+            uri,
+            flow: None,
+            route: Vec::new(),
+            headers: Vec::new(),
+            machine_within: None,
+            owner: None,
+            credentials: None,
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod message;
 mod offer_set;
 mod outgoing;
 mod output;
+mod peer;
 mod refer;
 mod refresh;
 mod registration;
@@ -42,10 +43,10 @@ mod subscription;
 mod timer;
 mod transaction;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use base::{Duration, LegId, OfferId, SubscriptionId, Timestamp};
-use sip_api::{ClientTransactionId, ServerTransactionId, SipEvent};
+use base::{Duration, LegId, OfferId, SubscriptionId, Timestamp, UserUri};
+use sip_api::{ClientTransactionId, Flow, ServerTransactionId, SipEvent};
 
 use crate::dialogs::Dialogs;
 use crate::leg::{Caller, Leg, LegState};
@@ -60,7 +61,7 @@ pub use credentials::{Credentials, Unanswered};
 pub use input::{Body, Dial, ExtraHeaders, Input, NotifyState, RingMode, Target};
 pub use output::{Invitation, Output};
 pub use registration::{Registration, RegistrationStatus};
-pub use restore::DialogRecord;
+pub use restore::{DialogRecord, WrittenFlow};
 
 /// Randomness as an argument: each call returns 64 fresh, unpredictable bits. Tags and Call-IDs are made of it.
 pub type Random<'a> = &'a mut dyn FnMut() -> u64;
@@ -89,6 +90,8 @@ pub struct Calls {
     callers: HashSet<Caller>,
     /// Call-IDs of the dialled legs, for recognising a call of ours that comes back.
     own_calls: HashSet<String>,
+    /// Where the devices of users are registered from.
+    devices: HashMap<UserUri, Vec<Flow>>,
     timers: Timers,
     outputs: VecDeque<Output>,
     next_id: u64,
@@ -123,6 +126,7 @@ impl Calls {
             infos: BTreeMap::new(),
             callers: HashSet::new(),
             own_calls: HashSet::new(),
+            devices: HashMap::new(),
             timers: Timers::default(),
             outputs: VecDeque::new(),
             next_id: config.first_id,
@@ -172,7 +176,9 @@ impl Calls {
             SipEvent::AckMissing { transaction } => self.on_ack_missing(transaction),
             SipEvent::Response { transaction, response, flow } => self.on_response(cx, transaction, response, flow),
             SipEvent::Failed { transaction, failure } => self.on_failed(cx, transaction, failure),
-            SipEvent::BindingsChanged { .. } => {}
+            SipEvent::BindingsChanged { user, bindings } => {
+                self.note_devices(user, bindings.into_iter().map(|binding| binding.flow).collect());
+            }
         }
     }
 

@@ -173,7 +173,9 @@ impl Calls {
     /// response may have carried.
     fn confirm_dialog(&mut self, id: LegId, dialog: Dialog, tag: &str) -> (DialogId, Option<Body>) {
         let outgoing = self.legs.get_mut(&id).and_then(|leg| leg.outgoing());
-        let early = outgoing.map(|outgoing| std::mem::take(&mut outgoing.early)).unwrap_or_default();
+        let (owner, early) = outgoing
+            .map(|outgoing| (outgoing.target.owner.clone(), std::mem::take(&mut outgoing.early)))
+            .unwrap_or_default();
         let mut confirmed = None;
         for early in early {
             if early.tag == tag {
@@ -182,7 +184,7 @@ impl Calls {
                 self.drop_dialog(early.dialog);
             }
         }
-        let Some((known, answer)) = confirmed else { return (self.dialogs.insert(dialog, None, Some(id)), None) };
+        let Some((known, answer)) = confirmed else { return (self.dialogs.insert(dialog, owner, Some(id)), None) };
         if let Some(entry) = self.dialogs.get_mut(known) {
             entry.dialog.confirm(dialog);
         }
@@ -359,6 +361,7 @@ impl Calls {
         let Some(uri) = next.filter(|_| outgoing.redirects_left > 0) else { return false };
         outgoing.redirects_left -= 1;
         outgoing.target.uri = uri.clone();
+        outgoing.target.owner = None;
         transaction.request.uri = uri;
         transaction.request.headers.remove("Route");
         transaction.flow = None;

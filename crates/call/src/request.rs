@@ -55,12 +55,11 @@ impl Calls {
         flow: Flow,
         user: Option<UserUri>,
     ) {
-        let Some(entry) = self.dialogs.get_mut(id) else { return };
-        // Whoever proves to be somebody else has stolen the tags (reliability.md A3).
-        let stolen = user.is_some() && entry.user.is_some() && user != entry.user;
-        if stolen {
-            return self.respond_in(id, transaction, 403);
+        // Before anything of it counts, its sequence number included.
+        if !self.is_from_peer(id, transaction, flow, user.as_ref()) {
+            return;
         }
+        let Some(entry) = self.dialogs.get_mut(id) else { return };
         if !entry.dialog.accept_cseq(&request) {
             return self.respond_in(id, transaction, 500);
         }

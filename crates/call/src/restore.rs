@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use base::LegId;
+use base::{LegId, UserUri};
 use sip_api::{Flow, ServerTransactionId, Transport};
 
 use crate::dialog::Dialog;
@@ -34,24 +34,43 @@ pub struct DialogRecord {
     /// Our Contact.
     pub contact: String,
     /// Transport, our address and the peer's, if his flow is the way to him.
-    pub flow: Option<(String, SocketAddr, SocketAddr)>,
+    pub flow: Option<WrittenFlow>,
+    /// The same of where he spoke from last.
+    #[serde(default)]
+    pub source: Option<WrittenFlow>,
+    /// The user the peer is, if he proved it or was called at his device.
+    #[serde(default)]
+    pub user: Option<UserUri>,
 }
+
+/// A flow as it is written down: transport, our address, the peer's.
+pub type WrittenFlow = (String, SocketAddr, SocketAddr);
 
 impl DialogRecord {
     /// The flow, as the edge names it.
     pub fn sip_flow(&self) -> Option<Flow> {
-        let (transport, local, remote) = self.flow.as_ref()?;
-        let transport =
-            [Transport::Udp, Transport::Tcp, Transport::Tls].into_iter().find(|known| known.as_str() == transport)?;
-        Some(Flow { transport, local: *local, remote: *remote })
+        self.flow.as_ref().and_then(read)
     }
+}
+
+/// A flow that was written down.
+pub(crate) fn read((transport, local, remote): &WrittenFlow) -> Option<Flow> {
+    let transports = [Transport::Udp, Transport::Tcp, Transport::Tls];
+    let transport = transports.into_iter().find(|known| known.as_str() == transport)?;
+    Some(Flow { transport, local: *local, remote: *remote })
+}
+
+/// A flow to be written down.
+pub(crate) fn written(flow: Flow) -> WrittenFlow {
+    (flow.transport.as_str().to_owned(), flow.local, flow.remote)
 }
 
 impl Calls {
     /// What is to be written down of a leg's dialog; `None` before it is connected.
     pub fn dialog_record(&self, leg: LegId) -> Option<DialogRecord> {
         let dialog = self.legs.get(&leg).filter(|leg| leg.is_answered())?.dialog?;
-        Some(self.dialogs.get(dialog)?.dialog.record())
+        let entry = self.dialogs.get(dialog)?;
+        Some(DialogRecord { user: entry.user.clone(), ..entry.dialog.record() })
     }
 
     /// Takes a dialog of an earlier process up. Nothing is sent; offer a new description to find out whether the peer
@@ -75,7 +94,7 @@ impl Calls {
         };
         let mut leg = Leg::new(LegState::Connected, Invite::Incoming(Box::new(incoming)));
         leg.session.exchange = Exchange::Stable;
-        leg.dialog = Some(self.dialogs.insert(dialog, None, Some(id)));
+        leg.dialog = Some(self.dialogs.insert(dialog, record.user.clone(), Some(id)));
         self.legs.insert(id, leg);
     }
 }

@@ -3,13 +3,16 @@
 //! * G.711: the samples are there to be squared.
 //! * CELT frames begin with the energy of each band (RFC 6716 4.3.2.1): reading those takes a hundredth of the time
 //!   that the sound takes.
-//! * SILK and hybrid frames begin with the encoder's voice activity flags (RFC 6716 4.2.3).
+//! * SILK and hybrid frames begin with the encoder's voice activity flags (RFC 6716 4.2.3). The encoder gets used to whatever
+//!   goes on: a tone, however loud, is no voice to it after a second. So the strength of the excitation is read too; when
+//!   it changes, one has to listen.
 //!
 //! A large conference listens to very few of its legs; this is how it finds out to which.
 
 mod celt;
 mod frames;
 mod range;
+mod silk;
 
 use mixer::{Gauge, Gauged, Level};
 
@@ -21,6 +24,8 @@ use crate::g711::Law;
 #[derive(Default)]
 pub(crate) struct OpusGauge {
     energies: Energies,
+    /// The last excitation that could be read, in decibels.
+    excitation_db: u8,
 }
 
 impl Gauge for OpusGauge {
@@ -28,12 +33,15 @@ impl Gauge for OpusGauge {
     fn gauge(&mut self, packet: &[u8]) -> Gauged {
         let Some(packet) = Packet::read(packet) else { return Gauged::Level(Level::SILENT) };
         let Some(shape) = packet.celt() else {
-            let sounding = packet.frames().any(|frame| frame.len() > 1);
-            return match (sounding, packet.has_voice()) {
-                (false, _) => Gauged::Level(Level::SILENT),
-                (true, true) => Gauged::Voice,
-                (true, false) => Gauged::Background,
+            let Some(sounding) = packet.frames().find(|frame| frame.len() > 1) else {
+                return Gauged::Level(Level::SILENT);
             };
+            if packet.has_voice() {
+                return Gauged::Voice;
+            }
+            let excitation_db = packet.mono_voice_flags().and_then(|flags| silk::excitation(sounding, flags));
+            self.excitation_db = excitation_db.unwrap_or(self.excitation_db);
+            return Gauged::Background { excitation_db: self.excitation_db };
         };
         let levels = packet.frames().map(|frame| self.energies.read(frame, shape));
         Gauged::Level(levels.max().unwrap_or(Level::SILENT))

@@ -108,12 +108,47 @@ fn speech_mode_tells_voice_from_noise() {
     };
     let sounds = sounds();
     let noise = gauged(&sounds[1].1, 0.02);
-    let background = noise[50..].iter().filter(|&&gauged| gauged == Gauged::Background).count();
+    let background = noise[50..].iter().filter(|gauged| matches!(gauged, Gauged::Background { .. })).count();
     assert!(background > 45, "{background} of 50 frames of noise are background");
     let voice = gauged(&sounds[6].1, 1.0);
     let voiced = voice[..50].iter().filter(|&&gauged| gauged == Gauged::Voice).count();
     assert!(voiced > 45, "{voiced} of the first 50 frames of a voice are one");
     assert_eq!(voice[0], Gauged::Voice, "already the first one");
+}
+
+/// The excitations of what is background, after the first second, to an encoder set up as phones' are.
+fn excitations(sound: &[f64]) -> Vec<u8> {
+    let mut encoder = opus::Encoder::new(48_000, Channels::Mono, Application::Voip).expect("encoder");
+    encoder.set_bitrate(Bitrate::Bits(32_000)).expect("bit rate");
+    encoder.set_complexity(5).expect("a setting");
+    encoder.set_inband_fec(true).expect("a setting");
+    encoder.set_packet_loss_perc(5).expect("a setting");
+    let mut gauge = Codecs.gauge(Codec::Opus);
+    let frames = sound.chunks_exact(960).map(|pcm| {
+        let pcm: Vec<i16> = pcm.iter().map(|sample| (sample * 32_767.0).round() as i16).collect();
+        let mut packet = [0; PACKET_BYTES_MAX];
+        let length = encoder.encode(&pcm, &mut packet).expect("a frame");
+        gauge.gauge(&packet[..length])
+    });
+    let background = |gauged| match gauged {
+        Gauged::Background { excitation_db } => Some(excitation_db),
+        Gauged::Voice | Gauged::Level(_) => None,
+    };
+    frames.skip(50).filter_map(background).collect()
+}
+
+/// An encoder gets used to a tone, however loud, and takes it for background; but its excitation is another than that of the
+/// noise before it.
+#[test]
+fn a_tone_that_speech_mode_takes_for_background_is_told_from_noise() {
+    let noise: Vec<f64> = sounds()[0].1.iter().map(|sample| sample * 0.01).collect();
+    let tone: Vec<f64> = (0..96_000).map(|at| 0.22 * (TAU * 440.0 * f64::from(at) / RATE).sin()).collect();
+    let (noise, tone) = (excitations(&noise), excitations(&tone));
+    assert!(noise.len() > 45 && tone.len() > 45, "{} and {} of 50 frames are background", noise.len(), tone.len());
+    let ends = |all: &[u8]| (all.iter().copied().min().expect("some"), all.iter().copied().max().expect("some"));
+    let ((quietest, loudest), (least, most)) = (ends(&noise), ends(&tone));
+    assert!(loudest - quietest <= 2 && most - least <= 2, "{quietest} to {loudest} dB, {least} to {most} dB");
+    assert!(least >= loudest + 4, "{quietest} to {loudest} dB for noise, {least} to {most} dB for a tone");
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use base::{Limits, UserUri};
+use base::{Duration, Limits, UserUri};
 use call::CallConfig;
 use engine::{AccessNumber, Directory, EngineConfig, Schedule, UserAccount};
 use focus::{ConferenceRecord, FocusConfig, Pin};
@@ -138,10 +138,7 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
 
 /// Settings of the engine.
 pub(crate) fn engine_config(config: &Config, calendar: Calendar, trusted_peers: Vec<IpAddr>) -> EngineConfig {
-    let limits = Limits {
-        jitter_delay: std::time::Duration::from_millis(config.media.jitter_buffer_ms.into()),
-        ..Limits::default()
-    };
+    let limits = limits(config);
     EngineConfig {
         domain: config.domain.to_ascii_lowercase(),
         hosts: own_hosts(config, &machine_addresses()),
@@ -161,10 +158,12 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar, trusted_peers: 
             jitter_delay_max_ms: u16::try_from(limits.jitter_delay.as_millis()).unwrap_or(u16::MAX),
         },
         unix_start_ms: calendar.start(),
-        focus: FocusConfig { limits: limits.clone(), ..FocusConfig::default() },
+        focus: focus_config(config, &limits),
         call: CallConfig {
             domain: config.domain.to_ascii_lowercase(),
             limits: limits.clone(),
+            session_expires: seconds(config.sip.session_expires_seconds),
+            subscription_max: seconds(config.sip.subscription_seconds),
             ..CallConfig::default()
         },
         certificate: config.sip.tls.as_ref().and_then(|tls| certificate(&tls.certificate)),
@@ -176,6 +175,39 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar, trusted_peers: 
         trusted_peers,
         limits,
     }
+}
+
+/// The bounds that can be configured, beside those that cannot.
+fn limits(config: &Config) -> Limits {
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    Limits {
+        jitter_delay: Duration::from_millis(config.media.jitter_buffer_ms.into()),
+        legs_per_conference: count(config.focus.legs_max),
+        dial_outs_per_conference: count(config.focus.dial_outs_max),
+        dial_out_ring: seconds(config.focus.ring_seconds),
+        ..Limits::default()
+    }
+}
+
+/// Settings of each conference.
+fn focus_config(config: &Config, limits: &Limits) -> FocusConfig {
+    let focus = &config.focus;
+    FocusConfig {
+        limits: limits.clone(),
+        max_without_join: seconds(focus.without_join_hours * 60 * 60),
+        unauthenticated_grace: seconds(focus.unauthenticated_minutes * 60),
+        ending_notice: seconds(focus.ending_notice_seconds),
+        empty_linger: seconds(focus.empty_linger_seconds),
+        pending_interval: seconds(focus.pending_seconds),
+        lobby_wait: seconds(focus.lobby_minutes * 60),
+        pin_tries: u8::try_from(focus.pin_tries).unwrap_or(u8::MAX),
+        pin_wait: seconds(focus.pin_seconds),
+        ..FocusConfig::default()
+    }
+}
+
+fn seconds(number: u32) -> Duration {
+    Duration::from_secs(number.into())
 }
 
 /// The first certificate of a PEM file, in base64 without line breaks.
@@ -193,6 +225,7 @@ fn access_number(access: &config::AccessNumber) -> AccessNumber {
 /// Accounts with their settings, permanent and stored conferences, and the dial plan.
 pub(crate) fn directory(config: &Config, stored: Vec<Schedule>) -> Result<Directory, String> {
     let mut directory = Directory::new(router(config)?);
+    directory.delete_unused_after(seconds(config.focus.unused_days * 24 * 60 * 60));
     for user in &config.users {
         directory.add_user(UserAccount {
             uri: user.uri.clone(),
@@ -324,6 +357,39 @@ mod tests {
         assert_eq!(may(&format!("{yes}{conference}")), (true, true));
         assert_eq!(may(&format!("{conference}{yes}")), (false, true));
         assert_eq!(may(&format!("{yes}{conference}{no}")), (true, false));
+    }
+
+    #[test]
+    fn the_life_cycle_and_the_bounds_of_conferences_are_settings() {
+        let text = "[sip]\nsession_expires_seconds = 600\nsubscription_seconds = 900\n[focus]\nwithout_join_hours = 2\n\
+                    unauthenticated_minutes = 3\nending_notice_seconds = 4\nempty_linger_seconds = 5\nring_seconds = 16\n\
+                    pending_seconds = 7\nlobby_minutes = 8\npin_tries = 9\npin_seconds = 10\nlegs_max = 11\n\
+                    dial_outs_max = 12";
+        let config = config::parse(text).expect("valid");
+        assert_eq!(config::check(&config), []);
+        let made = engine_config(&config, Calendar::start_now(), Vec::new());
+        let limits = Limits {
+            legs_per_conference: 11,
+            dial_outs_per_conference: 12,
+            dial_out_ring: seconds(16),
+            ..Limits::default()
+        };
+        let expected = FocusConfig {
+            limits: limits.clone(),
+            max_without_join: seconds(2 * 3_600),
+            unauthenticated_grace: seconds(3 * 60),
+            ending_notice: seconds(4),
+            empty_linger: seconds(5),
+            pending_interval: seconds(7),
+            lobby_wait: seconds(8 * 60),
+            pin_tries: 9,
+            pin_wait: seconds(10),
+            ..FocusConfig::default()
+        };
+        assert_eq!((made.focus, &made.limits), (expected, &limits));
+        assert_eq!((made.call.session_expires, made.call.subscription_max), (seconds(600), seconds(900)));
+        let defaults = engine_config(&Config::default(), Calendar::start_now(), Vec::new());
+        assert_eq!(defaults.focus, FocusConfig::default(), "what stands in the reference is what the Focus does");
     }
 
     /// Where a target goes by a configuration, for somebody who has proven who he is.

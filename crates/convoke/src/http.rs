@@ -1,5 +1,6 @@
 //! The HTTP side: health, readiness, metrics, the live conferences, call detail records, and users' histories and settings.
 
+mod door;
 mod gain;
 mod quality;
 mod records;
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::gain::Gain;
 use self::quality::Quality;
+use crate::config::Http;
 use crate::profiles::Users;
 use crate::pump::{Load, Question};
 use crate::watch::Gauges;
@@ -43,7 +45,7 @@ pub(crate) async fn bind(address: SocketAddr) -> std::io::Result<tokio::net::Tcp
 }
 
 /// Serves until the process ends.
-pub(crate) async fn serve(listener: tokio::net::TcpListener, api: Api) -> std::io::Result<()> {
+pub(crate) async fn serve(listener: tokio::net::TcpListener, api: Api, config: &Http) {
     let router = Router::new()
         .route("/", get(overview))
         .route("/healthz", get(|| async { "ok\n" }))
@@ -55,7 +57,7 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, api: Api) -> std::i
         .merge(records::routes())
         .merge(users::routes())
         .with_state(api);
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
+    door::serve(listener, router, config).await;
 }
 
 async fn readyz(State(api): State<Api>) -> Response {

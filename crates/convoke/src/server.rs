@@ -99,11 +99,8 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let ready = Arc::new(AtomicBool::new(true));
     let users = Users::new(store.clone(), questions.clone(), config);
     let api = Api { questions: questions.clone(), ready: Arc::clone(&ready), gauges, users };
-    tokio::spawn(async move {
-        if let Err(error) = http::serve(listener, api).await {
-            tracing::error!(%error, "the HTTP side ended");
-        }
-    });
+    let served = config.http.clone();
+    tokio::spawn(async move { http::serve(listener, api, &served).await });
     Ok(Server { edge, store, storage, questions, ready, http, _guards: guards })
 }
 

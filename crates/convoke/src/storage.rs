@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{ConversationEntry, Pii, Termination, Timestamp, UserUri};
-use engine::{CallRecord, GroupCallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
+use engine::{CallRecord, Expiry, GroupCallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Lobby, Pin};
 use store::{CDR_TEXT_MAX, Cdr, CdrDirection, Quality, RegistrationRow, Store, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
@@ -184,6 +184,7 @@ async fn write_conference(store: &Store, command: &StoreCommand, calendar: Calen
     match command {
         StoreCommand::SaveConference(schedule) => store.save_conference(&row(schedule, calendar.now())).await,
         StoreCommand::DeleteConference(id) => store.delete_conference(id).await.map(drop),
+        StoreCommand::NoteUse(id, used) => store.note_use(id, *used).await,
     }
 }
 
@@ -298,11 +299,14 @@ fn row(schedule: &Schedule, now: UnixMillis) -> store::ConferenceRecord {
         access: record.access,
         pin: record.pin.as_ref().map(|pin| Pii::new(pin.expose())),
         number: record.number.clone(),
-        expiry: schedule.expiry,
+        expiry: match schedule.expiry {
+            Expiry::At(time) => Some(time),
+            Expiry::Never | Expiry::Unused => None,
+        },
         version: schedule.version,
         invited: record.invited.iter().map(|(user, role)| store::Invited { user: user.clone(), role: *role }).collect(),
         locked: record.locked,
-        personal: false,
+        personal: schedule.expiry == Expiry::Never,
         lobby: record.lobby != Lobby::Off,
         phones_pass_lobby: record.lobby == Lobby::PhonesPass,
         promote_authenticated: record.promote_authenticated,
@@ -310,6 +314,7 @@ fn row(schedule: &Schedule, now: UnixMillis) -> store::ConferenceRecord {
         notification_data: schedule.notification_data.clone().unwrap_or_default(),
         created: now,
         updated: now,
+        used: schedule.used,
     }
 }
 
@@ -331,7 +336,12 @@ fn schedule(row: store::ConferenceRecord) -> Schedule {
     let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     Schedule {
         version: row.version,
-        expiry: row.expiry,
+        expiry: match row.expiry {
+            _ if row.personal => Expiry::Never,
+            Some(time) => Expiry::At(time),
+            None => Expiry::Unused,
+        },
+        used: row.used,
         updated: Some(row.updated),
         description: text(&row.description),
         organizer_data: text(&row.organizer_data),
@@ -367,6 +377,32 @@ mod tests {
     use base::{CallId, LegId, TerminationReason};
 
     use super::*;
+
+    #[test]
+    fn when_a_conference_is_deleted_comes_back_from_the_store() {
+        for expiry in [Expiry::Never, Expiry::At(7), Expiry::Unused] {
+            let mut stored = schedule(row(&Schedule::from(record_of("sip:ann@example.com")), 1));
+            (stored.expiry, stored.used) = (expiry, 5);
+            assert_eq!(schedule(row(&stored, 1)), stored);
+        }
+    }
+
+    fn record_of(organizer: &str) -> ConferenceRecord {
+        ConferenceRecord {
+            id: base::ConferenceId::parse("WEEKLY2026").expect("valid"),
+            number: None,
+            organizer: UserUri::parse(organizer).expect("valid"),
+            organizer_name: None,
+            subject: None,
+            access: base::AccessType::Open,
+            pin: None,
+            invited: Vec::new(),
+            locked: false,
+            attendees_may_dial_out: false,
+            lobby: Lobby::Off,
+            promote_authenticated: false,
+        }
+    }
 
     #[test]
     fn the_record_of_a_call_by_a_trunk_says_what_was_dialled_and_what_was_reached() {

@@ -214,6 +214,7 @@ pub(crate) fn devices(directory: &Directory, user: &UserUri) -> Vec<Target> {
     let device = |binding: &sip_api::Binding| Target {
         flow: Some(binding.flow),
         route: binding.path.clone(),
+        owner: Some(user.clone()),
         ..Target::new(binding.contact.clone())
     };
     directory.bindings(user).iter().map(device).collect()

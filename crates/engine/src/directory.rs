@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use base::{ConferenceId, ConferenceNumber, UserUri};
+use base::{ConferenceId, ConferenceNumber, Duration, UserUri};
 use call::Credentials;
 use focus::ConferenceRecord;
 use routing::{ProfileProblem, Router, Trunk, UserProfile, World};
 use sip_api::{Binding, SipUri};
 
 use crate::conference::entry_exit::EntryExit;
-use crate::control::schedule::Schedule;
+use crate::control::schedule::{Expiry, Schedule};
 
 /// What the ids of permanent conferences begin with.
 const PERMANENT: &str = "PERMANENT";
@@ -37,8 +37,10 @@ pub struct Directory {
     no_profile: UserProfile,
     bindings: HashMap<UserUri, Vec<Binding>>,
     conferences: BTreeMap<ConferenceId, Schedule>,
-    /// When which conference may be deleted.
+    /// When which conference is deleted.
     expiries: BTreeSet<(i64, ConferenceId)>,
+    /// How long conferences are kept that are of no use and name no time; zero: for ever.
+    unused: Duration,
     conference_numbers: HashMap<ConferenceNumber, ConferenceId>,
     /// Conferences of the configuration, which no command changes.
     permanent: BTreeSet<ConferenceId>,
@@ -97,10 +99,39 @@ impl Directory {
         if let Some(number) = &schedule.record.number {
             self.conference_numbers.insert(number.clone(), id.clone());
         }
-        if let Some(expiry) = schedule.expiry {
+        if let Some(expiry) = self.expiry(&schedule) {
             self.expiries.insert((expiry, id.clone()));
         }
         self.conferences.insert(id, schedule);
+    }
+
+    /// Deletes conferences that name no expiry time so long after they were last of use; zero: never. For those that are
+    /// added from now on.
+    pub fn delete_unused_after(&mut self, unused: Duration) {
+        self.unused = unused;
+    }
+
+    /// When a conference is deleted, in milliseconds since 1970.
+    pub(crate) fn expiry(&self, schedule: &Schedule) -> Option<i64> {
+        match schedule.expiry {
+            Expiry::Never => None,
+            Expiry::At(time) => Some(time),
+            Expiry::Unused if self.unused.is_zero() => None,
+            Expiry::Unused => Some(schedule.used.saturating_add(i64::try_from(self.unused.as_millis()).ok()?)),
+        }
+    }
+
+    /// A scheduled conference is of use; `false` when that changes nothing for it.
+    pub(crate) fn note_use(&mut self, id: &ConferenceId, now: i64) -> bool {
+        let Some(known) = self.conferences.get(id).filter(|schedule| schedule.expiry == Expiry::Unused) else {
+            return false;
+        };
+        if known.used >= now {
+            return false;
+        }
+        let schedule = Schedule { used: now, ..known.clone() };
+        self.add_schedule(schedule);
+        true
     }
 
     /// A scheduled conference with what its Factory keeps of it.
@@ -108,15 +139,17 @@ impl Directory {
         self.conferences.get(id)
     }
 
-    /// The conference that may be deleted first, and when, in milliseconds since 1970.
+    /// The conference that is deleted first, and when, in milliseconds since 1970.
     pub(crate) fn next_expiry(&self) -> Option<&(i64, ConferenceId)> {
         self.expiries.first()
     }
 
     /// Nothing is to happen to a conference any more when its time comes.
     pub(crate) fn forget_expiry(&mut self, id: &ConferenceId) {
-        if let Some(expiry) = self.conferences.get_mut(id).and_then(|schedule| schedule.expiry.take()) {
-            self.expiries.remove(&(expiry, id.clone()));
+        let Some(expiry) = self.conferences.get(id).and_then(|schedule| self.expiry(schedule)) else { return };
+        self.expiries.remove(&(expiry, id.clone()));
+        if let Some(schedule) = self.conferences.get_mut(id) {
+            schedule.expiry = Expiry::Never;
         }
     }
 

@@ -44,7 +44,7 @@ pub use conference::keypad::{KeyCommand, KeyMap};
 pub use conference::loudness::{Loudness, LoudnessChange};
 pub use config::EngineConfig;
 pub use control::factory::{StoreCommand, StoreTicket};
-pub use control::schedule::Schedule;
+pub use control::schedule::{Expiry, Schedule};
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use group::{
@@ -194,7 +194,7 @@ impl Engine {
     /// production, fixed in a simulation.
     pub fn new(config: EngineConfig, directory: Directory, seed: [u8; 32]) -> Self {
         Self {
-            calls: Calls::new(config.call.clone()),
+            calls: Calls::new(call::CallConfig { trusted_peers: config.trusted_peers.clone(), ..config.call.clone() }),
             random: StdRng::from_seed(seed),
             now: Timestamp::ZERO,
             directory,
@@ -230,6 +230,10 @@ impl Engine {
         self.record_ended_legs();
         match input {
             Input::Sip(SipEvent::BindingsChanged { user, bindings }) => {
+                self.call(call::Input::Sip(SipEvent::BindingsChanged {
+                    user: user.clone(),
+                    bindings: bindings.clone(),
+                }));
                 self.on_bindings_changed(user.clone(), bindings);
                 self.note_reachable(&user);
             }

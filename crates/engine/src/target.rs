@@ -93,6 +93,8 @@ impl Engine {
         self.event(EngineEvent::ConferenceEnded { conference: conference.clone(), reason });
         if self.ad_hoc.remove(conference) || self.retired.remove(conference) {
             self.directory.remove_conference(conference);
+        } else {
+            self.note_use(conference);
         }
     }
 

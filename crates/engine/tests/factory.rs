@@ -12,6 +12,9 @@ use sip_api::Method;
 use world::c3p_client::{Client, address, endpoint, join_request, notified, service};
 use world::{World, in_dialog, user};
 
+/// How long a tidy world keeps a conference that is of no use.
+const KEPT: Duration = Duration::from_secs(600);
+
 fn schedule_of(edit: impl FnOnce(&mut Description)) -> ConferenceInfo {
     let mut description = Description { conference_id: Some("WEEKLY2026".to_owned()), ..Description::default() };
     edit(&mut description);
@@ -103,6 +106,67 @@ fn a_conference_goes_when_its_time_is_over_and_nobody_is_in() {
     let past = schedule_of(|it| it.expiry_time = Some(soon.to_owned()));
     let outcome = service(&mut world, "ann", Command::AddConference(Box::new(past)));
     assert_eq!(reason(&outcome), &FailureReason::InvalidExpiryTime);
+}
+
+fn tidy_world() -> World {
+    World::with(|directory| directory.delete_unused_after(KEPT))
+}
+
+fn expiry_of(info: ConferenceInfo) -> Option<String> {
+    info.description.and_then(|it| it.expiry_time)
+}
+
+#[test]
+fn a_conference_without_an_expiry_time_goes_when_it_was_of_no_use_for_long() {
+    let mut world = tidy_world();
+    let focus = add(&mut world, schedule_of(|_| {})).entity;
+    world.pass(KEPT / 2);
+    let mut ann = Client::join(&mut world, "ann", &focus);
+    world.pass(KEPT + Duration::from_secs(100));
+    assert!(matches!(get(&mut world), Outcome::Success(_)), "it does not go from under those who are in");
+    ann.leave(&mut world);
+    let Outcome::Success(ResponseBody::GetConference(kept)) = get(&mut world) else { panic!("it was of use") };
+    assert_eq!(expiry_of(*kept).as_deref(), Some("2023-11-14T22:40:01Z"), "ten minutes after its end");
+    world.pass(KEPT - Duration::from_secs(1));
+    assert!(matches!(get(&mut world), Outcome::Success(_)));
+    world.pass(Duration::from_secs(2));
+    assert_eq!(reason(&get(&mut world)), &FailureReason::ConferenceDoesNotExist);
+    assert_eq!(world.engine.poll_timeout(), None);
+}
+
+#[test]
+fn a_document_sent_back_as_it_was_shown_does_not_fix_the_time() {
+    let mut world = tidy_world();
+    let shown = add(&mut world, schedule_of(|_| {}));
+    world.pass(KEPT / 2);
+    let Outcome::Success(ResponseBody::ModifyConference(Some(changed))) = modify(&mut world, shown.clone()) else {
+        panic!("it is the current version");
+    };
+    assert_ne!(expiry_of(*changed), expiry_of(shown), "the change was a use");
+}
+
+#[test]
+fn a_personal_conference_stays_and_everybody_has_one() {
+    let mut world = tidy_world();
+    let personal = |id: &str| ConferenceInfo {
+        is_static: true,
+        ..schedule_of(|it| {
+            it.conference_id = Some(id.to_owned());
+            it.expiry_time = Some("2023-11-14T22:14:00Z".to_owned());
+        })
+    };
+    let ask =
+        |world: &mut World, who: &str, id: &str| service(world, who, Command::AddConference(Box::new(personal(id))));
+    for (who, id) in [("bob", "ROOMOFBOB1"), ("cleo", "ROOMOFCLEO1")] {
+        let Outcome::Success(ResponseBody::AddConference(stored)) = ask(&mut world, who, id) else { panic!("{who}") };
+        assert!(stored.is_static);
+        assert_eq!(expiry_of(*stored), None, "whatever time it named");
+    }
+    assert_eq!(reason(&ask(&mut world, "bob", "ROOMOFBOB2")), &FailureReason::MaximumConferencesExceeded);
+    let everybodys = "3814A82809A34ED0958CFDB60957BDF";
+    assert_eq!(reason(&ask(&mut world, "dave", everybodys)), &FailureReason::InvalidConferenceId);
+    world.pass(KEPT * 3);
+    assert!(world.engine.directory().conferences().any(|record| record.id.as_str() == "ROOMOFBOB1"));
 }
 
 #[test]

@@ -12,12 +12,17 @@ fn guest(world: &mut World, number: u64, from: [u8; 4]) -> (Request, Response) {
     let mut invite = out_of_dialog(Method::Invite, "sip:2345@example.com", "guest", &format!("guest-{number}"));
     invite.headers.set("From", format!("<sip:guest{number}@elsewhere.example>;tag=x"));
     let invite = invite.with_body("application/sdp", sdp_body(30_000));
-    let transaction = ServerTransactionId(100_000 + number);
+    let answer = ask(world, 100_000 + number, invite.clone(), from);
+    (invite, answer)
+}
+
+/// A request from an address, and its final response.
+fn ask(world: &mut World, transaction: u64, request: Request, from: [u8; 4]) -> Response {
+    let transaction = ServerTransactionId(transaction);
     let mut flow = flow(40_000);
     flow.remote.set_ip(from.into());
-    world.input(Input::Sip(SipEvent::Request { transaction, request: invite.clone(), flow, user: None }));
-    let answer = world.take_responses(transaction).pop().expect("a final response");
-    (invite, answer)
+    world.input(Input::Sip(SipEvent::Request { transaction, request, flow, user: None }));
+    world.take_responses(transaction).pop().expect("a final response")
 }
 
 #[test]
@@ -62,7 +67,9 @@ fn one_address_holds_a_bounded_number_of_guests_and_others_still_come_in() {
     }
     let (invite, ok) = first;
     world.ack(in_dialog(Method::Ack, &invite, &ok, 1));
-    world.request(in_dialog(Method::Bye, &invite, &ok, 2), None);
+    let bye = in_dialog(Method::Bye, &invite, &ok, 2);
+    assert_eq!(ask(&mut world, 200_000, bye.clone(), [192, 0, 2, 2]).status, 403, "it is not his call");
+    assert_eq!(ask(&mut world, 200_001, bye, ONE).status, 200);
     assert_eq!(guest(&mut world, bound + 5, ONE).1.status, 200, "one has left");
     assert_eq!(guest(&mut world, bound + 6, ONE).1.status, 503);
 }

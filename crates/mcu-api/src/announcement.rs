@@ -32,76 +32,97 @@ pub enum Spoken {
     Pause(u16),
 }
 
-/// A fixed phrase. Every language has all of them; the texts stand in the language's file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phrase {
+/// Makes [`Phrase`] of a list, so that a phrase and its name stand in one place.
+macro_rules! phrases {
+    ($($(#[$text:meta])* $phrase:ident = $name:literal,)+) => {
+        /// A fixed phrase. Every language has all of them; the texts stand in the language's file.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Phrase {
+            $($(#[$text])* $phrase,)+
+        }
+
+        impl Phrase {
+            /// Every phrase there is.
+            pub const ALL: &[Self] = &[$(Self::$phrase,)+];
+
+            /// Its name: of its sound in a language, and of its text.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$phrase => $name,)+
+                }
+            }
+        }
+    };
+}
+
+phrases! {
     /// "Please enter your PIN, then press hash."
-    EnterPin,
+    EnterPin = "enter-pin",
     /// "That PIN is not right."
-    WrongPin,
+    WrongPin = "wrong-pin",
     /// "Please wait; somebody will let you in."
-    WaitInLobby,
+    WaitInLobby = "wait-in-lobby",
     /// "You are in the conference."
-    Joined,
+    Joined = "joined",
     /// "You are the first one here."
-    FirstOne,
+    FirstOne = "first-one",
     /// "You are muted."
-    Muted,
+    Muted = "muted",
     /// "You can be heard again."
-    Unmuted,
+    Unmuted = "unmuted",
     /// "The conference ends now."
-    ConferenceEnds,
+    ConferenceEnds = "conference-ends",
     /// "In the conference are" (a number follows).
-    PeopleInConference,
+    PeopleInConference = "people-in-conference",
     /// "Welcome. Thank you for calling."
-    Welcome,
+    Welcome = "welcome",
     /// "All our people are busy. Please hold the line."
-    AllBusy,
+    AllBusy = "all-busy",
     /// "You are number" (a number follows).
-    YouAreNumber,
+    YouAreNumber = "you-are-number",
     /// "in the queue."
-    InTheQueue,
+    InTheQueue = "in-the-queue",
     /// "The estimated wait is" (a number of minutes follows).
-    EstimatedWait,
+    EstimatedWait = "estimated-wait",
     /// "minutes."
-    Minutes,
+    Minutes = "minutes",
     /// "The estimated wait is less than one minute."
-    LessThanOneMinute,
+    LessThanOneMinute = "less-than-one-minute",
     /// "We are closed now."
-    Closed,
+    Closed = "closed",
     /// "We are closed for the holiday."
-    Holiday,
+    Holiday = "holiday",
     /// "Nobody can take your call now."
-    NobodyAvailable,
+    NobodyAvailable = "nobody-available",
     /// "Your choice was not understood."
-    InvalidChoice,
+    InvalidChoice = "invalid-choice",
     /// "Your call is being forwarded."
-    Forwarding,
+    Forwarding = "forwarding",
     /// "Press one to take the call."
-    PressOne,
+    PressOne = "press-one",
     /// "Goodbye."
-    Goodbye,
+    Goodbye = "goodbye",
     /// "You are signed in."
-    SignedIn,
+    SignedIn = "signed-in",
     /// "You are signed out."
-    SignedOut,
+    SignedOut = "signed-out",
     /// "This call is being recorded."
-    Recorded,
+    Recorded = "recorded",
     /// "Somebody has joined."
-    SomebodyJoined,
+    SomebodyJoined = "somebody-joined",
     /// "Somebody has left."
-    SomebodyLeft,
+    SomebodyLeft = "somebody-left",
     /// "You get no calls now."
-    Paused,
+    Paused = "paused",
     /// "You get calls again."
-    Resumed,
+    Resumed = "resumed",
     /// "Please call again in some minutes."
-    CallAgain,
+    CallAgain = "call-again",
     /// "Please enter the conference number, then press hash."
-    EnterConferenceNumber,
+    EnterConferenceNumber = "enter-conference-number",
     /// "No conference can be entered with that number."
-    UnknownConference,
+    UnknownConference = "unknown-conference",
 }
 
 /// What a leg hears while it hears no mix and no announcement.

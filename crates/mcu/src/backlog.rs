@@ -55,7 +55,7 @@ impl Backlog {
     }
 
     /// The packets with their lengths in units, oldest first.
-    pub(crate) fn packets(&self) -> impl Iterator<Item = (&[u8], u8)> {
+    pub(crate) fn packets(&self) -> impl ExactSizeIterator<Item = (&[u8], u8)> {
         let oldest = self.next + DEPTH - self.kept;
         (oldest..oldest + self.kept).map(|at| {
             let packet = &self.packets[at % DEPTH];

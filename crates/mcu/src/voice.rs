@@ -7,6 +7,9 @@ use mixer::{AutoGain, ComfortNoise, Frame, Gain, Gauge, Gauged, Level, NoiseGate
 use crate::backlog::Backlog;
 use crate::sound::{Sound, SoundPool};
 
+/// Packets decoded to see how loud a background is: one so that the decoder is not quite new to it, and the newest.
+const EXAMINED_PACKETS: usize = 2;
+
 /// The way of one leg's audio from its packets into the mix.
 pub(crate) struct Voice {
     pub(crate) speech: Speech,
@@ -87,6 +90,17 @@ impl Voice {
     /// Whether the leg's packets are decoded.
     pub(crate) const fn is_attended(&self) -> bool {
         self.sound.is_some()
+    }
+
+    /// Decodes a little of what its encoder takes for background, to be sure.
+    pub(crate) fn examine(&mut self, codec: Codec, pool: &mut SoundPool) {
+        let Some(mut sound) = pool.take(codec) else { return };
+        let packets = self.backlog.packets();
+        let earlier = packets.len().saturating_sub(EXAMINED_PACKETS);
+        packets.skip(earlier).for_each(|(payload, units)| sound.decode(payload, units));
+        let level = if sound.next_unit() { Level::measure(&sound.frame) } else { Level::SILENT };
+        pool.give(sound);
+        self.speech.examine(level);
     }
 
     /// Listens from this tick on. The packets that were not decoded so far are now, the last of them for this tick.

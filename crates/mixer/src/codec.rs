@@ -85,7 +85,11 @@ pub enum Gauged {
     /// Its encoder took it for a voice; how loud cannot be told.
     Voice,
     /// Its encoder took it for background; how loud cannot be told.
-    Background,
+    Background {
+        /// Strength of its excitation, 0 to 86 dB above the least one. In one stream, what sounds the same has the same
+        /// strength, within 2 dB or so.
+        excitation_db: u8,
+    },
 }
 
 /// Makes codecs. One for the process.

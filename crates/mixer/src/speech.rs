@@ -29,6 +29,12 @@ const ALERT_FRAMES: u8 = 5;
 /// Frames without a voice after which a new one is taken to be as loud as a voice is.
 const QUIET_FRAMES: u8 = 8;
 
+/// How much a background that is not decoded must change for it to be listened to, in decibels of its excitation.
+const EXCITATION_CHANGE_DB: u8 = 4;
+
+/// Frames after which it may be listened to again: 100 ms if it changed, and 4 s in any case.
+const EXAMINED_AGAIN: std::ops::RangeInclusive<u8> = 5..=200;
+
 /// How loud a voice is that nobody has measured, in decibels above silence.
 const USUAL_VOICE_DB: f32 = 97.0;
 
@@ -60,6 +66,11 @@ pub struct Speech {
     onset_frames: u8,
     speaking_frames: u8,
     heard: bool,
+    /// The excitation of the last frame, if its encoder took it for background, in decibels.
+    excitation_db: Option<u8>,
+    /// The excitation of the background when it was decoded last.
+    examined_db: Option<u8>,
+    frames_since_examined: u8,
 }
 
 impl Speech {
@@ -75,6 +86,9 @@ impl Speech {
             onset_frames: 0,
             speaking_frames: 0,
             heard: false,
+            excitation_db: None,
+            examined_db: None,
+            frames_since_examined: 0,
         }
     }
 
@@ -101,15 +115,18 @@ impl Speech {
         self.alert_frames = self.alert_frames.saturating_sub(1);
         self.audible_frames = self.audible_frames.saturating_sub(1);
         self.speaking_frames = self.speaking_frames.saturating_sub(1);
+        self.excitation_db = None;
+        self.frames_since_examined = self.frames_since_examined.saturating_add(1);
     }
 
     /// Takes what the next packet tells, though it is not decoded.
     pub fn notice(&mut self, gauged: Gauged) {
         match gauged {
             Gauged::Level(level) => self.update(level),
-            Gauged::Background => {
+            Gauged::Background { excitation_db } => {
                 self.pass();
                 self.quiet_frames = QUIET_FRAMES.min(self.quiet_frames + 1);
+                self.excitation_db = Some(excitation_db);
             }
             Gauged::Voice => {
                 let loudness = self.loudness;
@@ -134,6 +151,32 @@ impl Speech {
             self.alert_frames = self.alert_frames.max(1);
         } else {
             self.audible_frames = HANGOVER_FRAMES;
+        }
+    }
+
+    /// Whether the last frame, which its encoder took for background, should be decoded to be sure: it is the first one, it is
+    /// not what was decoded then, or that was long ago.
+    pub fn is_doubtful(&self) -> bool {
+        let Some(excitation) = self.excitation_db else { return false };
+        let changed = |examined: u8| excitation.abs_diff(examined) >= EXCITATION_CHANGE_DB;
+        let (soon, late) = EXAMINED_AGAIN.into_inner();
+        match self.examined_db {
+            None => true,
+            Some(examined) if changed(examined) => self.frames_since_examined >= soon,
+            Some(_) => self.frames_since_examined >= late,
+        }
+    }
+
+    /// Takes the level of such a frame. It is noticed if it is too loud to be background, or louder than that was before.
+    pub fn examine(&mut self, level: Level) {
+        let known = self.examined_db.is_some();
+        (self.examined_db, self.frames_since_examined) = (self.excitation_db, 0);
+        if level >= NEVER_BACKGROUND || (known && level >= AUDIBLE && self.stands_out(level)) {
+            self.presumed = true;
+            self.loudness = self.loudness.max(above_silence(level));
+            self.alert_frames = ALERT_FRAMES;
+        } else {
+            self.background = above_silence(level);
         }
     }
 
@@ -334,6 +377,44 @@ mod tests {
         assert!(hum.is_noticed() && !hum.is_audible() && hum.loudness() < 60.0);
         (0..ALERT_FRAMES).for_each(|_| hum.update(Level::from_dbov(70)));
         assert!(!hum.is_noticed());
+    }
+
+    #[test]
+    fn what_an_encoder_takes_for_background_is_examined_when_it_changes_and_now_and_then() {
+        let background = |excitation_db| Gauged::Background { excitation_db };
+        let mut voice = Speech::new();
+        assert!(!voice.is_doubtful(), "there is nothing yet");
+        voice.notice(background(20));
+        assert!(voice.is_doubtful(), "nobody knows how loud it is");
+        voice.examine(Level::from_dbov(60));
+        assert!(!voice.is_doubtful() && !voice.is_noticed(), "audible, but that is its background");
+        let frames = (1..).take_while(|frame| {
+            voice.notice(background(20 + frame % 3));
+            !voice.is_doubtful()
+        });
+        assert_eq!(frames.count(), 199, "in 4 s it may have become anything");
+        voice.examine(Level::from_dbov(60));
+        (0..4).for_each(|_| voice.notice(background(30)));
+        assert!(!voice.is_doubtful(), "not at every frame");
+        voice.notice(background(30));
+        assert!(voice.is_doubtful(), "it changed");
+        voice.examine(Level::from_dbov(57));
+        assert!(!voice.is_noticed(), "only 3 dB louder");
+        (0..5).for_each(|_| voice.notice(background(15)));
+        voice.examine(Level::from_dbov(48));
+        assert!(voice.is_noticed() && !voice.is_audible(), "9 dB louder");
+        voice.correct(Level::from_dbov(48));
+        assert!(voice.is_audible() && voice.loudness() > 70.0);
+    }
+
+    #[test]
+    fn what_is_too_loud_for_a_background_is_noticed_whatever_its_encoder_says() {
+        let mut voice = Speech::new();
+        voice.notice(Gauged::Background { excitation_db: 30 });
+        voice.examine(Level::from_dbov(16));
+        assert!(voice.is_noticed() && voice.loudness() > 100.0);
+        voice.correct(Level::from_dbov(16));
+        assert!(voice.is_audible());
     }
 
     proptest! {

@@ -58,11 +58,10 @@ impl Default for Clips {
 #[cfg(test)]
 mod tests {
     use codecs::Codecs;
-    use mcu_api::{Announcement, Spoken};
+    use mcu_api::{Announcement, Phrase, Spoken};
     use mixer::{Level, SAMPLE_RATE, SILENCE};
 
     use super::*;
-    use crate::language::{clip_name, every_phrase};
     use crate::{Piece, compose};
 
     const TEXTS: [(&str, &str); 2] =
@@ -80,10 +79,10 @@ mod tests {
         for (_, text) in TEXTS {
             assert_eq!(keys(text, "phrases"), keys(english, "phrases"));
         }
-        for phrase in every_phrase() {
-            assert!(keys(english, "phrases").contains(&clip_name(phrase).to_owned()), "{phrase:?}");
+        for phrase in Phrase::ALL {
+            assert!(keys(english, "phrases").contains(&phrase.name().to_owned()), "{phrase:?}");
         }
-        assert_eq!(every_phrase().count(), keys(english, "phrases").len());
+        assert_eq!(Phrase::ALL.len(), keys(english, "phrases").len());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use mcu_api::{Announcement, Spoken};
 
-use crate::language::{Language, Languages, NUMBER_END, clip_name};
+use crate::language::{Language, Languages, NUMBER_END};
 
 /// The most pieces an announcement comes to; further ones are left out. No announcement that makes sense has as many.
 const PIECES_MAX: usize = 256;
@@ -31,7 +31,7 @@ pub fn compose(languages: &Languages, announcement: &Announcement) -> Vec<Piece>
 fn pieces(language: &Language, part: &Spoken) -> Vec<Piece> {
     let clip = |name: String| Piece::Clip(language.clone(), name);
     match part {
-        Spoken::Phrase(phrase) => vec![clip(clip_name(*phrase).to_owned())],
+        Spoken::Phrase(phrase) => vec![clip(phrase.name().to_owned())],
         Spoken::Number(number) if *number < NUMBER_END => language.number(*number).into_iter().map(clip).collect(),
         Spoken::Number(number) => digits(language, &number.to_string()),
         Spoken::Digits(text) => digits(language, text),

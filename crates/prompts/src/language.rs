@@ -25,7 +25,7 @@ impl Language {
     pub fn of_clips(tag: &str, has: impl Fn(&str) -> bool) -> Result<Self, Vec<String>> {
         let own_one = has(Self::OWN_ONE);
         let words = ["hundred", "thousand", "star", "hash"].into_iter().chain(own_one.then_some("one-thousand"));
-        let words = every_phrase().map(clip_name).chain(words).map(str::to_owned);
+        let words = Phrase::ALL.iter().map(|phrase| phrase.name()).chain(words).map(str::to_owned);
         let missing: Vec<String> =
             words.chain((0..100).map(|number: u32| number.to_string())).filter(|name| !has(name)).collect();
         if missing.is_empty() { Ok(Self::new(tag, own_one)) } else { Err(missing) }
@@ -115,89 +115,6 @@ fn primary(tag: &str) -> &str {
 
 /// From here on a number is said digit by digit.
 pub(crate) const NUMBER_END: u32 = 1_000_000;
-
-/// The name of a phrase's clip, and its key in the text files.
-pub(crate) const fn clip_name(phrase: Phrase) -> &'static str {
-    match phrase {
-        Phrase::EnterPin => "enter-pin",
-        Phrase::WrongPin => "wrong-pin",
-        Phrase::WaitInLobby => "wait-in-lobby",
-        Phrase::Joined => "joined",
-        Phrase::FirstOne => "first-one",
-        Phrase::Muted => "muted",
-        Phrase::Unmuted => "unmuted",
-        Phrase::ConferenceEnds => "conference-ends",
-        Phrase::PeopleInConference => "people-in-conference",
-        Phrase::Welcome => "welcome",
-        Phrase::AllBusy => "all-busy",
-        Phrase::YouAreNumber => "you-are-number",
-        Phrase::InTheQueue => "in-the-queue",
-        Phrase::EstimatedWait => "estimated-wait",
-        Phrase::Minutes => "minutes",
-        Phrase::LessThanOneMinute => "less-than-one-minute",
-        Phrase::Closed => "closed",
-        Phrase::Holiday => "holiday",
-        Phrase::NobodyAvailable => "nobody-available",
-        Phrase::InvalidChoice => "invalid-choice",
-        Phrase::Forwarding => "forwarding",
-        Phrase::PressOne => "press-one",
-        Phrase::Goodbye => "goodbye",
-        Phrase::SignedIn => "signed-in",
-        Phrase::SignedOut => "signed-out",
-        Phrase::Recorded => "recorded",
-        Phrase::SomebodyJoined => "somebody-joined",
-        Phrase::SomebodyLeft => "somebody-left",
-        Phrase::Paused => "paused",
-        Phrase::Resumed => "resumed",
-        Phrase::CallAgain => "call-again",
-        Phrase::EnterConferenceNumber => "enter-conference-number",
-        Phrase::UnknownConference => "unknown-conference",
-    }
-}
-
-/// Every phrase there is.
-pub(crate) fn every_phrase() -> impl Iterator<Item = Phrase> {
-    std::iter::successors(Some(Phrase::EnterPin), |phrase| after(*phrase))
-}
-
-/// In the order of their numbers; the match makes the compiler ask for a new one here.
-const fn after(phrase: Phrase) -> Option<Phrase> {
-    Some(match phrase {
-        Phrase::EnterPin => Phrase::WrongPin,
-        Phrase::WrongPin => Phrase::WaitInLobby,
-        Phrase::WaitInLobby => Phrase::Joined,
-        Phrase::Joined => Phrase::FirstOne,
-        Phrase::FirstOne => Phrase::Muted,
-        Phrase::Muted => Phrase::Unmuted,
-        Phrase::Unmuted => Phrase::ConferenceEnds,
-        Phrase::ConferenceEnds => Phrase::PeopleInConference,
-        Phrase::PeopleInConference => Phrase::Welcome,
-        Phrase::Welcome => Phrase::AllBusy,
-        Phrase::AllBusy => Phrase::YouAreNumber,
-        Phrase::YouAreNumber => Phrase::InTheQueue,
-        Phrase::InTheQueue => Phrase::EstimatedWait,
-        Phrase::EstimatedWait => Phrase::Minutes,
-        Phrase::Minutes => Phrase::LessThanOneMinute,
-        Phrase::LessThanOneMinute => Phrase::Closed,
-        Phrase::Closed => Phrase::Holiday,
-        Phrase::Holiday => Phrase::NobodyAvailable,
-        Phrase::NobodyAvailable => Phrase::InvalidChoice,
-        Phrase::InvalidChoice => Phrase::Forwarding,
-        Phrase::Forwarding => Phrase::PressOne,
-        Phrase::PressOne => Phrase::Goodbye,
-        Phrase::Goodbye => Phrase::SignedIn,
-        Phrase::SignedIn => Phrase::SignedOut,
-        Phrase::SignedOut => Phrase::Recorded,
-        Phrase::Recorded => Phrase::SomebodyJoined,
-        Phrase::SomebodyJoined => Phrase::SomebodyLeft,
-        Phrase::SomebodyLeft => Phrase::Paused,
-        Phrase::Paused => Phrase::Resumed,
-        Phrase::Resumed => Phrase::CallAgain,
-        Phrase::CallAgain => Phrase::EnterConferenceNumber,
-        Phrase::EnterConferenceNumber => Phrase::UnknownConference,
-        Phrase::UnknownConference => return None,
-    })
-}
 
 #[cfg(test)]
 mod tests {

@@ -100,8 +100,8 @@ pub enum SipEvent {
     /// A well-formed request other than ACK, CANCEL and REGISTER arrived; it wants exactly one final response.
     ///
     /// The edge has answered 100 to an INVITE already. `user` is who proved his identity by digest or by a client
-    /// certificate on this very request; `From` agrees with it, or the edge has refused. Inside a dialog the control
-    /// side knows whom the dialog belongs to, and `user` is usually `None`.
+    /// certificate on this very request; outside a dialog `From` agrees with it, or the edge has refused. Inside a
+    /// dialog the control side knows whom the dialog belongs to, and `user` is usually `None`.
     Request {
         /// Where to respond.
         transaction: ServerTransactionId,

@@ -268,7 +268,7 @@ impl Reception {
     }
 
     fn cancel(&self, incoming: &Incoming, letter: &Bytes, link: &Link) {
-        match self.stack.cancel_received(incoming, letter.clone()) {
+        match self.stack.cancel_received(incoming, letter.clone(), link) {
             Some(tag) => self.reply_with_tag(incoming, &Response::new(200), &tag, link),
             None if !self.may_speak(link) => {}
             None => self.answer(incoming, RejectReason::NoTransaction, Response::new(481), link),
@@ -314,7 +314,13 @@ impl Reception {
             }
             Proof::Right(name) => {
                 lock(&self.buckets).give_back(source);
-                match from.filter(|from| from.user_part() == name) {
+                // Inside a dialog From says what the call's two ends were named when it began: a device that rings for
+                // somebody else answers in his name. There the control side knows whose dialog it is.
+                let claimed = match incoming.to.tag {
+                    Some(_) => UserUri::parse(&format!("sip:{name}@{}", self.config.realm)).ok(),
+                    None => from.filter(|from| from.user_part() == name),
+                };
+                match claimed {
                     Some(user) => Ok(Some(user)),
                     None => Err((RejectReason::ForeignIdentity, refusal(403, "From is another user"))),
                 }

@@ -6,7 +6,7 @@ use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::columns::{Columns, json, word};
 use crate::location::Location;
-use crate::{ConferenceRecord, StoreError};
+use crate::{ConferenceRecord, StoreError, UnixMillis};
 
 /// Writes one conference inside a transaction that may write.
 pub(crate) async fn save(
@@ -63,15 +63,16 @@ async fn upsert(writer: &mut SqliteConnection, record: &ConferenceRecord) -> sql
     sqlx::query(
         "INSERT INTO conferences (id, organizer, subject, description, access, pin, number, expiry, version,
              invited_json, locked, personal, lobby, organizer_data, notification_data, created, updated, phones_pass_lobby,
-             promote_authenticated)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             promote_authenticated, used)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET organizer = excluded.organizer, subject = excluded.subject,
              description = excluded.description, access = excluded.access, pin = excluded.pin,
              number = excluded.number, expiry = excluded.expiry, version = excluded.version,
              invited_json = excluded.invited_json, locked = excluded.locked, personal = excluded.personal,
              lobby = excluded.lobby, organizer_data = excluded.organizer_data,
              notification_data = excluded.notification_data, updated = excluded.updated,
-             phones_pass_lobby = excluded.phones_pass_lobby, promote_authenticated = excluded.promote_authenticated",
+             phones_pass_lobby = excluded.phones_pass_lobby, promote_authenticated = excluded.promote_authenticated,
+             used = MAX(used, excluded.used)",
     )
     .bind(record.id.as_str())
     .bind(record.organizer.as_str())
@@ -92,9 +93,16 @@ async fn upsert(writer: &mut SqliteConnection, record: &ConferenceRecord) -> sql
     .bind(record.updated)
     .bind(record.phones_pass_lobby)
     .bind(record.promote_authenticated)
+    .bind(record.used)
     .execute(writer)
     .await
     .map(drop)
+}
+
+/// Moves the time a conference was last of use; nothing happens to one that is not there.
+pub(crate) async fn note_use(writer: &mut SqliteConnection, id: &ConferenceId, used: UnixMillis) -> sqlx::Result<()> {
+    let statement = sqlx::query("UPDATE conferences SET used = MAX(used, ?) WHERE id = ?");
+    statement.bind(used).bind(id.as_str()).execute(writer).await.map(drop)
 }
 
 /// Deletes the row and leaves the number taken. Whether there was one.
@@ -161,5 +169,6 @@ fn read(row: &SqliteRow, location: &Location) -> Result<ConferenceRecord, StoreE
         notification_data: columns.plain("notification_data")?,
         created: columns.plain("created")?,
         updated: columns.plain("updated")?,
+        used: columns.plain("used")?,
     })
 }

@@ -93,6 +93,14 @@ impl Store {
         self.commit(transaction).await
     }
 
+    /// A conference was of use at that time; an earlier time changes nothing, nor does one for a conference that is not there.
+    pub async fn note_use(&self, id: &ConferenceId, used: UnixMillis) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let noted = conferences::note_use(&mut transaction, id, used).await;
+        noted.map_err(|error| self.location.explain(error))?;
+        self.commit(transaction).await
+    }
+
     /// Deletes a conference; its number stays taken. Whether there was one.
     pub async fn delete_conference(&self, id: &ConferenceId) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;

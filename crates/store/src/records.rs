@@ -22,7 +22,7 @@ pub struct ConferenceRecord {
     pub pin: Option<Pii>,
     /// The number people dial. Once given, a number never belongs to another conference.
     pub number: Option<ConferenceNumber>,
-    /// When the Factory may delete it; `None` = never.
+    /// When the Factory may delete it; `None` = its document did not say.
     pub expiry: Option<UnixMillis>,
     /// The Factory's version; saving an older one over a newer one fails.
     pub version: u64,
@@ -46,6 +46,8 @@ pub struct ConferenceRecord {
     pub created: UnixMillis,
     /// When it was last changed.
     pub updated: UnixMillis,
+    /// When it was last of use: scheduled, changed or held.
+    pub used: UnixMillis,
 }
 
 /// A user on a conference's list.

@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_lobby.sql"),
     include_str!("../migrations/0005_group_segments.sql"),
     include_str!("../migrations/0006_registrations.sql"),
+    include_str!("../migrations/0007_last_use.sql"),
 ];
 
 /// The newest schema version this build knows.

@@ -25,6 +25,7 @@ fn record(number: &str) -> ConferenceRecord {
         notification_data: String::new(),
         created: 1,
         updated: 1,
+        used: 1,
     }
 }
 

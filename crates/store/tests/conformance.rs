@@ -47,6 +47,21 @@ async fn a_save_replaces_everything_but_the_day_it_was_made() {
 }
 
 #[tokio::test]
+async fn the_last_use_of_a_conference_only_moves_forward_and_changes_nothing_else() {
+    let (store, directory) = open().await;
+    let mut record = small_conference("CONFERENCE1");
+    store.save_conference(&record).await.expect("saved");
+    for used in [5_000, 4_000] {
+        store.note_use(&record.id, used).await.expect("noted");
+    }
+    store.note_use(&id("CONFERENCE2"), 9_000).await.expect("nothing to note");
+    store.save_conference(&record).await.expect("a save by somebody who did not know of the use");
+    store.close().await;
+    record.used = 5_000;
+    assert_eq!(reopen(&directory).await.load_all().await.expect("read"), [record]);
+}
+
+#[tokio::test]
 async fn a_conference_that_is_not_there_is_none() {
     let (store, _directory) = open().await;
     store.save_conference(&full_conference()).await.expect("saved");

@@ -317,17 +317,7 @@ impl ClientTransaction {
             self.stop_retransmission();
         }
         if invite && status >= 300 {
-            // RFC 3261 17.1.1.3: the same branch, and the To of the response.
-            let mut ack = SipMessage::request("ACK", self.request.uri())
-                .with("Via", self.request.header("Via").unwrap_or(""))
-                .with("Max-Forwards", "70")
-                .with("From", self.request.header("From").unwrap_or(""))
-                .with("To", response.header("To").unwrap_or(""))
-                .with("Call-ID", self.request.call_id())
-                .with("CSeq", format!("{} ACK", self.request.cseq()));
-            for route in self.request.headers_named("Route") {
-                ack = ack.with("Route", route);
-            }
+            let ack = self.request.acknowledging(&response);
             self.path.send(ack.to_bytes()).await?;
         }
         Ok(response)

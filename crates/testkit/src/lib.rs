@@ -32,7 +32,7 @@ pub use client::{ConferenceClient, RosterUser};
 pub use dialog::Dialog;
 pub use digest::Credentials;
 pub use error::Error;
-pub use message::SipMessage;
+pub use message::{SipMessage, uri_of};
 pub use phone::{AnswerMode, Call, OutgoingCall, PhoneOptions, ScriptedPhone};
 pub use robot::{Clip, Robot};
 pub use rtp::{AudioPort, SAMPLE_RATE};

@@ -37,6 +37,19 @@ impl SipMessage {
         response
     }
 
+    /// The ACK for a refusal of this INVITE (RFC 3261 17.1.1.3): the same branch and routes, and the To of the refusal.
+    #[must_use]
+    pub fn acknowledging(&self, refusal: &Self) -> Self {
+        let ack = Self::request("ACK", self.uri())
+            .with("Via", self.header("Via").unwrap_or_default())
+            .with("Max-Forwards", "70")
+            .with("From", self.header("From").unwrap_or_default())
+            .with("To", refusal.header("To").unwrap_or_default())
+            .with("Call-ID", self.call_id())
+            .with("CSeq", format!("{} ACK", self.cseq()));
+        self.headers_named("Route").fold(ack, |ack, route| ack.with("Route", route))
+    }
+
     /// Adds a header line at the end.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -201,7 +214,7 @@ pub(crate) fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The URI of a name-addr: what stands between the angle brackets, or all before the parameters.
-pub(crate) fn uri_of(value: &str) -> &str {
+pub fn uri_of(value: &str) -> &str {
     match (value.find('<'), value.find('>')) {
         (Some(open), Some(close)) if open < close => &value[open + 1..close],
         _ => value.split(';').next().unwrap_or("").trim(),

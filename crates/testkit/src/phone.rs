@@ -154,7 +154,11 @@ impl OutgoingCall {
         self.transaction.cancel().await?;
         let response = self.transaction.final_response().await?;
         if let Some(200..=299) = response.status() {
-            self.take_up(&response).await?.hang_up().await?;
+            // The server has heard that we do not want the call, and may hang up first.
+            match self.take_up(&response).await?.hang_up().await {
+                Ok(()) | Err(Error::Closed) => {}
+                Err(error) => return Err(error),
+            }
         }
         response.status().ok_or_else(|| Error::Protocol("a response without a status".to_owned()))
     }

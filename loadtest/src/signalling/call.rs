@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::{Credentials, SipMessage};
+use testkit::{Credentials, SipMessage, uri_of};
 
 use crate::signalling::sdp::Offer;
 
@@ -166,22 +166,10 @@ impl Call {
             .with("CSeq", format!("{cseq} {method}"))
     }
 
-    /// RFC 3261 17.1.1.3: the ACK of a refusal belongs to the INVITE's transaction.
+    /// The ACK of a refusal.
     pub fn acknowledgement_of(&self, refusal: &SipMessage) -> SipMessage {
-        SipMessage::request("ACK", self.invite.uri())
-            .with("Via", refusal.header("Via").unwrap_or_default())
-            .with("Max-Forwards", "70")
-            .with("From", self.invite.header("From").unwrap_or_default())
-            .with("To", refusal.header("To").unwrap_or_default())
-            .with("Call-ID", self.invite.call_id())
-            .with("CSeq", format!("{} ACK", refusal.cseq()))
+        self.invite.acknowledging(refusal)
     }
-}
-
-/// The URI between angle brackets, or all of the value.
-fn uri_of(value: &str) -> &str {
-    let inside = |value: &'_ str| -> Option<(usize, usize)> { Some((value.find('<')? + 1, value.find('>')?)) };
-    inside(value).and_then(|(from, to)| value.get(from..to)).unwrap_or(value)
 }
 
 #[cfg(test)]

@@ -9,78 +9,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::tone;
 use testkit::wav::{self, Sound};
 
+use crate::line_options::{Codec, LineOptions};
 use crate::ports;
 use crate::process::Process;
 use crate::server::PASSWORD;
 use crate::wait::{Line, eventually};
-
-/// Seconds of tone a phone has before it starts again.
-const TONE_SECONDS: f64 = 60.0;
-
-/// How a baresip is set up.
-#[derive(Clone, Debug)]
-pub struct BaresipOptions {
-    /// User name.
-    pub user: String,
-    /// `HOST:PORT` of the registrar; `None` for a phone without one.
-    pub server: Option<String>,
-    /// `udp`, `tcp` or `tls`.
-    pub transport: &'static str,
-    /// `opus/48000/2`, `pcmu` or `pcma`; several with commas.
-    pub codecs: &'static str,
-    /// Insist on SRTP with keys in the SDP (SDES).
-    pub srtp: bool,
-    /// The CA that must have signed the server's certificate, for TLS.
-    pub ca: Option<PathBuf>,
-    /// The tone it plays, in Hz.
-    pub tone: u32,
-}
-
-impl BaresipOptions {
-    /// A phone with Opus over UDP and without a registrar.
-    pub fn new(user: &str, tone: u32) -> Self {
-        Self {
-            user: user.to_owned(),
-            server: None,
-            transport: "udp",
-            codecs: "opus/48000/2",
-            srtp: false,
-            ca: None,
-            tone,
-        }
-    }
-
-    /// Registered there.
-    #[must_use]
-    pub fn at(mut self, server: impl Into<String>) -> Self {
-        self.server = Some(server.into());
-        self
-    }
-
-    /// With other codecs.
-    #[must_use]
-    pub fn codecs(mut self, codecs: &'static str) -> Self {
-        self.codecs = codecs;
-        self
-    }
-
-    /// Over another transport.
-    #[must_use]
-    pub fn over(mut self, transport: &'static str) -> Self {
-        self.transport = transport;
-        self
-    }
-
-    /// Over TLS with SRTP, trusting that CA alone.
-    #[must_use]
-    pub fn secure(mut self, ca: &Path) -> Self {
-        (self.transport, self.srtp, self.ca) = ("tls", true, Some(ca.to_owned()));
-        self
-    }
-}
 
 /// A running baresip. Dropping it ends it.
 pub struct Baresip {
@@ -88,18 +23,17 @@ pub struct Baresip {
     control: TcpStream,
     events: Arc<Mutex<Vec<Value>>>,
     port: u16,
-    options: BaresipOptions,
+    options: LineOptions,
     folder: TempDir,
 }
 
 impl Baresip {
     /// Starts it. It answers calls by itself.
-    pub fn start(options: BaresipOptions) -> Self {
+    pub fn start(options: LineOptions) -> Self {
         let folder = tempfile::Builder::new().prefix("baresip-").tempdir().expect("temporary folder");
         // SIP over TLS takes the port above the others'; then the control port, and RTP from an even one on.
         let port = ports::free(24);
-        let tone = tone::sine(options.tone, TONE_SECONDS, 48_000);
-        wav::write(&folder.path().join("tone.wav"), &tone).expect("written");
+        options.write_tone(folder.path());
         std::fs::write(folder.path().join("config"), config(&options, folder.path(), port)).expect("written");
         std::fs::write(folder.path().join("accounts"), account(&options)).expect("written");
         std::fs::write(folder.path().join("contacts"), "\n").expect("written");
@@ -209,7 +143,7 @@ impl Drop for Baresip {
     }
 }
 
-fn config(options: &BaresipOptions, folder: &Path, port: u16) -> String {
+fn config(options: &LineOptions, folder: &Path, port: u16) -> String {
     let (folder, control, rtp) = (folder.display(), port + 2, port + 4);
     let ca = options.ca.as_ref().map_or(String::new(), |path| format!("sip_cafile {}\n", path.display()));
     format!(
@@ -259,16 +193,21 @@ fn modules() -> String {
     places.into_iter().find(|place| Path::new(place).is_dir()).unwrap_or(places[0]).to_owned()
 }
 
-fn account(options: &BaresipOptions) -> String {
-    let BaresipOptions { user, transport, codecs, .. } = options;
+fn account(options: &LineOptions) -> String {
+    let LineOptions { user, transport, .. } = options;
     let server = options.server.as_deref().unwrap_or("127.0.0.1");
     let registration = match &options.server {
         Some(server) => format!("regint=120;outbound=\"sip:{server};transport={transport}\""),
         None => "regint=0".to_owned(),
     };
+    let codec = match options.codec {
+        Codec::Opus => "opus/48000/2",
+        Codec::Pcmu => "pcmu",
+        Codec::Pcma => "pcma",
+    };
     let srtp = if options.srtp { ";mediaenc=srtp-mand" } else { "" };
     format!(
-        "<sip:{user}@{server};transport={transport}>;auth_user={user};auth_pass={PASSWORD};{registration};audio_codecs={codecs};answermode=auto{srtp}\n"
+        "<sip:{user}@{server};transport={transport}>;auth_user={user};auth_pass={PASSWORD};{registration};audio_codecs={codec};answermode=auto{srtp}\n"
     )
 }
 

@@ -11,6 +11,7 @@
 mod agent;
 mod baresip;
 mod device;
+mod line_options;
 mod linphone;
 pub mod meeting;
 mod ports;
@@ -21,9 +22,10 @@ mod turn;
 mod wait;
 
 pub use agent::SippAgent;
-pub use baresip::{Baresip, BaresipOptions};
+pub use baresip::Baresip;
 pub use device::{Behaviour, Device};
-pub use linphone::{Linphone, LinphoneOptions};
+pub use line_options::{Codec, LineOptions};
+pub use linphone::Linphone;
 pub use server::{Certificate, PASSWORD, Server, ServerOptions};
 pub use sipp::{Sipp, SippReport};
 pub use turn::{Turn, alone};

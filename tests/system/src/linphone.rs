@@ -1,94 +1,36 @@
 //! linphonec, driven by its own console over a pipe, with files for microphone and loudspeaker.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use testkit::tone;
 use testkit::wav::{self, Sound};
 
+use crate::line_options::{Codec, LineOptions};
 use crate::ports;
 use crate::process::Process;
 use crate::server::PASSWORD;
 use crate::wait::{Line, eventually};
 
-/// Seconds of tone a phone has before it starts again.
-const TONE_SECONDS: f64 = 60.0;
-
-/// How a linphonec is set up.
-#[derive(Clone, Debug)]
-pub struct LinphoneOptions {
-    /// User name.
-    pub user: String,
-    /// `HOST:PORT` of the registrar; `None` for a phone without one.
-    pub server: Option<String>,
-    /// `udp`, `tcp` or `tls`.
-    pub transport: &'static str,
-    /// `opus`, `PCMU` or `PCMA`.
-    pub codec: &'static str,
-    /// Insist on SRTP with keys in the SDP (SDES).
-    pub srtp: bool,
-    /// The CA that must have signed the server's certificate, for TLS.
-    pub ca: Option<PathBuf>,
-    /// The tone it plays, in Hz.
-    pub tone: u32,
-}
-
-impl LinphoneOptions {
-    /// A phone with Opus over UDP and without a registrar.
-    pub fn new(user: &str, tone: u32) -> Self {
-        Self { user: user.to_owned(), server: None, transport: "udp", codec: "opus", srtp: false, ca: None, tone }
-    }
-
-    /// Registered there.
-    #[must_use]
-    pub fn at(mut self, server: impl Into<String>) -> Self {
-        self.server = Some(server.into());
-        self
-    }
-
-    /// With another codec.
-    #[must_use]
-    pub fn codec(mut self, codec: &'static str) -> Self {
-        self.codec = codec;
-        self
-    }
-
-    /// Over another transport.
-    #[must_use]
-    pub fn over(mut self, transport: &'static str) -> Self {
-        self.transport = transport;
-        self
-    }
-
-    /// Over TLS with SRTP, trusting that CA alone.
-    #[must_use]
-    pub fn secure(mut self, ca: &Path) -> Self {
-        (self.transport, self.srtp, self.ca) = ("tls", true, Some(ca.to_owned()));
-        self
-    }
-}
-
 /// A running linphonec. Dropping it ends it.
 pub struct Linphone {
     process: Process,
-    options: LinphoneOptions,
+    options: LineOptions,
     folder: TempDir,
 }
 
 impl Linphone {
     /// Starts it and, with a registrar, registers.
-    pub fn start(options: LinphoneOptions) -> Self {
+    pub fn start(options: LineOptions) -> Self {
         let folder = tempfile::Builder::new().prefix("linphone-").tempdir().expect("temporary folder");
         let home = folder.path().join("user");
         // Without these it does not start.
         for place in [".local/share/linphone", ".config/linphone"] {
             std::fs::create_dir_all(home.join(place)).expect("created");
         }
-        let tone = tone::sine(options.tone, TONE_SECONDS, 48_000);
-        wav::write(&folder.path().join("tone.wav"), &tone).expect("written");
+        options.write_tone(folder.path());
         std::fs::write(folder.path().join("rc"), config(&options, ports::free(8))).expect("written");
         let mut command = Command::new("linphonec");
         command.arg("-c").arg(folder.path().join("rc")).arg("-d").arg("6").arg("-l").arg(folder.path().join("debug"));
@@ -108,7 +50,7 @@ impl Linphone {
             self.command(command);
         }
         if let Some(server) = self.options.server.clone() {
-            let LinphoneOptions { user, transport, .. } = self.options.clone();
+            let LineOptions { user, transport, .. } = self.options.clone();
             self.command(&format!("register sip:{user}@{server} sip:{server};transport={transport} {PASSWORD}"));
         }
     }
@@ -174,7 +116,7 @@ impl Drop for Linphone {
     }
 }
 
-fn config(options: &LinphoneOptions, port: u16) -> String {
+fn config(options: &LineOptions, port: u16) -> String {
     let at = |transport: &str| if options.transport == transport { port } else { 0 };
     let (udp, tcp, tls, rtp) = (at("udp"), at("tcp"), at("tls"), port + 2);
     let ca = options.ca.as_ref().map_or(String::new(), |path| format!("root_ca={}\n", path.display()));
@@ -211,10 +153,15 @@ uuid=00000000-0000-4000-8000-{port:012}
 ",
         rtp + 2
     );
+    let codec = match options.codec {
+        Codec::Opus => "opus",
+        Codec::Pcmu => "PCMU",
+        Codec::Pcma => "PCMA",
+    };
     let known =
         [("opus", 48_000, 2), ("PCMU", 8_000, 1), ("PCMA", 8_000, 1), ("speex", 16_000, 1), ("speex", 8_000, 1)];
     for (index, (name, rate, channels)) in known.into_iter().enumerate() {
-        let enabled = u8::from(name == options.codec);
+        let enabled = u8::from(name == codec);
         text.push_str(&format!(
             "[audio_codec_{index}]\nmime={name}\nrate={rate}\nchannels={channels}\nenabled={enabled}\n"
         ));

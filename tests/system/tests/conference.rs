@@ -1,22 +1,20 @@
 //! Other people's phones meet in one conference: each hears all others, and nobody hears himself.
 
 use system_tests::meeting::{Participant, assert_complete, meet};
-use system_tests::{
-    Baresip, BaresipOptions, Certificate, Line, Linphone, LinphoneOptions, Server, ServerOptions, alone,
-};
+use system_tests::{Baresip, Certificate, Codec, Line, LineOptions, Linphone, Server, ServerOptions, alone};
 use testkit::tone::TONES;
 
 /// A baresip named `userN` with the Nth tone, registered.
-fn baresip(number: usize, set_up: impl FnOnce(BaresipOptions) -> BaresipOptions) -> Box<dyn Line> {
-    let options = BaresipOptions::new(&format!("user{number}"), TONES[number - 1]);
+fn baresip(number: usize, set_up: impl FnOnce(LineOptions) -> LineOptions) -> Box<dyn Line> {
+    let options = LineOptions::new(&format!("user{number}"), TONES[number - 1]);
     let mut phone = Baresip::start(set_up(options));
     phone.wait_registered();
     Box::new(phone)
 }
 
 /// A linphonec named `userN` with the Nth tone, registered.
-fn linphone(number: usize, set_up: impl FnOnce(LinphoneOptions) -> LinphoneOptions) -> Box<dyn Line> {
-    let options = LinphoneOptions::new(&format!("user{number}"), TONES[number - 1]);
+fn linphone(number: usize, set_up: impl FnOnce(LineOptions) -> LineOptions) -> Box<dyn Line> {
+    let options = LineOptions::new(&format!("user{number}"), TONES[number - 1]);
     let mut phone = Linphone::start(set_up(options));
     phone.wait_registered();
     Box::new(phone)
@@ -48,10 +46,10 @@ fn opus_and_both_kinds_of_g711_are_mixed() {
     let server = Server::start(&ServerOptions::default());
     let at = server.sip().to_string();
     let phones = [
-        baresip(1, |options| options.at(&at).codecs("opus/48000/2")),
-        baresip(2, |options| options.at(&at).codecs("pcmu")),
-        baresip(3, |options| options.at(&at).codecs("pcma")),
-        linphone(4, |options| options.at(&at).codec("PCMU")),
+        baresip(1, |options| options.at(&at).codec(Codec::Opus)),
+        baresip(2, |options| options.at(&at).codec(Codec::Pcmu)),
+        baresip(3, |options| options.at(&at).codec(Codec::Pcma)),
+        linphone(4, |options| options.at(&at).codec(Codec::Pcmu)),
     ];
     let heard = meet(&mut all_at(&server.conference("1000"), phones));
     assert_complete(&heard);
@@ -94,7 +92,7 @@ fn an_encrypted_and_a_plain_phone_meet() {
     let (plain, secure) = (server.sip().to_string(), server.tls().to_string());
     let mut participants = vec![
         (baresip(1, |options| options.at(&secure).secure(&certificate.ca)), server.conference_over("1000", "tls")),
-        (baresip(2, |options| options.at(&plain).codecs("pcmu")), server.conference("1000")),
+        (baresip(2, |options| options.at(&plain).codec(Codec::Pcmu)), server.conference("1000")),
     ];
     assert_complete(&meet(&mut participants));
 }

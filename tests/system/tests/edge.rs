@@ -2,7 +2,7 @@
 //! known, and whom it still reaches after a crash.
 
 use system_tests::{Behaviour, Device, PASSWORD, Server, ServerOptions, eventually};
-use testkit::{Agent, AgentOptions, SipMessage, Transport};
+use testkit::{Agent, AgentOptions, Dialog, SipMessage, Transport};
 
 /// A trunk at an address of its own on loopback, which no phone of the tests has.
 const TRUNK: [u8; 4] = [127, 0, 0, 2];
@@ -126,5 +126,31 @@ async fn a_phone_is_reached_after_a_crash_without_registering_again() {
         let status = tokio::time::timeout(std::time::Duration::from_secs(20), called).await.expect("it rings in time");
         assert_eq!(status, Some(486), "{user} was rung");
         assert_eq!(device.received("INVITE").len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_knows_the_tags_of_a_call_must_prove_that_it_is_his() {
+    let server = Server::start(&ServerOptions::default());
+    let options = AgentOptions::new("user1", server.domain(), PASSWORD, server.sip());
+    let ann = Agent::open(options.clone()).await.expect("free port").0;
+    let invite = ann.new_request("INVITE", "sip:1000@127.0.0.1").with_body("application/sdp", OFFER);
+    let (mut call, answer) = Dialog::open(&ann, invite).await.expect("she is in the conference");
+    call.acknowledge(&answer, None).await.expect("sent");
+    let bye = call.new_request("BYE");
+    // A copy of her BYE from another socket of the same machine: with no password, with somebody else's, with hers.
+    let eve = testkit::Credentials { user: "user2".to_owned(), password: PASSWORD.to_owned() };
+    for (credentials, status) in [(None, 401), (Some(eve), 403), (options.credentials.clone(), 200)] {
+        let copier = Agent::open(AgentOptions { credentials, ..options.clone() }).await.expect("free port").0;
+        let via = copier.new_request("BYE", bye.uri()).header("Via").expect("there is one").to_owned();
+        let mut copy = bye.clone();
+        copy.set("Via", via);
+        copy.set("CSeq", "90 BYE");
+        let answer = copier.request(&mut copy).await.expect("an answer");
+        assert_eq!(answer.status(), Some(status));
+        if status != 200 {
+            let options = call.new_request("OPTIONS");
+            assert!(call.send(options).await.is_ok(), "she is still in");
+        }
     }
 }

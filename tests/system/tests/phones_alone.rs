@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use system_tests::meeting::assert_complete;
-use system_tests::{Baresip, BaresipOptions, Line, Linphone, LinphoneOptions, Sipp, alone};
+use system_tests::{Baresip, Codec, Line, LineOptions, Linphone, Sipp, alone};
 use testkit::tone::{HEARD_DB, Listener, TONES, level_db};
 use testkit::wav::Sound;
 
@@ -28,8 +28,8 @@ fn middle(sound: &Sound) -> Sound {
 #[test]
 fn two_baresips_hear_each_other_with_opus() {
     let _turn = alone();
-    let mut ann = Baresip::start(BaresipOptions::new("ann", TONES[0]));
-    let mut bob = Baresip::start(BaresipOptions::new("bob", TONES[1]));
+    let mut ann = Baresip::start(LineOptions::new("ann", TONES[0]));
+    let mut bob = Baresip::start(LineOptions::new("bob", TONES[1]));
     ann.call(&bob.direct_uri());
     bob.wait_established();
     assert_hear_each_other(&mut ann, &mut bob);
@@ -38,8 +38,8 @@ fn two_baresips_hear_each_other_with_opus() {
 #[test]
 fn two_baresips_hear_each_other_with_g711() {
     let _turn = alone();
-    let mut ann = Baresip::start(BaresipOptions::new("ann", TONES[2]).codecs("pcma"));
-    let mut bob = Baresip::start(BaresipOptions::new("bob", TONES[3]).codecs("pcmu,pcma"));
+    let mut ann = Baresip::start(LineOptions::new("ann", TONES[2]).codec(Codec::Pcma));
+    let mut bob = Baresip::start(LineOptions::new("bob", TONES[3]).codec(Codec::Pcma));
     ann.call(&bob.direct_uri());
     bob.wait_established();
     assert_hear_each_other(&mut ann, &mut bob);
@@ -48,8 +48,8 @@ fn two_baresips_hear_each_other_with_g711() {
 #[test]
 fn a_linphonec_and_a_baresip_hear_each_other() {
     let _turn = alone();
-    let mut carol = Linphone::start(LinphoneOptions::new("carol", TONES[4]));
-    let mut bob = Baresip::start(BaresipOptions::new("bob", TONES[5]));
+    let mut carol = Linphone::start(LineOptions::new("carol", TONES[4]));
+    let mut bob = Baresip::start(LineOptions::new("bob", TONES[5]));
     carol.call(&bob.direct_uri());
     bob.wait_established();
     assert_hear_each_other(&mut carol, &mut bob);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use system_tests::{Baresip, BaresipOptions, Behaviour, Device, Line, PASSWORD, Server, ServerOptions, alone};
+use system_tests::{Baresip, Behaviour, Device, Line, LineOptions, PASSWORD, Server, ServerOptions, alone};
 use testkit::tone::TONES;
 use testkit::{AgentOptions, AnswerMode, Error, PhoneOptions, ScriptedPhone, SipMessage};
 
@@ -277,8 +277,8 @@ async fn two_baresips_hear_each_other_after_a_diversion() {
     let server = server_with(r#"{"forward_no_answer": "sip:user3@", "ring_seconds": 1}"#);
     let _bob = Device::register(&server, "user2", Ring).await;
     let at = server.sip().to_string();
-    let mut ann = Baresip::start(BaresipOptions::new("user1", TONES[0]).at(&at));
-    let mut carol = Baresip::start(BaresipOptions::new("user3", TONES[1]).at(&at));
+    let mut ann = Baresip::start(LineOptions::new("user1", TONES[0]).at(&at));
+    let mut carol = Baresip::start(LineOptions::new("user3", TONES[1]).at(&at));
     carol.wait_registered();
     ann.wait_registered();
     ann.call(&uri_of(&server, "user2"));

@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use system_tests::{
-    Baresip, BaresipOptions, Line, Linphone, LinphoneOptions, PASSWORD, Server, ServerOptions, SippAgent, alone,
-    eventually,
+    Baresip, Line, LineOptions, Linphone, PASSWORD, Server, ServerOptions, SippAgent, alone, eventually,
 };
 use testkit::tone::{HEARD_DB, TONES, level_db};
 use testkit::{AgentOptions, AnswerMode, PhoneOptions, ScriptedPhone};
@@ -105,11 +104,11 @@ async fn r1_b17_an_agent_who_must_confirm_and_answers_like_a_mailbox_does_not_ge
 /// A linphonec that rings, a baresip that answers by itself, and a baresip that calls.
 fn phones(server: &Server) -> (Linphone, Baresip, Baresip) {
     let at = server.sip().to_string();
-    let mut rings = Linphone::start(LinphoneOptions::new("user1", TONES[0]).at(&at));
+    let mut rings = Linphone::start(LineOptions::new("user1", TONES[0]).at(&at));
     rings.wait_registered();
-    let mut answers = Baresip::start(BaresipOptions::new("user2", TONES[1]).at(&at));
+    let mut answers = Baresip::start(LineOptions::new("user2", TONES[1]).at(&at));
     answers.wait_registered();
-    let mut calls = Baresip::start(BaresipOptions::new("user3", TONES[2]).at(&at));
+    let mut calls = Baresip::start(LineOptions::new("user3", TONES[2]).at(&at));
     calls.wait_registered();
     (rings, answers, calls)
 }

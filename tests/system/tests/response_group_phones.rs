@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use system_tests::{
-    Baresip, BaresipOptions, Line, Linphone, LinphoneOptions, Server, ServerOptions, alone, eventually,
-};
+use system_tests::{Baresip, Line, LineOptions, Linphone, Server, ServerOptions, alone, eventually};
 use testkit::tone::{HEARD_DB, TONES, level_db};
 
 const GROUP: &str = "\n[[response_group]]\nuri = \"sip:sales@127.0.0.1\"\nname = \"Sales\"\nmethod = \"parallel\"\n\
@@ -38,9 +36,9 @@ fn a_baresip_agent_takes_the_call_of_a_linphonec() {
     let _turn = alone();
     let server = Server::start(&ServerOptions { extra: GROUP.to_owned(), ..ServerOptions::default() });
     let at = server.sip().to_string();
-    let mut agent = Baresip::start(BaresipOptions::new("user1", TONES[0]).at(&at));
+    let mut agent = Baresip::start(LineOptions::new("user1", TONES[0]).at(&at));
     agent.wait_registered();
-    let mut caller = Linphone::start(LinphoneOptions::new("user2", TONES[1]).at(&at));
+    let mut caller = Linphone::start(LineOptions::new("user2", TONES[1]).at(&at));
     caller.wait_registered();
     caller.call(&format!("sip:sales@{}", server.sip()));
     assert_they_talk(&server, &mut caller, &mut agent);
@@ -51,9 +49,9 @@ fn a_linphonec_agent_takes_the_call_of_a_baresip() {
     let _turn = alone();
     let server = Server::start(&ServerOptions { extra: GROUP.to_owned(), ..ServerOptions::default() });
     let at = server.sip().to_string();
-    let mut agent = Linphone::start(LinphoneOptions::new("user1", TONES[2]).at(&at));
+    let mut agent = Linphone::start(LineOptions::new("user1", TONES[2]).at(&at));
     agent.wait_registered();
-    let mut caller = Baresip::start(BaresipOptions::new("user2", TONES[3]).at(&at));
+    let mut caller = Baresip::start(LineOptions::new("user2", TONES[3]).at(&at));
     caller.wait_registered();
     caller.call(&format!("sip:sales@{}", server.sip()));
     eventually("a ringing linphonec", || ringing(&server), || server.log());

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use system_tests::{Baresip, BaresipOptions, Behaviour, Device, Line, Server, ServerOptions, alone, eventually};
+use system_tests::{Baresip, Behaviour, Device, Line, LineOptions, Server, ServerOptions, alone, eventually};
 use testkit::tone::{HEARD_DB, TONES, level_db};
 
 /// ann calls bob, and both hear it.
 fn talking(server: &Server) -> (Baresip, Baresip) {
     let at = server.sip().to_string();
-    let mut ann = Baresip::start(BaresipOptions::new("user1", TONES[0]).at(&at));
-    let mut bob = Baresip::start(BaresipOptions::new("user2", TONES[1]).at(&at));
+    let mut ann = Baresip::start(LineOptions::new("user1", TONES[0]).at(&at));
+    let mut bob = Baresip::start(LineOptions::new("user2", TONES[1]).at(&at));
     bob.wait_registered();
     ann.wait_registered();
     ann.call(&format!("sip:user2@{}", server.sip()));
@@ -23,7 +23,7 @@ fn a_phone_sends_the_other_on_and_those_two_hear_each_other() {
     let _turn = alone();
     let server = Server::start(&ServerOptions::default());
     let (mut ann, mut bob) = talking(&server);
-    let mut carol = Baresip::start(BaresipOptions::new("user3", TONES[2]).at(server.sip().to_string()));
+    let mut carol = Baresip::start(LineOptions::new("user3", TONES[2]).at(server.sip().to_string()));
     carol.wait_registered();
     ann.transfer(&format!("sip:user3@{}", server.sip()));
     carol.wait_established();

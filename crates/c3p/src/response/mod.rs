@@ -6,12 +6,12 @@ mod capabilities;
 pub use body::{AddedUser, ResponseBody};
 pub use capabilities::{AccessRegion, Capabilities};
 
-use crate::error::{BadElement, ErrorKind, ParseError};
-use crate::request::{Envelope, open_envelope};
+use crate::error::{BadElement, ParseError};
+use crate::request::{Envelope, read_envelope};
 use crate::wire::reason::FailureReason;
 use crate::wire::token::ENDORSE_FAILURE;
 use crate::wire::{Name, name};
-use crate::xml::{Element, Writer, read};
+use crate::xml::{Element, Writer};
 use crate::{Code, Verb};
 
 /// A C3P response.
@@ -58,24 +58,15 @@ pub struct KeyValue {
 
 /// Reads a response.
 pub fn parse_response(body: &[u8]) -> Result<Response, ParseError> {
-    let document = read(body)?;
-    let root = document.root();
-    let (envelope, element) = open_envelope(root, name::RESPONSE)?;
-    let within = |kind: ErrorKind, envelope: Envelope| ParseError {
-        kind,
-        envelope: Some(envelope),
-        command: Some(element.local_name().to_owned()),
+    let read = |root: Element<'_>, verb, element: Element<'_>| {
+        let responder = root.attribute(name::RESPONDER).map(|uri| uri.trim().to_owned());
+        Outcome::read(root, verb, element).map(|outcome| (responder, outcome))
     };
-    let Some(verb) = Verb::parse(element.local_name()) else {
-        return Err(within(ErrorKind::UnknownCommand, envelope));
-    };
-    match Outcome::read(root, verb, element) {
-        Ok(outcome) => {
-            let responder = root.attribute(name::RESPONDER).map(|uri| uri.trim().to_owned());
-            Ok(Response { envelope, responder, outcome })
-        }
-        Err(bad) => Err(within(bad.into(), envelope)),
-    }
+    read_envelope(body, name::RESPONSE, read).map(|(envelope, (responder, outcome))| Response {
+        envelope,
+        responder,
+        outcome,
+    })
 }
 
 impl Response {

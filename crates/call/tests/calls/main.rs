@@ -12,6 +12,7 @@ mod in_dialog;
 mod incoming;
 mod late_offer;
 mod pair;
+mod peers;
 mod session;
 mod staged;
 mod subscriptions;

@@ -60,12 +60,22 @@ impl<'a> Packet<'a> {
         Some(CeltShape { log_length: config & 3, bands, channels: self.channels() })
     }
 
-    /// Whether any voice activity flag is set; only for packets with SILK in them.
-    pub(super) fn has_voice(&self) -> bool {
-        let flags = match self.toc >> 3 {
+    /// Voice activity flags of each frame, if there is one channel; only for packets with SILK in them.
+    pub(super) fn mono_voice_flags(&self) -> Option<u8> {
+        (self.channels() == 1).then(|| self.voice_flags())
+    }
+
+    /// Voice activity flags of each channel of a frame.
+    fn voice_flags(&self) -> u8 {
+        match self.toc >> 3 {
             config @ 0..=11 => [1, 1, 2, 3][usize::from(config & 3)],
             _ => 1,
-        };
+        }
+    }
+
+    /// Whether any voice activity flag is set; only for packets with SILK in them.
+    pub(super) fn has_voice(&self) -> bool {
+        let flags = self.voice_flags();
         // One flag for each 20 ms, then one for redundancy, and the same for the second channel.
         let of_channel = 0xFF_u8 << (8 - flags);
         let mask = if self.channels() == 2 { of_channel | of_channel >> (flags + 1) } else { of_channel };

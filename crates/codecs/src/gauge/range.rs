@@ -64,6 +64,21 @@ impl<'a> RangeDecoder<'a> {
         symbol
     }
 
+    /// One of several values, of which each occurs so often in 256.
+    pub(super) fn one_of(&mut self, frequencies: &[u8]) -> u32 {
+        let (step, symbol) = self.symbol(256);
+        let (mut low, mut value) = (0, 0);
+        for &frequency in frequencies {
+            let high = low + u32::from(frequency);
+            if symbol < high {
+                self.take(step, low, high, 256);
+                break;
+            }
+            (low, value) = (high, value + 1);
+        }
+        value
+    }
+
     /// The next plain bits, at most 16: they stand at the end of the frame, the lowest first (RFC 6716 4.1.4).
     pub(super) fn bits_from_end(&mut self, bits: u32) -> u32 {
         let bit = |at: u32| {

@@ -21,6 +21,11 @@ const OPUS_COMPLEXITY_MAX: u8 = 10;
 /// Bounds of a jitter buffer in milliseconds: two packets, and what a conversation can bear.
 const JITTER_BUFFER_MS: std::ops::RangeInclusive<u16> = 40..=500;
 
+/// Session intervals: the shortest of RFC 4028 5, and two hours.
+const SESSION_EXPIRES_SECONDS: std::ops::RangeInclusive<u32> = 90..=7_200;
+/// Subscriptions: the shortest granted, and a day.
+const SUBSCRIPTION_SECONDS: std::ops::RangeInclusive<u32> = 60..=86_400;
+
 /// Longest drain: a day.
 const DRAIN_SECONDS_MAX: u64 = 86_400;
 
@@ -29,7 +34,9 @@ pub(crate) fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     check_general(config, &mut findings);
     check_sip(config, &mut findings);
+    check_http(config, &mut findings);
     check_media(config, &mut findings);
+    super::focus::check(&config.focus, &mut findings);
     check_users(config, &mut findings);
     check_conferences(config, &mut findings);
     check_access_numbers(config, &mut findings);
@@ -122,6 +129,15 @@ fn check_sip(config: &Config, findings: &mut Vec<Finding>) {
         let why = "nobody could come in: there is no authority whose certificates are believed; set sip.tls.client_ca";
         findings.push(Finding::error("sip.tls.client_required", Some("true".to_owned()), why));
     }
+    for (key, value, range) in [
+        ("sip.session_expires_seconds", sip.session_expires_seconds, SESSION_EXPIRES_SECONDS),
+        ("sip.subscription_seconds", sip.subscription_seconds, SUBSCRIPTION_SECONDS),
+    ] {
+        if !range.contains(&value) {
+            let why = format!("write {} to {}", range.start(), range.end());
+            findings.push(Finding::error(key, Some(value.to_string()), why));
+        }
+    }
     if let Some(advertised) = &sip.advertised {
         let address = advertised.parse::<IpAddr>();
         if address.is_ok_and(|address| address.is_unspecified() || address.is_multicast()) || !is_host(advertised) {
@@ -148,6 +164,20 @@ fn is_host(text: &str) -> bool {
 fn check_dscp(key: &str, dscp: Option<u8>, findings: &mut Vec<Finding>) {
     if let Some(dscp) = dscp.filter(|&dscp| dscp > 63) {
         findings.push(Finding::error(key, Some(dscp.to_string()), "a code point has six bits; write 0 to 63"));
+    }
+}
+
+fn check_http(config: &Config, findings: &mut Vec<Finding>) {
+    let http = &config.http;
+    let values = [
+        ("http.request_seconds", http.request_seconds, 300),
+        ("http.connections", http.connections as u64, 100_000),
+        ("http.connections_per_source", http.connections_per_source as u64, http.connections as u64),
+    ];
+    for (key, value, most) in values {
+        if !(1..=most.max(1)).contains(&value) {
+            findings.push(Finding::error(key, Some(value.to_string()), format!("write 1 to {most}")));
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod check;
 mod entries;
+mod focus;
 mod groups;
 mod key;
 mod keys;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 
 pub(crate) use check::check;
 pub(crate) use entries::{AccessNumber, Conference, EntryExit, LocationProfile, Trunk, User};
+pub(crate) use focus::Focus;
 pub(crate) use load::{load, parse};
 pub(crate) use probe::{probe, probe_languages};
 pub(crate) use problem::{ConfigError, Finding};
@@ -42,6 +44,7 @@ pub(crate) struct Config {
     /// Whether attendees may call third parties in, unless a `[[conference]]` says otherwise.
     pub(crate) attendees_may_dial_out: bool,
     pub(crate) sip: Sip,
+    pub(crate) focus: Focus,
     pub(crate) http: Http,
     pub(crate) media: Media,
     pub(crate) database: Database,
@@ -73,6 +76,7 @@ impl Default for Config {
             drain_seconds: 3600,
             attendees_may_dial_out: false,
             sip: Sip::default(),
+            focus: Focus::default(),
             http: Http::default(),
             media: Media::default(),
             database: Database::default(),

@@ -100,6 +100,7 @@ mod tests {
         assert_fields::<Config>("");
         assert_fields::<config::Sip>("sip");
         assert_fields::<config::sections::Tls>("sip.tls");
+        assert_fields::<config::Focus>("focus");
         assert_fields::<config::Http>("http");
         assert_fields::<config::Media>("media");
         assert_fields::<config::Database>("database");

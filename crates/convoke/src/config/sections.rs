@@ -21,6 +21,10 @@ pub(crate) struct Sip {
     pub(crate) dscp: Option<u8>,
     /// Users may call addresses of other domains.
     pub(crate) external_calls: bool,
+    /// Session interval asked for and granted (RFC 4028).
+    pub(crate) session_expires_seconds: u32,
+    /// Longest subscription granted.
+    pub(crate) subscription_seconds: u32,
 }
 
 impl Default for Sip {
@@ -34,6 +38,8 @@ impl Default for Sip {
             tls: None,
             dscp: None,
             external_calls: false,
+            session_expires_seconds: 1_800,
+            subscription_seconds: 3_600,
         }
     }
 }
@@ -100,11 +106,22 @@ pub(crate) struct Tls {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Http {
     pub(crate) listen: SocketAddr,
+    /// How long the head of a request may take, and its body.
+    pub(crate) request_seconds: u64,
+    /// Open connections in all.
+    pub(crate) connections: usize,
+    /// Open connections of one address.
+    pub(crate) connections_per_source: usize,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: (Ipv4Addr::LOCALHOST, 8080).into() }
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            request_seconds: 10,
+            connections: 1_000,
+            connections_per_source: 100,
+        }
     }
 }
 

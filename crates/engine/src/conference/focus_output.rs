@@ -34,6 +34,9 @@ impl Engine {
             }
             Output::SubscriptionEnded { subscription, reason } => self.end_subscription(subscription, reason),
             Output::Event(event) => {
+                if event == focus::FocusEvent::Activated {
+                    self.note_use(conference);
+                }
                 self.announce_movement(conference, &event);
                 self.event(EngineEvent::Conference { conference: conference.clone(), event });
             }

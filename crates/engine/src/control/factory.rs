@@ -14,7 +14,7 @@ use crate::conference::attendant::{AccessNumber, is_attendants};
 use crate::control::c3p_command::{Refused, lobby, refused};
 use crate::control::c3p_dialog::{C3P, failure, success};
 use crate::control::roster_document::describe;
-use crate::control::schedule::{Schedule, timestamp, unix_ms};
+use crate::control::schedule::{Expiry, Schedule, timestamp, unix_ms};
 use crate::directory::Directory;
 use crate::group::Groups;
 use crate::target::Target;
@@ -22,6 +22,10 @@ use crate::{Effect, Engine, Origin};
 
 /// Characters of a conference id made here; the look-alikes 0, O, 1 and I are left out.
 const ID_ALPHABET: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+/// The id that is every user's own for his "my meeting" (c3p.md 1.2). Ids are unique in this server, so it is nobody's; a
+/// personal conference has another one.
+const MY_MEETING: &str = "3814A82809A34ED0958CFDB60957BDF";
 
 /// Length of a conference id made here.
 const ID_LENGTH: usize = 12;
@@ -58,6 +62,8 @@ pub enum StoreCommand {
     SaveConference(Box<Schedule>),
     /// Delete a conference.
     DeleteConference(ConferenceId),
+    /// A conference was of use at that time, in milliseconds since 1970.
+    NoteUse(ConferenceId, i64),
 }
 
 /// A change that waits until it lasts: then it is made, and its SERVICE is answered.
@@ -140,15 +146,29 @@ impl Engine {
         Some(timestamp(self.config.unix_start_ms, *expiry))
     }
 
-    /// Deletes the conferences whose time is over (c3p.md 8.1); one that is on goes when it ends.
+    /// Deletes the conferences whose time is over (c3p.md 8.1); one that is on goes when it ends, unless it would go
+    /// because nobody uses it.
     pub(crate) fn expire_conferences(&mut self) {
         while self.next_expiry().is_some_and(|at| at <= self.now)
             && let Some((_, id)) = self.directory.next_expiry().cloned()
         {
+            if self.conferences.get(&id).is_some() && self.note_use(&id) {
+                continue;
+            }
             self.directory.forget_expiry(&id);
             self.retire_conference(&id);
             self.store(None, StoreCommand::DeleteConference(id));
         }
+    }
+
+    /// A scheduled conference begins or ends; what is never deleted for want of use is not written down. Whether it was.
+    pub(crate) fn note_use(&mut self, id: &ConferenceId) -> bool {
+        let now = unix_ms(self.config.unix_start_ms, self.now);
+        let noted = self.directory.note_use(id, now);
+        if noted {
+            self.store(None, StoreCommand::NoteUse(id.clone(), now));
+        }
+        noted
     }
 
     fn refuse_factory_command(&mut self, transaction: ServerTransactionId, request: &Request, refused: Refused) {
@@ -236,7 +256,8 @@ impl Engine {
                 .map_err(|_| refused(FailureReason::InvalidConferenceId, Diagnostic::ConferenceUriInvalid))?,
             None => self.new_conference_id(),
         };
-        if Directory::is_permanent_id(&id) || is_attendants(&id) || Groups::is_conference(&id) {
+        let is_reserved = id.as_str() == MY_MEETING || is_attendants(&id) || Groups::is_conference(&id);
+        if Directory::is_permanent_id(&id) || is_reserved {
             return Err(refused(FailureReason::InvalidConferenceId, Diagnostic::ConferenceUriInvalid));
         }
         if self.directory.conference(&id).is_some() || self.is_being_stored(&id) {
@@ -255,6 +276,7 @@ impl Engine {
         self.stores.values().any(|pending| match &pending.change {
             StoreCommand::SaveConference(schedule) => schedule.record.id == *id,
             StoreCommand::DeleteConference(deleted) => deleted == id,
+            StoreCommand::NoteUse(..) => false,
         })
     }
 
@@ -287,6 +309,9 @@ impl Engine {
     ) -> Result<Step, Refused> {
         let description = info.description.clone().unwrap_or_default();
         check_data(&description)?;
+        if info.is_static && self.has_personal(user, &id) {
+            return Err(refused(FailureReason::MaximumConferencesExceeded, Diagnostic::AuthorizationFailed));
+        }
         let now = unix_ms(self.config.unix_start_ms, self.now);
         let pin = match &description.passcode {
             Some(passcode) => Some(
@@ -295,11 +320,7 @@ impl Engine {
             ),
             None => None,
         };
-        let expiry = match description.expiry_time.as_deref().map(parse_time) {
-            Some(Some(time)) if time > now => Some(time),
-            Some(_) => return Err(refused(FailureReason::InvalidExpiryTime, Diagnostic::NotParseable)),
-            None => None,
-        };
+        let expiry = self.wanted_expiry(&id, info, now)?;
         let record = ConferenceRecord {
             id,
             number,
@@ -319,11 +340,37 @@ impl Engine {
             record,
             version,
             expiry,
+            used: now,
             updated: Some(now),
             description: description.display_text,
             organizer_data: description.organizer_data.as_ref().map(OpaqueXml::to_stored),
             notification_data: description.notification_data.as_ref().map(OpaqueXml::to_stored),
         }))))
+    }
+
+    /// When a document wants its conference deleted. Personal ones never are (c3p.md 1.2), whatever time it names; a time
+    /// we gave for want of another one is still none.
+    fn wanted_expiry(&self, id: &ConferenceId, info: &ConferenceInfo, now: i64) -> Result<Expiry, Refused> {
+        if info.is_static {
+            return Ok(Expiry::Never);
+        }
+        let wanted = info.description.as_ref().and_then(|description| description.expiry_time.as_deref());
+        let Some(wanted) = wanted else { return Ok(Expiry::Unused) };
+        let known = self.directory.schedule(id).filter(|known| known.expiry == Expiry::Unused);
+        let given = known.and_then(|known| self.directory.expiry(known)).map(format_time);
+        match parse_time(wanted) {
+            Some(time) if Some(format_time(time)) == given => Ok(Expiry::Unused),
+            Some(time) if time > now => Ok(Expiry::At(time)),
+            _ => Err(refused(FailureReason::InvalidExpiryTime, Diagnostic::NotParseable)),
+        }
+    }
+
+    /// Whether a user has a personal conference already, beside this one.
+    fn has_personal(&self, user: &UserUri, but: &ConferenceId) -> bool {
+        let own = self.directory.conferences().filter(|record| record.organizer == *user && record.id != *but);
+        let mut own =
+            own.filter(|record| !self.directory.is_permanent(&record.id) && !self.ad_hoc.contains(&record.id));
+        own.any(|record| self.directory.schedule(&record.id).is_some_and(|known| known.expiry == Expiry::Never))
     }
 
     /// What was to last does, or does not.
@@ -351,6 +398,7 @@ impl Engine {
                 self.retire_conference(&id);
                 ResponseBody::DeleteConference(None)
             }
+            StoreCommand::NoteUse(..) => return,
         };
         self.note_command(&request, true);
         self.respond(transaction, Response::new(200).with_body(C3P, success(&request, body)));
@@ -374,7 +422,8 @@ impl Engine {
         );
         description.is_active = Some(self.conferences.get(&record.id).is_some());
         description.last_update = schedule.updated.or(Some(self.config.unix_start_ms)).map(format_time);
-        description.expiry_time = schedule.expiry.map(format_time);
+        description.expiry_time = self.directory.expiry(schedule).map(format_time);
+        info.is_static = schedule.expiry == Expiry::Never;
         description.display_text.clone_from(&schedule.description);
         description.organizer_data = opaque(schedule.organizer_data.as_deref());
         description.notification_data = opaque(schedule.notification_data.as_deref());

@@ -10,8 +10,10 @@ pub struct Schedule {
     pub record: ConferenceRecord,
     /// One more with each change; a client that changes another one than this is refused (c3p.md 2.4).
     pub version: u64,
-    /// When it may be deleted, in milliseconds since 1970; `None` = never.
-    pub expiry: Option<i64>,
+    /// When it is deleted.
+    pub expiry: Expiry,
+    /// When it was last of use: scheduled, changed or held; in milliseconds since 1970.
+    pub used: i64,
     /// When it was changed last, in milliseconds since 1970.
     pub updated: Option<i64>,
     /// A longer description.
@@ -21,6 +23,17 @@ pub struct Schedule {
     pub organizer_data: Option<String>,
     /// What every participant is given, likewise.
     pub notification_data: Option<String>,
+}
+
+/// When a conference is deleted (c3p.md 8.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Never: a personal conference (c3p.md 2.4, `static`), or one that nobody scheduled.
+    Never,
+    /// Then, in milliseconds since 1970: its document said so.
+    At(i64),
+    /// When it was of no use for as long as the server keeps such: its document said nothing.
+    Unused,
 }
 
 impl Schedule {
@@ -35,9 +48,9 @@ impl Schedule {
 
 impl From<ConferenceRecord> for Schedule {
     fn from(record: ConferenceRecord) -> Self {
-        let (version, expiry, updated) = (1, None, None);
+        let (version, expiry, used, updated) = (1, Expiry::Never, 0, None);
         let (description, organizer_data, notification_data) = (None, None, None);
-        Self { record, version, expiry, updated, description, organizer_data, notification_data }
+        Self { record, version, expiry, used, updated, description, organizer_data, notification_data }
     }
 }
 

@@ -163,20 +163,22 @@ pub fn is_phrase(name: &str) -> bool {
     phrase_of(name).is_some()
 }
 
+/// What a group says to its callers by itself, or when it is told to by name.
+const OWN_WORDS: [Phrase; 10] = [
+    Phrase::Welcome,
+    Phrase::AllBusy,
+    Phrase::Closed,
+    Phrase::Holiday,
+    Phrase::NobodyAvailable,
+    Phrase::InvalidChoice,
+    Phrase::Forwarding,
+    Phrase::Goodbye,
+    Phrase::Recorded,
+    Phrase::CallAgain,
+];
+
 fn phrase_of(name: &str) -> Option<Phrase> {
-    Some(match name {
-        "welcome" => Phrase::Welcome,
-        "all-busy" => Phrase::AllBusy,
-        "closed" => Phrase::Closed,
-        "holiday" => Phrase::Holiday,
-        "nobody-available" => Phrase::NobodyAvailable,
-        "invalid-choice" => Phrase::InvalidChoice,
-        "forwarding" => Phrase::Forwarding,
-        "goodbye" => Phrase::Goodbye,
-        "recorded" => Phrase::Recorded,
-        "call-again" => Phrase::CallAgain,
-        _ => return None,
-    })
+    OWN_WORDS.into_iter().find(|phrase| phrase.name() == name)
 }
 
 #[cfg(test)]

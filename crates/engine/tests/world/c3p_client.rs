@@ -85,6 +85,14 @@ impl Client {
         Self { name: name.to_owned(), focus: focus.to_owned(), invite, ok, cseq: 1 }
     }
 
+    /// Leaves the Focus.
+    pub(crate) fn leave(&mut self, world: &mut World) {
+        self.cseq += 1;
+        let bye = in_dialog(Method::Bye, &self.invite, &self.ok, self.cseq);
+        let transaction = world.request(bye, None);
+        assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(200));
+    }
+
     /// Sends a command by INFO.
     pub(crate) fn command(&mut self, world: &mut World, command: Command) -> Answer {
         let body = request(&address(&self.name), &self.focus, command).to_xml();

@@ -3,6 +3,7 @@
 mod allocation;
 mod analysis;
 mod announcements;
+mod background;
 mod commands;
 mod continuity;
 mod hearing;

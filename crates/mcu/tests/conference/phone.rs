@@ -98,6 +98,25 @@ impl Phone {
         self
     }
 
+    /// Sends room noise of -62 dBov, from Opus' speech mode; for so many seconds, then silence.
+    pub(crate) fn noisy(mut self, seconds: usize) -> Self {
+        let mut state = 0x9E37_79B9_7F4A_7C15 ^ self.leg.0 << 20;
+        let noise = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 40) as f64 / f64::from(1 << 24) - 0.5
+        });
+        self.speech = Some(noise.map(|white| (white * 90.0) as i16).take(seconds * 48_000).collect());
+        self.with_fec()
+    }
+
+    /// From now on says what `other` was saying, which is as old, as if it had been the encoder's sound all the time.
+    pub(crate) fn go_on_as(&mut self, other: Self) {
+        (self.encoder, self.speech) = (other.encoder, other.speech);
+        (self.frequency, self.amplitude) = (other.frequency, other.amplitude);
+    }
+
     pub(crate) fn with(mut self, change: impl FnOnce(&mut LegMedia)) -> Self {
         change(&mut self.media);
         // Error correction is what makes Opus' speech mode.

@@ -99,3 +99,17 @@ fn one_talker_makes_one_mix_and_silence_makes_none() {
     world.run(1.0);
     assert_eq!(encoded.load(Ordering::Relaxed), 0);
 }
+
+/// Where nothing tells how loud background is, it is decoded now and then only.
+#[test]
+fn background_is_decoded_once_in_four_seconds() {
+    let counting = Counting::default();
+    let decoded = counting.decoded.clone();
+    let mut world = World::with_codecs(SETTINGS, Arc::new(counting));
+    (0..20).for_each(|leg| world.join(Phone::new(leg, Codec::Opus, 0.0).noisy(10)));
+    world.run(2.0);
+    decoded.store(0, Ordering::Relaxed);
+    world.run(8.0);
+    let decoded = decoded.load(Ordering::Relaxed);
+    assert!((80..=120).contains(&decoded), "{decoded} packets in 8 s; twice two of each leg would be 80");
+}

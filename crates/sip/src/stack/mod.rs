@@ -33,7 +33,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dashmap::{DashMap, DashSet};
+use dashmap::DashMap;
 use rsipstack::EndpointBuilder;
 use rsipstack::transaction::endpoint::{EndpointInner, EndpointOption};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
@@ -87,8 +87,8 @@ pub(crate) struct Stack {
     servers: DashMap<ServerTransactionId, Arc<Server>>,
     /// The same by what a retransmission, an ACK or a CANCEL is matched with.
     by_key: DashMap<TransactionKey, ServerTransactionId>,
-    /// The accepted INVITEs among them, by what the ACK of their 2xx is known by.
-    accepted: DashSet<String>,
+    /// Where the ACK of the accepted INVITEs among them may come from, by what it is known by.
+    accepted: DashMap<String, Vec<IpAddr>>,
     clients: DashMap<ClientTransactionId, Arc<Client>>,
     acks: Arc<AckLetters>,
     outlets: Arc<wire::Outlets>,
@@ -133,7 +133,7 @@ impl Stack {
             next_server: AtomicU64::new(1),
             servers: DashMap::new(),
             by_key: DashMap::new(),
-            accepted: DashSet::new(),
+            accepted: DashMap::new(),
             clients: DashMap::new(),
             acks,
             outlets: Arc::new(wire::Outlets::default()),

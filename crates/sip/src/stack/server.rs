@@ -10,7 +10,7 @@ use dashmap::DashMap;
 use rsipstack::sip::{self, SipMessage};
 use rsipstack::transaction::Transaction;
 use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSender};
-use sip_api::{Method, Response, ServerTransactionId, SipEvent};
+use sip_api::{Method, Request, Response, ServerTransactionId, SipEvent};
 
 use super::{Arc, Envelope, Matcher, Stack, TransactionKey, silently, spawn_silently};
 use crate::counters::DropReason;
@@ -29,6 +29,8 @@ pub(super) struct Server {
     tag: String,
     to_had_tag: Option<String>,
     link: Link,
+    /// The addresses the ACK of a 2xx may come from.
+    senders: Vec<IpAddr>,
     trusted: bool,
     /// What its sender can be challenged with.
     algorithms: Algorithms,
@@ -56,9 +58,12 @@ impl Stack {
     /// Takes an ACK; `false` when no transaction waits for it.
     pub(crate) fn ack(&self, incoming: &Incoming, letter: Bytes, link: &Link) -> bool {
         let envelope = Envelope::of_request(incoming);
-        // The ACK of a 2xx has a branch of its own and belongs to the dialog; any other ACK has the INVITE's branch.
-        let known =
-            self.accepted.contains(&envelope.dialog()) || envelope.server_key().is_some_and(|key| self.knows(&key));
+        // The ACK of a 2xx has a branch of its own and belongs to the dialog; any other ACK has the INVITE's branch. The
+        // former may carry the answer, and nobody can be asked to prove himself by an ACK (RFC 3261 22.1): it must come
+        // from where the INVITE came from.
+        let source = link.flow().remote.ip();
+        let confirms = self.accepted.get(&envelope.dialog()).is_some_and(|senders| senders.contains(&source));
+        let known = confirms || envelope.server_key().is_some_and(|key| self.knows(&key));
         if known {
             self.feed(envelope.request(letter).into(), link);
         }
@@ -66,10 +71,14 @@ impl Stack {
     }
 
     /// Takes a CANCEL (RFC 3261 9.2): the tag for its 200, or `None` when there is nothing to cancel.
-    pub(crate) fn cancel_received(&self, incoming: &Incoming, letter: Bytes) -> Option<String> {
+    pub(crate) fn cancel_received(&self, incoming: &Incoming, letter: Bytes, link: &Link) -> Option<String> {
         let envelope = Envelope::of_request(incoming);
         let id = *self.by_key.get(&envelope.server_key()?)?;
         let server = self.servers.get(&id)?.clone();
+        // It goes from hop to hop like its INVITE, whose last hop alone may have sent it.
+        if server.link.flow().remote.ip() != link.flow().remote.ip() {
+            return None;
+        }
         // Through the transaction's own queue, so that the control side hears of the INVITE first. After a final
         // response the transaction ignores it.
         if !server.answered.load(Ordering::Acquire) {
@@ -137,7 +146,7 @@ impl Stack {
         let tag = response.to_tag().or_else(|| server.to_had_tag.clone()).unwrap_or_else(|| server.tag.clone());
         let envelope = server.envelope.with_to_tag(&tag);
         if response.is_success() && server.method == Method::Invite {
-            self.accepted.insert(envelope.dialog());
+            self.accepted.insert(envelope.dialog(), server.senders.clone());
             server.accepted.get_or_init(|| envelope.dialog());
         }
         let mut response = response.clone();
@@ -210,6 +219,7 @@ impl Server {
             envelope,
             tag: random_token(),
             to_had_tag: incoming.to.tag.clone(),
+            senders: senders(&incoming.request, &link),
             link,
             trusted,
             to_transaction,
@@ -228,6 +238,15 @@ impl Server {
     fn release(&self) {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
+}
+
+/// Where what follows an INVITE may come from: its last hop or, if a proxy forwarded it that may not want to see the rest,
+/// the address in its Contact.
+fn senders(invite: &Request, link: &Link) -> Vec<IpAddr> {
+    let forwarded = invite.headers.values("Via").len() > 1;
+    let contact = invite.headers.name_addr("Contact").filter(|_| forwarded).and_then(Result::ok);
+    let direct = contact.and_then(|contact| contact.uri.host.trim_matches(['[', ']']).parse().ok());
+    [link.flow().remote.ip()].into_iter().chain(direct).collect()
 }
 
 /// A place among the unfinished INVITEs of one source; dropping it gives it back.

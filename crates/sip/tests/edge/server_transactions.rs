@@ -1,12 +1,15 @@
 //! Calls that come in: what the edge does by itself and what it tells the control side.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::support::{World, config, request};
+use crate::support::{World, authorization, config, request};
 use sip::{DropReason, ListenAddress};
 use sip_api::{Method, Response, ServerTransactionId, SipCommand, SipEvent, Transport};
 
 const SDP: &str = "v=0\r\n";
+/// Another address of this machine.
+const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const INVITE_HEADERS: &str =
     "To: <sip:bob@example.com>\r\nContact: <sip:ann@127.0.0.1>\r\nContent-Type: application/sdp\r\n";
 
@@ -291,4 +294,62 @@ async fn calls_come_in_over_ipv6() {
         ))
         .await;
     stream.expect_next(200).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancel_and_ack_from_another_address_are_nobodys() {
+    let mut world = World::new().await;
+    let (mut phone, mut stranger) = (world.udp().await, world.udp_at(ELSEWHERE).await);
+    phone.send(&invite("1")).await;
+    let transaction = incoming(&mut world).await;
+    stranger.send(&in_dialog("CANCEL", "1", 1, "<sip:bob@example.com>")).await;
+    assert_eq!(stranger.expect(481).await.get("CSeq"), "1 CANCEL");
+    respond(&world, transaction, 200);
+    let answer = phone.expect(200).await;
+    stranger.send(&in_dialog("ACK", "2", 1, answer.get("To"))).await;
+    // What comes after it has been dealt with after it.
+    stranger.send(&in_dialog("BYE", "3", 2, answer.get("To"))).await;
+    assert!(matches!(world.event().await, SipEvent::Request { .. }), "the ACK was not taken");
+    assert_eq!(world.edge.counters().dropped(DropReason::UnmatchedAck), 1);
+    phone.send(&in_dialog("ACK", "4", 1, answer.get("To"))).await;
+    assert!(matches!(world.event().await, SipEvent::Ack { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_behind_a_proxy_may_acknowledge_by_himself() {
+    let mut world = World::new().await;
+    let (mut proxy, mut caller) = (world.udp().await, world.udp_at(ELSEWHERE).await);
+    let forwarded = invite("1").replace("Max-Forwards", "Via: SIP/2.0/UDP 127.0.0.2:9;branch=z9hG4bKc\r\nMax-Forwards");
+    proxy.send(&forwarded.replace("<sip:ann@127.0.0.1>", "<sip:ann@127.0.0.2>")).await;
+    let transaction = incoming(&mut world).await;
+    respond(&world, transaction, 200);
+    let answer = proxy.expect(200).await;
+    caller.send(&in_dialog("ACK", "2", 1, answer.get("To"))).await;
+    assert!(matches!(world.event().await, SipEvent::Ack { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn inside_a_dialog_a_password_says_who_it_is_whatever_from_says() {
+    let mut world = World::new().await;
+    let mut phone = world.udp().await;
+    let options = |branch, authorization: &str| {
+        let headers = format!("To: <sip:bob@example.com>;tag=b\r\n{authorization}");
+        request(
+            "OPTIONS sip:bob@example.com",
+            &format!("UDP 127.0.0.1:9;rport;branch=z9hG4bK{branch}"),
+            1,
+            &headers,
+            "",
+        )
+    };
+    phone.send(&options("1", "")).await;
+    let SipEvent::Request { transaction, user: None, .. } = world.event().await else { panic!("no request") };
+    world.handle(SipCommand::Challenge { transaction });
+    let challenge = phone.expect(401).await;
+    // Bob's device answers a call to ann: From and To of the dialog are hers and the caller's.
+    let uri = "sip:bob@example.com";
+    let answer = authorization(challenge.get("WWW-Authenticate"), "bob", "hidden", "OPTIONS", uri, 1);
+    phone.send(&options("2", &answer)).await;
+    let SipEvent::Request { user, .. } = world.event().await else { panic!("no request") };
+    assert_eq!(user.expect("proven").as_str(), "sip:bob@example.com");
 }

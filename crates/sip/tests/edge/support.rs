@@ -1,7 +1,7 @@
 //! A running edge and phones made of raw sockets.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,8 +87,12 @@ impl World {
     }
 
     pub(crate) async fn udp(&self) -> Phone<UdpSocket> {
-        let here = SocketAddr::new(self.address(Transport::Udp).ip(), 0);
-        let socket = UdpSocket::bind(here).await.expect("socket");
+        self.udp_at(self.address(Transport::Udp).ip()).await
+    }
+
+    /// A phone at another address of this machine.
+    pub(crate) async fn udp_at(&self, address: IpAddr) -> Phone<UdpSocket> {
+        let socket = UdpSocket::bind(SocketAddr::new(address, 0)).await.expect("socket");
         socket.connect(self.address(Transport::Udp)).await.expect("connected");
         Phone { local: socket.local_addr().expect("address"), wire: socket, buffer: Vec::new(), seen: VecDeque::new() }
     }

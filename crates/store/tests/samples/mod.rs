@@ -39,6 +39,7 @@ pub(crate) fn small_conference(id_text: &str) -> ConferenceRecord {
         notification_data: String::new(),
         created: 1_000,
         updated: 1_000,
+        used: 1_000,
     }
 }
 
@@ -66,6 +67,7 @@ pub(crate) fn full_conference() -> ConferenceRecord {
         notification_data: "<n/>".to_owned(),
         created: i64::MIN,
         updated: i64::MAX,
+        used: i64::MAX,
         ..small_conference("CaseMatters1")
     }
 }

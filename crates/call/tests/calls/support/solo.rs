@@ -2,7 +2,9 @@
 
 use base::{Duration, LegId, OfferId, Termination, TerminationReason, Timestamp, UserUri};
 use call::{Body, CallConfig, Calls, Input, Output, RingMode};
-use sip_api::{ClientTransactionId, Headers, Method, Request, Response, ServerTransactionId, SipCommand, SipEvent};
+use sip_api::{
+    ClientTransactionId, Flow, Headers, Method, Request, Response, ServerTransactionId, SipCommand, SipEvent,
+};
 
 use super::checker::Checker;
 use super::{Rng, dial, flow, sdp, seconds, uri};
@@ -118,10 +120,19 @@ impl Solo {
     }
 
     pub(crate) fn request_by(&mut self, request: Request, user: Option<&str>) -> (ServerTransactionId, Vec<Output>) {
+        self.request_over(request, flow(), user)
+    }
+
+    pub(crate) fn request_over(
+        &mut self,
+        request: Request,
+        flow: Flow,
+        user: Option<&str>,
+    ) -> (ServerTransactionId, Vec<Output>) {
         self.next_server += 1;
         let transaction = ServerTransactionId(self.next_server);
         let user = user.map(|user| UserUri::parse(user).expect("a user of the test"));
-        (transaction, self.sip(SipEvent::Request { transaction, request, flow: flow(), user }))
+        (transaction, self.sip(SipEvent::Request { transaction, request, flow, user }))
     }
 
     pub(crate) fn respond(&mut self, transaction: ClientTransactionId, response: Response) -> Vec<Output> {
