@@ -134,9 +134,11 @@ impl World {
 
     fn of(config: EngineConfig, change: impl FnOnce(&mut Directory)) -> Self {
         let mut router = routing::Router { domains: vec![DOMAIN.to_owned()], ..routing::Router::default() };
-        let rules = [routing::Rule { pattern: r"0(\d+)".to_owned(), translation: "+49$1".to_owned() }];
-        let profile = routing::LocationProfile::compile("default", &rules).expect("valid");
-        router.profiles.insert("default".to_owned(), profile);
+        for (name, country) in [("default", "+49$1"), ("paris", "+33$1")] {
+            let rules = [routing::Rule { pattern: r"0(\d+)".to_owned(), translation: country.to_owned() }];
+            let profile = routing::LocationProfile::compile(name, &rules).expect("valid");
+            router.profiles.insert(name.to_owned(), profile);
+        }
         router.trunks = ["one", "two"].map(trunk).to_vec();
         let mut directory = Directory::new(router);
         for name in ["ann", "bob", "cleo", "dave", "mailbox"] {
