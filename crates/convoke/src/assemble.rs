@@ -185,6 +185,10 @@ fn limits(config: &Config) -> Limits {
         legs_per_conference: count(config.focus.legs_max),
         dial_outs_per_conference: count(config.focus.dial_outs_max),
         dial_out_ring: seconds(config.focus.ring_seconds),
+        calls_per_account: count(config.sip.calls_per_account),
+        calls_per_source: count(config.sip.calls_per_source),
+        unanswered_per_account: count(config.sip.unanswered_per_account),
+        unanswered_per_source: count(config.sip.unanswered_per_source),
         ..Limits::default()
     }
 }

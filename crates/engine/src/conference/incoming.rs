@@ -46,10 +46,6 @@ impl Engine {
 
     pub(crate) fn join_media(&mut self, leg: LegId, conference: ConferenceId, call: Box<Invitation>) {
         let Some(requester) = self.requester(&call) else { return self.challenge(leg) };
-        let stranger = self.stranger(&call);
-        if stranger.is_some_and(|source| self.holds_too_many(source)) {
-            return self.refuse_for_want_of_room(leg);
-        }
         if self.legs.len() >= self.config.limits.legs || !self.activate(&conference) {
             return self.refuse_for_want_of_room(leg);
         }
@@ -62,7 +58,7 @@ impl Engine {
         let (address, call_id) = (call.request.uri.user.clone(), call.request.call_id().to_owned());
         let guesser = Some(self.guesser(&call, &requester));
         let user_agent = user_agent(&call);
-        let media = MediaLeg { guesser, stranger, ..MediaLeg::new(MediaOrigin::Incoming(Some(call))) };
+        let media = MediaLeg { guesser, ..MediaLeg::new(MediaOrigin::Incoming(Some(call))) };
         let mut entry = Leg::new(conference.clone(), peer, LegKind::Media(Box::new(media)), self.now);
         entry.sip = Some(leg);
         entry.claimed = claimed;
@@ -70,7 +66,6 @@ impl Engine {
         entry.call_id = Some(call_id);
         entry.user_agent = user_agent;
         self.legs.insert(leg, entry);
-        stranger.into_iter().for_each(|source| self.strangers.enter(source));
         let command = self.command_of(Origin::MediaJoin { leg });
         let endpoint: Option<EndpointId> = None;
         self.focus(

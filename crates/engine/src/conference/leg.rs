@@ -72,8 +72,6 @@ pub(crate) struct MediaLeg {
     pub(crate) held: bool,
     /// To whom the caller's wrong PINs are counted; `None` for a dial-out.
     pub(crate) guesser: Option<Guesser>,
-    /// The address he is counted by, if nobody vouches for him.
-    pub(crate) stranger: Option<std::net::IpAddr>,
     /// The attendant asks him for a conference.
     pub(crate) attended: Option<Box<Attended>>,
     /// The leg he had with the attendant, until his audio is in the conference.
@@ -218,7 +216,6 @@ impl MediaLeg {
             released: false,
             held: false,
             guesser: None,
-            stranger: None,
             attended: None,
             before: None,
             pin_entry: None,
