@@ -74,6 +74,9 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let edge = Arc::new(edge.map_err(|error| error.to_string())?);
 
     let mut directory = assemble::directory(config, stored)?;
+    for (trunk, address) in trusted::places(config).await {
+        directory.set_trunk_address(trunk, address);
+    }
     let changed = profiles::load(&store, config).await.map_err(|error| error.to_string())?;
     profiles::apply(changed, &mut directory);
     let mut engine = Engine::new(assemble::engine_config(config, calendar, trusted), directory, seed::fresh()?);

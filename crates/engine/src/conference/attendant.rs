@@ -128,7 +128,10 @@ impl Engine {
         let (Requester::Authenticated(peer) | Requester::Unauthenticated(peer)) = &requester else {
             return self.reject(leg, 403);
         };
-        let guesser = self.guesser(&call, &requester);
+        let (guesser, stranger) = (self.guesser(&call, &requester), self.stranger(&call));
+        if stranger.is_some_and(|source| self.holds_too_many(source)) {
+            return self.refuse_for_want_of_room(leg);
+        }
         if !self.pins.allows(self.now, &every_attendant(), &guesser) {
             return self.refuse_guessing(leg, every_attendant());
         }
@@ -139,6 +142,7 @@ impl Engine {
         let claimed = matches!(requester, Requester::Unauthenticated(_)).then(|| peer.clone());
         let (peer, address) = (peer.clone(), call.request.uri.user.clone());
         let (call_id, user_agent) = (Some(call.request.call_id().to_owned()), user_agent(&call));
+        let trunk = self.trunk_of(&call);
         let attended = Attended {
             dialogue: Dialogue::new(),
             language: access.language,
@@ -149,11 +153,13 @@ impl Engine {
         };
         let media = MediaLeg {
             guesser: Some(guesser),
+            stranger,
             attended: Some(Box::new(attended)),
             ..MediaLeg::new(MediaOrigin::Incoming(Some(call)))
         };
         let entry = Leg::new(conference, peer, LegKind::Media(Box::new(media)), self.now);
-        self.legs.insert(leg, Leg { sip: Some(leg), claimed, address, call_id, user_agent, ..entry });
+        self.legs.insert(leg, Leg { sip: Some(leg), claimed, address, call_id, user_agent, trunk, ..entry });
+        stranger.into_iter().for_each(|source| self.strangers.enter(source));
         self.reserve(leg);
     }
 
@@ -203,7 +209,9 @@ impl Engine {
         let (guesser, Some(attended)) = (media.guesser.clone(), &mut media.attended) else { return };
         attended.due = None;
         let (requester, display_name) = (attended.requester.clone(), attended.display_name.clone());
-        let media = MediaLeg { guesser, ..MediaLeg::new(MediaOrigin::Incoming(None)) };
+        // He is one caller, so he is counted once.
+        let stranger = media.stranger.take();
+        let media = MediaLeg { guesser, stranger, ..MediaLeg::new(MediaOrigin::Incoming(None)) };
         let kind = LegKind::Media(Box::new(media));
         let mut entry = Leg {
             sip: old.sip,
@@ -211,6 +219,7 @@ impl Engine {
             address: old.address.clone(),
             call_id: old.call_id.clone(),
             user_agent: old.user_agent.clone(),
+            trunk: old.trunk.clone(),
             answered: old.connected,
             ..Leg::new(conference.clone(), old.peer.clone(), kind, old.since)
         };
@@ -227,10 +236,12 @@ impl Engine {
     /// The Focus does not let him in: he is with the attendant again. He is told the same as if there were no such
     /// conference, for the difference helps only those who guess. Gives whether an attendant had sent him.
     pub(crate) fn return_to_attendant(&mut self, leg: LegId) -> bool {
-        let media = self.legs.get_mut(&leg).and_then(Leg::media);
-        let Some((old, entry)) = media.and_then(|media| media.before.take()).map(|before| *before) else {
-            return false;
-        };
+        let Some(media) = self.legs.get_mut(&leg).and_then(Leg::media) else { return false };
+        let Some((old, mut entry)) = media.before.take().map(|before| *before) else { return false };
+        let stranger = media.stranger.take();
+        if let Some(media) = entry.media() {
+            media.stranger = stranger;
+        }
         self.legs.remove(&leg);
         self.branches.remove(&old);
         self.legs.insert(old, entry);
