@@ -438,7 +438,7 @@ impl Engine {
             Output::SubscriptionEnded { subscription } => self.on_subscription_ended(subscription),
             Output::Ended { leg, termination, status, headers } => {
                 self.divert_dial_out(leg, status, &headers);
-                self.on_leg_ended(leg, termination);
+                self.on_leg_ended(leg, termination, status);
             }
         }
     }
