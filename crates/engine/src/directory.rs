@@ -224,6 +224,14 @@ impl Directory {
         }
     }
 
+    /// The name of the user whose telephone number this is (`tel:` and the number): who calls from a telephone is known by
+    /// it.
+    pub(crate) fn name_of_number(&self, caller: &UserUri) -> Option<String> {
+        let number = caller.as_str().strip_prefix("tel:")?;
+        let owner = self.users.values().find(|account| account.number.as_deref() == Some(number))?;
+        owner.display_name.clone()
+    }
+
     /// An account.
     pub fn user(&self, uri: &UserUri) -> Option<&UserAccount> {
         self.users.get(uri)

@@ -281,6 +281,12 @@ impl Engine {
         self.tell_groups(response_group::Input::AgentChanged { agent: user.clone(), change });
     }
 
+    /// A group as it is configured now.
+    fn group_conf(&self, uri: &UserUri) -> Option<&response_group::ResponseGroup> {
+        let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
+        groups.into_iter().find(|group| group.uri == *uri)
+    }
+
     fn is_agent(&self, user: &UserUri) -> bool {
         let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
         groups.flat_map(|group| &group.agent_groups).flat_map(|group| &group.agents).any(|agent| agent.uri == *user)
