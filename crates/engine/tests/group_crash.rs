@@ -96,6 +96,29 @@ fn what_is_over_is_written_down_and_a_restart_leaves_it_alone() {
     assert!(after.sip.is_empty(), "{:?}", after.sip);
 }
 
+/// A crash long after a call has nothing to take up of it, even if nothing else has happened since.
+#[test]
+fn what_ended_is_written_down_at_once() {
+    let mut world = parallel();
+    let caller = dial(&mut world, 1);
+    for (transaction, invite) in &caller.rung {
+        world.respond(*transaction, answer_to(invite, 180));
+    }
+    let over = |world: &World| {
+        let is_over = |record: &&GroupJournal| matches!(record, GroupJournal::Wire(WireRecord::Over { .. }));
+        world.journal.iter().filter(is_over).count()
+    };
+    world.request(caller.bye(), None);
+    for (transaction, invite) in &caller.rung {
+        world.respond(*transaction, answer_to(invite, 487));
+    }
+    assert_eq!(over(&world), 2, "nothing has come since the last phone's end");
+    assert_eq!(world.engine.poll_timeout(), Some(world.now), "so an input is asked for at once");
+    world.input(Input::TimerFired);
+    assert_eq!(over(&world), 3, "the caller's dialog and both phones");
+    assert!(world.engine.poll_timeout().is_none_or(|due| due > world.now), "once");
+}
+
 #[test]
 fn agents_are_shown_the_same_name_of_a_caller_after_a_restart() {
     let ann = UserAccount {
