@@ -55,6 +55,8 @@ pub(crate) struct Load {
     pub(crate) registered: usize,
     /// BYE requests of ours that wait for their answer.
     pub(crate) byes: usize,
+    /// Response groups take no calls, because their journal cannot be written.
+    pub(crate) groups_refuse: bool,
 }
 
 /// Where the engine's inputs come from.
@@ -125,6 +127,7 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
             legs: engine.leg_count() + 2 * engine.call_count() + engine.load().group_legs,
             registered: engine.directory().registered(),
             byes: engine.load().calls.byes,
+            groups_refuse: engine.groups_refuse_calls(),
         })),
         Question::Wallboard(reply) => drop(reply.send(engine.wallboard())),
         Question::Groups(reply) => drop(reply.send(engine.group_config().cloned())),

@@ -654,8 +654,23 @@ fn a_200_without_an_offer_to_an_invite_without_one_is_no_session() {
     world.register("bob", &[41_000]);
     let call = place(&mut world, out_of_dialog(Method::Invite, "sip:bob@example.com", "ann", "c1"));
     world.respond(call.rung[0].0, answer_to(&call.rung[0].1, 200));
-    assert_eq!(status(&mut world, call.transaction), 500);
+    assert_eq!(status(&mut world, call.transaction), 502);
     nothing_is_left(&mut world);
+}
+
+#[test]
+fn whoever_answers_an_offer_with_something_else_is_a_bad_gateway() {
+    for body in [None, Some("<html>not found</html>")] {
+        let mut world = World::new();
+        world.register("bob", &[41_000]);
+        let invite = out_of_dialog(Method::Invite, "sip:bob@example.com", "ann", "c1");
+        let call = place(&mut world, invite.with_body("application/sdp", sdp_body(30_000)));
+        let answer = answer_to(&call.rung[0].1, 200);
+        let answer = body.map_or_else(|| answer.clone(), |body| answer.clone().with_body("text/html", body));
+        world.respond(call.rung[0].0, answer);
+        assert_eq!(world.take_requests(&Method::Bye).len(), 1, "his call is ended");
+        assert_eq!(status(&mut world, call.transaction), 502, "{body:?}");
+    }
 }
 
 const TWO_OFFERS: &str = "--b\r\nContent-Type: application/sdp\r\nContent-Disposition: session; handling=optional; \

@@ -53,6 +53,7 @@ mod stories;
 mod timers;
 mod validate;
 mod wallboard;
+mod words;
 mod workflow;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
