@@ -201,7 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_is_not_ready_while_its_response_groups_refuse_calls() {
-        let load = |groups_refuse| Load { conferences: 0, legs: 0, registered: 0, byes: 0, groups_refuse };
+        let load = |groups_refuse| Load { conferences: 0, legs: 0, registered: 0, last_words: 0, groups_refuse };
         for (takes_work, load, status, words) in [
             (true, Some(load(false)), 200, "ready"),
             (true, Some(load(true)), 503, "response-groups.journal in data_dir cannot be written"),

@@ -511,6 +511,27 @@ fn a_trunk_that_wants_it_is_registered_at_and_its_state_is_told_when_it_changes(
 }
 
 #[test]
+fn a_server_that_stops_takes_its_leave_of_its_trunk() {
+    use call::RegistrationStatus::{Ended, Registered};
+    let mut world = with_credentials("two");
+    assert!(world.engine.register_at_trunk("two"));
+    world.input(engine::Input::TimerFired);
+    let (first, request) = world.take_requests(&Method::Register).pop().expect("it registers");
+    world.respond(first, answer_to(&request, 200).with_header("Expires", "100"));
+    for _ in 0..2 {
+        world.input(engine::Input::Stop);
+    }
+    let leaves = world.take_requests(&Method::Register);
+    let [(leave, request)] = &leaves[..] else { panic!("once: {leaves:?}") };
+    assert_eq!((request.headers.get("Expires"), world.engine.registrations_ending()), (Some("0"), 1));
+    world.respond(*leave, answer_to(request, 200));
+    world.pass(Duration::from_secs(3_600));
+    assert_eq!((world.take_requests(&Method::Register).len(), world.engine.registrations_ending()), (0, 0));
+    let two = |status| ("two".to_owned(), status);
+    assert_eq!(registrations(&world), [two(Registered), two(Ended)]);
+}
+
+#[test]
 fn a_tel_uri_is_a_number() {
     let mut world = World::new();
     let call = place(&mut world, invite("tel:+493055501234"));
