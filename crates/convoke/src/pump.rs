@@ -53,8 +53,10 @@ pub(crate) struct Load {
     pub(crate) legs: usize,
     /// Users with a registered device.
     pub(crate) registered: usize,
-    /// BYE requests of ours that wait for their answer.
-    pub(crate) byes: usize,
+    /// Requests of ours that wait for their answer before the server may end: BYEs, and leaves taken of trunks.
+    pub(crate) last_words: usize,
+    /// Response groups take no calls, because their journal cannot be written.
+    pub(crate) groups_refuse: bool,
 }
 
 /// Where the engine's inputs come from.
@@ -130,7 +132,8 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
             conferences: engine.conference_count(),
             legs: engine.leg_count() + 2 * engine.call_count() + engine.load().group_legs,
             registered: engine.directory().registered(),
-            byes: engine.load().calls.byes,
+            last_words: engine.load().calls.byes + engine.registrations_ending(),
+            groups_refuse: engine.groups_refuse_calls(),
         })),
         Question::Wallboard(reply) => drop(reply.send(engine.wallboard())),
         Question::Groups(reply) => drop(reply.send(engine.group_config().cloned())),

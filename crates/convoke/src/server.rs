@@ -172,12 +172,12 @@ impl Server {
         }
     }
 
-    /// Legs that live, and BYEs of ours that wait for their answer.
+    /// Legs that live, and last words of ours that wait for their answer.
     async fn busy(&self) -> (usize, usize) {
         let (reply, answer) = oneshot::channel();
         if self.questions.send(Question::Load(reply)).await.is_err() {
             return (0, 0);
         }
-        answer.await.map_or((0, 0), |load| (load.legs, load.byes))
+        answer.await.map_or((0, 0), |load| (load.legs, load.last_words))
     }
 }

@@ -346,6 +346,7 @@ impl Engine {
         self.stop_bridges();
         self.stop_groups();
         self.stop_attendants();
+        self.stop_registrations();
         for conference in self.conferences.ids() {
             self.conferences.handle(
                 self.now,

@@ -278,8 +278,9 @@ impl Engine {
         let Some(caller) = self.groups.callers.get_mut(&call).filter(|caller| !caller.recorded) else { return };
         let Some(dialog) = self.calls.dialog_record(caller.leg) else { return };
         caller.recorded = true;
+        let shown = Some(caller.from.to_string());
         self.groups.recorded.insert(caller.leg, WireLeg::Caller(call));
-        self.record(WireRecord::CallerUp { call, dialog: Box::new(dialog) });
+        self.record(WireRecord::CallerUp { call, dialog: Box::new(dialog), shown });
     }
 
     /// Our answer to his offer; one that cannot be answered ends the call.

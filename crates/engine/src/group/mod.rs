@@ -199,6 +199,11 @@ impl Engine {
         true
     }
 
+    /// Whether there are response groups that take no calls, because their journal cannot be written.
+    pub fn groups_refuse_calls(&self) -> bool {
+        self.groups.mute && self.groups.domain.is_some()
+    }
+
     /// The journal can be written again, or cannot: then groups take no calls and no changes.
     pub(crate) fn note_journal(&mut self, sound: bool) {
         self.groups.mute = !sound;

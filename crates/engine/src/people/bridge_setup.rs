@@ -181,10 +181,11 @@ impl Engine {
         let caller = bridge.caller.leg;
         // What is no session description (an invitation to a conference, say) wants none in return (C69).
         let is_session = bridge.callers_media.as_ref().is_none_or(Body::describes_session);
-        if body.is_none() && is_session {
+        if is_session && !body.as_ref().is_some_and(Body::describes_session) {
             let termination = Termination::failed(TerminationReason::ProtocolError);
             self.hang_up_sip(leg, termination);
-            return self.refuse_caller(call, Lost { status: 500, termination });
+            // The fault is neither the caller's nor ours (RFC 3261 21.5.3).
+            return self.refuse_caller(call, Lost { status: 502, termination });
         }
         bridge.callee = match ringing.as_ref().and_then(|ringing| ringing.who(leg)) {
             Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
