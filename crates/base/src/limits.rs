@@ -45,7 +45,8 @@ pub struct Limits {
     pub port_drain: Duration,
     /// How long a dialled person may ring before the dial-out fails (c3p.md 8.3).
     pub dial_out_ring: Duration,
-    /// Silence on a connected leg that is not on hold, after which it is ended (reliability.md 26).
+    /// How long a connected leg that is not on hold may bring neither RTP nor RTCP before it is ended; zero: for ever
+    /// (reliability.md 26). One that has brought RTCP is ended after a minute at the latest.
     pub media_silence: Duration,
     /// Delay a jitter buffer may add, whatever the network does (ARCHITECTURE.md, invariant 4).
     pub jitter_delay: Duration,
@@ -72,7 +73,7 @@ impl Default for Limits {
             worker_events: 4_096,
             port_drain: Duration::from_secs(2),
             dial_out_ring: Duration::from_secs(60),
-            media_silence: Duration::from_secs(30),
+            media_silence: Duration::from_secs(300),
             jitter_delay: Duration::from_millis(120),
         }
     }

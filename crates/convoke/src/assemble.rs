@@ -182,6 +182,7 @@ fn limits(config: &Config) -> Limits {
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     Limits {
         jitter_delay: Duration::from_millis(config.media.jitter_buffer_ms.into()),
+        media_silence: seconds(config.media.silence_seconds),
         legs_per_conference: count(config.focus.legs_max),
         dial_outs_per_conference: count(config.focus.dial_outs_max),
         dial_out_ring: seconds(config.focus.ring_seconds),
