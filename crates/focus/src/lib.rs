@@ -126,6 +126,13 @@ pub enum Input {
         /// The legs that speak.
         legs: Vec<LegId>,
     },
+    /// Its record was replaced while it is on (c3p.md 2.4, `modifyConference`). Who is in stays in, with his role.
+    Rescheduled {
+        /// What it is from now on; with the same id and organizer.
+        record: Box<ConferenceRecord>,
+        /// Who replaced it.
+        by: UserUri,
+    },
     /// Something outside ends the conference: the organizer's account was removed, the server stops, the MCU is lost.
     End {
         /// Why.
@@ -298,6 +305,7 @@ impl Focus {
             Input::Subscribe { subscription, requester } => self.subscribe(subscription, &requester),
             Input::Unsubscribe { subscription } => self.unsubscribe(subscription),
             Input::SpeakersChanged { legs } => self.speakers_changed(&legs),
+            Input::Rescheduled { record, by } => self.reschedule(*record, by),
             Input::End { reason } => self.end(now, reason),
             Input::TimerFired => self.timer_fired(now),
         }

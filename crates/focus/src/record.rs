@@ -7,8 +7,8 @@ use base::{AccessType, ConferenceId, ConferenceNumber, Duration, InvalidId, Limi
 
 use crate::document::ConferenceDescription;
 
-/// What was scheduled or configured. The Focus never changes it; what changes during a meeting (lock, roles) is lost
-/// when the conference is deactivated (c3p.md 8.1).
+/// What was scheduled or configured. Only the organizer replaces it, by [`crate::Input::Rescheduled`]; what else changes
+/// during a meeting (lock, roles) is lost when the conference is deactivated (c3p.md 8.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConferenceRecord {
     /// The id shared by every modality (requirement C5).
