@@ -7,8 +7,9 @@ use c3p::{
     Command, ConferenceKeys, DeleteConference, DeleteUser, DisconnectionMethod, EndpointStatus, FailureReason,
     MediaFilter, MediaStatus, ModifyConferenceLock, ModifyUserRoles, Outcome, ResponseBody,
 };
+use engine::EngineEvent;
 use mcu_api::McuCommand;
-use sip_api::{ClientTransactionId, Method, Request};
+use sip_api::{ClientTransactionId, Method, Request, SipCommand};
 use world::c3p_client::{Answer, Client, address, endpoint, join_request, notified, request, schedule, service};
 use world::{World, answer_to, out_of_dialog, sdp_body, user};
 
@@ -176,6 +177,49 @@ fn who_is_ejected_while_he_rings_was_booted_and_his_dial_out_cancelled() {
     assert_eq!(endpoint(&notified(&mut world), PHONE).disconnection_method, Some(DisconnectionMethod::Booted));
 }
 
+/// Nobody answered, so no device may be told that the call was completed elsewhere: it would count no missed call.
+#[test]
+fn whoever_a_conference_rang_and_gave_up_has_missed_a_call() {
+    let eject = |world: &mut World, ann: &mut Client| {
+        let keys = ann.keys(&address("cleo"));
+        ann.command(world, Command::DeleteUser(DeleteUser { keys, mcu_uri: None }));
+    };
+    let delete = |world: &mut World, ann: &mut Client| {
+        let command = delete_conference(&ann.focus);
+        ann.command(world, command);
+    };
+    let wait = |world: &mut World, _: &mut Client| world.pass(base::Duration::from_secs(61));
+    let ways: [(&str, &dyn Fn(&mut World, &mut Client)); 3] =
+        [("ejected", &eject), ("ended", &delete), ("no answer", &wait)];
+    for (name, end) in ways {
+        for crosses in [false, true] {
+            let (mut world, mut ann) = meeting();
+            let ringing = dial(&mut world, &mut ann);
+            world.respond(ringing.0, answer_to(&ringing.1, 180));
+            end(&mut world, &mut ann);
+            let reasons = world.sip.iter().find_map(|command| match command {
+                SipCommand::Cancel { transaction, reason } if *transaction == ringing.0 => Some(reason.join(",")),
+                _ => None,
+            });
+            let not_wanted = "SIP;cause=487;text=\"Request terminated\"";
+            assert_eq!(reasons.as_deref(), Some(not_wanted), "{name}");
+            let byes = world.take_requests(&Method::Bye).len();
+            if crosses {
+                accept(&mut world, &ringing);
+                let (_, bye) =
+                    world.take_requests(&Method::Bye).pop().unwrap_or_else(|| panic!("{name}, after {byes}"));
+                assert_eq!(bye.headers.get("Reason"), Some(not_wanted), "{name}");
+            }
+            let missed = |event: &EngineEvent| match event {
+                EngineEvent::Conversation(entry) => Some((entry.user.clone(), entry.kind)),
+                _ => None,
+            };
+            let lines: Vec<_> = world.events.iter().filter_map(missed).collect();
+            assert_eq!(lines, [(user("cleo"), base::ConversationKind::Missed)], "{name}");
+        }
+    }
+}
+
 #[test]
 fn a_lost_mcu_fails_what_is_under_way() {
     let (mut world, mut ann) = meeting();
@@ -190,7 +234,7 @@ fn a_lost_mcu_fails_what_is_under_way() {
     assert_eq!(failure(&ann.verdicts(&mut world)), (&FailureReason::ServerInternalError, None));
     assert!(world.engine.conferences().is_empty());
     let lost = world.events.iter().any(|event| {
-        matches!(event, engine::EngineEvent::LegEnded(record) if record.termination.reason == TerminationReason::McuLost)
+        matches!(event, EngineEvent::LegEnded(record) if record.termination.reason == TerminationReason::McuLost)
     });
     assert!(lost, "{:?}", world.events);
 }

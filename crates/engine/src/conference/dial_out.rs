@@ -11,11 +11,12 @@ use crate::conference::leg::{Branch, DialOut, Leg, LegKind, MediaLeg, MediaOrigi
 use crate::destination::{Answerer, Destination, Found, Guide, Ring, RingTarget};
 use crate::event::EngineEvent;
 use crate::people::way::{Lost, Way, refusal_for_all};
+use crate::translate::NOT_WANTED;
 
 /// Hops a conference's call may go.
 const HOPS: u8 = 70;
 
-/// What a losing or given-up device is told, so that it counts no missed call (routing.md 2.4).
+/// What a device is told whose user has taken the call elsewhere or declined it, so that it counts no missed call.
 pub(crate) const COMPLETED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
 impl Engine {
@@ -114,7 +115,7 @@ impl Engine {
             headers,
             ring_limit: limit.unwrap_or(self.config.limits.dial_out_ring),
             silence_limit,
-            cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
+            cancel_reason: vec![NOT_WANTED.to_owned()],
             ..Dial::new(offer, legs, self.caller_id(&conference, false), to, Body::new("application/sdp", description))
         })));
     }

@@ -84,7 +84,7 @@ impl Engine {
         if let Some(sip) = sip {
             self.hang_up_sip(sip, termination);
         } else if let Some(offer) = offer {
-            let reason = translate::reason_header(base::TerminationReason::AnsweredElsewhere);
+            let reason = translate::cancel_reason(termination.reason);
             self.call(call::Input::Cancel { offer, reason });
         }
         self.release_media(leg);
