@@ -60,7 +60,7 @@ use lifecycle::Phase;
 use output::Outbox;
 use roster::Roster;
 use subscription::Subscriptions;
-use timers::{Timer, Timers};
+use timers::Timers;
 
 /// What a Focus is told.
 #[derive(Clone, Debug)]
@@ -179,10 +179,8 @@ pub struct Focus {
 }
 
 impl Focus {
-    /// A Focus nobody is in yet. It ends by itself when nobody comes for `first_join_wait`.
-    pub fn new(now: Timestamp, record: ConferenceRecord, config: FocusConfig) -> Self {
-        let mut timers = Timers::default();
-        timers.set(Timer::Empty, now + config.first_join_wait);
+    /// A Focus nobody is in yet. It ends by itself unless its first input brings somebody.
+    pub fn new(record: ConferenceRecord, config: FocusConfig) -> Self {
         let (locked, access, lobby) = (record.locked, record.access, record.lobby);
         let promote_authenticated = record.promote_authenticated;
         Self {
@@ -200,7 +198,7 @@ impl Focus {
             dial_outs: DialOuts::default(),
             subscriptions: Subscriptions::new(locked),
             speakers: Vec::new(),
-            timers,
+            timers: Timers::default(),
             outbox: Outbox::default(),
         }
     }

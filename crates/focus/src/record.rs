@@ -85,8 +85,6 @@ pub struct FocusConfig {
     pub ending_notice: Duration,
     /// How long a conference outlives the last participant (c3p.md 8.3: 0, optional 60 s).
     pub empty_linger: Duration,
-    /// How long a new Focus waits for the first participant.
-    pub first_join_wait: Duration,
     /// How long a caller may take for one entry of the PIN.
     pub pin_wait: Duration,
     /// Entries of the PIN before the caller is refused; at least 1 (c3p.md 7.2).
@@ -114,7 +112,6 @@ impl Default for FocusConfig {
             max_without_join: Duration::from_secs(24 * 60 * 60),
             ending_notice: Duration::from_secs(60),
             empty_linger: Duration::ZERO,
-            first_join_wait: Duration::from_secs(60),
             pin_wait: Duration::from_secs(30),
             pin_tries: 3,
             lobby_wait: Duration::from_secs(15 * 60),

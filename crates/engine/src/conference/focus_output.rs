@@ -35,7 +35,7 @@ impl Engine {
             Output::SubscriptionEnded { subscription, reason } => self.end_subscription(subscription, reason),
             Output::Event(event) => {
                 if event == focus::FocusEvent::Activated {
-                    self.note_use(conference);
+                    self.begin_conference(conference);
                 }
                 self.announce_movement(conference, &event);
                 self.event(EngineEvent::Conference { conference: conference.clone(), event });

@@ -54,7 +54,7 @@ impl World {
     pub(crate) fn with(edit: impl FnOnce(&mut ConferenceRecord, &mut FocusConfig)) -> Self {
         let (mut record, mut config) = (record(), FocusConfig::default());
         edit(&mut record, &mut config);
-        Self { focus: Focus::new(Timestamp::ZERO, record, config), now: Timestamp::ZERO, next: 0 }
+        Self { focus: Focus::new(record, config), now: Timestamp::ZERO, next: 0 }
     }
 
     pub(crate) fn number(&mut self) -> u64 {
