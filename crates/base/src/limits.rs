@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Conferences alive at once; a further one is refused with 503 and Retry-After.
     pub conferences: usize,
-    /// Legs of one conference; a further join is refused with 486 and `MaximumMeetingSizeExceeded`.
+    /// Legs of one conference; a further join is refused with 486, `MaximumMeetingSizeExceeded` and a `Warning`.
     pub legs_per_conference: usize,
     /// Legs of the server; a further one is refused with 503 and Retry-After.
     pub legs: usize,

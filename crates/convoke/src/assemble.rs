@@ -203,6 +203,7 @@ fn focus_config(config: &Config, limits: &Limits) -> FocusConfig {
         lobby_wait: seconds(focus.lobby_minutes * 60),
         pin_tries: u8::try_from(focus.pin_tries).unwrap_or(u8::MAX),
         pin_wait: seconds(focus.pin_seconds),
+        endpoints_per_user: usize::try_from(focus.endpoints_per_user).unwrap_or(usize::MAX),
         ..FocusConfig::default()
     }
 }

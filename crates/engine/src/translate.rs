@@ -35,12 +35,21 @@ pub(crate) const fn refusal_status(reason: FailureReason) -> u16 {
         | FailureReason::UserDoesNotExist
         | FailureReason::EndpointDoesNotExist
         | FailureReason::MediaDoesNotExist => 404,
-        FailureReason::MaximumMeetingSizeExceeded => 486,
+        FailureReason::MaximumMeetingSizeExceeded | FailureReason::TooManyEndpoints => 486,
         FailureReason::MediaNotSupported => 488,
         FailureReason::Timeout => 408,
         FailureReason::RequestCancelled => 487,
         FailureReason::ServerBusy => 503,
         FailureReason::ServerInternalError | FailureReason::OtherFailure => 500,
+    }
+}
+
+/// What a `Warning` says of a refusal for want of room: which bound was met. No other refusal has one.
+pub(crate) const fn bound_met(reason: FailureReason) -> Option<&'static str> {
+    match reason {
+        FailureReason::MaximumMeetingSizeExceeded => Some("The conference is full"),
+        FailureReason::TooManyEndpoints => Some("You are in this conference with as many devices as one user may be"),
+        _ => None,
     }
 }
 

@@ -220,6 +220,47 @@ fn whoever_a_conference_rang_and_gave_up_has_missed_a_call() {
     }
 }
 
+/// Whichever way somebody comes who has no room, he is told the same, and which bound he met.
+#[test]
+fn who_has_no_room_is_told_which_bound_he_met() {
+    let full = "399 example.com \"The conference is full\"";
+    let too_many = "399 example.com \"You are in this conference with as many devices as one user may be\"";
+    for (legs, endpoints, warning) in [(2, 9, full), (9, 2, too_many)] {
+        let mut world = World::configured(|config| {
+            config.focus.limits.legs_per_conference = legs;
+            config.focus.endpoints_per_user = endpoints;
+        });
+        let focus = schedule(&mut world, "ann", "WEEKLY2026");
+        let mut ann = Client::join(&mut world, "ann", &focus);
+        let call = |id: &str| {
+            let audio = c3p::FocusUri::parse(&focus).expect("valid").mcu_uri(c3p::McuType::AudioVideo);
+            out_of_dialog(Method::Invite, &audio, "ann", id).with_body("application/sdp", sdp_body(30_000))
+        };
+        let refused = |world: &mut World, request: Request| {
+            let transaction = world.request(request, Some(user("ann")));
+            world.take_responses(transaction).pop().expect("a response")
+        };
+        assert_eq!(refused(&mut world, call("first")).status, 200);
+        let mut join = join_request("ann", &focus);
+        join.headers.set("Call-ID", "ann-again");
+        let body = String::from_utf8(join.body.to_vec()).expect("text").replace("{focus-ann}", "{another}");
+        for request in [call("second"), join.with_body("application/cccp+xml", body)] {
+            let response = refused(&mut world, request);
+            assert_eq!((response.status, response.headers.get("Warning")), (486, Some(warning)));
+            assert_eq!(response.headers.get("ms-diagnostics"), None, "he is authorised");
+            if let Ok(answer) = c3p::parse_response(&response.body) {
+                assert_eq!(failure(&[answer.outcome]).0, &FailureReason::MaximumMeetingSizeExceeded);
+            }
+        }
+        let dial = ann.dial_out(&address("ann"), PHONE);
+        let answer = ann.command(&mut world, dial);
+        assert_eq!(failure(&answer.verdicts).0, &FailureReason::MaximumMeetingSizeExceeded);
+        let [Outcome::Failure(told)] = &answer.verdicts[..] else { panic!("{answer:?}") };
+        let told = told.details.iter().find(|detail| detail.key == "warning").map(|detail| detail.value.as_str());
+        assert!(told.is_some_and(|told| warning.contains(told)), "{told:?}");
+    }
+}
+
 #[test]
 fn a_lost_mcu_fails_what_is_under_way() {
     let (mut world, mut ann) = meeting();

@@ -97,7 +97,7 @@ pub struct FocusConfig {
     pub pending_interval: Duration,
     /// How long an admitted media leg may take until it is connected.
     pub answer_wait: Duration,
-    /// Endpoints of one user; a further one is refused with `MaximumMeetingSizeExceeded`. It bounds what one account
+    /// Endpoints of one user; a further one is refused with `TooManyEndpoints`. It bounds what one account
     /// can make every subscriber read.
     pub endpoints_per_user: usize,
     /// Commands waiting for one dial-out; a further retry fails with `OtherFailure`.

@@ -263,7 +263,7 @@ fn one_account_has_a_bounded_number_of_endpoints() {
     w.join_focus(account("bob"), "bob", "one");
     w.join_focus(account("bob"), "bob", "two");
     let (_, outputs) = w.join_focus(account("bob"), "bob", "three");
-    assert_eq!(failure(&outputs).reason, FailureReason::MaximumMeetingSizeExceeded);
+    assert_eq!(failure(&outputs).reason, FailureReason::TooManyEndpoints);
 }
 
 #[test]
