@@ -301,7 +301,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Text,
                 None,
                 r#""/var/lib/convoke/recordings""#,
-                "Directory recordings are written to; made if it is missing. Needed by every [[conference]] with `record`.",
+                "Directory recordings are written to; made if it is missing. Needed by every [[conference]] with `record`.\nOnly the user the server runs as may read them.",
             ),
             key(
                 "automatic_level",
