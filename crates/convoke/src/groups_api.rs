@@ -39,7 +39,7 @@ async fn events(State(api): State<Api>) -> Response {
 
 async fn board(State(api): State<Api>, ConnectInfo(peer): ConnectInfo<SocketAddr>, headers: HeaderMap) -> Response {
     match ask(&api, Question::Wallboard).await {
-        Some(board) => Json(board.map(|board| shown(board, is_from_here(peer, &headers)))).into_response(),
+        Some(board) => Json(shown(board, is_from_here(peer, &headers))).into_response(),
         None => unavailable(),
     }
 }
@@ -51,16 +51,16 @@ async fn group(
     headers: HeaderMap,
 ) -> Response {
     let Some(board) = ask(&api, Question::Wallboard).await else { return unavailable() };
-    let board = board.map(|board| shown(board, is_from_here(peer, &headers)));
-    let groups = board.map(|board| board.groups).unwrap_or_default();
-    match groups.into_iter().find(|group| group.uri.user_part() == name || group.uri.as_str() == name) {
+    let board = shown(board, is_from_here(peer, &headers));
+    match board.groups.into_iter().find(|group| group.uri.user_part() == name || group.uri.as_str() == name) {
         Some(group) => Json(group).into_response(),
         None => (StatusCode::NOT_FOUND, "there is no such response group\n").into_response(),
     }
 }
 
-/// The wallboard as it leaves: who calls is nobody's business on another machine.
-fn shown(mut board: Snapshot, to_this_machine: bool) -> Snapshot {
+/// The wallboard as it leaves, empty where there are no groups: who calls is nobody's business on another machine.
+fn shown(board: Option<Snapshot>, to_this_machine: bool) -> Snapshot {
+    let mut board = board.unwrap_or_default();
     if !to_this_machine {
         for caller in board.groups.iter_mut().flat_map(|group| &mut group.callers) {
             REDACTED.clone_into(&mut caller.caller);
@@ -131,7 +131,13 @@ mod tests {
             callers: vec![waiting],
         };
         let board = Snapshot { groups: vec![group], agents: Vec::new(), stale_inputs: 0 };
-        assert_eq!(shown(board.clone(), true).groups[0].callers[0].caller, caller);
-        assert_eq!(shown(board, false).groups[0].callers[0].caller, "redacted");
+        assert_eq!(shown(Some(board.clone()), true).groups[0].callers[0].caller, caller);
+        assert_eq!(shown(Some(board), false).groups[0].callers[0].caller, "redacted");
+    }
+
+    #[test]
+    fn without_groups_the_wallboard_is_empty() {
+        let board = serde_json::to_value(shown(None, true)).expect("it has a text form");
+        assert_eq!(board, serde_json::json!({ "groups": [], "agents": [], "stale_inputs": 0 }));
     }
 }

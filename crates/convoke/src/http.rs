@@ -114,6 +114,13 @@ pub(crate) fn storage_failed(error: &store::StoreError) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "60")], why).into_response()
 }
 
+/// How many entries an answer is to have: what the query says, 1 to `most`, or so many when it says nothing.
+pub(crate) fn limit_of(query: Option<&str>, unless_said: u32, most: u32) -> Result<u32, String> {
+    let Some(text) = query else { return Ok(unless_said) };
+    let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+    limit.ok_or_else(|| format!("limit={text} is not possible; write 1 to {most}\n"))
+}
+
 pub(crate) async fn ask<T>(api: &Api, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
     let (sender, receiver) = oneshot::channel();
     api.questions.try_send(question(sender)).ok()?;

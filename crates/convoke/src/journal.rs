@@ -7,8 +7,9 @@
 //! A large journal is replaced by a new one that begins with the machine's state; the old one is kept beside it. So is one
 //! that could not be written: what it lacks is in that state.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -18,6 +19,9 @@ use engine::GroupJournal;
 
 /// Name of the file in `data_dir`.
 const NAME: &str = "response-groups.journal";
+
+/// Read and written by the server's user alone: it says who called whom.
+const MODE: u32 = 0o600;
 
 /// Beyond this size, in bytes, a new file is begun.
 const LARGE: u64 = 64 * 1024 * 1024;
@@ -85,6 +89,10 @@ impl Journal {
         let (records, size) = read(&path)?;
         let file = append_to(&path).map_err(failed)?;
         file.set_len(size).map_err(failed)?;
+        let old = path.with_extension("journal.old");
+        if old.exists() {
+            std::fs::set_permissions(&old, Permissions::from_mode(MODE)).map_err(failed)?;
+        }
         let disk = Arc::new(Disk { file: Mutex::new(Arc::new(file)), dirty: AtomicBool::new(false) });
         let watched = Arc::downgrade(&disk);
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || sync(&watched)).map_err(failed)?;
@@ -167,9 +175,9 @@ impl Journal {
             lines.push(b'\n');
         }
         let new = self.path.with_extension("journal.new");
-        // Half a file of an earlier attempt says nothing.
-        File::create(&new)?;
         let file = append_to(&new)?;
+        // Half a file of an earlier attempt says nothing.
+        file.set_len(0)?;
         (self.write)(&file, &lines)?;
         file.sync_data()?;
         std::fs::rename(&self.path, self.path.with_extension("journal.old"))?;
@@ -191,8 +199,11 @@ impl Journal {
     }
 }
 
+/// A file that was made by an earlier version may be readable by others.
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+    let file = OpenOptions::new().create(true).append(true).mode(MODE).open(path)?;
+    file.set_permissions(Permissions::from_mode(MODE))?;
+    Ok(file)
 }
 
 /// A process that ended while it put a new file in the place of the old one had written the new one whole before.
@@ -253,6 +264,26 @@ mod tests {
 
     fn records(folder: &Path) -> Vec<GroupJournal> {
         read(&path_in(folder)).expect("it can be read").0
+    }
+
+    #[test]
+    fn nobody_else_may_read_it_nor_the_one_before_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = path_in(folder.path());
+        let files = [path.clone(), path.with_extension("journal.old")];
+        let others_may_read = |path: &PathBuf| {
+            std::fs::write(path, "").expect("written");
+            std::fs::set_permissions(path, Permissions::from_mode(0o644)).expect("own file");
+        };
+        let mode = |path: &PathBuf| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        drop(Journal::open(folder.path()).expect("opens"));
+        assert_eq!(mode(&files[0]), 0o600, "a new one");
+        files.iter().for_each(others_may_read);
+        let (mut journal, _) = Journal::open(folder.path()).expect("opens");
+        assert_eq!(files.each_ref().map(mode), [0o600; 2], "those of an earlier version");
+        others_may_read(&path.with_extension("journal.new"));
+        journal.begin_anew(&[record()]);
+        assert_eq!(files.each_ref().map(mode), [0o600; 2], "after a new one was begun");
     }
 
     #[test]

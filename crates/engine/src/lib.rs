@@ -438,7 +438,7 @@ impl Engine {
             Output::SubscriptionRefreshed { subscription } => self.on_subscription_refreshed(subscription),
             Output::SubscriptionEnded { subscription } => self.on_subscription_ended(subscription),
             Output::Ended { leg, termination, status, headers } => {
-                self.divert_dial_out(leg, status, &headers);
+                self.on_dial_out_refused(leg, termination, status, &headers);
                 self.on_leg_ended(leg, termination, status);
             }
         }
