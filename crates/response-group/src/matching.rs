@@ -166,6 +166,9 @@ impl Domain {
         if !told {
             self.tell_waiting(id, next);
         }
+        if self.is_forlorn(id) {
+            self.timers.set(Timer::NoAgent(self.calls[&id].group), self.now);
+        }
     }
 
     fn tell_waiting(&mut self, id: CallId, next: Option<Timestamp>) {

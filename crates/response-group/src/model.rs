@@ -11,7 +11,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use base::{CallId, Timestamp, UserUri};
 
-use crate::config::{Agent, AgentGroup, Config, Method, ResponseGroup};
+use crate::config::{Action, Agent, AgentGroup, Config, Method, ResponseGroup};
 use crate::input::{AgentChange, Arrival, DialogNo, Input, OfferNo, Refusal};
 use crate::offer::OfferState;
 use crate::output::Output;
@@ -83,6 +83,7 @@ struct State {
     /// Callers whose media are being attached again.
     attaching: Vec<(CallId, bool)>,
     crashes: u32,
+    departures: u32,
     faults: Vec<String>,
 }
 
@@ -92,6 +93,8 @@ struct Case {
     calls: u64,
     agents: u32,
     crashes: u32,
+    /// How many agents go for good; then the group says what becomes of callers whom nobody can serve.
+    departures: u32,
     fault: Option<Fault>,
     /// Breaches are passed over, to see what can still come to rest behind them.
     looks_at_rest_alone: bool,
@@ -116,15 +119,25 @@ impl Case {
         let agents = (0..self.agents).map(|agent| Agent::new(uri("agent", agent))).collect();
         let pool = AgentGroup { method: self.method, agents, busy_delay_seconds: 0, ..AgentGroup::default() };
         let mut group = ResponseGroup::new(uri("group", 0), "group", pool);
-        group.queue.timeout_seconds = Some(60);
+        if self.departures == 0 {
+            group.queue.timeout_seconds = Some(60);
+        } else {
+            group.queue.no_agent_action = Some(Action::Disconnect.into());
+        }
         let mut config = Config { groups: vec![group], ..Config::default() };
         // Pauses only decide when an agent is free; without them the same interleavings take fewer states.
         config.timing.unreachable_delay_seconds = 0;
         let mut domain = Domain::opened(Timestamp::ZERO, config);
         domain.fault = self.fault;
-        let (joining, attaching) = (Vec::new(), Vec::new());
-        let mut state =
-            State { domain, legs: Vec::new(), joining, attaching, crashes: self.crashes, faults: Vec::new() };
+        let mut state = State {
+            domain,
+            legs: Vec::new(),
+            joining: Vec::new(),
+            attaching: Vec::new(),
+            crashes: self.crashes,
+            departures: self.departures,
+            faults: Vec::new(),
+        };
         for agent in 0..self.agents {
             let change = AgentChange::Registered { registered: true };
             state.tell(Input::AgentChanged { agent: uri("agent", agent), change });
@@ -321,6 +334,13 @@ impl State {
         if self.crashes > 0 {
             add(&State::crash);
         }
+        for agent in self.domain.agents.iter().filter(|agent| agent.registered && self.departures > 0) {
+            add(&|state| {
+                state.departures -= 1;
+                let change = AgentChange::Registered { registered: false };
+                state.tell(Input::AgentChanged { agent: agent.uri.clone(), change });
+            });
+        }
         next
     }
 
@@ -453,6 +473,7 @@ impl State {
         for agent in &domain.agents {
             let talks: Vec<usize> = agent.talks.iter().map(|offer| number(*offer)).collect();
             let _ = write!(text, "A{:?}{talks:?}{:?}", agent.ring.map(number), agent.cool_down_until.is_some());
+            let _ = write!(text, "{}", agent.registered);
         }
         for (timer, _) in domain.timers.all() {
             match timer {
@@ -482,69 +503,84 @@ impl State {
                 leg.released
             );
         }
-        let _ = write!(text, "J{:?}R{:?}X{}F{}", self.joining, self.attaching, self.crashes, self.faults.len().min(1));
+        let _ = write!(
+            text,
+            "J{:?}R{:?}X{}D{}F{}",
+            self.joining,
+            self.attaching,
+            self.crashes,
+            self.departures,
+            self.faults.len().min(1)
+        );
         text
     }
 }
 
-fn check(method: Method, calls: u64, agents: u32, crashes: u32) {
-    let found = Case { method, calls, agents, crashes, fault: None, looks_at_rest_alone: false }.explore();
-    println!("{method:?}, {calls} calls, {agents} agents, {crashes} crashes: {} states", found.states);
+/// Some calls and agents without a fault, crash or departure.
+fn case(method: Method, calls: u64, agents: u32) -> Case {
+    Case { method, calls, agents, crashes: 0, departures: 0, fault: None, looks_at_rest_alone: false }
+}
+
+fn check(case: &Case) {
+    let found = case.explore();
+    let Case { method, calls, agents, crashes, departures, .. } = case;
+    let wanted = format!("{method:?}, {calls} calls, {agents} agents, {crashes} crashes, {departures} departures");
+    println!("{wanted}: {} states", found.states);
     assert_eq!((found.fault, found.stuck), (None, 0), "among {} states", found.states);
 }
 
 #[test]
 fn one_call_two_agents_parallel() {
-    check(Method::Parallel, 1, 2, 0);
+    check(&case(Method::Parallel, 1, 2));
 }
 
 #[test]
 fn one_call_two_agents_serial() {
-    check(Method::Serial, 1, 2, 0);
+    check(&case(Method::Serial, 1, 2));
 }
 
 #[test]
 fn two_calls_one_agent() {
-    check(Method::Serial, 2, 1, 0);
+    check(&case(Method::Serial, 2, 1));
 }
 
 #[test]
 fn one_call_two_agents_parallel_with_a_crash_anywhere() {
-    check(Method::Parallel, 1, 2, 1);
+    check(&Case { crashes: 1, ..case(Method::Parallel, 1, 2) });
 }
 
 #[test]
 fn two_calls_one_agent_with_a_crash_anywhere() {
-    check(Method::Serial, 2, 1, 1);
+    check(&Case { crashes: 1, ..case(Method::Serial, 2, 1) });
+}
+
+#[test]
+fn both_agents_go_at_any_moment() {
+    check(&Case { departures: 2, ..case(Method::Serial, 1, 2) });
+}
+
+#[test]
+fn the_only_agent_goes_and_the_process_dies_at_any_moments() {
+    check(&Case { departures: 1, crashes: 1, ..case(Method::Parallel, 1, 1) });
 }
 
 #[test]
 fn an_agent_freed_at_the_withdrawal_is_found() {
-    let fault = Some(Fault::FreesAtWithdrawal);
-    let found =
-        Case { method: Method::Serial, calls: 2, agents: 1, crashes: 0, fault, looks_at_rest_alone: false }.explore();
+    let found = Case { fault: Some(Fault::FreesAtWithdrawal), ..case(Method::Serial, 2, 1) }.explore();
     assert!(found.fault.is_some_and(|fault| fault.starts_with("I2") || fault.starts_with("I3")));
 }
 
 #[test]
 fn a_dropped_answer_after_a_cancel_is_found() {
-    let fault = Some(Fault::DropsLateAnswers);
-    let found =
-        Case { method: Method::Parallel, calls: 1, agents: 2, crashes: 0, fault, looks_at_rest_alone: false }.explore();
+    let found = Case { fault: Some(Fault::DropsLateAnswers), ..case(Method::Parallel, 1, 2) }.explore();
     assert!(found.fault.is_some_and(|fault| fault.starts_with("I14")));
 }
 
 #[test]
 fn a_restart_without_guard_is_found() {
-    let fault = Some(Fault::NoRestartGuard);
-    let case = |looks_at_rest_alone| Case {
-        method: Method::Serial,
-        calls: 1,
-        agents: 2,
-        crashes: 1,
-        fault,
-        looks_at_rest_alone,
-    };
-    assert!(case(false).explore().fault.is_some_and(|fault| fault.starts_with("I4") || fault.starts_with("I9")));
-    assert!(case(true).explore().stuck > 0, "every agent becomes free without the guard");
+    let unguarded = || Case { crashes: 1, fault: Some(Fault::NoRestartGuard), ..case(Method::Serial, 1, 2) };
+    let found = unguarded().explore();
+    assert!(found.fault.is_some_and(|fault| fault.starts_with("I4") || fault.starts_with("I9")));
+    let behind = Case { looks_at_rest_alone: true, ..unguarded() };
+    assert!(behind.explore().stuck > 0, "every agent becomes free without the guard");
 }

@@ -177,20 +177,33 @@ impl Domain {
         self.dispose(id, Disposition::TimeOut, disposal);
     }
 
+    /// Whether a caller waits whom nobody can serve, and for whom no phone rings that might still be answered.
+    pub(crate) fn is_forlorn(&self, id: CallId) -> bool {
+        let call = &self.calls[&id];
+        let group = self.group(call.group);
+        let applies = !group.gone && group.conf.queue.no_agent_applies_to == NoAgentScope::All;
+        let waits = call.phase == Phase::Queued && call.offers.is_empty();
+        applies && waits && self.disposal_without_agents(id).is_some()
+    }
+
+    /// Has forlorn callers sent on. Asked when an agent group loses its last agent; a call that comes to rest asks for
+    /// itself. Between the two nobody is forgotten, whatever rang when the last agent went (I20).
+    pub(crate) fn mind_the_forlorn(&mut self, group: GroupIx) {
+        if self.first_forlorn(group).is_some() {
+            self.timers.set(Timer::NoAgent(group), self.now);
+        }
+    }
+
+    fn first_forlorn(&self, group: GroupIx) -> Option<CallId> {
+        self.group(group).line.iter().map(|key| key.call).find(|call| self.is_forlorn(*call))
+    }
+
     /// Sends one caller of a group without agents on; the timer comes again while there are more.
     pub(crate) fn no_agent_timer(&mut self, group: GroupIx) {
-        let entry = self.group(group);
-        if entry.gone || entry.conf.queue.no_agent_applies_to == NoAgentScope::New {
-            return;
-        }
-        let forlorn = |key: &&CallKey| {
-            let call = &self.calls[&key.call];
-            call.phase == Phase::Queued && call.offers.is_empty() && self.disposal_without_agents(key.call).is_some()
-        };
-        let Some(id) = entry.line.iter().find(forlorn).map(|key| key.call) else { return };
-        let Some(disposal) = self.disposal_without_agents(id) else { return };
+        let Some(id) = self.first_forlorn(group) else { return };
+        let disposal = self.disposal_without_agents(id).expect("so it was found");
         self.dispose(id, Disposition::NoAgent, disposal);
-        self.timers.set(Timer::NoAgent(group), self.now);
+        self.mind_the_forlorn(group);
     }
 
     /// Says place and estimated wait, if they are wanted and became better.

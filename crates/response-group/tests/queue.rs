@@ -2,7 +2,7 @@
 
 mod common;
 
-use base::LegId;
+use base::{CallId, LegId};
 use common::{World, config, order, sales, uri};
 use response_group::{
     Action, AgentChange, AgentStatus, Announcement, AnswerMode, Failure, Input, MonitorMode, Outcome, Output, Refusal,
@@ -179,6 +179,46 @@ fn i20_a_group_without_anybody_still_acts() {
         assert_eq!(world.outcome(waiting), outcome);
         assert_eq!(world.outcome(talking), None);
         world.check();
+    }
+}
+
+#[test]
+fn i20_the_last_agent_goes_while_his_phone_rings() {
+    let lines = "[response_group.queue]\nno_agent_action = { kind = \"disconnect\" }";
+    let gone = |world: &mut World| {
+        world.agent("bob", AgentChange::Registered { registered: false });
+    };
+    let refused = |world: &mut World| {
+        gone(world);
+        world.refuses("bob", Refusal::Busy);
+    };
+    let rings_out = |world: &mut World| {
+        gone(world);
+        world.wait_seconds(20);
+    };
+    let drops = |world: &mut World| {
+        gone(world);
+        world.answers("bob").hangs_up("bob");
+    };
+    let group_without_agents = |world: &mut World| {
+        world.tell(Input::Configured { config: Box::new(sales(lines, &[])) });
+        assert_eq!(world.watch.faults, Vec::<String>::new());
+        world.refuses("bob", Refusal::Declined);
+    };
+    let crash = |world: &mut World| {
+        world.crash();
+        gone(world);
+        world.tell(Input::Reattached { call: CallId(1), caller: true, agent: false });
+    };
+    let ways: [&dyn Fn(&mut World); 5] = [&refused, &rings_out, &drops, &group_without_agents, &crash];
+    for (way, happens) in ways.into_iter().enumerate() {
+        let mut world = World::new(sales(lines, &["bob"]));
+        let call = world.call("sales");
+        world.rings("bob");
+        happens(&mut world);
+        world.wait_seconds(0);
+        assert_eq!(world.outcome(call), Some(Outcome::NoAgent { target: None }), "way {way}");
+        assert_eq!(world.watch.faults, Vec::<String>::new(), "way {way}");
     }
 }
 
