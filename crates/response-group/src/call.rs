@@ -171,6 +171,16 @@ impl AgentSet {
         self.0[word] |= 1 << bit;
     }
 
+    pub(crate) fn remove(&mut self, agent: AgentIx) {
+        if let Some(word) = self.0.get_mut(agent.0 as usize / 64) {
+            *word &= !(1 << (agent.0 % 64));
+        }
+        // Equal sets have equal words.
+        while self.0.last() == Some(&0) {
+            self.0.pop();
+        }
+    }
+
     pub(crate) fn contains(&self, agent: AgentIx) -> bool {
         self.0.get(agent.0 as usize / 64).is_some_and(|word| word & (1 << (agent.0 % 64)) != 0)
     }

@@ -34,7 +34,11 @@ impl Domain {
     fn call_after_restart(&mut self, id: CallId) {
         let call = self.calls.get_mut(&id).expect("taken from the table");
         call.monitors.clear();
-        if let Phase::Connecting(offer) = call.phase {
+        let joining = match call.phase {
+            Phase::Connecting(offer) => Some(offer),
+            _ => None,
+        };
+        if let Some(offer) = joining {
             self.outbox.push_back(Output::Unbridge { call: id, offer });
         }
         let before = match call.phase.clone() {
@@ -48,8 +52,11 @@ impl Domain {
             Before::Connected(offer) => self.offers.get(&offer).and_then(|entry| Some((offer, entry.dialog?))),
             _ => None,
         };
+        // Whoever's phone was cut off by the restart had no turn.
+        for offer in call.offers.drain(..).chain(joining) {
+            call.tried.remove(self.offers[&offer].agent);
+        }
         call.phase = Phase::Reattaching(before);
-        call.offers.clear();
         call.overtime = false;
         for timer in [CallTimer::Step, CallTimer::Queue, CallTimer::Retry, CallTimer::Announce, CallTimer::Bridge] {
             self.timers.clear(Timer::Call(id, timer));

@@ -223,6 +223,24 @@ fn i20_the_last_agent_goes_while_his_phone_rings() {
 }
 
 #[test]
+fn a_phone_silenced_by_a_restart_is_rung_again_at_once() {
+    let lines = "method = \"serial\"\n[response_group.queue]\nretry_seconds = 60";
+    let mut world = World::new(sales(lines, &["bob", "carol"]));
+    let call = world.call("sales");
+    world.rings("bob").refuses("bob", Refusal::Busy);
+    world.rings("carol").crash();
+    world.tell(Input::Reattached { call, caller: true, agent: false });
+    world.refuses("carol", Refusal::Cancelled);
+    assert_eq!(world.all_rung(), ["bob", "carol", "carol"], "bob had his turn, carol's was cut off");
+    // So was one whose media were being joined.
+    world.rings("carol").answers("carol").crash();
+    world.tell(Input::Reattached { call, caller: true, agent: false });
+    world.hangs_up("carol");
+    assert_eq!(world.all_rung(), ["bob", "carol", "carol", "carol"]);
+    assert_eq!(world.watch.faults, Vec::<String>::new());
+}
+
+#[test]
 fn callers_are_passed_from_group_to_group_and_not_for_ever() {
     let group = |name: &str, next: &str| {
         format!(
