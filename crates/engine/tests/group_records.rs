@@ -178,8 +178,10 @@ fn the_record_waits_until_the_mcu_has_told_how_each_leg_fared() {
 fn a_call_that_overflows_at_once_is_recorded_without_segments() {
     let queue = Queue { overflow_threshold: Some(0), ..Queue::default() };
     let mut world = open(ResponseGroup { queue, ..sales(Hunt::Serial, &["bob"]) });
-    let invite = world::out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c1")
-        .with_body("application/sdp", world::sdp_body(30_000));
+    // The only agent's phone rings for an earlier caller.
+    dial(&mut world, 1);
+    let invite = world::out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c2")
+        .with_body("application/sdp", world::sdp_body(30_002));
     let transaction = world.request(invite, Some(user("ann")));
     world.pass(Duration::from_secs(1));
     assert!(!world.take_responses(transaction).is_empty());

@@ -41,12 +41,20 @@ impl Domain {
         nobody.then_some(disposal)
     }
 
-    /// Overflow (routing.md 2.7, 6): whether the newcomer may wait.
+    /// Overflow (routing.md 2.7, 6): whether the newcomer may wait, if he has to. It is about those who wait: neither he
+    /// for whom a phone can be rung now counts, nor those for whom one rings.
     fn make_room(&mut self, id: CallId, group: GroupIx) -> bool {
         let entry = self.group(group);
         let queue = &entry.conf.queue;
         let (disposal, candidate) = (queue.overflow_action.clone(), queue.overflow_candidate);
-        if queue.overflow_threshold.is_none_or(|threshold| entry.line.len() < threshold as usize) {
+        let Some(threshold) = queue.overflow_threshold.map(|threshold| threshold as usize) else { return true };
+        let waits = |key: &&CallKey| {
+            let call = &self.calls[&key.call];
+            call.offers.is_empty() && !matches!(call.phase, Phase::Connecting(_))
+        };
+        let full =
+            entry.line.len() >= threshold && entry.line.iter().filter(waits).take(threshold).count() == threshold;
+        if !full || self.begin_round(&self.calls[&id]).is_some() {
             return true;
         }
         let oldest = match candidate {

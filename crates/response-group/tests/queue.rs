@@ -153,12 +153,26 @@ fn a_dead_phone_does_not_eat_the_alert_time() {
 
 #[test]
 fn the_newest_overflows_by_default_and_zero_lets_nobody_wait() {
-    for (threshold, fit) in [(0, 0), (1, 1), (3, 3)] {
+    // Bob's phone rings for the first; who is rung for does not wait in the sense of the threshold.
+    for (threshold, fit) in [(0, 1), (1, 2), (3, 4)] {
         let mut world =
             World::new(sales(&format!("[response_group.queue]\noverflow_threshold = {threshold}"), &["bob"]));
         let calls: Vec<_> = (0..5).map(|_| world.call("sales")).collect();
         let waiting = calls.iter().filter(|call| world.outcome(**call).is_none()).count();
         assert_eq!(waiting, fit, "threshold {threshold}");
+        world.check();
+    }
+}
+
+#[test]
+fn callers_for_whom_an_agent_is_free_never_overflow() {
+    for threshold in [0, 1] {
+        let lines = format!("method = \"serial\"\n[response_group.queue]\noverflow_threshold = {threshold}");
+        let agents = ["ann", "bob", "carol"];
+        let mut world = World::new(sales(&lines, &agents));
+        let calls = [world.call("sales"), world.call("sales"), world.call("sales")];
+        assert_eq!(world.all_rung(), agents, "threshold {threshold}");
+        assert!(calls.iter().all(|call| world.outcome(*call).is_none()), "threshold {threshold}");
         world.check();
     }
 }
@@ -510,7 +524,7 @@ fn i18_callers_of_a_removed_group_have_an_outcome() {
 
 #[test]
 fn the_wallboard_counts() {
-    let mut world = World::new(sales("target_seconds = 20\n[response_group.queue]\noverflow_threshold = 2", &["bob"]));
+    let mut world = World::new(sales("target_seconds = 20\n[response_group.queue]\noverflow_threshold = 1", &["bob"]));
     let (one, two) = (world.call("sales"), world.call("sales"));
     world.call("sales");
     world.takes("bob", one).tell(Input::CallerLeft { call: two });
