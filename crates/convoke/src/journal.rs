@@ -97,6 +97,10 @@ impl Journal {
         let failed = |error: io::Error| format!("{}: {error}", path.display());
         finish_replacing(&path).map_err(failed)?;
         let (records, size) = read(&path)?;
+        let torn = std::fs::metadata(&path).map_or(0, |file| file.len() - size);
+        for remark in remarks(records.len(), torn) {
+            tracing::warn!(path = %path.display(), "the response groups' journal: {remark}");
+        }
         let file = append_to(&path).map_err(failed)?;
         file.set_len(size).map_err(failed)?;
         let disk = Arc::new(Disk { file: Mutex::new(Arc::new(file)), dirty: AtomicBool::new(false) });
@@ -243,6 +247,28 @@ fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
+/// What the operator might not expect of a journal of so many lines: a torn end, or nothing where there may have been
+/// something.
+fn remarks(lines: usize, torn_bytes: u64) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if torn_bytes > 0 {
+        remarks.push(format!("its torn end of {torn_bytes} bytes is cut off; the {lines} lines before it hold"));
+    }
+    if lines == 0 {
+        let unknown = "no sign-in, pause, change at run time or caller of an earlier process is known";
+        remarks.push(format!("it is empty: {unknown}; at a first start that is as it should be"));
+    }
+    remarks
+}
+
+/// Why a line is no record. The form of a record has many variants, so that its own words would say nothing.
+fn fault_of(line: &[u8]) -> String {
+    match serde_json::from_slice::<serde_json::Value>(line) {
+        Ok(_) => "it is JSON, but no record that this version writes".to_owned(),
+        Err(error) => format!("it is no JSON ({error})"),
+    }
+}
+
 /// Holds room on the disk beyond the end of a file, whose length stays what it is.
 fn hold_room(file: &File, from: u64, length: u64) -> io::Result<()> {
     Ok(rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, from, length)?)
@@ -283,8 +309,14 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<GroupJournal>, u64), String> {
         if length == 0 || line.last() != Some(&b'\n') {
             return Ok((records, sound));
         }
-        let record = serde_json::from_slice(&line).map_err(|error| {
-            format!("{}, line {}: {error}; move the file away to begin anew", path.display(), records.len() + 1)
+        let record = serde_json::from_slice(&line).map_err(|_| {
+            let (path, whole) = (path.display(), records.len());
+            let fault = fault_of(&line);
+            format!(
+                "{path}, line {} cannot be read: {fault}. Move the file away to begin anew, which forgets sign-ins, pauses, changes at run time and \
+                 callers on the line; or keep what stands before it (head -n {whole}), which forgets what came after",
+                whole + 1
+            )
         })?;
         records.push(record);
         sound += length as u64;
@@ -327,11 +359,24 @@ mod tests {
     }
 
     #[test]
+    fn a_torn_end_and_an_empty_journal_are_told() {
+        assert!(remarks(3, 0).is_empty());
+        assert!(remarks(3, 12)[0].contains("12 bytes"));
+        assert!(remarks(0, 0)[0].contains("no sign-in"));
+        assert_eq!(remarks(0, 12).len(), 2, "a torn first line leaves an empty journal");
+    }
+
+    #[test]
     fn a_line_that_is_none_is_told_with_its_number() {
         let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(path_in(folder.path()), "{}\n").expect("written");
-        let told = Journal::open(folder.path()).expect_err("no record");
-        assert!(told.contains("line 1"), "{told}");
+        let whole = serde_json::to_string(&record()).expect("it has a text form");
+        for (line, fault) in [("{}", "no record"), ("{\"garb\u{0}", "no JSON")] {
+            std::fs::write(path_in(folder.path()), format!("{whole}\n{line}\n{whole}\n")).expect("written");
+            let told = Journal::open(folder.path()).expect_err("no record");
+            for word in ["line 2", fault, "sign-ins", "head -n 1"] {
+                assert!(told.contains(word), "{word:?} in {told}");
+            }
+        }
     }
 
     /// The disk is full in the middle of a line: what was whole stays readable, and a new file makes up for the rest.
