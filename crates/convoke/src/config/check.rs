@@ -26,6 +26,9 @@ const SESSION_EXPIRES_SECONDS: std::ops::RangeInclusive<u32> = 90..=7_200;
 /// Subscriptions: the shortest granted, and a day.
 const SUBSCRIPTION_SECONDS: std::ops::RangeInclusive<u32> = 60..=86_400;
 
+/// Calls of one caller: one, and more than any server has ports for.
+const CALLS: std::ops::RangeInclusive<u32> = 1..=100_000;
+
 /// Longest drain: a day.
 const DRAIN_SECONDS_MAX: u64 = 86_400;
 
@@ -132,6 +135,10 @@ fn check_sip(config: &Config, findings: &mut Vec<Finding>) {
     for (key, value, range) in [
         ("sip.session_expires_seconds", sip.session_expires_seconds, SESSION_EXPIRES_SECONDS),
         ("sip.subscription_seconds", sip.subscription_seconds, SUBSCRIPTION_SECONDS),
+        ("sip.calls_per_account", sip.calls_per_account, CALLS),
+        ("sip.calls_per_source", sip.calls_per_source, CALLS),
+        ("sip.unanswered_per_account", sip.unanswered_per_account, CALLS),
+        ("sip.unanswered_per_source", sip.unanswered_per_source, CALLS),
     ] {
         if !range.contains(&value) {
             let why = format!("write {} to {}", range.start(), range.end());

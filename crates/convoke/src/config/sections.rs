@@ -25,6 +25,13 @@ pub(crate) struct Sip {
     pub(crate) session_expires_seconds: u32,
     /// Longest subscription granted.
     pub(crate) subscription_seconds: u32,
+    /// Calls of one account at once.
+    pub(crate) calls_per_account: u32,
+    /// Calls at once of callers without an account from one address.
+    pub(crate) calls_per_source: u32,
+    /// Those of them that wait for an answer.
+    pub(crate) unanswered_per_account: u32,
+    pub(crate) unanswered_per_source: u32,
 }
 
 impl Default for Sip {
@@ -40,6 +47,10 @@ impl Default for Sip {
             external_calls: false,
             session_expires_seconds: 1_800,
             subscription_seconds: 3_600,
+            calls_per_account: 50,
+            calls_per_source: 250,
+            unanswered_per_account: 10,
+            unanswered_per_source: 100,
         }
     }
 }
