@@ -131,6 +131,41 @@ fn whom_a_caller_is_forwarded_to_in_vain_has_missed_a_call() {
 }
 
 #[test]
+fn the_record_says_why_a_target_was_not_reached_and_that_the_queue_timed_out() {
+    let mut world = open(forwarding(&user("cleo")));
+    let (_, transaction, invite) = forwarded(&mut world);
+    world.pass(Duration::from_secs(2));
+    world.respond(transaction, answer_to(&invite, 486));
+    for (transaction, bye) in world.take_requests(&Method::Bye) {
+        world.respond(transaction, answer_to(&bye, 200));
+    }
+    world.pass(Duration::from_secs(40));
+    for (transaction, bye) in world.take_requests(&Method::Bye) {
+        world.respond(transaction, answer_to(&bye, 200));
+    }
+    let record = records(&world).pop().expect("a record");
+    let reasons: Vec<_> = record.call.segments.iter().map(|part| record.termination_of(part).reason).collect();
+    assert_eq!(reasons, [TerminationReason::NoAnswer, TerminationReason::Busy]);
+    assert_eq!(record.call.segments[0].outcome, Outcome::TimedOut { target: None });
+    assert_eq!(record.termination.reason, TerminationReason::Busy);
+}
+
+/// However he came to talk, a conversation that the server's end cuts off says so.
+#[test]
+fn a_conversation_cut_off_by_the_servers_end_is_recorded_as_that() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    let caller = dial(&mut world, 1);
+    world.respond(caller.rung[0].0, ok(&caller.rung[0].1));
+    world.pass(Duration::from_secs(5));
+    world.input(engine::Input::Stop);
+    for agent in ["ann", "bob"] {
+        let line = history(&world, agent).pop().expect("a line");
+        assert_eq!(line.termination.reason, TerminationReason::ServerStopping, "{agent}");
+        assert_eq!(line.termination.result, TerminationResult::Completed, "{agent}");
+    }
+}
+
+#[test]
 fn the_record_tells_of_the_talk_after_a_forward_over_a_trunk() {
     let number = UserUri::parse("tel:+4930123456").expect("valid");
     let mut world = open(forwarding(&number));

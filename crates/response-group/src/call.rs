@@ -145,9 +145,9 @@ impl Disposition {
 
 impl Call {
     /// Ends the current segment and begins the next; one of no length is left out.
-    pub(crate) fn end_segment(&mut self, now: Timestamp, kind: SegmentKind) {
+    pub(crate) fn end_segment(&mut self, now: Timestamp, kind: SegmentKind, outcome: Outcome) {
         if now > self.segment_from {
-            self.segments.push(Segment { kind, from: self.segment_from, to: now });
+            self.segments.push(Segment { kind, from: self.segment_from, to: now, outcome });
         }
         self.segment_from = now;
     }

@@ -87,7 +87,7 @@ impl Domain {
             _ => Sound::Music { name: conf.music.clone() },
         };
         let call = self.calls.get_mut(&id).expect("the caller found it");
-        call.end_segment(now, SegmentKind::Greeting { group: uri.clone() });
+        call.end_segment(now, SegmentKind::Greeting { group: uri.clone() }, Outcome::Answered);
         let key = CallKey { priority: call.priority.unwrap_or(usual), queued: now, seq, call: id };
         call.key = Some(key);
         call.in_line = true;
@@ -117,7 +117,7 @@ impl Domain {
     }
 
     /// Takes the caller out of the line, with what became of him.
-    pub(crate) fn leave_line(&mut self, id: CallId, result: QueueResult) {
+    pub(crate) fn leave_line(&mut self, id: CallId, result: QueueResult, outcome: Outcome) {
         for timer in [CallTimer::Queue, CallTimer::Retry, CallTimer::Announce] {
             self.timers.clear(Timer::Call(id, timer));
         }
@@ -131,7 +131,7 @@ impl Domain {
         group.line.remove(&key);
         group.count(result);
         let uri = group.conf.uri.clone();
-        call.end_segment(now, SegmentKind::Queue { group: uri.clone() });
+        call.end_segment(now, SegmentKind::Queue { group: uri.clone() }, outcome);
         let event = WallboardEvent::LeftQueue {
             group: uri,
             waiting: group.waiting(),
@@ -248,7 +248,7 @@ impl Domain {
         if !self.calls[&id].in_line {
             self.count_turned_away(id, result);
         }
-        self.leave_line(id, result);
+        self.leave_line(id, result, why.outcome(None));
         let call = &self.calls[&id];
         let can_hear = call.answered || self.group(call.group).conf.answer != AnswerMode::OnAgent;
         match disposal.prompt {
@@ -262,6 +262,9 @@ impl Domain {
 
     /// He has heard what was to be said. Passing from group to group is bounded by the hops.
     pub(crate) fn send_away(&mut self, id: CallId, why: Disposition, action: Action) {
+        if matches!(self.calls[&id].phase, Phase::Greeting(_)) {
+            self.close_last_segment(id, why.outcome(None));
+        }
         match action {
             Action::Disconnect => self.end_call_saying(id, why.outcome(None), None),
             Action::Forward { target } => self.forward(id, target, why, None),
@@ -325,7 +328,6 @@ impl Domain {
     /// A call that passes through is ended with its group; one that rings is let finish.
     pub(crate) fn end_if_group_is_gone(&mut self, id: CallId) {
         if self.calls[&id].offers.is_empty() {
-            self.leave_line(id, QueueResult::Other);
             self.fail_call(id, Failure::GroupRemoved);
         }
     }

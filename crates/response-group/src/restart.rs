@@ -8,7 +8,7 @@ use base::CallId;
 use crate::call::{Before, Phase};
 use crate::input::OfferNo;
 use crate::offer::{OfferState, seconds};
-use crate::output::{CancelWhen, Failure, Outcome, Output, QueueResult, Release, Withdrawal};
+use crate::output::{CancelWhen, Failure, Outcome, Output, Release, Withdrawal};
 use crate::timers::{CallTimer, OfferTimer, Timer};
 use crate::{Domain, Fault};
 
@@ -46,7 +46,10 @@ impl Domain {
             Phase::Queued | Phase::Connecting(_) => Before::Waiting,
             Phase::Connected(offer) => Before::Connected(offer),
             Phase::Reattaching(before) => before,
-            Phase::Forwarding { outcome, .. } => return self.end_call(id, outcome, true),
+            Phase::Forwarding { outcome, .. } => {
+                self.close_last_segment(id, Outcome::Failed { why: Failure::Restart });
+                return self.end_call(id, outcome, true);
+            }
         };
         let agent = match before {
             Before::Connected(offer) => self.offers.get(&offer).and_then(|entry| Some((offer, entry.dialog?))),
@@ -106,6 +109,7 @@ impl Domain {
                 _ => Outcome::Failed { why: Failure::Stopping },
             };
             self.drop_offers(id, Withdrawal::CallerGone);
+            self.close_last_segment(id, Outcome::Failed { why: Failure::Stopping });
             self.end_call(id, outcome, true);
         }
     }
@@ -123,7 +127,6 @@ impl Domain {
         };
         self.timers.clear(Timer::Call(id, CallTimer::Reattach));
         if !caller {
-            self.leave_line(id, QueueResult::Other);
             return self.fail_call(id, Failure::Restart);
         }
         match before {
@@ -142,7 +145,7 @@ impl Domain {
 
     /// Only the caller came back: he is served again, at the head of the line.
     fn lose_agent(&mut self, id: CallId, offer: OfferNo) {
-        self.end_talk(id);
+        self.end_talk(id, Outcome::Failed { why: Failure::Restart });
         self.outbox.push_back(Output::Unbridge { call: id, offer });
         self.wait_again(id);
         if self.is_talking(offer) {

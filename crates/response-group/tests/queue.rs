@@ -6,7 +6,7 @@ use base::{CallId, LegId};
 use common::{World, config, order, sales, uri};
 use response_group::{
     Action, AgentChange, AgentStatus, Announcement, AnswerMode, Failure, Input, MonitorMode, Outcome, Output, Refusal,
-    Rejection, SupervisorCommand, Withdrawal,
+    Rejection, Segment, SupervisorCommand, Withdrawal,
 };
 
 /// Each call is taken at once and ended at once; who was rung for it.
@@ -520,6 +520,36 @@ fn i18_callers_of_a_removed_group_have_an_outcome() {
     world.takes("bob", ringing).hangs_up("bob");
     assert_eq!(world.outcome(ringing), Some(Outcome::Answered));
     world.check();
+}
+
+#[test]
+fn each_part_of_a_call_says_what_became_of_the_caller() {
+    let lines = "exit_key = { digit = \"0\", action = { kind = \"disconnect\" } }\n[response_group.queue]\n\
+                 timeout_seconds = 10\ntimeout_action = { kind = \"forward\", target = \"sip:frank@example.com\" }";
+    let parts = |world: &World| -> Vec<(u64, Outcome)> {
+        let record = world.log.iter().find_map(|output| match output {
+            Output::Cdr(record) => Some(record.clone()),
+            _ => None,
+        });
+        let length = |part: &Segment| (part.to.since(part.from).as_secs(), part.outcome.clone());
+        record.expect("the call is over").segments.iter().map(length).collect()
+    };
+    let failed = |why| Outcome::Failed { why };
+    let mut world = World::bare(sales(lines, &["bob"]));
+    let call = world.call("sales");
+    world.wait_seconds(13).tell(Input::ForwardEnded { call, connected: false });
+    assert_eq!(parts(&world), [(10, Outcome::TimedOut { target: None }), (3, failed(Failure::ForwardFailed))]);
+
+    let mut world = World::bare(sales(lines, &["bob"]));
+    let call = world.call("sales");
+    world.wait_seconds(2).tell(Input::CallerDigit { call, digit: '0' });
+    assert_eq!(parts(&world), [(2, Outcome::ChoseExit { target: None })]);
+
+    let mut world = World::new(sales(lines, &["bob"]));
+    let call = world.call("sales");
+    world.wait_seconds(1).takes("bob", call).wait_seconds(4).tell(Input::Stopping);
+    assert_eq!(parts(&world), [(1, Outcome::Answered), (4, failed(Failure::Stopping))]);
+    assert_eq!(world.outcome(call), Some(Outcome::Answered));
 }
 
 #[test]
