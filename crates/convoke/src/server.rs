@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::calendar::Calendar;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, GroupSounds};
 use crate::guard::Guards;
 use crate::http::{self, Api};
 use crate::journal::Journal;
@@ -98,7 +98,13 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
 
     let ready = Arc::new(AtomicBool::new(true));
     let users = Users::new(store.clone(), questions.clone(), config);
-    let api = Api { questions: questions.clone(), ready: Arc::clone(&ready), gauges, users };
+    let api = Api {
+        questions: questions.clone(),
+        ready: Arc::clone(&ready),
+        gauges,
+        users,
+        sounds: GroupSounds::new(config),
+    };
     let served = config.http.clone();
     tokio::spawn(async move { http::serve(listener, api, &served).await });
     Ok(Server { edge, store, storage, questions, ready, http, _guards: guards })
