@@ -150,6 +150,20 @@ fn the_record_says_why_a_target_was_not_reached_and_that_the_queue_timed_out() {
     assert_eq!(record.termination.reason, TerminationReason::Busy);
 }
 
+/// R1: his other settings count, as for any call.
+#[test]
+fn a_group_does_not_send_its_callers_into_the_mailbox_of_a_target() {
+    let mut world = open(forwarding(&user("cleo")));
+    let mailbox =
+        routing::UserProfile { voicemail: Some(base::Pii::new("sip:dave@example.com")), ..Default::default() };
+    world.input(engine::Input::SetUserProfile { user: user("cleo"), profile: Box::new(mailbox) });
+    world.register("dave", &[43_000]);
+    let (_, transaction, invite) = forwarded(&mut world);
+    world.respond(transaction, answer_to(&invite, 486));
+    assert!(world.take_requests(&Method::Invite).is_empty(), "the mailbox is not rung");
+    assert_eq!(history(&world, "dave"), []);
+}
+
 /// However he came to talk, a conversation that the server's end cuts off says so.
 #[test]
 fn a_conversation_cut_off_by_the_servers_end_is_recorded_as_that() {

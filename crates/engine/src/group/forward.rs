@@ -1,7 +1,7 @@
 //! Callers who are sent elsewhere: by the queue's time-out or overflow, by an agent or by a supervisor.
 //!
 //! The caller stays on our mixer; the target is dialled into his conference. The target's own settings and redirections
-//! are honoured, for this is no offer any more (rule R12).
+//! are honoured, for this is no offer any more (rule R12); but for his mailbox, where no group's call may end (R1).
 
 use base::{CallId, LegId, OfferId, SubscriptionId, Termination, TerminationReason, Timestamp, UserUri};
 use call::{Body, Dial};
@@ -67,7 +67,7 @@ impl Engine {
         };
         let since = self.now;
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
-        let way = Way::new(CallKind::Direct, Some(caller.person.clone()), destination, caller.hops_left);
+        let way = Way::new(CallKind::ResponseGroupForward, Some(caller.person.clone()), destination, caller.hops_left);
         caller.forward = Some(Forwarding {
             seat,
             media: GroupMedia::default(),
