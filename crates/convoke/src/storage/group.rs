@@ -1,6 +1,6 @@
 //! A response group's call as call detail records: one for the whole, and one for each part of it.
 
-use base::{Pii, Termination, TerminationReason, Timestamp, UserUri};
+use base::{Pii, Termination, Timestamp, UserUri};
 use engine::{GroupCallRecord, GroupLegRecord};
 use response_group::{Outcome, SegmentKind};
 use store::{Cdr, CdrDirection};
@@ -109,7 +109,7 @@ const fn outcome(outcome: &Outcome) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use base::{CallId, TerminationResult};
+    use base::{CallId, TerminationReason, TerminationResult};
     use engine::Onward;
     use mcu_api::{Codec, LegStatistics};
     use response_group::{CallRecord, Failure, Segment};
