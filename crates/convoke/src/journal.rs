@@ -48,6 +48,8 @@ pub(crate) struct Journal {
     lines: Vec<u8>,
     /// Bytes of the file that are whole lines.
     size: u64,
+    /// Bytes after them that were found at the start and cut off.
+    torn: u64,
     /// At which size a new file is begun.
     large: u64,
     /// It could not be written; a new file is not tried before this.
@@ -98,8 +100,9 @@ impl Journal {
         finish_replacing(&path).map_err(failed)?;
         let (records, size) = read(&path)?;
         let torn = std::fs::metadata(&path).map_or(0, |file| file.len() - size);
-        for remark in remarks(records.len(), torn) {
-            tracing::warn!(path = %path.display(), "the response groups' journal: {remark}");
+        if torn > 0 {
+            let (path, lines) = (path.display(), records.len());
+            tracing::warn!(%path, lines, torn_bytes = torn, "the end of the response groups' journal is torn and cut off; the lines before it hold");
         }
         let file = append_to(&path).map_err(failed)?;
         file.set_len(size).map_err(failed)?;
@@ -111,6 +114,7 @@ impl Journal {
             disk,
             lines: Vec::new(),
             size,
+            torn,
             large: LARGE,
             broken: None,
             room: size,
@@ -122,6 +126,11 @@ impl Journal {
         };
         journal.keep_room();
         Ok((journal, records))
+    }
+
+    /// How many bytes were cut off its end when it was opened.
+    pub(crate) fn torn_bytes(&self) -> u64 {
+        self.torn
     }
 
     /// Adds a line; it leaves with [`Journal::flush`].
@@ -247,20 +256,6 @@ fn append_to(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// What the operator might not expect of a journal of so many lines: a torn end, or nothing where there may have been
-/// something.
-fn remarks(lines: usize, torn_bytes: u64) -> Vec<String> {
-    let mut remarks = Vec::new();
-    if torn_bytes > 0 {
-        remarks.push(format!("its torn end of {torn_bytes} bytes is cut off; the {lines} lines before it hold"));
-    }
-    if lines == 0 {
-        let unknown = "no sign-in, pause, change at run time or caller of an earlier process is known";
-        remarks.push(format!("it is empty: {unknown}; at a first start that is as it should be"));
-    }
-    remarks
-}
-
 /// Why a line is no record. The form of a record has many variants, so that its own words would say nothing.
 fn fault_of(line: &[u8]) -> String {
     match serde_json::from_slice::<serde_json::Value>(line) {
@@ -352,18 +347,10 @@ mod tests {
         let mut torn = OpenOptions::new().append(true).open(&path).expect("open");
         torn.write_all(b"{\"wire\":\"fi").expect("written");
         let (mut journal, found) = Journal::open(folder.path()).expect("opened");
-        assert_eq!(found, [record(), record()]);
+        assert_eq!((found, journal.torn_bytes()), (vec![record(), record()], 11));
         journal.append(&record());
         journal.flush();
         assert_eq!(records(folder.path()).len(), 3);
-    }
-
-    #[test]
-    fn a_torn_end_and_an_empty_journal_are_told() {
-        assert!(remarks(3, 0).is_empty());
-        assert!(remarks(3, 12)[0].contains("12 bytes"));
-        assert!(remarks(0, 0)[0].contains("no sign-in"));
-        assert_eq!(remarks(0, 12).len(), 2, "a torn first line leaves an empty journal");
     }
 
     #[test]

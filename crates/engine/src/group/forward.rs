@@ -224,7 +224,7 @@ impl Engine {
 
     fn forward_failed(&mut self, call: CallId, reason: TerminationReason) {
         self.note_refusal(call, reason);
-        self.tell_those_rung(call, Termination::failed(TerminationReason::NoAnswer));
+        self.tell_those_rung(call, Termination::failed(reason));
         let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take());
         if let Some(forward) = forward {
             self.leave_seat(forward.seat);
