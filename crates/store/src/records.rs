@@ -113,7 +113,8 @@ pub struct Cdr {
     /// How its media fared.
     pub quality: Quality,
     /// Of a response group's call, which part this is: `greeting`, `queue`, `talk`, `forward` (on the way to a target),
-    /// `onward` (talking with it), or `call` for the whole of it.
+    /// `onward` (talking with it), or `call` for the whole of it. `attendant` for a caller who was asked for a conference and
+    /// got into none.
     pub segment: Option<String>,
     /// What became of the caller in that part of a response group's call.
     pub outcome: Option<String>,

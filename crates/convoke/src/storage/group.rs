@@ -77,6 +77,7 @@ fn cdr(call: &GroupCallRecord, part: &Part, place: usize, leg: Option<&GroupLegR
         direction: if part.talked { CdrDirection::Outbound } else { CdrDirection::Inbound },
         user: part.with.clone(),
         requested_by: UserUri::parse(&machine.caller).ok(),
+        trunk: leg.and_then(|leg| leg.trunk.clone()),
         dialled: Some(Pii::new(machine.group.as_str())),
         number: part.with.as_ref().and_then(number),
         started: millis(part.from),
@@ -123,7 +124,8 @@ mod tests {
     fn leg(party: Option<UserUri>, received_packets: u64) -> GroupLegRecord {
         let statistics = LegStatistics { received_packets, ..LegStatistics::default() };
         let call_id = format!("id-{received_packets}");
-        GroupLegRecord { party, call_id, codec: Codec::Opus, encrypted: true, statistics }
+        let trunk = party.is_none().then(|| "carrier".to_owned());
+        GroupLegRecord { party, call_id, trunk, codec: Codec::Opus, encrypted: true, statistics }
     }
 
     /// A call whose parts follow one another, each of one second.
@@ -181,6 +183,7 @@ mod tests {
         let figures: Vec<_> = rows.iter().map(|row| row.quality.received_packets).collect();
         assert_eq!(figures, [10, 0, 20], "the caller's figures are those of the whole call");
         assert_eq!((rows[0].sip_call_id.as_str(), rows[2].sip_call_id.as_str()), ("id-10", "id-20"));
+        assert_eq!(rows[0].trunk.as_deref(), Some("carrier"));
         assert_eq!((rows[2].codec.as_deref(), rows[2].encrypted), (Some("opus"), true));
         assert_eq!(rows[1..].iter().map(|row| row.duration_ms).sum::<u64>(), rows[0].duration_ms);
         assert!(rows.iter().all(|row| row.answered < row.ended));
