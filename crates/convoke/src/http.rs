@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::gain::Gain;
 use self::quality::Quality;
-use crate::config::Http;
+use crate::config::{GroupSounds, Http};
 use crate::profiles::Users;
 use crate::pump::{Load, Question};
 use crate::watch::Gauges;
@@ -37,6 +37,8 @@ pub(crate) struct Api {
     pub(crate) gauges: Arc<Gauges>,
     /// Users' histories and settings.
     pub(crate) users: Users,
+    /// What response groups can play and say.
+    pub(crate) sounds: GroupSounds,
 }
 
 /// Opens the listener.

@@ -50,7 +50,7 @@ pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use group::{
     GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireLeg, WireRecord,
-    is_phrase,
+    group_problems, is_phrase,
 };
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 

@@ -734,7 +734,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 None,
                 "10",
-                "Callers waiting at most, 0 to 1000. Without a number, no limit.",
+                "Callers waiting at most, without those for whom a phone rings, 0 to 1000. Without a number, no limit.",
             ),
             key(
                 "overflow_candidate",
