@@ -5,10 +5,11 @@ mod world;
 use base::{Role, TerminationReason};
 use c3p::{
     Command, ConferenceKeys, DeleteConference, DeleteUser, DisconnectionMethod, EndpointStatus, FailureReason,
-    MediaFilter, MediaStatus, ModifyConferenceLock, ModifyUserRoles, Outcome, ResponseBody,
+    GetConference, MediaFilter, MediaStatus, ModifyConferenceLock, ModifyUserRoles, Outcome, ResponseBody,
 };
+use engine::Input;
 use mcu_api::McuCommand;
-use sip_api::{ClientTransactionId, Method, Request};
+use sip_api::{ClientFailure, ClientTransactionId, Method, Request, SipEvent};
 use world::c3p_client::{Answer, Client, address, endpoint, join_request, notified, request, schedule, service};
 use world::{World, answer_to, out_of_dialog, sdp_body, user};
 
@@ -110,6 +111,29 @@ fn a_conference_from_its_schedule_to_its_end() {
     assert!(matches!(succeeded(&ended), ResponseBody::DeleteConference(Some(_))));
     assert_eq!(world.take_requests(&Method::Bye).len(), 1, "ann's own dialog ends");
     assert!(world.engine.conferences().is_empty());
+}
+
+#[test]
+fn an_answer_too_long_for_the_client_becomes_a_failure_with_a_reason() {
+    let (mut world, mut ann) = meeting();
+    let keys = ConferenceKeys::Entity(ann.focus.clone());
+    let get = request(
+        &address("ann"),
+        &ann.focus,
+        Command::GetConference(GetConference { keys, certificate: None, mcu_uri: None }),
+    )
+    .to_xml();
+    assert_eq!(ann.inform(&mut world, &get).0, 202);
+    let (transaction, info) = world.take_requests(&Method::Info).pop().expect("an answer");
+    let answer = c3p::parse_response(&info.body).expect("C3P").outcome;
+    assert!(matches!(answer, Outcome::Success(ResponseBody::GetConference(_))), "{answer:?}");
+    world.input(Input::Sip(SipEvent::Failed { transaction, failure: ClientFailure::TooLong }));
+    let verdicts = ann.verdicts(&mut world);
+    let [Outcome::Failure(failed)] = &verdicts[..] else { panic!("{verdicts:?}") };
+    assert_eq!((&failed.reason, failed.details[0].key.as_str()), (&FailureReason::OtherFailure, "reason"));
+    assert!(failed.details[0].value.contains("TCP"), "{failed:?}");
+    let lock = lock(&ann.focus);
+    succeeded(&ann.command(&mut world, lock));
 }
 
 #[test]

@@ -218,6 +218,7 @@ impl Engine {
 
     /// The Focus's verdict on a command, for who sent it.
     pub(crate) fn on_info_outcome(&mut self, leg: LegId, request: &Request, outcome: &Outcome) {
+        let mut instead = None;
         let response = match outcome {
             Outcome::Pending | Outcome::NeedPin { .. } | Outcome::Waiting { .. } => {
                 let pending = c3p::Outcome::Pending(request.command.verb());
@@ -231,12 +232,16 @@ impl Engine {
             }
             Outcome::Joined { .. } | Outcome::Done | Outcome::Conference(_) => match self.answer(leg, request, outcome)
             {
-                Some(body) => success(request, body),
+                Some(body) => {
+                    // A whole conference may be longer than a datagram; any other answer is short.
+                    instead = matches!(outcome, Outcome::Conference(_)).then(|| too_long(request));
+                    success(request, body)
+                }
                 None => failure(request, FailureReason::NotSupported),
             },
         };
         self.note_command(request, !matches!(outcome, Outcome::Failure(_)));
-        self.send_c3p(leg, response);
+        self.send_c3p_or(leg, response, instead);
     }
 
     fn answer(&self, leg: LegId, request: &Request, outcome: &Outcome) -> Option<ResponseBody> {
@@ -268,8 +273,14 @@ impl Engine {
     }
 
     fn send_c3p(&mut self, leg: LegId, response: String) {
+        self.send_c3p_or(leg, response, None);
+    }
+
+    /// Sends a response, or another one when it is too long for the way to the client.
+    fn send_c3p_or(&mut self, leg: LegId, response: String, instead: Option<String>) {
         if let Some(sip) = self.legs.get(&leg).and_then(|entry| entry.sip) {
-            self.call(call::Input::SendInfo { leg: sip, body: Body::new(C3P, response) });
+            let (body, instead) = (Body::new(C3P, response), instead.map(|instead| Body::new(C3P, instead)));
+            self.call(call::Input::SendInfo { leg: sip, body, instead });
         }
     }
 
@@ -289,6 +300,14 @@ pub(crate) fn success(request: &Request, body: ResponseBody) -> String {
 
 pub(crate) fn failure(request: &Request, reason: FailureReason) -> String {
     Response::to(&request.envelope, c3p::Outcome::failure(request.command.verb(), reason)).to_xml()
+}
+
+/// The failure a client gets in place of an answer that cannot be sent to it.
+fn too_long(request: &Request) -> String {
+    let value = "the answer is longer than a datagram; join over TCP".to_owned();
+    let details = vec![c3p::KeyValue { key: "reason".to_owned(), value }];
+    let failed = c3p::Failure { verb: request.command.verb(), reason: FailureReason::OtherFailure, details };
+    Response::to(&request.envelope, c3p::Outcome::Failure(failed)).to_xml()
 }
 
 fn diagnostic(diagnostic: focus::Diagnostic) -> Diagnostic {
