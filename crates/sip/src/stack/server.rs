@@ -123,9 +123,9 @@ impl Stack {
         id
     }
 
-    /// What the sender of a request can be challenged with; `None` when the transaction is gone.
-    pub(crate) fn algorithms(&self, id: ServerTransactionId) -> Option<Algorithms> {
-        self.servers.get(&id).map(|server| server.algorithms)
+    /// Where a request came from and what its sender can be challenged with; `None` when the transaction is gone.
+    pub(crate) fn asker(&self, id: ServerTransactionId) -> Option<(IpAddr, Algorithms)> {
+        self.servers.get(&id).map(|server| (server.link.flow().remote.ip(), server.algorithms))
     }
 
     /// Sends a response; counted as late when the transaction has its final response already. One that no datagram carries
