@@ -25,6 +25,8 @@ const JITTER_BUFFER_MS: std::ops::RangeInclusive<u16> = 40..=500;
 const SESSION_EXPIRES_SECONDS: std::ops::RangeInclusive<u32> = 90..=7_200;
 /// Subscriptions: the shortest granted, and a day.
 const SUBSCRIPTION_SECONDS: std::ops::RangeInclusive<u32> = 60..=86_400;
+/// Connections of one address: at most all that SIP takes.
+const CONNECTIONS_PER_SOURCE: std::ops::RangeInclusive<u32> = 1..=20_000;
 
 /// Longest drain: a day.
 const DRAIN_SECONDS_MAX: u64 = 86_400;
@@ -132,6 +134,7 @@ fn check_sip(config: &Config, findings: &mut Vec<Finding>) {
     for (key, value, range) in [
         ("sip.session_expires_seconds", sip.session_expires_seconds, SESSION_EXPIRES_SECONDS),
         ("sip.subscription_seconds", sip.subscription_seconds, SUBSCRIPTION_SECONDS),
+        ("sip.connections_per_source", sip.connections_per_source, CONNECTIONS_PER_SOURCE),
     ] {
         if !range.contains(&value) {
             let why = format!("write {} to {}", range.start(), range.end());

@@ -25,6 +25,8 @@ pub(crate) struct Sip {
     pub(crate) session_expires_seconds: u32,
     /// Longest subscription granted.
     pub(crate) subscription_seconds: u32,
+    /// Open connections of one address.
+    pub(crate) connections_per_source: u32,
 }
 
 impl Default for Sip {
@@ -40,6 +42,7 @@ impl Default for Sip {
             external_calls: false,
             session_expires_seconds: 1_800,
             subscription_seconds: 3_600,
+            connections_per_source: 1_000,
         }
     }
 }
