@@ -137,6 +137,25 @@ fn an_answer_too_long_for_the_client_becomes_a_failure_with_a_reason() {
 }
 
 #[test]
+fn every_command_that_is_acknowledged_has_its_verdict_and_the_others_are_refused() {
+    let (mut world, mut ann) = meeting();
+    let dial_out = ann.dial_out(&address("cleo"), PHONE);
+    let lock = lock(&ann.focus);
+    let [dial_out, lock] = [dial_out, lock].map(|command| request(&address("ann"), &ann.focus, command).to_xml());
+    // The client takes no INFO of ours meanwhile.
+    assert_eq!(ann.inform(&mut world, &dial_out).0, 202);
+    let statuses: Vec<u16> = (0..400).map(|_| ann.inform(&mut world, &lock).0).collect();
+    let taken = statuses.iter().filter(|status| **status == 202).count();
+    assert!(taken > 200 && statuses[taken..].iter().all(|status| *status == 503), "{taken}");
+    let ringing = world.take_requests(&Method::Invite).pop().expect("cleo's phone rings");
+    accept(&mut world, &ringing);
+    let verdicts = ann.verdicts(&mut world);
+    let successes = verdicts.iter().filter(|verdict| matches!(verdict, Outcome::Success(_))).count();
+    assert_eq!(successes, taken + 1, "{verdicts:?}");
+    assert_eq!(ann.inform(&mut world, &lock).0, 202, "there is room again");
+}
+
+#[test]
 fn every_failure_of_a_dial_out_has_its_row() {
     use DisconnectionMethod::{Busy, Failed};
     use FailureReason as Reason;

@@ -9,6 +9,7 @@ use crate::conference::attendant::Attended;
 use crate::conference::keypad::Keypad;
 use crate::conference::loudness::Loudness;
 use crate::conference::pin_guard::Guesser;
+use crate::control::backlog::Backlog;
 use crate::destination::Answerer;
 use crate::digits::Digits;
 use crate::people::way::Way;
@@ -40,6 +41,8 @@ pub(crate) struct Leg {
     pub(crate) call_id: Option<String>,
     /// When the attendant answered his call, if he came by an access number.
     pub(crate) answered: Option<Timestamp>,
+    /// C3P responses owed to it.
+    pub(crate) backlog: Backlog,
 }
 
 /// What a leg carries.
@@ -161,6 +164,7 @@ impl Leg {
             address: None,
             call_id: None,
             answered: None,
+            backlog: Backlog::default(),
         }
     }
 
