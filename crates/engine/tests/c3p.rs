@@ -114,6 +114,29 @@ fn a_conference_from_its_schedule_to_its_end() {
 }
 
 #[test]
+fn a_subscriber_who_takes_no_roster_is_refused() {
+    let (mut world, ann) = meeting();
+    for (index, (accept, status)) in [
+        ("text/plain", 406),
+        ("application/pidf+xml, text/*", 406),
+        ("text/plain, application/conference-info+xml", 200),
+        ("application/conference-info+xml;q=0.5, */*", 200),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut subscribe = out_of_dialog(Method::Subscribe, &ann.focus, "ann", &format!("accept-{index}"));
+        subscribe.headers.push("Event", "conference");
+        subscribe.headers.push("Accept", accept);
+        let transaction = world.request(subscribe, Some(user("ann")));
+        let response = world.take_responses(transaction).pop().expect("a response");
+        assert_eq!(response.status, status, "{accept}");
+        let named = response.headers.get("Accept");
+        assert_eq!(named, (status == 406).then_some("application/conference-info+xml"), "{accept}");
+    }
+}
+
+#[test]
 fn an_answer_too_long_for_the_client_becomes_a_failure_with_a_reason() {
     let (mut world, mut ann) = meeting();
     let keys = ConferenceKeys::Entity(ann.focus.clone());
