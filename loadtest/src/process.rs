@@ -22,6 +22,10 @@ pub struct Process {
     folder: TempDir,
 }
 
+/// Lines of a server's section `[sip]`: all callers come from one address, and some accounts call for many.
+pub const CALLER_BOUNDS: &str = "calls_per_account = 100000\ncalls_per_source = 100000\n\
+                                 unanswered_per_account = 100000\nunanswered_per_source = 100000\n";
+
 /// Where a Convoke that is started here receives, and where its data are.
 #[derive(Clone, Debug)]
 pub struct Places {

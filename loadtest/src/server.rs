@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::Failure;
-use loadtest::process::{Places, Process};
+use loadtest::process::{CALLER_BOUNDS, Places, Process};
 use loadtest::usage::Usage;
 
 /// The domain of the server's own users. Callers come from another one, so that nobody is asked for a password.
@@ -58,7 +58,8 @@ impl Server {
 
 fn configuration(Places { sip, http, data }: &Places) -> String {
     let mut text = format!(
-        "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n\n[sip]\nlisten = [\"udp:{sip}\"]\n\n[http]\nlisten = \"{http}\"\n\n\
+        "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n\n[sip]\nlisten = [\"udp:{sip}\"]\n\
+         {CALLER_BOUNDS}\n[http]\nlisten = \"{http}\"\n\n\
          [media]\naddress = \"127.0.0.1\"\nports = \"20000-29999\"\nmusic_when_alone = false\nentry_exit_tones = false\n",
         data.display().to_string()
     );

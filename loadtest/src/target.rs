@@ -9,7 +9,7 @@ use testkit::Credentials;
 
 use crate::Failure;
 use crate::plan::Plan;
-use crate::process::{Places, Process, get};
+use crate::process::{CALLER_BOUNDS, Places, Process, get};
 use crate::signalling::janus::Janus;
 use crate::signalling::{Exchange, Signalling};
 use crate::usage::Usage;
@@ -169,7 +169,8 @@ fn metrics_of(text: &str) -> BTreeMap<String, f64> {
 fn configuration(Places { sip, http, data }: &Places, plan: &Plan) -> String {
     let srtp = if plan.callers.srtp { "require" } else { "support" };
     let mut text = format!(
-        "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n\n[sip]\nlisten = [\"udp:{sip}\"]\n\n[http]\nlisten = \"{http}\"\n\n\
+        "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n\n[sip]\nlisten = [\"udp:{sip}\"]\n\
+         {CALLER_BOUNDS}\n[http]\nlisten = \"{http}\"\n\n\
          [media]\naddress = \"127.0.0.1\"\nports = \"{}-{}\"\nsrtp = \"{srtp}\"\nmusic_when_alone = false\n\
          entry_exit_tones = false\n",
         data.display().to_string(),

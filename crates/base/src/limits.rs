@@ -11,10 +11,17 @@ pub struct Limits {
     pub legs_per_conference: usize,
     /// Legs of the server; a further one is refused with 503 and Retry-After.
     pub legs: usize,
-    /// Conference legs of callers without proof of identity from one source address, those who are asked for a PIN or wait
-    /// in a lobby among them; a further one is answered 503 with Retry-After. Trusted trunks and loopback have no such
-    /// bound.
-    pub guest_legs_per_source: usize,
+    /// Calls of one account that come in, whatever they are for, those among them whose media ports still drain
+    /// ([`Limits::port_drain`]); a further one is answered 486 with Retry-After.
+    pub calls_per_account: usize,
+    /// The same of callers without proof of identity from one source address (IPv6: from one /64 network); a further one is
+    /// answered 503 with Retry-After. Trusted trunks have no such bound.
+    pub calls_per_source: usize,
+    /// Those calls of an account that have no answer, or none that is acknowledged; a further one is answered 486 with
+    /// Retry-After.
+    pub unanswered_per_account: usize,
+    /// The same from one source address; a further one is answered 503 with Retry-After.
+    pub unanswered_per_source: usize,
     /// Dial-outs of one conference under way at once; a further `addUser` fails with `otherFailure`.
     pub dial_outs_per_conference: usize,
     /// Roster subscriptions of one conference; a further SUBSCRIBE is answered 503.
@@ -57,7 +64,10 @@ impl Default for Limits {
             conferences: 10_000,
             legs_per_conference: 5_000,
             legs: 20_000,
-            guest_legs_per_source: 250,
+            calls_per_account: 200,
+            calls_per_source: 500,
+            unanswered_per_account: 50,
+            unanswered_per_source: 200,
             dial_outs_per_conference: 100,
             subscriptions_per_conference: 5_000,
             bindings_per_user: 10,

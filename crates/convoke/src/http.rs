@@ -129,6 +129,7 @@ struct Endpoint {
     status: &'static str,
     muted: bool,
     speaking: bool,
+    user_agent: Option<String>,
     gain: Option<Gain>,
     quality: Option<Quality>,
 }
@@ -165,6 +166,7 @@ impl From<&EndpointView> for Endpoint {
             status: view.status_text(),
             muted: view.muted,
             speaking: view.speaking,
+            user_agent: view.user_agent.clone(),
             gain: view.loudness.map(Gain::from),
             quality: view.quality.as_ref().map(Quality::from),
         }

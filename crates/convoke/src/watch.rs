@@ -172,6 +172,10 @@ impl Watch {
             EngineEvent::PinGuessing { conference } => {
                 tracing::warn!(%conference, "a caller with too many wrong PINs was refused");
             }
+            EngineEvent::CallRefused { bound } => {
+                metrics.call_refused(bound.as_str());
+                tracing::debug!(bound = bound.as_str(), "a caller has too many calls");
+            }
             EngineEvent::TrunkRegistration { trunk, status } => {
                 metrics.set_trunk_registered(&trunk, status == RegistrationStatus::Registered);
                 log_registration(&trunk, status);

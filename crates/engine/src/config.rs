@@ -53,7 +53,8 @@ pub struct EngineConfig {
     /// Addresses of trunks that are trusted: they may call users here, and what they say of a caller (RFC 3325) and of a
     /// call's way (`History-Info`, `Ms-Sensitivity`) is believed.
     pub trusted_peers: Vec<IpAddr>,
-    /// The server's bounds. Used here: `conferences`, `legs`, `dial_out_ring`, `guest_legs_per_source`.
+    /// The server's bounds. Used here: `conferences`, `legs`, `dial_out_ring`, `port_drain`, and those of
+    /// one caller.
     pub limits: Limits,
 }
 

@@ -5,6 +5,7 @@ use call::{RegistrationStatus, Unanswered};
 use focus::{EndReason, FocusEvent};
 use mcu_api::{Codec, LegStatistics};
 
+use crate::callers::CallBound;
 use crate::group::GroupCallRecord;
 
 /// Something that happened.
@@ -33,6 +34,11 @@ pub enum EngineEvent {
     PinGuessing {
         /// The conference.
         conference: ConferenceId,
+    },
+    /// A call was refused because its caller has too many.
+    CallRefused {
+        /// What he would have exceeded.
+        bound: CallBound,
     },
     /// A trunk that we register at knows us now, or does not any more.
     TrunkRegistration {

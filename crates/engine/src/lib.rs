@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod callers;
 mod conference;
 mod config;
 mod control;
@@ -23,7 +24,6 @@ mod event;
 mod group;
 mod people;
 mod registration;
-mod strangers;
 mod target;
 mod translate;
 mod view;
@@ -38,6 +38,7 @@ use rand::{RngCore, SeedableRng};
 use routing::UserProfile;
 use sip_api::{SipCommand, SipEvent};
 
+pub use callers::CallBound;
 pub use conference::attendant::AccessNumber;
 pub use conference::entry_exit::EntryExit;
 pub use conference::keypad::{KeyCommand, KeyMap};
@@ -178,7 +179,7 @@ pub struct Engine {
     retired: HashSet<ConferenceId>,
     stores: HashMap<StoreTicket, PendingStore>,
     pins: conference::pin_guard::PinGuard,
-    strangers: strangers::Strangers,
+    callers: callers::Callers,
     attendants: conference::attendant::AttendantTimers,
     lamps: people::message_summary::Lamps,
     registrations: Vec<registration::TrunkRegistration>,
@@ -212,7 +213,7 @@ impl Engine {
             retired: HashSet::new(),
             stores: HashMap::new(),
             pins: conference::pin_guard::PinGuard::default(),
-            strangers: strangers::Strangers::default(),
+            callers: callers::Callers::default(),
             attendants: conference::attendant::AttendantTimers::default(),
             lamps: people::message_summary::Lamps::default(),
             registrations: Vec::new(),
@@ -373,6 +374,9 @@ impl Engine {
     }
 
     fn mcu(&mut self, command: McuCommand) {
+        if let McuCommand::ReserveLeg { leg, .. } = &command {
+            self.callers.took_ports(*leg);
+        }
         self.effects.push_back(Effect::Mcu(command));
     }
 
@@ -393,6 +397,9 @@ impl Engine {
         use call::Output;
         if let Output::Unauthorized { uri, why, .. } = output {
             return self.on_unauthorized(&uri, why);
+        }
+        if !self.count_call(&output) {
+            return;
         }
         let Some(output) = self.on_group_call(output) else { return };
         if let Some(call) = self.bridges.call_of(&output) {

@@ -3,11 +3,11 @@
 mod common;
 
 use base::{CallId, Duration, Timestamp, UserUri};
-use common::{sales, uri};
+use common::{World, sales, uri};
 use response_group::watch::Watch;
 use response_group::{
-    AgentStatus, Arrival, CallRecord, CancelWhen, CloseReason, Config, Decision, Entry, Input, Method, OfferNo,
-    OfferOrder, Outcome, Output, Refusal, Withdrawal,
+    AgentStatus, Arrival, CallRecord, CancelWhen, CloseReason, Config, Decision, DialogNo, Entry, Input, Method,
+    OfferNo, OfferOrder, Outcome, Output, Refusal, Withdrawal,
 };
 
 const CALL: CallId = CallId(1);
@@ -197,7 +197,7 @@ fn i12_the_longest_idle_is_who_talked_longest_ago() {
     story.saw(Output::AgentState { agent: uri("a"), state: AgentStatus::Free });
     story.decided(Decision::Moved { call, group: uri("sales"), why: Outcome::Abandoned }).finds_nothing();
     story.wait(40);
-    story.told(&Input::OfferDialogEnded { offer, dialog: response_group::DialogNo(1) });
+    story.told(&Input::OfferDialogEnded { offer, dialog: DialogNo(1) });
     story.offer("a");
     story.finds("I12");
 }
@@ -215,4 +215,31 @@ fn i18_a_removed_agent_who_is_rung_and_an_offer_that_new_groups_end_are_found() 
     story.step().told(&Input::OfferProgressed { offer, ringing: true }).step().wait(3).told(&other);
     let (reason, cancel) = (Withdrawal::CallerGone, CancelWhen::Now);
     story.saw(Output::Withdraw { offer, reason, cancel }).finds("I18");
+}
+
+/// His phone answered and so did his second device, which is being hung up; now the phone hangs up, which ends the call.
+#[test]
+fn a_second_device_that_is_still_being_hung_up_is_no_breach() {
+    let mut world = World::new(config("serial", &["a"]));
+    let call = world.call("sales");
+    for dialog in [DialogNo(1), DialogNo(2)] {
+        world.tell(Input::OfferAnswered { offer: OfferNo(1), dialog, diverted: false });
+    }
+    world.tell(Input::Bridged { call });
+    world.tell(Input::OfferDialogEnded { offer: OfferNo(1), dialog: DialogNo(1) });
+    world.call("sales");
+    assert_eq!(world.watch.faults, Vec::<String>::new());
+}
+
+/// A phone that answers when its offer was given up is hung up at once; its agent may be rung meanwhile.
+#[test]
+fn an_answer_after_the_last_moment_keeps_nobody_from_calls() {
+    let mut world = World::new(config("serial", &["a"]));
+    world.call("sales");
+    world.wait_seconds(37);
+    world.tell(Input::OfferAnswered { offer: OfferNo(1), dialog: DialogNo(1), diverted: false });
+    world.wait_seconds(5);
+    world.call("sales");
+    assert_eq!(world.watch.faults, Vec::<String>::new());
+    assert!(world.watch.offers_made > 1, "he is rung again");
 }

@@ -92,7 +92,11 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
             jitter_delay_max_ms: 120,
         },
         unix_start_ms: 1_700_000_000_000,
-        focus: focus::FocusConfig::default(),
+        focus: focus::FocusConfig {
+            // Not a kind of its own, which would give every known seed another story.
+            roster_interval: Duration::from_millis(if swarm.reordering { 100 } else { 0 }),
+            ..focus::FocusConfig::default()
+        },
         call: call::CallConfig { domain: DOMAIN.to_owned(), session_expires: session, ..call::CallConfig::default() },
         certificate: None,
         keypad: Some(engine::KeyMap::default()),

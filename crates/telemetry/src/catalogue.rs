@@ -42,6 +42,7 @@ pub(crate) struct Catalogue {
     pub(crate) conferences_ended: IntCounter,
     pub(crate) commands: IntCounterVec,
     pub(crate) legs_ended: IntCounterVec,
+    pub(crate) calls_refused: IntCounterVec,
     pub(crate) call_duration: Histogram,
     pub(crate) leg_mos: Histogram,
     pub(crate) leg_loss: Histogram,
@@ -117,6 +118,11 @@ impl Catalogue {
             conferences_ended: made.counter("conferences_ended_total", "Conferences that were deactivated."),
             commands: made.counters("commands_total", "C3P commands answered.", &["command", "outcome"]),
             legs_ended: made.counters("legs_ended_total", "Legs that ended, answered or not.", &["reason"]),
+            calls_refused: made.counters(
+                "calls_refused_total",
+                "Calls refused because their caller has too many, by the bound he would have exceeded.",
+                &["bound"],
+            ),
             call_duration: made.histogram("call_duration_seconds", "Talking time of answered legs.", CALL_SECONDS),
             leg_mos: made.histogram(
                 "leg_mos",

@@ -137,6 +137,9 @@ pub struct LegFigures {
     pub one_way: bool,
 }
 
+/// What a caller may have too much of.
+const CALL_BOUNDS: [&str; 4] = ["account_calls", "account_unanswered", "source_calls", "source_unanswered"];
+
 /// Every metric of the server. Events are counted as they happen; figures that others count are set before
 /// [`Metrics::render`].
 #[derive(Debug)]
@@ -167,6 +170,9 @@ impl Metrics {
         for kind in ConversationKind::ALL {
             families.conversations.with_label_values(&[kind.as_str()]);
         }
+        for bound in CALL_BOUNDS {
+            families.calls_refused.with_label_values(&[bound]);
+        }
         for method in METHODS {
             families.sip_requests.with_label_values(&[method]);
         }
@@ -190,6 +196,11 @@ impl Metrics {
     pub fn command(&self, name: &'static str, success: bool) {
         let outcome = if success { "success" } else { "failure" };
         self.families.commands.with_label_values(&[self.commands.admit(name), outcome]).inc();
+    }
+
+    /// A call was refused because its caller has too many.
+    pub fn call_refused(&self, bound: &'static str) {
+        self.families.calls_refused.with_label_values(&[bound]).inc();
     }
 
     /// A conference became active.

@@ -28,6 +28,9 @@ const SUBSCRIPTION_SECONDS: std::ops::RangeInclusive<u32> = 60..=86_400;
 /// Connections of one address: at most all that SIP takes.
 const CONNECTIONS_PER_SOURCE: std::ops::RangeInclusive<u32> = 1..=20_000;
 
+/// Calls of one caller: one, and more than any server has ports for.
+const CALLS: std::ops::RangeInclusive<u32> = 1..=100_000;
+
 /// Longest drain: a day.
 const DRAIN_SECONDS_MAX: u64 = 86_400;
 
@@ -135,6 +138,10 @@ fn check_sip(config: &Config, findings: &mut Vec<Finding>) {
         ("sip.session_expires_seconds", sip.session_expires_seconds, SESSION_EXPIRES_SECONDS),
         ("sip.subscription_seconds", sip.subscription_seconds, SUBSCRIPTION_SECONDS),
         ("sip.connections_per_source", sip.connections_per_source, CONNECTIONS_PER_SOURCE),
+        ("sip.calls_per_account", sip.calls_per_account, CALLS),
+        ("sip.calls_per_source", sip.calls_per_source, CALLS),
+        ("sip.unanswered_per_account", sip.unanswered_per_account, CALLS),
+        ("sip.unanswered_per_source", sip.unanswered_per_source, CALLS),
     ] {
         if !range.contains(&value) {
             let why = format!("write {} to {}", range.start(), range.end());

@@ -27,6 +27,13 @@ pub(crate) struct Sip {
     pub(crate) subscription_seconds: u32,
     /// Open connections of one address.
     pub(crate) connections_per_source: u32,
+    /// Calls of one account at once.
+    pub(crate) calls_per_account: u32,
+    /// Calls at once of callers without an account from one address.
+    pub(crate) calls_per_source: u32,
+    /// Those of them that wait for an answer.
+    pub(crate) unanswered_per_account: u32,
+    pub(crate) unanswered_per_source: u32,
 }
 
 impl Default for Sip {
@@ -43,6 +50,10 @@ impl Default for Sip {
             session_expires_seconds: 1_800,
             subscription_seconds: 3_600,
             connections_per_source: 1_000,
+            calls_per_account: 200,
+            calls_per_source: 500,
+            unanswered_per_account: 50,
+            unanswered_per_source: 200,
         }
     }
 }

@@ -156,7 +156,6 @@ impl Engine {
         let (Some((ended, termination)), false) = (entry.ended, waits_for_mcu) else { return };
         let Some(entry) = self.legs.remove(&leg) else { return };
         let LegKind::Media(media) = entry.kind else { return };
-        media.stranger.into_iter().for_each(|source| self.strangers.leave(source));
         let with_attendant = media.attended.is_some();
         if with_attendant {
             self.mcu(McuCommand::EndConference { conference: entry.conference.clone() });

@@ -7,7 +7,7 @@ use focus::{FailureReason, JoinMedia, Outcome, Requester};
 use mcu_api::{Phrase, Spoken};
 use sip_api::SipUri;
 
-use crate::conference::leg::{Leg, LegKind, MediaLeg, MediaOrigin};
+use crate::conference::leg::{Leg, LegKind, MediaLeg, MediaOrigin, user_agent};
 use crate::conference::pin_guard::Guesser;
 use crate::event::EngineEvent;
 use crate::target::Target;
@@ -46,10 +46,6 @@ impl Engine {
 
     pub(crate) fn join_media(&mut self, leg: LegId, conference: ConferenceId, call: Box<Invitation>) {
         let Some(requester) = self.requester(&call) else { return self.challenge(leg) };
-        let stranger = self.stranger(&call);
-        if stranger.is_some_and(|source| self.holds_too_many(source)) {
-            return self.refuse_for_want_of_room(leg);
-        }
         if self.legs.len() >= self.config.limits.legs || !self.activate(&conference) {
             return self.refuse_for_want_of_room(leg);
         }
@@ -61,14 +57,15 @@ impl Engine {
         let claimed = matches!(requester, Requester::Unauthenticated(_)).then(|| peer.clone());
         let (address, call_id) = (call.request.uri.user.clone(), call.request.call_id().to_owned());
         let guesser = Some(self.guesser(&call, &requester));
-        let media = MediaLeg { guesser, stranger, ..MediaLeg::new(MediaOrigin::Incoming(Some(call))) };
+        let user_agent = user_agent(&call);
+        let media = MediaLeg { guesser, ..MediaLeg::new(MediaOrigin::Incoming(Some(call))) };
         let mut entry = Leg::new(conference.clone(), peer, LegKind::Media(Box::new(media)), self.now);
         entry.sip = Some(leg);
         entry.claimed = claimed;
         entry.address = address;
         entry.call_id = Some(call_id);
+        entry.user_agent = user_agent;
         self.legs.insert(leg, entry);
-        stranger.into_iter().for_each(|source| self.strangers.enter(source));
         let command = self.command_of(Origin::MediaJoin { leg });
         let endpoint: Option<EndpointId> = None;
         self.focus(

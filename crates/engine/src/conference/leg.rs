@@ -39,6 +39,8 @@ pub(crate) struct Leg {
     pub(crate) address: Option<String>,
     /// The Call-ID of his dialog.
     pub(crate) call_id: Option<String>,
+    /// What he called with, as it calls itself (requirement C21).
+    pub(crate) user_agent: Option<String>,
     /// When the attendant answered his call, if he came by an access number.
     pub(crate) answered: Option<Timestamp>,
     /// C3P responses owed to it.
@@ -73,8 +75,6 @@ pub(crate) struct MediaLeg {
     pub(crate) held: bool,
     /// To whom the caller's wrong PINs are counted; `None` for a dial-out.
     pub(crate) guesser: Option<Guesser>,
-    /// The address he is counted by, if nobody vouches for him.
-    pub(crate) stranger: Option<std::net::IpAddr>,
     /// The attendant asks him for a conference.
     pub(crate) attended: Option<Box<Attended>>,
     /// The leg he had with the attendant, until his audio is in the conference.
@@ -148,6 +148,15 @@ impl Branch {
     }
 }
 
+/// Characters of a `User-Agent` that are kept; anybody may write anything there.
+const USER_AGENT_MAX: usize = 128;
+
+/// What somebody calls with, as it calls itself.
+pub(crate) fn user_agent(call: &Invitation) -> Option<String> {
+    let text = call.request.headers.get("User-Agent")?;
+    Some(text.chars().filter(|letter| !letter.is_control()).take(USER_AGENT_MAX).collect())
+}
+
 impl Leg {
     /// A new leg.
     pub(crate) fn new(conference: ConferenceId, peer: UserUri, kind: LegKind, since: Timestamp) -> Self {
@@ -163,6 +172,7 @@ impl Leg {
             claimed: None,
             address: None,
             call_id: None,
+            user_agent: None,
             answered: None,
             backlog: Backlog::default(),
         }
@@ -210,7 +220,6 @@ impl MediaLeg {
             released: false,
             held: false,
             guesser: None,
-            stranger: None,
             attended: None,
             before: None,
             pin_entry: None,

@@ -35,7 +35,8 @@ struct Wire {
     /// Dialogs that answered and are not gone.
     up: BTreeSet<DialogNo>,
     seen: BTreeSet<DialogNo>,
-    won: bool,
+    /// The dialog whose answer was taken.
+    won: Option<DialogNo>,
     /// A dialog of it was ended, and it has no other.
     releasing: bool,
     group: UserUri,
@@ -146,6 +147,9 @@ impl Watch {
                     wire.up.remove(dialog);
                     if wire.up.is_empty() && !wire.seen.is_empty() {
                         self.open.remove(offer);
+                    } else if wire.won == Some(*dialog) || wire.asked == Some(*dialog) {
+                        // His second device has been hung up already, and that is not over yet.
+                        wire.ending.get_or_insert(now);
                     }
                 }
             }
@@ -175,7 +179,7 @@ impl Watch {
                     self.fault(now, format!("I1: {call} is bridged to {offer:?} while it is to {other:?}"));
                 }
                 if let Some(wire) = self.open.get_mut(offer) {
-                    wire.won = true;
+                    wire.won = Some(*dialog);
                     wire.asked = None;
                 }
             }
@@ -213,6 +217,8 @@ impl Watch {
         match reason {
             // A second device is hung up beside the one that goes on.
             Release::SecondAnswer => {}
+            // It was waited for long enough, and given up.
+            _ if reason != Release::Restart && wire.ending.is_some_and(|since| now.since(since) >= GUARD) => {}
             // The end is waited for anew where a phone answered that was being silenced, and after a restart.
             _ if !wire.releasing || reason == Release::Restart => {
                 wire.ending = Some(now);
@@ -273,7 +279,7 @@ impl Watch {
         let clash = self
             .open
             .values()
-            .find(|wire| wire.agent == order.agent && !(concurrent && wire.won) && is_ending(wire, GUARD));
+            .find(|wire| wire.agent == order.agent && !(concurrent && wire.won.is_some()) && is_ending(wire, GUARD));
         if let Some(call) = clash.map(|wire| wire.call) {
             self.fault(now, format!("I2: the phone of {} rings for {} and {call}", order.agent, order.call));
         }
@@ -288,7 +294,7 @@ impl Watch {
             ending: None,
             up: BTreeSet::new(),
             seen: BTreeSet::new(),
-            won: false,
+            won: None,
             releasing: false,
             asked: None,
             group: order.group.clone(),

@@ -48,6 +48,7 @@ fn the_catalogue_is_what_dashboards_rely_on() {
         [
             "convoke_build_info gauge",
             "convoke_call_duration_seconds histogram",
+            "convoke_calls_refused_total counter",
             "convoke_cdr_write_failures_total counter",
             "convoke_cdrs_lost_total counter",
             "convoke_cdrs_waiting gauge",
@@ -116,6 +117,7 @@ fn events_are_counted_under_their_labels() {
     metrics.command("addUser", true);
     metrics.command("addUser", false);
     metrics.command("addUser", false);
+    metrics.call_refused("account_calls");
     metrics.conference_started();
     metrics.leg_ended(TerminationReason::Departed, Some(Duration::from_secs(90)));
     metrics.leg_ended(TerminationReason::Busy, None);
