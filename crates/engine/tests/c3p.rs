@@ -335,7 +335,7 @@ fn a_lost_mcu_fails_what_is_under_way() {
     });
     let (conference, leg) = failed.expect("a leg");
     let lost = mcu_api::McuEvent::ConferenceFailed { conference, legs: vec![leg] };
-    world.input(engine::Input::Mcu(lost));
+    world.input(Input::Mcu(lost));
     assert_eq!(failure(&ann.verdicts(&mut world)), (&FailureReason::ServerInternalError, None));
     assert!(world.engine.conferences().is_empty());
     let lost = world.events.iter().any(|event| {
