@@ -58,7 +58,7 @@ impl Default for CallConfig {
             early_dialogs_per_leg: 20,
             subscriptions: 20_000,
             notifications_waiting: 64,
-            infos_waiting: 64,
+            infos_waiting: 256,
             trusted_peers: Vec::new(),
             limits: Limits::default(),
             first_id: 1,

@@ -40,7 +40,7 @@ pub(crate) fn refusal(status: u16) -> Termination {
 /// How an INVITE ends that got no final response.
 pub(crate) fn silence(why: ClientFailure, heard: bool) -> Termination {
     Termination::failed(match why {
-        ClientFailure::Transport => TerminationReason::TransportFailed,
+        ClientFailure::Transport | ClientFailure::TooLong => TerminationReason::TransportFailed,
         ClientFailure::Timeout if heard => TerminationReason::NoAnswer,
         ClientFailure::Timeout => TerminationReason::ServiceUnavailable,
     })

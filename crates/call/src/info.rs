@@ -9,7 +9,7 @@ use crate::input::{Body, ExtraHeaders};
 use crate::leg::{Leg, LegState};
 use crate::message::{WithBody, push_extra};
 use crate::output::Output;
-use crate::transaction::{Failure, Purpose};
+use crate::transaction::{Failure, Purpose, TOO_LONG};
 
 impl Calls {
     /// An INFO of the peer.
@@ -42,7 +42,7 @@ impl Calls {
     }
 
     /// Above sends an INFO.
-    pub(crate) fn send_info(&mut self, id: LegId, body: Body) {
+    pub(crate) fn send_info(&mut self, id: LegId, body: Body, instead: Option<Body>) {
         let room = self.config.infos_waiting;
         let ending = [LegState::Cancelling, LegState::Leaving];
         let Some(leg) = self.legs.get_mut(&id).filter(|leg| !ending.contains(&leg.state)) else {
@@ -51,7 +51,7 @@ impl Calls {
         if leg.session.infos_waiting.len() >= room {
             return self.push(Output::InfoAnswered { leg: id, status: None });
         }
-        leg.session.infos_waiting.push_back(body);
+        leg.session.infos_waiting.push_back((body, instead));
         self.next_info(id);
     }
 
@@ -59,8 +59,9 @@ impl Calls {
     pub(crate) fn next_info(&mut self, id: LegId) {
         let Some(leg) = self.legs.get_mut(&id).filter(|leg| leg.state == LegState::Connected) else { return };
         let Some(dialog) = leg.dialog.filter(|_| !leg.session.info_under_way) else { return };
-        let Some(body) = leg.session.infos_waiting.pop_front() else { return };
+        let Some((body, instead)) = leg.session.infos_waiting.pop_front() else { return };
         leg.session.info_under_way = true;
+        leg.session.info_instead = instead;
         self.send_in_dialog(Purpose::Info(id), dialog, Method::Info, |info| info.with(Some(&body)));
     }
 
@@ -72,7 +73,11 @@ impl Calls {
     /// An INFO of ours failed.
     pub(crate) fn on_info_refusal(&mut self, id: LegId, failure: Failure) {
         let status = failure.status;
-        if self.legs.get(&id).is_none_or(|leg| leg.state != LegState::Connected) {
+        let Some(leg) = self.legs.get_mut(&id).filter(|leg| leg.state == LegState::Connected) else { return };
+        if status == Some(TOO_LONG)
+            && let (Some(dialog), Some(body)) = (leg.dialog, leg.session.info_instead.take())
+        {
+            self.send_in_dialog(Purpose::Info(id), dialog, Method::Info, |info| info.with(Some(&body)));
             return;
         }
         if failure.ends_dialog() {
@@ -85,6 +90,7 @@ impl Calls {
     fn finish_info(&mut self, id: LegId, status: Option<u16>) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.session.info_under_way = false;
+        leg.session.info_instead = None;
         self.push(Output::InfoAnswered { leg: id, status });
         self.next_info(id);
     }

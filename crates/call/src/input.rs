@@ -160,6 +160,8 @@ pub enum Input {
         leg: LegId,
         /// The body.
         body: Body,
+        /// What is sent in its place when it is too long for the peer, or for the way to him (513).
+        instead: Option<Body>,
     },
     /// Answer [`Output::Info`](crate::Output::Info).
     RespondInfo {

@@ -154,8 +154,10 @@ pub(crate) struct Session {
     /// INFO requests of the peer that above has not answered.
     pub(crate) infos_received: Vec<ServerTransactionId>,
     /// INFO requests of ours that wait for the one under way.
-    pub(crate) infos_waiting: VecDeque<Body>,
+    pub(crate) infos_waiting: VecDeque<(Body, Option<Body>)>,
     pub(crate) info_under_way: bool,
+    /// What is sent in place of the one under way when that is too long.
+    pub(crate) info_instead: Option<Body>,
 }
 
 /// Where the exchange of offer and answer stands (RFC 3264, RFC 6337).
@@ -291,6 +293,7 @@ impl Session {
             infos_received: Vec::new(),
             infos_waiting: VecDeque::new(),
             info_under_way: false,
+            info_instead: None,
         }
     }
 }

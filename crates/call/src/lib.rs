@@ -153,7 +153,7 @@ impl Calls {
             Input::AskForOffer { leg } => self.ask_for_offer(leg),
             Input::AnswerOffer { leg, body } => self.answer_offer(cx, leg, body),
             Input::RefuseOffer { leg, status } => self.refuse_offer(leg, status),
-            Input::SendInfo { leg, body } => self.send_info(leg, body),
+            Input::SendInfo { leg, body, instead } => self.send_info(leg, body, instead),
             Input::RespondInfo { id, status, headers } => self.respond_info(id, status, &headers),
             Input::RespondRefer { refer, status } => self.respond_refer(cx, refer, status),
             Input::ReferProgress { refer, status } => self.refer_progress(cx, refer, status),

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use base::{Duration, SubscriptionId, Timestamp, UserUri};
+use bytes::Bytes;
 use sip_api::{Flow, Method, Request, Response, ServerTransactionId, SipCommand, Transport};
 
 use crate::dialog::Dialog;
@@ -12,7 +13,7 @@ use crate::leg::Leg;
 use crate::message::{WithBody, push_extra};
 use crate::output::Output;
 use crate::timer::Timer;
-use crate::transaction::{Failure, Purpose};
+use crate::transaction::{ClientTransaction, Failure, Purpose};
 use crate::{Calls, Cx};
 
 /// The time of a subscription without `Expires`, such as RFC 4575 3.4 sets for conferences.
@@ -23,6 +24,11 @@ const UNANSWERED: &str = "ms-benotify";
 
 /// The method of such a notification.
 const BENOTIFY: &str = "BENOTIFY";
+
+/// How a subscription ends whose document the subscriber cannot be sent: he may try again when it may have become shorter, or
+/// at once over a connection (RFC 6665 4.1.3, RFC 3326).
+const TOO_LONG_STATE: &str = "terminated;reason=probation;retry-after=600";
+const TOO_LONG_REASON: &str = "SIP;cause=513;text=\"Document longer than a datagram, subscribe over TCP\"";
 
 /// A subscription.
 #[derive(Debug)]
@@ -359,6 +365,20 @@ impl Calls {
         let over = matches!(failure.status, None | Some(404 | 405 | 408 | 410 | 416 | 480..=485 | 489 | 501 | 604));
         if !over {
             return self.on_notify_answer(cx, id);
+        }
+        self.remove_subscription(id, true);
+    }
+
+    /// A NOTIFY is too long for the subscriber, or for the way to him: without its document it says that the subscription
+    /// is over, and why. The one that was the last is said again; its subscription is forgotten already.
+    pub(crate) fn on_notify_too_long(&mut self, mut transaction: ClientTransaction, id: SubscriptionId) {
+        let request = &mut transaction.request;
+        if !request.body.is_empty() {
+            request.body = Bytes::new();
+            request.headers.remove("Content-Type");
+            request.headers.set("Subscription-State", TOO_LONG_STATE);
+            request.headers.push("Reason", TOO_LONG_REASON);
+            self.send_again(transaction);
         }
         self.remove_subscription(id, true);
     }

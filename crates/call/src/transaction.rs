@@ -10,6 +10,10 @@ use crate::session_timer;
 use crate::timer::{LATE, Timer};
 use crate::{Calls, Cx};
 
+/// The status of a request that is too long: what the peer says of it (RFC 3261 21.5.7), and what we take it for when no way
+/// to him carries it.
+pub(crate) const TOO_LONG: u16 = 513;
+
 /// What a request of ours was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -227,7 +231,8 @@ impl Calls {
             _ => {
                 let Some(transaction) = self.clients.remove(&id) else { return };
                 self.timers.clear(Timer::Forget(id));
-                self.on_failure(cx, transaction, Failure { status: None, headers: Headers::new() });
+                let status = (why == ClientFailure::TooLong).then_some(TOO_LONG);
+                self.on_failure(cx, transaction, Failure { status, headers: Headers::new() });
             }
         }
     }
@@ -240,6 +245,9 @@ impl Calls {
             Purpose::Info(leg) => self.on_info_refusal(leg, failure),
             Purpose::Prack(leg) => self.on_prack_answer(leg),
             Purpose::Bye(_) => self.on_bye_over(&transaction),
+            Purpose::Notify(subscription) if failure.status == Some(TOO_LONG) => {
+                self.on_notify_too_long(transaction, subscription);
+            }
             Purpose::Notify(subscription) => self.on_notify_refusal(cx, subscription, &failure),
         }
     }

@@ -74,6 +74,7 @@ pub(crate) fn sip_config(config: &Config, trusted_peers: Vec<IpAddr>) -> SipConf
         trusted_peers,
         domains: own_hosts(config, &machine_addresses()),
         advertised: config.sip.advertised.clone(),
+        connections_per_source: config.sip.connections_per_source as usize,
         ..SipConfig::new(&config.domain, listen)
     }
 }

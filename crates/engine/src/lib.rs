@@ -417,7 +417,8 @@ impl Engine {
             Output::Answered { offer, leg, body, .. } => self.on_answered(offer, leg, body),
             Output::OfferFailed { offer, termination, status } => self.on_offer_failed(offer, termination, status),
             Output::Offered { leg, body } => self.on_offered(leg, body),
-            Output::OfferWithdrawn { .. } | Output::InfoAnswered { .. } | Output::Unauthorized { .. } => {}
+            Output::OfferWithdrawn { .. } | Output::Unauthorized { .. } => {}
+            Output::InfoAnswered { leg, .. } => self.on_c3p_answered(leg),
             Output::ReofferAnswered { leg, result } => self.on_reoffer_answered(leg, result),
             Output::Refreshed { leg, body } => self.on_reoffer_answered(leg, Ok(Some(body))),
             Output::Info { leg, id, body, .. } => self.on_info(leg, id, body),

@@ -5,11 +5,11 @@ mod world;
 use base::{Role, TerminationReason};
 use c3p::{
     Command, ConferenceKeys, DeleteConference, DeleteUser, DisconnectionMethod, EndpointStatus, FailureReason,
-    MediaFilter, MediaStatus, ModifyConferenceLock, ModifyUserRoles, Outcome, ResponseBody,
+    GetConference, MediaFilter, MediaStatus, ModifyConferenceLock, ModifyUserRoles, Outcome, ResponseBody,
 };
-use engine::EngineEvent;
+use engine::{EngineEvent, Input};
 use mcu_api::McuCommand;
-use sip_api::{ClientTransactionId, Method, Request, SipCommand};
+use sip_api::{ClientFailure, ClientTransactionId, Method, Request, SipCommand, SipEvent};
 use world::c3p_client::{Answer, Client, address, endpoint, join_request, notified, request, schedule, service};
 use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
@@ -111,6 +111,71 @@ fn a_conference_from_its_schedule_to_its_end() {
     assert!(matches!(succeeded(&ended), ResponseBody::DeleteConference(Some(_))));
     assert_eq!(world.take_requests(&Method::Bye).len(), 1, "ann's own dialog ends");
     assert!(world.engine.conferences().is_empty());
+}
+
+#[test]
+fn a_subscriber_who_takes_no_roster_is_refused() {
+    let (mut world, ann) = meeting();
+    for (index, (accept, status)) in [
+        ("text/plain", 406),
+        ("application/pidf+xml, text/*", 406),
+        ("text/plain, application/conference-info+xml", 200),
+        ("application/conference-info+xml;q=0.5, */*", 200),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut subscribe = out_of_dialog(Method::Subscribe, &ann.focus, "ann", &format!("accept-{index}"));
+        subscribe.headers.push("Event", "conference");
+        subscribe.headers.push("Accept", accept);
+        let transaction = world.request(subscribe, Some(user("ann")));
+        let response = world.take_responses(transaction).pop().expect("a response");
+        assert_eq!(response.status, status, "{accept}");
+        let named = response.headers.get("Accept");
+        assert_eq!(named, (status == 406).then_some("application/conference-info+xml"), "{accept}");
+    }
+}
+
+#[test]
+fn an_answer_too_long_for_the_client_becomes_a_failure_with_a_reason() {
+    let (mut world, mut ann) = meeting();
+    let keys = ConferenceKeys::Entity(ann.focus.clone());
+    let get = request(
+        &address("ann"),
+        &ann.focus,
+        Command::GetConference(GetConference { keys, certificate: None, mcu_uri: None }),
+    )
+    .to_xml();
+    assert_eq!(ann.inform(&mut world, &get).0, 202);
+    let (transaction, info) = world.take_requests(&Method::Info).pop().expect("an answer");
+    let answer = c3p::parse_response(&info.body).expect("C3P").outcome;
+    assert!(matches!(answer, Outcome::Success(ResponseBody::GetConference(_))), "{answer:?}");
+    world.input(Input::Sip(SipEvent::Failed { transaction, failure: ClientFailure::TooLong }));
+    let verdicts = ann.verdicts(&mut world);
+    let [Outcome::Failure(failed)] = &verdicts[..] else { panic!("{verdicts:?}") };
+    assert_eq!((&failed.reason, failed.details[0].key.as_str()), (&FailureReason::OtherFailure, "reason"));
+    assert!(failed.details[0].value.contains("TCP"), "{failed:?}");
+    let lock = lock(&ann.focus);
+    succeeded(&ann.command(&mut world, lock));
+}
+
+#[test]
+fn every_command_that_is_acknowledged_has_its_verdict_and_the_others_are_refused() {
+    let (mut world, mut ann) = meeting();
+    let dial_out = ann.dial_out(&address("cleo"), PHONE);
+    let lock = lock(&ann.focus);
+    let [dial_out, lock] = [dial_out, lock].map(|command| request(&address("ann"), &ann.focus, command).to_xml());
+    // The client takes no INFO of ours meanwhile.
+    assert_eq!(ann.inform(&mut world, &dial_out).0, 202);
+    let statuses: Vec<u16> = (0..400).map(|_| ann.inform(&mut world, &lock).0).collect();
+    let taken = statuses.iter().filter(|status| **status == 202).count();
+    assert!(taken > 200 && statuses[taken..].iter().all(|status| *status == 503), "{taken}");
+    let ringing = world.take_requests(&Method::Invite).pop().expect("cleo's phone rings");
+    accept(&mut world, &ringing);
+    let verdicts = ann.verdicts(&mut world);
+    let successes = verdicts.iter().filter(|verdict| matches!(verdict, Outcome::Success(_))).count();
+    assert_eq!(successes, taken + 1, "{verdicts:?}");
+    assert_eq!(ann.inform(&mut world, &lock).0, 202, "there is room again");
 }
 
 #[test]
@@ -354,7 +419,7 @@ fn a_lost_mcu_fails_what_is_under_way() {
     });
     let (conference, leg) = failed.expect("a leg");
     let lost = mcu_api::McuEvent::ConferenceFailed { conference, legs: vec![leg] };
-    world.input(engine::Input::Mcu(lost));
+    world.input(Input::Mcu(lost));
     assert_eq!(failure(&ann.verdicts(&mut world)), (&FailureReason::ServerInternalError, None));
     assert!(world.engine.conferences().is_empty());
     let lost = world.events.iter().any(|event| {

@@ -368,7 +368,7 @@ fn place_and_wait_are_said_when_they_became_better() {
     world.takes("bob", first);
     let second = world.call("sales");
     let third = world.call("sales");
-    let places = |world: &World| -> Vec<(base::CallId, u32)> {
+    let places = |world: &World| -> Vec<(CallId, u32)> {
         let place = |output: &Output| match output {
             Output::Announce {
                 call,

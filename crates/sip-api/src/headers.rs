@@ -59,6 +59,19 @@ impl Headers {
         self.values(name).iter().any(|value| value.eq_ignore_ascii_case(token))
     }
 
+    /// Whether the sender takes bodies of this type: `Accept` names it or a range it is in, or is not there (RFC 3261 20.1;
+    /// `q=0` names what is not taken).
+    pub fn accepts(&self, media_type: &str) -> bool {
+        let kind = media_type.split('/').next().unwrap_or("");
+        let is_in = |range: &str| {
+            let named = range.split(';').next().unwrap_or("").trim();
+            let any = named.strip_suffix("/*").is_some_and(|of| of == "*" || of.eq_ignore_ascii_case(kind));
+            let refused = header_parameter(range, "q").is_some_and(|q| q.parse() == Ok(0.0));
+            (any || named.eq_ignore_ascii_case(media_type)) && !refused
+        };
+        self.get("Accept").is_none() || self.values("Accept").into_iter().any(is_in)
+    }
+
     /// The first value of a name-addr header.
     pub fn name_addr(&self, name: &str) -> Option<Result<NameAddr, ParseError>> {
         self.values(name).first().map(|value| NameAddr::parse(value))
@@ -167,6 +180,23 @@ mod tests {
     fn a_value_cannot_smuggle_in_a_header() {
         let headers = Headers::new().with("Subject", "x\r\nFrom: evil");
         assert_eq!(headers.get("subject"), Some("x  From: evil"));
+    }
+
+    #[test]
+    fn types_are_accepted_by_name_by_range_and_without_a_word() {
+        for (accept, taken) in [
+            (None, true),
+            (Some(""), false),
+            (Some("text/plain"), false),
+            (Some("text/*, audio/x"), false),
+            (Some("text/plain, Application/X+xml;q=0.5"), true),
+            (Some("application/*"), true),
+            (Some("*/*"), true),
+            (Some("application/x+xml;q=0.0"), false),
+        ] {
+            let headers = accept.map_or_else(Headers::new, |accept| Headers::new().with("Accept", accept));
+            assert_eq!(headers.accepts("application/x+xml"), taken, "{accept:?}");
+        }
     }
 
     #[test]

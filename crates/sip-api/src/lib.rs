@@ -92,6 +92,8 @@ pub enum ClientFailure {
     Timeout,
     /// The message could not be sent.
     Transport,
+    /// The message is longer than a datagram, and the peer takes no connection (RFC 3261 18.1.1).
+    TooLong,
 }
 
 /// What the edge tells the control side.

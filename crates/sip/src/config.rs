@@ -126,7 +126,8 @@ pub struct SipConfig {
     pub trusted_names: Vec<String>,
     /// Requests without proven identity that one source address may send.
     pub unauthenticated_rate: Rate,
-    /// Open connections of one source address; a further one is closed at once (reliability.md A5).
+    /// Open connections of one source address, which may be that of a whole office; a further one is closed at once
+    /// (reliability.md A5). Those of `trusted_peers` are not counted.
     pub connections_per_source: usize,
     /// Open connections in all; a further one is closed at once.
     pub connections: usize,
@@ -159,7 +160,7 @@ impl SipConfig {
             trusted_peers: Vec::new(),
             trusted_names: Vec::new(),
             unauthenticated_rate: Rate { per_second: 4_000, burst: 8_000 },
-            connections_per_source: 64,
+            connections_per_source: 1_000,
             connections: 20_000,
             message_deadline: Duration::from_secs(30),
             stream_idle: Duration::from_secs(900),

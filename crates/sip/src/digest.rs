@@ -2,6 +2,9 @@
 //!
 //! Nonces are stateless: they carry their own time and a seal, so challenging a stranger costs no memory. State is
 //! made only for a nonce that was used with a right password, to refuse a repeated nonce count.
+//!
+//! A nonce is good only from the address it was given to. Any other is answered with a new one, whatever the password, and
+//! counts as no guess: who forges the address of a phone never sees a nonce for it, and so cannot use up its guesses.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -55,7 +58,8 @@ pub(crate) enum Proof {
     None,
     /// They are right; the user's name without a domain.
     Right(String),
-    /// They are right, but the nonce is used up: ask again, with `stale=true`.
+    /// The nonce is used up, old, or was not given to this address: ask again, with `stale=true`. Of the password this says
+    /// something only where the nonce is used up.
     Stale,
     /// They are wrong. An unknown user looks the same as a wrong password.
     Wrong,
@@ -85,8 +89,14 @@ impl Authenticator {
     }
 
     /// The values of `WWW-Authenticate`: SHA-256 first, as a client takes the first it understands (RFC 8760 2.4).
-    pub(crate) fn challenges(&self, now: Timestamp, stale: bool, algorithms: Algorithms) -> Vec<String> {
-        let nonce = self.nonce(now);
+    pub(crate) fn challenges(
+        &self,
+        now: Timestamp,
+        source: IpAddr,
+        stale: bool,
+        algorithms: Algorithms,
+    ) -> Vec<String> {
+        let nonce = self.nonce(now, source);
         let stale = if stale { ", stale=true" } else { "" };
         let challenge = |algorithm: &&str| {
             format!("Digest realm=\"{}\", nonce=\"{nonce}\", algorithm={algorithm}, qop=\"auth\"{stale}", self.realm)
@@ -101,6 +111,11 @@ impl Authenticator {
             return Proof::None;
         };
         let user = credential.get("username").unwrap_or("");
+        // A nonce that is not ours may be that of a process before this one: a phone in a call it took up again must be
+        // able to hang up, and asks anew only when it is told that the nonce is stale (RFC 7616 3.3). So may one whose
+        // address has changed. The password is not looked at, or it could be guessed without end.
+        let made = credential.get("nonce").and_then(|nonce| self.nonce_time(now, source, nonce));
+        let Some(made) = made.filter(|made| now.since(*made) <= NONCE_LIFE) else { return Proof::Stale };
         if !self.guesses().may_try(now, source, user) {
             return Proof::Throttled;
         }
@@ -108,12 +123,9 @@ impl Authenticator {
             self.guesses().failed(now, source, user);
             return Proof::Wrong;
         }
-        // A nonce that is not ours may be that of a process before this one: a phone in a call it took up again must be
-        // able to hang up, and asks anew only when it is told that the nonce is stale (RFC 7616 3.3).
-        let made = credential.get("nonce").and_then(|nonce| self.nonce_time(now, nonce));
-        match made.filter(|made| now.since(*made) <= NONCE_LIFE) {
-            Some(made) if self.count_is_new(now, made, &credential) => Proof::Right(user.to_owned()),
-            Some(_) | None => Proof::Stale,
+        match self.count_is_new(now, made, &credential) {
+            true => Proof::Right(user.to_owned()),
+            false => Proof::Stale,
         }
     }
 
@@ -121,15 +133,19 @@ impl Authenticator {
         self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn nonce(&self, now: Timestamp) -> String {
+    fn nonce(&self, now: Timestamp, source: IpAddr) -> String {
         let stamp = format!("{:08x}{}", now.as_micros() / 1_000_000, &random_token()[..8]);
-        format!("{stamp}{}", self.secret.seal(&["nonce", &stamp]))
+        format!("{stamp}{}", self.seal(&stamp, source))
     }
 
-    /// When this nonce was made; `None` when it is not ours.
-    fn nonce_time(&self, now: Timestamp, nonce: &str) -> Option<Timestamp> {
+    fn seal(&self, stamp: &str, source: IpAddr) -> String {
+        self.secret.seal(&["nonce", stamp, &source.to_string()])
+    }
+
+    /// When this nonce was made; `None` when it is not ours, or was given to another address.
+    fn nonce_time(&self, now: Timestamp, source: IpAddr, nonce: &str) -> Option<Timestamp> {
         let (stamp, seal) = nonce.split_at_checked(16)?;
-        if !equal(seal, &self.secret.seal(&["nonce", stamp])) {
+        if !equal(seal, &self.seal(stamp, source)) {
             return None;
         }
         let made = Timestamp::from_millis(u64::from_str_radix(stamp.get(..8)?, 16).ok()? * 1_000);
@@ -219,7 +235,7 @@ mod tests {
     #[test]
     fn right_passwords_pass_with_both_algorithms_and_wrong_ones_do_not() {
         let authenticator = authenticator();
-        let nonce = authenticator.nonce(NOW);
+        let nonce = authenticator.nonce(NOW, HERE);
         for (algorithm, user, password, count, expected) in [
             ("SHA-256", "ann", "secret", 1, Proof::Right("ann".to_owned())),
             ("MD5", "ann", "secret", 2, Proof::Right("ann".to_owned())),
@@ -237,7 +253,7 @@ mod tests {
     #[test]
     fn a_used_old_or_foreign_nonce_is_stale() {
         let authenticator = authenticator();
-        let nonce = authenticator.nonce(NOW);
+        let nonce = authenticator.nonce(NOW, HERE);
         let verify = |now, headers: &Headers| authenticator.verify(now, HERE, "REGISTER", headers);
         let first = answer(&nonce, "SHA-256", "ann", "secret", 2);
         assert_eq!(verify(NOW, &first), Proof::Right("ann".to_owned()));
@@ -248,13 +264,44 @@ mod tests {
         let forged = format!("{}0", &nonce[..nonce.len() - 1]);
         let forged = if forged == nonce { nonce.replace('0', "1") } else { forged };
         assert_eq!(verify(NOW, &answer(&forged, "SHA-256", "ann", "secret", 3)), Proof::Stale, "of an earlier process");
-        assert_eq!(verify(NOW, &answer(&forged, "SHA-256", "ann", "guess", 3)), Proof::Wrong);
+    }
+
+    #[test]
+    fn a_nonce_not_given_to_this_source_is_no_guess_and_tells_nothing_of_the_password() {
+        let authenticator = authenticator();
+        let other = IpAddr::from([127, 0, 0, 9]);
+        let (mine, theirs) = (authenticator.nonce(NOW, HERE), authenticator.nonce(NOW, other));
+        let late = NOW + NONCE_LIFE + Duration::from_secs(2);
+        for count in 1..=30 {
+            for (now, nonce) in
+                [(NOW, theirs.as_str()), (NOW, "0000000043da3c540ca693fef68d43a6"), (late, mine.as_str())]
+            {
+                for password in ["guess", "secret"] {
+                    let headers = answer(nonce, "MD5", "ann", password, count);
+                    assert_eq!(
+                        authenticator.verify(now, HERE, "REGISTER", &headers),
+                        Proof::Stale,
+                        "{nonce} {password}"
+                    );
+                }
+            }
+        }
+        let right = answer(&mine, "MD5", "ann", "secret", 1);
+        assert_eq!(
+            authenticator.verify(NOW, HERE, "REGISTER", &right),
+            Proof::Right("ann".to_owned()),
+            "not locked out"
+        );
+        // A phone whose address has changed comes in with the next nonce.
+        assert_eq!(authenticator.verify(NOW, other, "REGISTER", &right), Proof::Stale);
+        let moved = answer(&theirs, "MD5", "ann", "secret", 1);
+        assert_eq!(authenticator.verify(NOW, other, "REGISTER", &moved), Proof::Right("ann".to_owned()));
     }
 
     #[test]
     fn the_eleventh_guess_is_not_looked_at() {
         let authenticator = authenticator();
-        let nonce = authenticator.nonce(NOW);
+        let nonce = authenticator.nonce(NOW, HERE);
         for count in 1..=10 {
             let headers = answer(&nonce, "MD5", "ann", "guess", count);
             assert_eq!(authenticator.verify(NOW, HERE, "REGISTER", &headers), Proof::Wrong);
@@ -265,7 +312,7 @@ mod tests {
 
     #[test]
     fn the_stronger_challenge_comes_first() {
-        let challenges = authenticator().challenges(NOW, true, Algorithms::Both);
+        let challenges = authenticator().challenges(NOW, HERE, true, Algorithms::Both);
         let [first, second] = challenges.as_slice() else { panic!("{challenges:?}") };
         assert!(first.contains("algorithm=SHA-256") && second.contains("algorithm=MD5"), "{first} {second}");
         assert!(first.contains("stale=true") && first.contains("qop=\"auth\""), "{first}");
@@ -274,7 +321,7 @@ mod tests {
     #[test]
     fn a_phone_that_fails_at_sha_256_is_asked_for_md5_alone() {
         let old = Headers::new().with("User-Agent", "baresip v1.0.0 (x86_64/linux)");
-        let challenges = authenticator().challenges(NOW, false, Algorithms::of_sender(&old));
+        let challenges = authenticator().challenges(NOW, HERE, false, Algorithms::of_sender(&old));
         assert!(challenges.len() == 1 && challenges[0].contains("algorithm=MD5"), "{challenges:?}");
         for modern in ["baresip v3.0.0", "LinphoneC/5.1", ""] {
             assert_eq!(Algorithms::of_sender(&Headers::new().with("User-Agent", modern)), Algorithms::Both);

@@ -13,7 +13,8 @@
 //! * a client whose Via names an address it does not have is answered at the port it sent from, with or without rport;
 //! * a request with more than one meaning (two CSeq, two Content-Length ...) is answered 400, never guessed at;
 //! * a request above 1,300 bytes goes over TCP where the peer takes a connection, even to one that came by UDP (RFC 3261
-//!   18.1.1); its Contact still names the way the peer came;
+//!   18.1.1); its Contact still names the way the peer came; where he takes none, what is longer than a datagram fails
+//!   ([`sip_api::ClientFailure::TooLong`]), and a response as long becomes 513;
 //! * the error answers of the edge itself keep no state, except to requests whose sender has proved his identity;
 //! * a next hop that is a name without a port is found by NAPTR and SRV records (RFC 3263), and up to eight places are tried
 //!   one after another, by UDP as well: the next one after a timeout, a failed connection or a 503.
@@ -34,6 +35,7 @@ mod edge;
 pub mod fuzz;
 mod hygiene;
 mod message;
+mod notice;
 mod reception;
 mod registrar;
 mod registration;

@@ -21,6 +21,7 @@ use crate::hygiene;
 use crate::message::{
     Checker, Garbage, Incoming, Message, Rejection, ReplyHead, Verdict, Via, parse_datagram, response_bytes,
 };
+use crate::notice::Notices;
 use crate::registrar::Registrar;
 use crate::registration::{Registration, RegistrationKeeper, Registrations};
 use crate::secret::Secret;
@@ -49,6 +50,8 @@ pub(crate) struct Reception {
     /// Rung when `changed` or the next expiry is another.
     bell: Notify,
     buckets: Mutex<Buckets>,
+    /// Sources that were noted in the log lately for too many wrong passwords.
+    locked_out: Mutex<Notices>,
     stack: Arc<Stack>,
     hub: Arc<Hub>,
     events: mpsc::Sender<SipEvent>,
@@ -77,6 +80,7 @@ impl Reception {
             keeper: OnceLock::new(),
             bell: Notify::new(),
             buckets: Mutex::new(Buckets::new(config.unauthenticated_rate)),
+            locked_out: Mutex::default(),
             stack,
             hub,
             events,
@@ -181,8 +185,8 @@ impl Reception {
             SipCommand::Respond { transaction, response } => self.stack.respond(transaction, &response),
             SipCommand::Challenge { transaction } => {
                 self.counters.rejected(RejectReason::Unauthorized);
-                if let Some(algorithms) = self.stack.algorithms(transaction) {
-                    self.stack.respond(transaction, &self.challenge(false, algorithms));
+                if let Some((source, algorithms)) = self.stack.asker(transaction) {
+                    self.stack.respond(transaction, &self.challenge(source, false, algorithms));
                 }
             }
             SipCommand::Send { transaction, request, flow } => self.stack.send(transaction, request, flow),
@@ -328,13 +332,20 @@ impl Reception {
                 }
             }
             Proof::Stale => {
-                Err((RejectReason::Unauthorized, self.challenge(true, Algorithms::of_sender(&request.headers))))
+                Err((RejectReason::Unauthorized, self.challenge(source, true, Algorithms::of_sender(&request.headers))))
             }
             Proof::Wrong => {
                 self.counters.authentication_failed();
-                Err((RejectReason::Unauthorized, self.challenge(false, Algorithms::of_sender(&request.headers))))
+                Err((
+                    RejectReason::Unauthorized,
+                    self.challenge(source, false, Algorithms::of_sender(&request.headers)),
+                ))
             }
             Proof::Throttled => {
+                if lock(&self.locked_out).is_due(Instant::now(), source) {
+                    let (from, guesses) = (from.as_ref().map_or("", UserUri::as_str), self.config.guesses);
+                    tracing::warn!(%source, from, "refused for ten minutes after {guesses} wrong passwords");
+                }
                 let wait = Guesses::WINDOW.as_secs().to_string();
                 let response = refusal(403, "Too many attempts").with_header("Retry-After", wait);
                 Err((RejectReason::Throttled, response))
@@ -363,7 +374,8 @@ impl Reception {
             return self.answer(incoming, RejectReason::UnknownDomain, Response::new(404), link);
         };
         let Some(user) = user else {
-            let challenge = self.challenge(false, Algorithms::of_sender(&incoming.request.headers));
+            let algorithms = Algorithms::of_sender(&incoming.request.headers);
+            let challenge = self.challenge(link.flow().remote.ip(), false, algorithms);
             return self.answer(incoming, RejectReason::Unauthorized, challenge, link);
         };
         if user != owner {
@@ -422,8 +434,8 @@ impl Reception {
         }
     }
 
-    fn challenge(&self, stale: bool, algorithms: Algorithms) -> Response {
-        let challenges = self.authenticator.challenges(self.now(), stale, algorithms);
+    fn challenge(&self, source: IpAddr, stale: bool, algorithms: Algorithms) -> Response {
+        let challenges = self.authenticator.challenges(self.now(), source, stale, algorithms);
         challenges
             .into_iter()
             .fold(Response::new(401), |response, value| response.with_header("WWW-Authenticate", value))

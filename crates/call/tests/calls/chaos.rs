@@ -366,7 +366,7 @@ impl Chaos {
             6 => Input::Reoffer { leg, body: sdp("new") },
             7 => Input::AnswerOffer { leg, body },
             8 => Input::RefuseOffer { leg, status: 488 },
-            _ => Input::SendInfo { leg, body: Body::new("x/y", "x") },
+            _ => Input::SendInfo { leg, body: Body::new("x/y", "x"), instead: None },
         };
         self.input(input);
     }

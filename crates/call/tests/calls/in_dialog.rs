@@ -94,9 +94,9 @@ fn infos_go_up_and_their_answers_down() {
 fn infos_of_ours_go_out_one_after_another() {
     let mut solo = Solo::new();
     let (leg, _) = solo.joined("a");
-    let first = sent(&solo.input(Input::SendInfo { leg, body: c3p("1") }), &Method::Info).remove(0);
-    assert!(solo.input(Input::SendInfo { leg, body: c3p("2") }).is_empty());
-    assert!(solo.input(Input::SendInfo { leg, body: c3p("3") }).is_empty());
+    let first = sent(&solo.input(Input::SendInfo { leg, body: c3p("1"), instead: None }), &Method::Info).remove(0);
+    assert!(solo.input(Input::SendInfo { leg, body: c3p("2"), instead: None }).is_empty());
+    assert!(solo.input(Input::SendInfo { leg, body: c3p("3"), instead: None }).is_empty());
     let outputs = solo.respond(first.0, response(&first.1, 200, "a"));
     assert!(matches!(outputs[0], Output::InfoAnswered { status: Some(200), .. }));
     let second = sent(&outputs, &Method::Info).remove(0);
@@ -107,14 +107,36 @@ fn infos_of_ours_go_out_one_after_another() {
 }
 
 #[test]
+fn an_info_too_long_for_the_peer_is_replaced_and_the_dialog_stays() {
+    for refused in [false, true] {
+        let mut solo = Solo::new();
+        let (leg, _) = solo.joined("a");
+        let long = Input::SendInfo { leg, body: c3p("long"), instead: Some(c3p("short")) };
+        let (transaction, info) = sent(&solo.input(long), &Method::Info).remove(0);
+        solo.input(Input::SendInfo { leg, body: c3p("long too"), instead: None });
+        let outputs = match refused {
+            true => solo.respond(transaction, response(&info, 513, "a")),
+            false => solo.sip(SipEvent::Failed { transaction, failure: ClientFailure::TooLong }),
+        };
+        let (transaction, info) = sent(&outputs, &Method::Info).remove(0);
+        assert_eq!((outputs.len(), &info.body[..]), (1, &b"short"[..]), "{outputs:?}");
+        let outputs = solo.respond(transaction, response(&info, 200, "a"));
+        assert!(matches!(outputs[0], Output::InfoAnswered { status: Some(200), .. }));
+        let (transaction, _) = sent(&outputs, &Method::Info).remove(0);
+        let outputs = solo.sip(SipEvent::Failed { transaction, failure: ClientFailure::TooLong });
+        assert!(matches!(outputs[..], [Output::InfoAnswered { status: Some(513), .. }]), "{outputs:?}");
+    }
+}
+
+#[test]
 fn infos_are_bounded_in_both_directions() {
     let mut solo = Solo::with(CallConfig { infos_waiting: 1, ..CallConfig::default() });
     let (leg, mut peer) = solo.joined("a");
     solo.request(peer.request(Method::Info));
     assert_eq!(statuses(&solo.request(peer.request(Method::Info)).1), [503]);
-    solo.input(Input::SendInfo { leg, body: c3p("under way") });
-    solo.input(Input::SendInfo { leg, body: c3p("waits") });
-    let outputs = solo.input(Input::SendInfo { leg, body: c3p("too many") });
+    solo.input(Input::SendInfo { leg, body: c3p("under way"), instead: None });
+    solo.input(Input::SendInfo { leg, body: c3p("waits"), instead: None });
+    let outputs = solo.input(Input::SendInfo { leg, body: c3p("too many"), instead: None });
     assert!(matches!(outputs[..], [Output::InfoAnswered { status: None, .. }]));
 }
 
@@ -126,7 +148,7 @@ fn a_peer_who_does_not_know_the_dialog_is_gone() {
             let mut solo = Solo::new();
             let (leg, _) = solo.joined("a");
             let outputs = match method {
-                Method::Info => solo.input(Input::SendInfo { leg, body: c3p("x") }),
+                Method::Info => solo.input(Input::SendInfo { leg, body: c3p("x"), instead: None }),
                 _ => solo.input(Input::Reoffer { leg, body: sdp("x") }),
             };
             let (transaction, request) = sent(&outputs, &method).remove(0);
@@ -261,7 +283,8 @@ fn the_remote_target_follows_the_peers_contact() {
     let mut update = peer.request(Method::Update);
     update.headers.set("Contact", "<sip:moved@127.0.0.1:5099>");
     solo.request(update);
-    let (transaction, info) = sent(&solo.input(Input::SendInfo { leg, body: c3p("x") }), &Method::Info).remove(0);
+    let (transaction, info) =
+        sent(&solo.input(Input::SendInfo { leg, body: c3p("x"), instead: None }), &Method::Info).remove(0);
     assert_eq!(info.uri.to_string(), "sip:moved@127.0.0.1:5099");
     solo.respond(transaction, response(&info, 200, "a"));
 }
@@ -274,7 +297,7 @@ fn requests_go_where_the_peer_spoke_from_last() {
     let transaction = sip_api::ServerTransactionId(1);
     let request = peer.request(Method::Options);
     solo.sip(SipEvent::Request { transaction, request, flow: newer, user: None });
-    let outputs = solo.input(Input::SendInfo { leg, body: c3p("x") });
+    let outputs = solo.input(Input::SendInfo { leg, body: c3p("x"), instead: None });
     assert!(matches!(outputs[..], [Output::Sip(sip_api::SipCommand::Send { flow: Some(used), .. })] if used == newer));
     let names = solo.calls.dialog_names(leg).expect("a dialog");
     assert_eq!((Some(names.local_tag), names.remote_tag), (peer.our_tag, peer.tag));

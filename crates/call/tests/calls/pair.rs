@@ -198,7 +198,7 @@ impl Pair {
             (0, _) => self.dial(node, 3, RingMode::Staged { first: 1, after: seconds(3) }),
             (1, _) | (_, None) => self.dial(node, 2, RingMode::Serial { each: seconds(5) }),
             (2 | 3, Some(leg)) => self.input(node, Input::Reoffer { leg, body: sdp("new") }),
-            (4 | 5, Some(leg)) => self.input(node, Input::SendInfo { leg, body: Body::new("x/y", "x") }),
+            (4 | 5, Some(leg)) => self.input(node, Input::SendInfo { leg, body: Body::new("x/y", "x"), instead: None }),
             (6, Some(leg)) => {
                 let termination = completed(Why::Booted);
                 self.input(node, Input::HangUp { leg, reason: Vec::new(), termination });
@@ -263,7 +263,7 @@ fn a_call_is_set_up_used_and_ended() {
     pair.run(seconds(1));
     assert_eq!((pair.seen(0, "Answered"), pair.seen(1, "Confirmed")), (1, 1));
     let (ours, theirs) = (pair.nodes[0].connected[0], pair.nodes[1].connected[0]);
-    pair.input(0, Input::SendInfo { leg: ours, body: Body::new("x/y", "x") });
+    pair.input(0, Input::SendInfo { leg: ours, body: Body::new("x/y", "x"), instead: None });
     pair.input(1, Input::Reoffer { leg: theirs, body: sdp("hold") });
     pair.run(seconds(1));
     assert_eq!((pair.seen(0, "InfoAnswered"), pair.seen(1, "ReofferAnswered")), (1, 1));

@@ -2,7 +2,7 @@
 
 use base::SubscriptionId;
 use call::{Body, CallConfig, Input, NotifyState, Output};
-use sip_api::{Flow, Method, Request, Response, SipCommand, Transport};
+use sip_api::{ClientFailure, Flow, Method, Request, Response, SipCommand, SipEvent, Transport};
 
 use crate::support::solo::{Peer, Solo, completed, responses, sent, statuses};
 use crate::support::{flow, seconds};
@@ -157,6 +157,30 @@ fn a_refused_notify_ends_the_subscription_if_the_subscriber_is_gone() {
         let (transaction, _) = sent(&solo.input(notification(subscription, "1")), &Method::Notify).remove(0);
         let outputs = solo.respond(transaction, Response::new(status));
         assert_eq!(outputs.contains(&Output::SubscriptionEnded { subscription }), ends, "{status}");
+    }
+}
+
+#[test]
+fn a_document_too_long_for_the_subscriber_ends_the_subscription_with_a_reason() {
+    for (expires, refused) in [("3600", false), ("3600", true), ("0", false)] {
+        let mut solo = Solo::new();
+        let (subscription, _) = subscribed(&mut solo, expires);
+        let (transaction, first) = sent(&solo.input(notification(subscription, "long")), &Method::Notify).remove(0);
+        solo.input(notification(subscription, "waits"));
+        let outputs = match refused {
+            true => solo.respond(transaction, Response::new(513)),
+            false => solo.sip(SipEvent::Failed { transaction, failure: ClientFailure::TooLong }),
+        };
+        let (transaction, last) = sent(&outputs, &Method::Notify).remove(0);
+        let header = |name| last.headers.get(name).unwrap_or_default();
+        assert_eq!(header("Subscription-State"), "terminated;reason=probation;retry-after=600");
+        assert!(header("Reason").starts_with("SIP;cause=513;text="), "{}", header("Reason"));
+        assert_eq!((last.body.len(), header("Content-Type"), header("Event")), (0, "", "conference"));
+        assert!(last.cseq() > first.cseq());
+        assert_eq!(outputs.contains(&Output::SubscriptionEnded { subscription }), expires != "0", "once only");
+        let outputs = solo.sip(SipEvent::Failed { transaction, failure: ClientFailure::TooLong });
+        assert!(sent(&outputs, &Method::Notify).is_empty(), "not for ever");
+        solo.check_drained();
     }
 }
 

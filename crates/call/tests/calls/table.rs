@@ -59,7 +59,7 @@ const ARRIVALS: [(&str, Arrival); 26] = [
     ("Cancel of the offer", Scene::cancel_offer),
     ("Reoffer", |scene| scene.input(|leg| Input::Reoffer { leg, body: sdp("new") })),
     ("AnswerOffer", |scene| scene.input(|leg| Input::AnswerOffer { leg, body: Some(sdp("new")) })),
-    ("SendInfo", |scene| scene.input(|leg| Input::SendInfo { leg, body: Body::new("x/y", "x") })),
+    ("SendInfo", |scene| scene.input(|leg| Input::SendInfo { leg, body: Body::new("x/y", "x"), instead: None })),
     ("three minutes", |scene| Some(scene.solo.elapse(seconds(180)))),
 ];
 

@@ -27,6 +27,8 @@ const SILENCE_SECONDS: std::ops::RangeInclusive<u32> = 30..=86_400;
 const SESSION_EXPIRES_SECONDS: std::ops::RangeInclusive<u32> = 90..=7_200;
 /// Subscriptions: the shortest granted, and a day.
 const SUBSCRIPTION_SECONDS: std::ops::RangeInclusive<u32> = 60..=86_400;
+/// Connections of one address: at most all that SIP takes.
+const CONNECTIONS_PER_SOURCE: std::ops::RangeInclusive<u32> = 1..=20_000;
 
 /// Calls of one caller: one, and more than any server has ports for.
 const CALLS: std::ops::RangeInclusive<u32> = 1..=100_000;
@@ -138,6 +140,7 @@ fn check_sip(config: &Config, findings: &mut Vec<Finding>) {
     for (key, value, range) in [
         ("sip.session_expires_seconds", sip.session_expires_seconds, SESSION_EXPIRES_SECONDS),
         ("sip.subscription_seconds", sip.subscription_seconds, SUBSCRIPTION_SECONDS),
+        ("sip.connections_per_source", sip.connections_per_source, CONNECTIONS_PER_SOURCE),
         ("sip.calls_per_account", sip.calls_per_account, CALLS),
         ("sip.calls_per_source", sip.calls_per_source, CALLS),
         ("sip.unanswered_per_account", sip.unanswered_per_account, CALLS),

@@ -25,6 +25,8 @@ pub(crate) struct Sip {
     pub(crate) session_expires_seconds: u32,
     /// Longest subscription granted.
     pub(crate) subscription_seconds: u32,
+    /// Open connections of one address.
+    pub(crate) connections_per_source: u32,
     /// Calls of one account at once.
     pub(crate) calls_per_account: u32,
     /// Calls at once of callers without an account from one address.
@@ -47,6 +49,7 @@ impl Default for Sip {
             external_calls: false,
             session_expires_seconds: 1_800,
             subscription_seconds: 3_600,
+            connections_per_source: 1_000,
             calls_per_account: 200,
             calls_per_source: 500,
             unanswered_per_account: 50,

@@ -58,6 +58,11 @@ impl Engine {
             }
             Origin::Info { leg, request } => {
                 let (leg, request) = (*leg, request.clone());
+                if outcome.is_final()
+                    && let Some(entry) = self.legs.get_mut(&leg)
+                {
+                    entry.backlog.settle();
+                }
                 self.on_info_outcome(leg, &request, &outcome);
             }
             Origin::Keys { leg, confirm } => {

@@ -9,6 +9,7 @@ use crate::conference::attendant::Attended;
 use crate::conference::keypad::Keypad;
 use crate::conference::loudness::Loudness;
 use crate::conference::pin_guard::Guesser;
+use crate::control::backlog::Backlog;
 use crate::destination::Answerer;
 use crate::digits::Digits;
 use crate::people::way::Way;
@@ -46,6 +47,8 @@ pub(crate) struct Leg {
     pub(crate) status: Option<u16>,
     /// When the attendant answered his call, if he came by an access number.
     pub(crate) answered: Option<Timestamp>,
+    /// C3P responses owed to it.
+    pub(crate) backlog: Backlog,
 }
 
 /// What a leg carries.
@@ -177,6 +180,7 @@ impl Leg {
             trunk: None,
             status: None,
             answered: None,
+            backlog: Backlog::default(),
         }
     }
 

@@ -186,6 +186,11 @@ impl Engine {
         if !is_focus_dialog || !body.content_type.starts_with(C3P) {
             return self.call(call::Input::RespondInfo { id, status: 415, headers: Vec::new() });
         }
+        if !self.has_place(leg) {
+            // Acknowledged, its verdict might be lost: a client that does not take them is held back before.
+            let headers = vec![("Retry-After".to_owned(), "1".to_owned())];
+            return self.call(call::Input::RespondInfo { id, status: 503, headers });
+        }
         match c3p::parse_request(&body.bytes) {
             Ok(request) => self.run_command(leg, id, request),
             Err(error) => {
@@ -221,6 +226,9 @@ impl Engine {
         self.call(call::Input::RespondInfo { id, status: 202, headers: refused.into_iter().collect() });
         match control {
             Ok(Control::Focus(control)) => {
+                if let Some(entry) = self.legs.get_mut(&leg) {
+                    entry.backlog.owe();
+                }
                 let command = self.command_of(Origin::Info { leg, request: Box::new(request) });
                 let requester = Requester::Participant(leg);
                 self.focus(&conference, focus::Input::Command { command, requester, request: control });
@@ -238,7 +246,10 @@ impl Engine {
 
     /// The Focus's verdict on a command, for who sent it.
     pub(crate) fn on_info_outcome(&mut self, leg: LegId, request: &Request, outcome: &Outcome) {
+        let mut instead = None;
         let response = match outcome {
+            // Said again and again, it must not take the place of a verdict.
+            Outcome::Pending | Outcome::NeedPin { .. } | Outcome::Waiting { .. } if !self.has_place(leg) => return,
             Outcome::Pending | Outcome::NeedPin { .. } | Outcome::Waiting { .. } => {
                 let pending = c3p::Outcome::Pending(request.command.verb());
                 return self.send_c3p(leg, Response::to(&request.envelope, pending).to_xml());
@@ -251,12 +262,16 @@ impl Engine {
             }
             Outcome::Joined { .. } | Outcome::Done | Outcome::Conference(_) => match self.answer(leg, request, outcome)
             {
-                Some(body) => success(request, body),
+                Some(body) => {
+                    // A whole conference may be longer than a datagram; any other answer is short.
+                    instead = matches!(outcome, Outcome::Conference(_)).then(|| too_long(request));
+                    success(request, body)
+                }
                 None => failure(request, FailureReason::NotSupported),
             },
         };
         self.note_command(request, !matches!(outcome, Outcome::Failure(_)));
-        self.send_c3p(leg, response);
+        self.send_c3p_or(leg, response, instead);
     }
 
     fn answer(&self, leg: LegId, request: &Request, outcome: &Outcome) -> Option<ResponseBody> {
@@ -288,9 +303,29 @@ impl Engine {
     }
 
     fn send_c3p(&mut self, leg: LegId, response: String) {
-        if let Some(sip) = self.legs.get(&leg).and_then(|entry| entry.sip) {
-            self.call(call::Input::SendInfo { leg: sip, body: Body::new(C3P, response) });
+        self.send_c3p_or(leg, response, None);
+    }
+
+    /// Sends a response, or another one when it is too long for the way to the client.
+    fn send_c3p_or(&mut self, leg: LegId, response: String, instead: Option<String>) {
+        if let Some((sip, entry)) = self.legs.get_mut(&leg).and_then(|entry| Some((entry.sip?, entry))) {
+            entry.backlog.sent();
+            let (body, instead) = (Body::new(C3P, response), instead.map(|instead| Body::new(C3P, instead)));
+            self.call(call::Input::SendInfo { leg: sip, body, instead });
         }
+    }
+
+    /// The client has taken a C3P response, or cannot.
+    pub(crate) fn on_c3p_answered(&mut self, sip_leg: LegId) {
+        let leg = self.conference_leg(sip_leg);
+        if let Some(entry) = self.legs.get_mut(&leg) {
+            entry.backlog.answered();
+        }
+    }
+
+    /// Whether the call machine has a place for one more response to this client.
+    fn has_place(&self, leg: LegId) -> bool {
+        self.legs.get(&leg).is_some_and(|entry| entry.backlog.has_place(self.config.call.infos_waiting))
     }
 
     pub(crate) fn note_command(&mut self, request: &Request, success: bool) {
@@ -309,6 +344,14 @@ pub(crate) fn success(request: &Request, body: ResponseBody) -> String {
 
 pub(crate) fn failure(request: &Request, reason: FailureReason) -> String {
     Response::to(&request.envelope, c3p::Outcome::failure(request.command.verb(), reason)).to_xml()
+}
+
+/// The failure a client gets in place of an answer that cannot be sent to it.
+fn too_long(request: &Request) -> String {
+    let value = "the answer is longer than a datagram; join over TCP".to_owned();
+    let details = vec![c3p::KeyValue { key: "reason".to_owned(), value }];
+    let failed = c3p::Failure { verb: request.command.verb(), reason: FailureReason::OtherFailure, details };
+    Response::to(&request.envelope, c3p::Outcome::Failure(failed)).to_xml()
 }
 
 fn diagnostic(diagnostic: focus::Diagnostic) -> Diagnostic {

@@ -48,6 +48,13 @@ impl Engine {
             let known = format!("{EVENT}, {}", crate::people::message_summary::EVENT);
             return self.reject_subscription(subscription, 489, vec![("Allow-Events".to_owned(), known)]);
         }
+        if !request.headers.accepts(CONFERENCE_INFO) {
+            return self.reject_subscription(
+                subscription,
+                406,
+                vec![("Accept".to_owned(), CONFERENCE_INFO.to_owned())],
+            );
+        }
         let in_dialog = leg.map(|leg| self.conference_leg(leg)).filter(|leg| self.legs.contains_key(leg));
         let (conference, requester) = match (in_dialog, self.target(&request.uri), user) {
             (Some(leg), ..) => (self.legs[&leg].conference.clone(), Requester::Participant(leg)),

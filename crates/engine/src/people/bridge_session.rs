@@ -158,7 +158,7 @@ impl Engine {
         };
         // The call machine bounds what is unanswered on either leg, so this queue has its bound too.
         bridge.infos_to(side).push_back(id);
-        self.call(call::Input::SendInfo { leg: other, body });
+        self.call(call::Input::SendInfo { leg: other, body, instead: None });
     }
 
     fn on_bridge_info_answered(&mut self, call: CallId, leg: LegId, status: Option<u16>) {

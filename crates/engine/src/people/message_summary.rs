@@ -152,6 +152,10 @@ impl Engine {
         if !is_own {
             return self.call(call::Input::RejectSubscription { subscription, status: 403, headers: Vec::new() });
         }
+        if !request.headers.accepts(SIMPLE_MESSAGE_SUMMARY) {
+            let headers = vec![("Accept".to_owned(), SIMPLE_MESSAGE_SUMMARY.to_owned())];
+            return self.call(call::Input::RejectSubscription { subscription, status: 406, headers });
+        }
         let contact = request.headers.get("Contact").and_then(|contact| NameAddr::parse(contact).ok());
         let device = contact.map(|contact| device_of(&contact.uri));
         self.lamps.watchers.insert(subscription, Watcher { user: user.clone(), device });

@@ -310,12 +310,8 @@ fn check_require(headers: &Headers) -> Checked<()> {
 
 /// A caller who accepts none of the types we answer an INVITE with is told so (RFC 3261 21.4.7).
 fn check_accept(headers: &Headers) -> Checked<()> {
-    let accepted = headers.values("Accept");
-    let ours = |range: &&str| {
-        let range = range.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-        matches!(range.as_str(), "*/*" | "application/*" | "multipart/*") || ACCEPT.split(", ").any(|own| own == range)
-    };
-    if accepted.is_empty() || accepted.iter().any(ours) {
+    let is_silent = headers.values("Accept").is_empty();
+    if is_silent || ACCEPT.split(", ").any(|own| headers.accepts(own)) {
         return Ok(());
     }
     Err(with(reject(406, RejectReason::Accept, "Not Acceptable"), "Accept", ACCEPT))

@@ -52,9 +52,6 @@ struct Sent {
 /// unknown).
 const SHORT: usize = 1_300;
 
-/// The longest datagram IPv4 carries.
-const DATAGRAM: usize = 65_507;
-
 impl Stack {
     /// Sends a request in a new transaction.
     pub(crate) fn send(self: &Arc<Self>, id: ClientTransactionId, request: Request, flow: Option<Flow>) {
@@ -101,7 +98,7 @@ impl Stack {
         tokio::spawn(async move {
             let sent = async {
                 let link = stack.find_link(&request, flow).await?;
-                let carrier = stack.carrier(&request, &link).await?;
+                let carrier = stack.carrier(&request, &link).await.ok()?;
                 carrier.send(stack.letter(&request, &carrier, &link, 0).1);
                 Some(())
             };
@@ -131,11 +128,11 @@ impl Stack {
     async fn send_over(self: &Arc<Self>, id: ClientTransactionId, client: &Client, request: &Request, flow: &Flow) {
         let started = match self.hub.link(flow).await {
             Some(link) => self.begin(client, request, &link, 0).await,
-            None => None,
+            None => Err(ClientFailure::Transport),
         };
         match started {
-            Some((sent, transaction)) => _ = self.conduct(id, client, &sent, transaction, true).await,
-            None => self.fail(id, ClientFailure::Transport).await,
+            Ok((sent, transaction)) => _ = self.conduct(id, client, &sent, transaction, true).await,
+            Err(failure) => self.fail(id, failure).await,
         }
     }
 
@@ -145,14 +142,21 @@ impl Stack {
         let Some(hop) = next_hop(request) else { return self.fail(id, ClientFailure::Transport).await };
         let places = self.hub.locate(&hop).await;
         let last = places.len().saturating_sub(1);
+        let mut failure = ClientFailure::Transport;
         for (attempt, place) in places.into_iter().enumerate() {
             let Some(link) = self.hub.link_at(&hop, place).await else { continue };
-            let Some((sent, transaction)) = self.begin(client, request, &link, attempt).await else { continue };
+            let (sent, transaction) = match self.begin(client, request, &link, attempt).await {
+                Ok(begun) => begun,
+                Err(why) => {
+                    failure = why;
+                    continue;
+                }
+            };
             if self.conduct(id, client, &sent, transaction, attempt == last).await == End::Told {
                 return;
             }
         }
-        self.fail(id, ClientFailure::Transport).await;
+        self.fail(id, failure).await;
     }
 
     /// Sends a request to a place that was found.
@@ -162,25 +166,29 @@ impl Stack {
         request: &Request,
         link: &Link,
         attempt: usize,
-    ) -> Option<(Arc<Sent>, Box<Transaction>)> {
+    ) -> Result<(Arc<Sent>, Box<Transaction>), ClientFailure> {
         let carrier = self.carrier(request, link).await?;
         let (via, letter) = self.letter(request, &carrier, link, attempt);
-        self.start(client, request, via, letter, carrier, link.flow())
+        self.start(client, request, via, letter, carrier, link.flow()).ok_or(ClientFailure::Transport)
     }
 
     /// What carries a request that would take this link: a connection to the same host when it is long and the host
     /// takes one, else the datagram link as long as it can (RFC 3261 18.1.1).
-    async fn carrier(&self, request: &Request, link: &Link) -> Option<Link> {
+    async fn carrier(&self, request: &Request, link: &Link) -> Result<Link, ClientFailure> {
         let length = self.letter(request, link, link, 0).1.len();
         if link.is_reliable() || length <= SHORT {
-            return Some(link.clone());
+            return Ok(link.clone());
         }
         // A phone listens where its Contact says; behind address translation only the port it sends from is known.
         let sent_from = link.flow().remote;
         let named = next_hop(request).and_then(|hop| hop.address()).filter(|named| named.ip() == sent_from.ip());
         match self.hub.stream_to(named.unwrap_or(sent_from)).await {
-            Some(stream) => Some(stream),
-            None => (length <= DATAGRAM).then(|| link.clone()),
+            Some(stream) => Ok(stream),
+            None if length <= DATAGRAM => Ok(link.clone()),
+            None => {
+                self.note_too_long(sent_from.ip(), request.method.as_str(), length);
+                Err(ClientFailure::TooLong)
+            }
         }
     }
 

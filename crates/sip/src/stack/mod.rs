@@ -31,7 +31,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use rsipstack::EndpointBuilder;
@@ -42,8 +42,9 @@ use sip_api::{ClientTransactionId, ServerTransactionId, SipEvent};
 use tokio::sync::mpsc;
 
 use crate::config::SipConfig;
-use crate::counters::Counters;
+use crate::counters::{Counters, DropReason};
 use crate::message::IncomingResponse;
+use crate::notice::Notices;
 use crate::transport::{Hub, Link};
 use client::{AckLetters, Client};
 use envelope::Envelope;
@@ -54,6 +55,9 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// Farther away than any call may ring: Timer C is the control side's.
 const NEVER: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The longest datagram IPv4 carries.
+const DATAGRAM: usize = 65_507;
 
 /// What a request that came in is matched by; worked out once for each.
 pub(crate) struct Matcher {
@@ -91,6 +95,10 @@ pub(crate) struct Stack {
     accepted: DashMap<String, Vec<IpAddr>>,
     clients: DashMap<ClientTransactionId, Arc<Client>>,
     acks: Arc<AckLetters>,
+    /// Who was noted in the log lately for a message that no datagram carries.
+    too_long: Mutex<Notices>,
+    /// The log, which the transactions run without.
+    log: tracing::Dispatch,
     outlets: Arc<wire::Outlets>,
     /// Transactions rsipstack would begin of its own accord.
     unasked: Mutex<Option<TransactionReceiver>>,
@@ -136,6 +144,8 @@ impl Stack {
             accepted: DashMap::new(),
             clients: DashMap::new(),
             acks,
+            too_long: Mutex::default(),
+            log: tracing::dispatcher::get_default(Clone::clone),
             outlets: Arc::new(wire::Outlets::default()),
             unasked: Mutex::new(unasked),
         })
@@ -205,6 +215,21 @@ impl Stack {
         }
         self.feed(response.into(), link);
         true
+    }
+
+    /// Counts a message that is too long for a datagram, and notes it in the log, once in a while for each peer.
+    fn note_too_long(&self, peer: IpAddr, what: &str, bytes: usize) {
+        self.counters.dropped(DropReason::Unsent);
+        if self.too_long.lock().unwrap_or_else(PoisonError::into_inner).is_due(Instant::now(), peer) {
+            tracing::dispatcher::with_default(&self.log, || {
+                tracing::warn!(
+                    %peer,
+                    bytes,
+                    "{what} is longer than the {DATAGRAM} bytes of a datagram and was not sent; let the peer come by TCP or \
+                     listen on TCP as well"
+                );
+            });
+        }
     }
 
     /// Forgets the way to a connection that is closed.

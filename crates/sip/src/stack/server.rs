@@ -12,7 +12,7 @@ use rsipstack::transaction::Transaction;
 use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSender};
 use sip_api::{Method, Request, Response, ServerTransactionId, SipEvent};
 
-use super::{Arc, Envelope, Matcher, Stack, TransactionKey, silently, spawn_silently};
+use super::{Arc, DATAGRAM, Envelope, Matcher, Stack, TransactionKey, silently, spawn_silently};
 use crate::counters::DropReason;
 use crate::digest::Algorithms;
 use crate::hygiene;
@@ -123,12 +123,14 @@ impl Stack {
         id
     }
 
-    /// What the sender of a request can be challenged with; `None` when the transaction is gone.
-    pub(crate) fn algorithms(&self, id: ServerTransactionId) -> Option<Algorithms> {
-        self.servers.get(&id).map(|server| server.algorithms)
+    /// Where a request came from and what its sender can be challenged with; `None` when the transaction is gone.
+    pub(crate) fn asker(&self, id: ServerTransactionId) -> Option<(IpAddr, Algorithms)> {
+        self.servers.get(&id).map(|server| (server.link.flow().remote.ip(), server.algorithms))
     }
 
-    /// Sends a response; counted as late when the transaction has its final response already.
+    /// Sends a response; counted as late when the transaction has its final response already. One that no datagram carries
+    /// becomes 513: the request said by its Via that it wants datagrams (RFC 3261 18.2.2). To an INVITE there is none such,
+    /// because the answer to an offer is no longer than the offer.
     pub(crate) fn respond(&self, id: ServerTransactionId, response: &Response) {
         let Some(server) = self.servers.get(&id).map(|server| server.clone()) else {
             return self.counters.dropped(DropReason::LateCommand);
@@ -140,6 +142,14 @@ impl Stack {
         if late {
             return self.counters.dropped(DropReason::LateCommand);
         }
+        let mut letter = server.letter(response, &self.server_name);
+        let (refusal, mut response) = (too_long(), response);
+        if letter.len() > DATAGRAM && !server.link.is_reliable() && server.method != Method::Invite {
+            let what = format!("the response to {}", server.method);
+            self.note_too_long(server.link.flow().remote.ip(), &what, letter.len());
+            response = &refusal;
+            letter = server.letter(response, &self.server_name);
+        }
         if response.status >= 300 {
             server.release();
         }
@@ -149,9 +159,6 @@ impl Stack {
             self.accepted.insert(envelope.dialog(), server.senders.clone());
             server.accepted.get_or_init(|| envelope.dialog());
         }
-        let mut response = response.clone();
-        super::client::place_contact(&mut response.headers, &server.link);
-        let letter = response_bytes(&server.head, &response, &server.tag, &self.server_name);
         let _ended = server.to_transaction.send(TransactionEvent::Respond(envelope.response(response.status, letter)));
     }
 
@@ -231,6 +238,13 @@ impl Server {
 }
 
 impl Server {
+    /// The bytes of a response.
+    fn letter(&self, response: &Response, server_name: &str) -> Bytes {
+        let mut response = response.clone();
+        super::client::place_contact(&mut response.headers, &self.link);
+        response_bytes(&self.head, &response, &self.tag, server_name)
+    }
+
     fn hold(&self, place: Pending) {
         *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
     }
@@ -238,6 +252,11 @@ impl Server {
     fn release(&self) {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
+}
+
+fn too_long() -> Response {
+    let warning = "399 convoke \"The answer is longer than a datagram, ask over TCP\"";
+    Response::new(513).with_header("Warning", warning)
 }
 
 /// Where what follows an INVITE may come from: its last hop or, if a proxy forwarded it that may not want to see the rest,

@@ -25,6 +25,7 @@ use super::tls::{self, Tls};
 use super::{Inbound, Link, udp};
 use crate::config::{ListenAddress, SipConfig, StartError};
 use crate::counters::{Counters, DropReason};
+use crate::notice::Notices;
 
 /// How long a connection we open may take, TLS handshake included.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -56,6 +57,10 @@ pub(crate) struct Hub {
     bounds: Bounds,
     per_source: usize,
     in_all: usize,
+    /// Addresses to which `per_source` does not apply.
+    trusted: Vec<IpAddr>,
+    /// Sources that were noted in the log lately for a refused connection.
+    refused: Mutex<Notices>,
     dscp: Option<u8>,
     counters: Arc<Counters>,
     inbound: OnceLock<Weak<dyn Inbound>>,
@@ -93,6 +98,8 @@ impl Hub {
             },
             per_source: config.connections_per_source,
             in_all: config.connections,
+            trusted: config.trusted_peers.clone(),
+            refused: Mutex::default(),
             dscp: config.dscp,
             counters,
             inbound: OnceLock::new(),
@@ -260,8 +267,13 @@ impl Hub {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
                 Ok((stream, remote)) => match self.clone().take_slot(remote.ip()) {
-                    None => self.counters.dropped(DropReason::ConnectionLimit),
-                    Some(slot) => {
+                    Err(why) => {
+                        self.counters.dropped(DropReason::ConnectionLimit);
+                        if lock(&self.refused).is_due(Instant::now().into_std(), remote.ip()) {
+                            tracing::warn!(source = %remote.ip(), "a connection is refused: {why}");
+                        }
+                    }
+                    Ok(slot) => {
                         tokio::spawn(self.clone().serve_accepted(stream, transport, slot));
                     }
                 },
@@ -269,19 +281,19 @@ impl Hub {
         }
     }
 
-    /// A place among the connections of this source, if it has one left.
-    fn take_slot(self: Arc<Self>, source: IpAddr) -> Option<Slot> {
+    /// A place among the connections of this source, or why it has none left.
+    fn take_slot(self: Arc<Self>, source: IpAddr) -> Result<Slot, String> {
         if self.connections.len() >= self.in_all {
-            return None;
+            return Err(format!("the server has {}, as many as it takes", self.in_all));
         }
         let mut sources = lock(&self.sources);
         let count = sources.entry(source).or_insert(0);
-        if *count >= self.per_source {
-            return None;
+        if *count >= self.per_source && !self.trusted.contains(&source) {
+            return Err(format!("its address has {}, as many as sip.connections_per_source allows", self.per_source));
         }
         *count += 1;
         drop(sources);
-        Some(Slot { hub: self, source })
+        Ok(Slot { hub: self, source })
     }
 
     async fn serve_accepted(self: Arc<Self>, stream: TcpStream, transport: Transport, _slot: Slot) {

@@ -145,6 +145,20 @@ async fn connections_of_one_source_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trusted_peer_may_have_more_connections_than_a_source() {
+    let mut config = config();
+    config.connections_per_source = 1;
+    config.trusted_peers = vec![IpAddr::from([127, 0, 0, 1])];
+    let world = World::with(config, 100).await;
+    let mut trunks = [world.tcp().await, world.tcp().await, world.tcp().await];
+    for trunk in &mut trunks {
+        trunk.send_all(&options(1).replace("UDP", "TCP")).await;
+        trunk.expect_next(200).await;
+    }
+    assert_eq!(world.edge.counters().dropped(DropReason::ConnectionLimit), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dawdlers_lose_their_connection() {
     let mut config = config();
     config.message_deadline = Duration::from_millis(300);

@@ -308,7 +308,7 @@ async fn a_phone_that_takes_no_connection_gets_datagrams_as_long_as_they_can_be(
     assert_eq!(answered(&mut world).await, (200, world.flow(Transport::Udp, phone.local)));
     notify(&world, &phone, 2, 66_000);
     match world.event().await {
-        SipEvent::Failed { transaction: ClientTransactionId(2), failure: ClientFailure::Transport } => {}
+        SipEvent::Failed { transaction: ClientTransactionId(2), failure: ClientFailure::TooLong } => {}
         other => panic!("{other:?}"),
     }
 }

@@ -91,6 +91,27 @@ async fn wrong_passwords_and_unknown_users_look_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sees_no_answer_at_an_address_cannot_lock_its_owner_out() {
+    let mut world = World::new().await;
+    let mut phone = world.udp().await;
+    let mut elsewhere = world.udp_at([127, 0, 0, 2].into()).await;
+    let theirs = challenges(&challenge(&mut elsewhere, 1).await).remove(0);
+    let invented = theirs.replacen("nonce=\"", "nonce=\"0000", 1);
+    for cseq in 2..=25 {
+        let challenge = if cseq % 2 == 0 { &theirs } else { &invented };
+        let credentials = authorization(challenge, "ann", "guess", "REGISTER", URI, cseq);
+        phone.send(&register("UDP", cseq, "<sip:ann@10.0.0.1>", &credentials)).await;
+        assert!(phone.expect(401).await.get("WWW-Authenticate").ends_with("stale=true"));
+    }
+    let mine = challenges(&challenge(&mut phone, 26).await).remove(0);
+    let credentials = authorization(&mine, "ann", "secret", "REGISTER", URI, 1);
+    phone.send(&register("UDP", 27, "<sip:ann@10.0.0.1>", &credentials)).await;
+    phone.expect(200).await;
+    assert_eq!(bindings(&mut world).await.len(), 1);
+    assert_eq!(world.edge.counters().authentication_failures, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_registers_for_somebody_else() {
     let mut world = World::new().await;
     let mut phone = world.udp().await;

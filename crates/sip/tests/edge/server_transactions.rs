@@ -204,6 +204,28 @@ async fn methods_the_library_does_not_know_work_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_too_long_for_a_datagram_is_refused_and_goes_whole_over_a_connection() {
+    let mut world = World::new().await;
+    let (mut udp, mut tcp) = (world.udp().await, world.tcp().await);
+    let text = |transport| {
+        let via = format!("{transport} 127.0.0.1:9;rport;branch=z9hG4bKlong{transport}");
+        request("SERVICE sip:focus@example.com", &via, 1, "To: <sip:focus@example.com>\r\n", "")
+    };
+    udp.send(&text("UDP")).await;
+    tcp.send_all(&text("TCP")).await;
+    for _ in 0..2 {
+        let SipEvent::Request { transaction, .. } = world.event().await else { panic!("no request") };
+        let response = Response::new(200).with_body("application/cccp+xml", "x".repeat(66_000));
+        world.handle(SipCommand::Respond { transaction, response });
+    }
+    let refused = udp.expect(513).await;
+    assert_eq!((refused.get("CSeq"), refused.body.as_str()), ("1 SERVICE", ""));
+    assert!(refused.get("Warning").contains("TCP"), "{refused:?}");
+    assert_eq!(tcp.expect_next(200).await.body.len(), 66_000);
+    assert_eq!(world.edge.counters().dropped(DropReason::Unsent), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn record_routes_and_foreign_vias_come_back() {
     let mut world = World::new().await;
     let mut phone = world.udp().await;

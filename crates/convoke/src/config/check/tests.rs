@@ -39,6 +39,7 @@ fn what_is_wrong_is_told_with_key_value_and_remedy() {
         ("[sip]\nsession_expires_seconds = 89", &["error: sip.session_expires_seconds = 89", "90 to 7200"]),
         ("[sip]\nunanswered_per_source = 0", &["error: sip.unanswered_per_source = 0", "1 to 100000"]),
         ("[sip]\nsubscription_seconds = 59", &["error: sip.subscription_seconds = 59", "60 to 86400"]),
+        ("[sip]\nconnections_per_source = 0", &["error: sip.connections_per_source = 0", "1 to 20000"]),
         ("[http]\nrequest_seconds = 0", &["error: http.request_seconds = 0", "1 to 300"]),
         ("[http]\nconnections = 50", &["error: http.connections_per_source = 100", "1 to 50"]),
         ("[media]\ndscp = 99", &["error: media.dscp = 99"]),

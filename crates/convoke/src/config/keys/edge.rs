@@ -59,6 +59,13 @@ pub(super) const SIP: Section = Section {
             "Longest time a subscription is granted, 60 to 86400 seconds; clients ask again before it is over.",
         ),
         key(
+            "connections_per_source",
+            Plain,
+            Some("1000"),
+            "1000",
+            "Open TCP and TLS connections of one address, 1 to 20000; many phones may stand behind one. A further one is closed at once,\nand the log says so. Addresses of trusted trunks may have any number.",
+        ),
+        key(
             "calls_per_account",
             Plain,
             Some("200"),
