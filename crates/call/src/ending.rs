@@ -122,11 +122,22 @@ impl Calls {
 
     /// Our BYE is over, however it went.
     pub(crate) fn on_bye_over(&mut self, transaction: &ClientTransaction) {
+        self.note_bye_over(transaction.purpose);
         let Some(id) = transaction.dialog else { return };
         if let Some(entry) = self.dialogs.get_mut(id) {
             entry.closing = false;
         }
         self.dialogs.release(id);
+    }
+
+    /// A request is over; if it was a BYE there is one less under way.
+    pub(crate) fn note_bye_over(&mut self, purpose: Purpose) {
+        let Purpose::Bye(leg) = purpose else { return };
+        let Some(byes) = self.byes.get_mut(&leg) else { return };
+        *byes -= 1;
+        if *byes == 0 {
+            self.byes.remove(&leg);
+        }
     }
 
     /// The peer hangs up.

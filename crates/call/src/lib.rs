@@ -80,6 +80,8 @@ pub struct Calls {
     subscriptions: BTreeMap<SubscriptionId, Subscription>,
     /// Requests of ours.
     clients: BTreeMap<ClientTransactionId, ClientTransaction>,
+    /// BYEs of ours without a final response, by the leg they end: a leg may have several, one for each device.
+    byes: BTreeMap<LegId, usize>,
     /// INVITE requests of peers, until they are refused or their 2xx is acknowledged.
     servers: BTreeMap<ServerTransactionId, LegId>,
     /// INFO requests of peers that above has not answered.
@@ -119,6 +121,7 @@ impl Calls {
             offers: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             clients: BTreeMap::new(),
+            byes: BTreeMap::new(),
             servers: BTreeMap::new(),
             infos: BTreeMap::new(),
             callers: HashSet::new(),
@@ -243,7 +246,7 @@ impl Calls {
             offers: self.offers.len(),
             subscriptions: self.subscriptions.len(),
             dialogs: self.dialogs.len(),
-            byes: self.clients.values().filter(|client| matches!(client.purpose, transaction::Purpose::Bye(_))).count(),
+            byes: self.byes.values().sum(),
             transactions: self.clients.len()
                 + self.servers.len()
                 + self.infos.len()
@@ -251,6 +254,11 @@ impl Calls {
                 + self.own_calls.len(),
             timers: self.timers.len(),
         }
+    }
+
+    /// Whether a BYE of ours to the other side of a leg has no final response yet, also when the leg is over.
+    pub fn is_saying_bye(&self, leg: LegId) -> bool {
+        self.byes.contains_key(&leg)
     }
 
     /// The state of a leg as a word, for logs and tables; `None` once it has ended.

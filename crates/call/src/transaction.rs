@@ -170,6 +170,9 @@ impl Calls {
     fn launch(&mut self, transaction: ClientTransaction) -> ClientTransactionId {
         let id = self.allocate_transaction();
         let (request, flow) = (transaction.request.clone(), transaction.flow);
+        if let Purpose::Bye(leg) = transaction.purpose {
+            *self.byes.entry(leg).or_default() += 1;
+        }
         self.clients.insert(id, transaction);
         self.push(Output::Sip(SipCommand::Send { transaction: id, request, flow }));
         id
@@ -265,6 +268,7 @@ impl Calls {
             }
         };
         let Some(mut transaction) = self.clients.remove(&id) else { return false };
+        self.note_bye_over(purpose);
         self.timers.clear(Timer::Forget(id));
         transaction.authority = Some(authority.clone());
         transaction.tries += 1;

@@ -202,6 +202,7 @@ fn focus_config(config: &Config, limits: &Limits) -> FocusConfig {
         unauthenticated_grace: seconds(focus.unauthenticated_minutes * 60),
         ending_notice: seconds(focus.ending_notice_seconds),
         empty_linger: seconds(focus.empty_linger_seconds),
+        roster_interval: Duration::from_millis(focus.roster_interval_ms.into()),
         pending_interval: seconds(focus.pending_seconds),
         lobby_wait: seconds(focus.lobby_minutes * 60),
         pin_tries: u8::try_from(focus.pin_tries).unwrap_or(u8::MAX),
@@ -367,7 +368,7 @@ mod tests {
     fn the_life_cycle_and_the_bounds_of_conferences_are_settings() {
         let text = "[sip]\nsession_expires_seconds = 600\nsubscription_seconds = 900\n[focus]\nwithout_join_hours = 2\n\
                     unauthenticated_minutes = 3\nending_notice_seconds = 4\nempty_linger_seconds = 5\nring_seconds = 16\n\
-                    pending_seconds = 7\nlobby_minutes = 8\npin_tries = 9\npin_seconds = 10\nlegs_max = 11\n\
+                    pending_seconds = 7\nlobby_minutes = 8\npin_tries = 9\npin_seconds = 10\nlegs_max = 11\nroster_interval_ms = 13\n\
                     dial_outs_max = 12";
         let config = config::parse(text).expect("valid");
         assert_eq!(config::check(&config), []);
@@ -384,6 +385,7 @@ mod tests {
             unauthenticated_grace: seconds(3 * 60),
             ending_notice: seconds(4),
             empty_linger: seconds(5),
+            roster_interval: Duration::from_millis(13),
             pending_interval: seconds(7),
             lobby_wait: seconds(8 * 60),
             pin_tries: 9,

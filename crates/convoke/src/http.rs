@@ -145,6 +145,7 @@ struct Endpoint {
     status: &'static str,
     muted: bool,
     speaking: bool,
+    user_agent: Option<String>,
     gain: Option<Gain>,
     quality: Option<Quality>,
 }
@@ -181,6 +182,7 @@ impl From<&EndpointView> for Endpoint {
             status: view.status_text(),
             muted: view.muted,
             speaking: view.speaking,
+            user_agent: view.user_agent.clone(),
             gain: view.loudness.map(Gain::from),
             quality: view.quality.as_ref().map(Quality::from),
         }

@@ -21,6 +21,8 @@ pub struct ConferenceView {
     pub organizer: String,
     /// Newcomers are kept out.
     pub locked: bool,
+    /// Subscribers have been told all of this; else they will be in a moment.
+    pub published: bool,
     /// Who is in or being called.
     pub participants: Vec<ParticipantView>,
 }
@@ -51,6 +53,8 @@ pub struct EndpointView {
     pub muted: bool,
     /// It speaks at this moment.
     pub speaking: bool,
+    /// The `User-Agent` it called with; `None` when it was called, or said nothing.
+    pub user_agent: Option<String>,
     /// How loud it is heard and hears; `None` without audio.
     pub loudness: Option<Loudness>,
     /// How its audio fares, as reported last; `None` without audio.
@@ -142,6 +146,7 @@ impl Engine {
                     status: endpoint.status,
                     muted: endpoint.ingress == MediaFilter::Block,
                     speaking: speakers.iter().any(|(who, which)| *who == user.entity && *which == endpoint.entity),
+                    user_agent: self.legs.get(&endpoint.leg).and_then(|leg| leg.user_agent.clone()),
                     loudness: self.legs.get(&endpoint.leg).and_then(Leg::loudness),
                     quality: self.legs.get(&endpoint.leg).and_then(Leg::statistics).map(EndpointQuality::from),
                 })
@@ -153,6 +158,7 @@ impl Engine {
             subject: record.subject.clone(),
             organizer: record.organizer.to_string(),
             locked: roster.conference.locked,
+            published: !focus.has_news(),
             participants: participants.collect(),
         }
     }

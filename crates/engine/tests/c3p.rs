@@ -10,7 +10,7 @@ use c3p::{
 use mcu_api::McuCommand;
 use sip_api::{ClientTransactionId, Method, Request};
 use world::c3p_client::{Answer, Client, address, endpoint, join_request, notified, request, schedule, service};
-use world::{World, answer_to, out_of_dialog, sdp_body, user};
+use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 const PHONE: &str = "{phone}";
 
@@ -142,6 +142,89 @@ fn every_failure_of_a_dial_out_has_its_row() {
         assert_eq!(failure(&ann.verdicts(&mut world)), (&reason, detail), "{status}");
         assert_eq!(world.statuses().len(), 1, "ann is alone");
     }
+}
+
+#[test]
+fn the_roster_says_when_somebody_came_and_went_and_how_he_was_known() {
+    let (mut world, mut ann) = meeting();
+    let ringing = dial(&mut world, &mut ann);
+    assert_eq!(endpoint(&notified(&mut world), PHONE).joining_info.as_ref().and_then(|info| info.when.clone()), None);
+    world.pass(base::Duration::from_secs(4));
+    accept(&mut world, &ringing);
+    ann.verdicts(&mut world);
+    let documents = notified(&mut world);
+    let phone = endpoint(&documents, PHONE);
+    let info = phone.joining_info.clone().expect("he is in");
+    assert_eq!((info.when.as_deref(), info.by), (Some("2023-11-14T22:13:25Z"), Some(address("ann"))));
+    assert!(phone.auth_method.is_some() && phone.access_method.is_some(), "{phone:?}");
+    world.pass(base::Duration::from_secs(10));
+    let keys = ann.keys(&address("cleo"));
+    succeeded(&ann.command(&mut world, Command::DeleteUser(DeleteUser { keys, mcu_uri: None })));
+    let documents = notified(&mut world);
+    let gone = endpoint(&documents, PHONE).disconnection_info.clone().expect("she has gone");
+    assert_eq!((gone.when.as_deref(), gone.by), (Some("2023-11-14T22:13:35Z"), Some(address("ann"))));
+}
+
+#[test]
+fn somebody_without_an_account_is_shown_as_known_otherwise() {
+    let mut world = World::new();
+    let ann = Client::join(&mut world, "ann", &focus_of("2345"));
+    let invite = out_of_dialog(Method::Invite, "sip:2345@example.com", "dora", "guest");
+    let mut invite = invite.with_body("application/sdp", sdp_body(31_000));
+    invite.headers.set("From", "<sip:guest@elsewhere.example>;tag=g");
+    let transaction = world.request(invite.clone(), None);
+    let ok = world.take_responses(transaction).pop().expect("a response");
+    world.ack(in_dialog(Method::Ack, &invite, &ok, 1));
+    let leg = world.legs_in_mcu()[0];
+    world.digits(leg, "4711#");
+    ann.subscribe(&mut world);
+    let documents = notified(&mut world);
+    let methods: Vec<_> = documents[0]
+        .users
+        .iter()
+        .flat_map(|users| &users.users)
+        .flat_map(|user| &user.endpoints)
+        .map(|endpoint| endpoint.auth_method.clone())
+        .collect();
+    assert_eq!(methods.len(), 2, "{documents:?}");
+    assert_ne!(methods[0], methods[1]);
+}
+
+fn focus_of(number: &str) -> String {
+    let record = world::permanent(number, base::AccessType::Anonymous, None);
+    c3p::FocusUri::new(&record.organizer, record.id).to_string()
+}
+
+#[test]
+fn the_audio_mcu_says_whether_who_joins_is_muted() {
+    let (mut world, mut ann) = meeting();
+    let initial = |documents: &[c3p::conference_info::ConferenceInfo]| {
+        let views = documents.last()?.view.as_ref()?.entity_views.iter();
+        let filters: Vec<_> =
+            views.filter_map(|view| view.entity_state.as_ref()).flat_map(|state| &state.initial_filters).collect();
+        let [filter] = filters[..] else { panic!("{filters:?}") };
+        assert!(filter.is_for_everybody());
+        filter.ingress
+    };
+    for (ingress, subscriber) in [(MediaFilter::Block, "bob"), (MediaFilter::Unblock, "cleo")] {
+        let command = ann.mute_all(ingress);
+        succeeded(&ann.command(&mut world, command));
+        assert_eq!(initial(&notified(&mut world)), Some(ingress));
+        let (subscriber, _) = (Client::join(&mut world, subscriber, &ann.focus), notified(&mut world));
+        subscriber.subscribe(&mut world);
+        assert_eq!(initial(&notified(&mut world)), Some(ingress), "a full document says it as well");
+    }
+}
+
+#[test]
+fn what_somebody_calls_with_is_shown_shortened() {
+    let mut world = World::new();
+    let mut invite = join_request("bob", &focus_of("1234"));
+    invite.headers.push("User-Agent", format!("RTCC/3.5.0.0 CWA/3.5.0.0 {}", "x".repeat(500)));
+    let transaction = world.request(invite, Some(user("bob")));
+    assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(200));
+    let shown = world.engine.conferences()[0].participants[0].endpoints[0].user_agent.clone().expect("it is shown");
+    assert!(shown.starts_with("RTCC/3.5.0.0 CWA") && shown.len() == 128, "{shown}");
 }
 
 #[test]

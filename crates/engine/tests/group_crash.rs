@@ -77,6 +77,10 @@ fn a_forwarded_caller_and_his_target_are_hung_up_by_the_next_process() {
     assert_eq!(ended, both);
 }
 
+fn is_over(record: &GroupJournal) -> bool {
+    matches!(record, GroupJournal::Wire(WireRecord::Over { .. }))
+}
+
 #[test]
 fn what_is_over_is_written_down_and_a_restart_leaves_it_alone() {
     let mut world = parallel();
@@ -85,6 +89,12 @@ fn what_is_over_is_written_down_and_a_restart_leaves_it_alone() {
     world.respond(*transaction, ok(invite));
     world.respond(caller.rung[1].0, answer_to(&caller.rung[1].1, 487));
     world.request(caller.bye(), None);
+    world.pass(Duration::from_secs(1));
+    let so_far = world.journal.iter().filter(|record| is_over(record)).count();
+    assert_eq!(so_far, 2, "the loser and the caller; the winner's BYE has no answer, and may be lost");
+    for (transaction, bye) in world.take_requests(&Method::Bye) {
+        world.respond(transaction, answer_to(&bye, 200));
+    }
     world.pass(Duration::from_secs(120));
     let over = |record: &GroupJournal| match record {
         GroupJournal::Wire(WireRecord::Over { leg }) => Some(leg.clone()),
@@ -149,6 +159,9 @@ fn agents_are_shown_the_same_name_of_a_caller_after_a_restart() {
         after.pass(Duration::from_secs(10));
         let rung = after.take_requests(&Method::Invite);
         assert!(rung.len() == 1 && shown(&rung[0].1), "{rung:?}");
+        let third = after.engine.group_checkpoint().expect("there are groups");
+        let keeps = |record: &GroupJournal| matches!(record, GroupJournal::Wire(WireRecord::CallerUp { shown: Some(name), .. }) if name.contains("Ann Miller"));
+        assert!(third.iter().any(keeps), "and the process after that: {third:?}");
     }
 }
 
@@ -358,4 +371,62 @@ fn without_a_journal_groups_refuse_calls() {
     assert_eq!(world.engine.wallboard().expect("groups").groups[0].talking, 1);
     world.input(Input::GroupJournal { sound: true });
     assert!(world.engine.group_objection(&opt).is_none());
+}
+
+/// The next process counts the requests of a dialog from where no earlier one came, and so does the one after it: a phone takes
+/// none of them for a retransmission.
+#[test]
+fn every_process_has_its_own_numbers_in_a_dialog() {
+    let mut first = parallel();
+    let groups = || config(sales(Hunt::Parallel, &["bob", "cleo"]));
+    dial(&mut first, 1);
+    let number = |process: &mut World| -> Vec<u32> {
+        // A caller's ports are there again before he is offered them.
+        let offers = process.take_requests(&Method::Invite);
+        let to_caller = offers.iter().filter(|(_, invite)| invite.call_id() == "c1");
+        to_caller.filter_map(|(_, invite)| invite.cseq()).collect()
+    };
+    let mut second = restarted(&first, groups(), &first.journal);
+    let in_second = number(&mut second);
+    let journal: Vec<GroupJournal> = first.journal.iter().chain(&second.journal).cloned().collect();
+    let mut third = restarted(&second, groups(), &journal);
+    let in_third = number(&mut third);
+    assert_eq!((in_second.len(), in_third.len()), (1, 1));
+    assert!(in_second < in_third, "{in_second:?}, then {in_third:?}");
+}
+
+/// Another device of the agent who answered still rings: he is rung for nobody else until it is silent, also when the process
+/// died in between.
+#[test]
+fn after_a_crash_an_agent_is_not_rung_while_a_device_of_his_still_rings() {
+    let group = || config(sales(Hunt::Parallel, &["bob"]));
+    let mut world = World::new();
+    world.open_groups(group(), &[]);
+    world.register("bob", &[41_000, 41_002]);
+    let caller = dial(&mut world, 1);
+    assert_eq!(caller.rung.len(), 2, "both devices");
+    for (transaction, invite) in &caller.rung {
+        world.respond(*transaction, answer_to(invite, 180));
+    }
+    world.respond(caller.rung[0].0, ok(&caller.rung[0].1));
+    let mut after = restarted(&world, group(), &world.journal);
+    after.register("bob", &[41_000, 41_002]);
+    for (transaction, bye) in after.take_requests(&Method::Bye) {
+        after.respond(transaction, answer_to(&bye, 200));
+    }
+    let repeated = after.take_requests(&Method::Invite);
+    let still = repeated.iter().find(|(_, invite)| invite.call_id() == caller.rung[1].1.call_id());
+    let (transaction, invite) = still.expect("the second device's INVITE, to be cancelled").clone();
+    let invite_of_next = |world: &mut World| {
+        let next = out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c2")
+            .with_body("application/sdp", sdp_body(30_002));
+        world.request(next, Some(user("ann")));
+        world.pass(Duration::from_secs(6));
+        world.take_requests(&Method::Invite).iter().filter(|(_, invite)| invite.uri.to_string().contains("bob")).count()
+    };
+    assert_eq!(invite_of_next(&mut after), 0, "his second device still rings");
+    after.respond(transaction, answer_to(&invite, 487));
+    after.pass(Duration::from_secs(12));
+    let rung = after.take_requests(&Method::Invite);
+    assert!(rung.iter().any(|(_, invite)| invite.uri.to_string().contains("bob")), "now he is free");
 }

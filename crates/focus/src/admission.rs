@@ -132,14 +132,14 @@ impl Focus {
     pub(crate) fn pin_entry_ended(&mut self, leg: LegId) {
         if let Some(entry) = self.pin_entries.remove(&leg) {
             self.timers.cancel(Timer::Pin(leg));
-            self.fail(entry.join.command, FailureReason::RequestCancelled.into());
+            self.fail_at_once(entry.join.command, FailureReason::RequestCancelled.into());
         }
     }
 
     /// The conference ends while callers are entering the PIN.
     pub(crate) fn end_pin_entries(&mut self, termination: Termination) {
         for (leg, entry) in std::mem::take(&mut self.pin_entries) {
-            self.fail(entry.join.command, FailureReason::RequestCancelled.into());
+            self.fail_at_once(entry.join.command, FailureReason::RequestCancelled.into());
             self.outbox.push(Output::HangUp { leg, termination });
         }
     }
@@ -148,7 +148,7 @@ impl Focus {
         let (leg, command, tries_left) = (entry.join.leg, entry.join.command, entry.tries_left);
         self.timers.set(Timer::Pin(leg), now + self.config.pin_wait);
         self.pin_entries.insert(leg, entry);
-        self.answer(command, Outcome::NeedPin { tries_left });
+        self.answer_at_once(command, Outcome::NeedPin { tries_left });
     }
 
     fn admit_media(
@@ -313,7 +313,7 @@ impl Focus {
         } else {
             self.leg_is_in(now, leg);
         }
-        self.answer(command, Outcome::Joined { user, endpoint: id, role });
+        self.answer_at_once(command, Outcome::Joined { user, endpoint: id, role });
     }
 
     /// Puts the joiner into the lobby.
@@ -322,7 +322,7 @@ impl Focus {
         let (user, _) = self.list(joiner, entry, EndpointStatus::Waiting);
         self.wait_in_lobby(now, command, leg, status.is_in());
         self.outbox.event(FocusEvent::EnteredLobby { user: user.clone(), endpoint: endpoint.clone(), leg });
-        self.answer(command, Outcome::Waiting { user, endpoint });
+        self.answer_at_once(command, Outcome::Waiting { user, endpoint });
     }
 
     fn list(&mut self, joiner: Joiner, entry: Entry, status: EndpointStatus) -> (UserUri, Role) {
@@ -358,7 +358,7 @@ impl Focus {
         if let Requester::Authenticated(user) | Requester::Unauthenticated(user) = requester {
             self.outbox.event(FocusEvent::JoinRefused { user: user.clone(), reason: failure.reason });
         }
-        self.fail(command, failure);
+        self.fail_at_once(command, failure);
     }
 
     /// Refuses a caller whose leg is the Focus's already.

@@ -164,7 +164,7 @@ impl Focus {
         if !rights.leads() {
             return Err(FORBIDDEN);
         }
-        self.answer(command, Outcome::Done);
+        self.answer_at_once(command, Outcome::Done);
         self.end(now, EndReason::Deleted);
         Ok(Outcome::Done)
     }

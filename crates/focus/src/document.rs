@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use base::{AccessType, ConferenceId, ConferenceNumber, EndpointId, LegId, Role, Termination, UserUri};
-use base::{TerminationReason, TerminationResult};
+use base::{
+    AccessType, ConferenceId, ConferenceNumber, EndpointId, LegId, Role, Termination, TerminationReason,
+    TerminationResult, Timestamp, UserUri,
+};
 
 /// One published state or change of a conference. Its version belongs to the subscription, so that one document serves
 /// every subscriber.
@@ -56,6 +58,8 @@ pub struct ConferenceState {
     pub active: bool,
     /// Newcomers are kept out.
     pub locked: bool,
+    /// Attendees who join are muted, because somebody muted all.
+    pub mutes_attendees: bool,
 }
 
 /// `user`. In a partial document a user is `Full` (he replaces what was known), `Partial` (only his endpoints named
@@ -91,6 +95,8 @@ pub struct EndpointElement {
     pub status: EndpointStatus,
     /// How it came in.
     pub joining_method: JoiningMethod,
+    /// When it came in; `None` while it is on its way.
+    pub joined: Option<Timestamp>,
     /// Who asked for it, when it was somebody else's doing.
     pub joined_by: Option<UserUri>,
     /// The server knows who is at this endpoint (`authMethod`).
@@ -157,6 +163,8 @@ pub enum JoiningMethod {
 pub struct Disconnection {
     /// How, in the roster's words.
     pub method: DisconnectionMethod,
+    /// When.
+    pub at: Timestamp,
     /// How, in the server's words.
     pub termination: Termination,
     /// Who did it, when it was somebody else.

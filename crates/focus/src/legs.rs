@@ -67,7 +67,10 @@ impl Focus {
     /// Everything that follows from a leg being in the conference: it is shown, filtered, counted as a join, and the
     /// commands and dial-outs that wait for it go on.
     pub(crate) fn leg_is_in(&mut self, now: Timestamp, leg: LegId) {
-        self.roster.update(leg, |endpoint| endpoint.status = EndpointStatus::Connected);
+        self.roster.update(leg, |endpoint| {
+            endpoint.status = EndpointStatus::Connected;
+            endpoint.joined = Some(now);
+        });
         let (Some(user), Some(endpoint)) = (self.roster.user_of(leg).cloned(), self.roster.endpoint(leg).cloned())
         else {
             return;
@@ -102,7 +105,7 @@ impl Focus {
         by: Option<&UserUri>,
         ended_by: EndedBy,
     ) {
-        let disconnection = Disconnection { method: termination.into(), termination, by: by.cloned() };
+        let disconnection = Disconnection { method: termination.into(), at: now, termination, by: by.cloned() };
         let Some(removed) = self.roster.remove(leg, disconnection) else { return };
         if ended_by == EndedBy::Focus {
             self.hang_up(&removed.endpoint, termination);
@@ -148,8 +151,10 @@ impl Focus {
     fn leg_left(&mut self, user: &UserUri, endpoint: &Endpoint, termination: Termination, by: Option<&UserUri>) {
         self.cancel_leg_timers(endpoint.leg);
         self.dial_outs.forget(endpoint.leg);
-        let waited = self.leave_lobby(endpoint.leg);
-        for command in self.dial_outs.take_waiters(endpoint.leg).into_iter().chain(waited) {
+        if let Some(command) = self.leave_lobby(endpoint.leg) {
+            self.fail_at_once(command, failure_of(termination));
+        }
+        for command in self.dial_outs.take_waiters(endpoint.leg) {
             self.fail(command, failure_of(termination));
         }
         self.outbox.event(FocusEvent::EndpointLeft {

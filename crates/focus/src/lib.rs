@@ -13,8 +13,10 @@
 //!
 //! After each [`Focus::handle`] the caller drains [`Focus::poll_output`] and asks [`Focus::poll_timeout`] when to hand
 //! in [`Input::TimerFired`]. The outputs of one input come in this order: actions and events, notifications, outcomes,
-//! ended subscriptions, hang-ups, the end of the conference. So an outcome is never ahead of the roster it speaks of
-//! (c3p.md 8.4), and a participant who is sent away still gets his answer.
+//! ended subscriptions, hang-ups, the end of the conference. Changes of the roster that follow each other closely are
+//! published together (`subscription`); the outcome of a command waits for the document that shows what it did, so that
+//! it is never ahead of the roster it speaks of (c3p.md 8.4). Joins and refusals wait for nothing, and a participant who
+//! is sent away still gets his answer.
 //!
 //! A leg is the Focus's from [`Outcome::Joined`], [`Outcome::NeedPin`], [`Outcome::Waiting`] or
 //! [`Output::Dial`] on. It ends once: by
@@ -207,8 +209,9 @@ impl Focus {
         if !self.is_ended() {
             self.settle(now);
         }
-        if !self.is_ended() {
-            self.publish();
+        match self.is_ended() {
+            true => self.outbox.release(),
+            false => self.publish(now),
         }
         self.outbox.commit();
     }
@@ -270,14 +273,19 @@ impl Focus {
         Some((self.roster.user_of(leg)?, &self.roster.endpoint(leg)?.id))
     }
 
-    /// The whole roster as last published.
+    /// The whole roster as it is now, what is not published yet included.
     pub fn roster_document(&self) -> Arc<RosterDocument> {
         Arc::new(RosterDocument {
             state: ElementState::Full,
             description: Some(Arc::new(self.description())),
-            conference: self.roster.state(self.locked),
-            users: self.roster.published(),
+            conference: self.conference_state(),
+            users: self.roster.current(),
         })
+    }
+
+    /// What documents say of the conference as a whole.
+    fn conference_state(&self) -> ConferenceState {
+        self.roster.state(self.locked, self.mute_attendees)
     }
 
     /// What documents say of the conference, with who may enter now.
@@ -286,6 +294,9 @@ impl Focus {
     }
 
     fn dispatch(&mut self, now: Timestamp, input: Input) {
+        if let Input::LegAlerting { leg } | Input::LegConnected { leg } | Input::LegEnded { leg, .. } = input {
+            self.show_dial_out(now, leg);
+        }
         match input {
             Input::JoinFocus(join) => self.join_focus(now, join),
             Input::JoinMedia(join) => self.join_media(now, join),
@@ -312,11 +323,30 @@ impl Focus {
         }
     }
 
+    /// Answers a command: after the document that shows what it did, if it did anything.
     fn answer(&mut self, command: CommandId, outcome: Outcome) {
-        self.outbox.push(Output::Outcome { command, outcome });
+        let speaks_of_roster = match &outcome {
+            Outcome::Joined { .. } | Outcome::Done => true,
+            Outcome::Failure(failure) => failure.termination.is_some(),
+            _ => false,
+        };
+        let output = Output::Outcome { command, outcome };
+        match speaks_of_roster {
+            true => self.outbox.hold(output),
+            false => self.outbox.push(output),
+        }
     }
 
     fn fail(&mut self, command: CommandId, failure: Failure) {
         self.answer(command, Outcome::Failure(failure));
+    }
+
+    /// Answers without regard to documents: who joins watches nothing yet, and his call waits for it.
+    fn answer_at_once(&mut self, command: CommandId, outcome: Outcome) {
+        self.outbox.push(Output::Outcome { command, outcome });
+    }
+
+    fn fail_at_once(&mut self, command: CommandId, failure: Failure) {
+        self.answer_at_once(command, Outcome::Failure(failure));
     }
 }

@@ -33,6 +33,8 @@ impl Focus {
                 Timer::Unauthenticated => self.end(now, EndReason::NoAuthenticatedUser),
                 Timer::Length => self.end(now, EndReason::MaximumLength),
                 Timer::UnauthenticatedNotice | Timer::LengthNotice => self.announce_end(),
+                // What is due is published after each input.
+                Timer::Roster => {}
                 Timer::SetUp(leg) => self.leg_set_up_timed_out(now, leg),
                 Timer::Pending(leg) => self.dial_out_pending(now, leg),
                 Timer::Pin(leg) => self.pin_entry_timed_out(leg),
@@ -92,7 +94,7 @@ impl Focus {
             }
         }
         self.timers.clear();
-        self.publish_end();
+        self.publish_end(now);
         self.outbox.push(Output::ConferenceEnded { reason });
     }
 

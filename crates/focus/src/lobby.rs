@@ -93,7 +93,7 @@ impl Focus {
             false => self.roster.update(leg, |endpoint| endpoint.status = EndpointStatus::DialingIn),
         }
         let role = self.roster.user(&user).map_or(base::Role::Attendee, |user| user.role);
-        self.answer(command, Outcome::Joined { user, endpoint: endpoint.id, role });
+        self.answer_at_once(command, Outcome::Joined { user, endpoint: endpoint.id, role });
     }
 
     fn deny_waiting(&mut self, now: Timestamp, rights: &Rights, user: &UserUri) {

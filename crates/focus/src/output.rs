@@ -242,6 +242,8 @@ pub enum FocusEvent {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     gathered: Vec<Output>,
+    /// Outcomes that wait for the next document.
+    held: Vec<Output>,
     ready: VecDeque<Output>,
 }
 
@@ -249,6 +251,21 @@ impl Outbox {
     /// Adds an output of the input being handled.
     pub(crate) fn push(&mut self, output: Output) {
         self.gathered.push(output);
+    }
+
+    /// Keeps an outcome back until [`Outbox::release`].
+    pub(crate) fn hold(&mut self, outcome: Output) {
+        self.held.push(outcome);
+    }
+
+    /// Adds what was kept back.
+    pub(crate) fn release(&mut self) {
+        self.gathered.append(&mut self.held);
+    }
+
+    /// Whether the input being handled sends somebody away.
+    pub(crate) fn hangs_up(&self) -> bool {
+        self.gathered.iter().any(|output| matches!(output, Output::HangUp { .. }))
     }
 
     /// Adds an event.

@@ -95,6 +95,9 @@ pub struct FocusConfig {
     pub lobby_wait: Duration,
     /// Endpoints that may wait in the lobby at once; a further one is refused with `MaximumMeetingSizeExceeded`.
     pub lobby_places: usize,
+    /// Least time between two documents for subscribers; what changes meanwhile goes into one (c3p.md 8.4: 50 to 200 ms).
+    /// Zero: each change is a document.
+    pub roster_interval: Duration,
     /// How often `pending` is repeated while a dial-out is under way (c3p.md 8.3: the client's watchdog takes 30 s).
     pub pending_interval: Duration,
     /// How long an admitted media leg may take until it is connected.
@@ -119,6 +122,7 @@ impl Default for FocusConfig {
             pin_tries: 3,
             lobby_wait: Duration::from_secs(15 * 60),
             lobby_places: 100,
+            roster_interval: Duration::from_millis(100),
             pending_interval: Duration::from_secs(20),
             answer_wait: Duration::from_secs(60),
             endpoints_per_user: 16,

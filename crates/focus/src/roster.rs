@@ -4,9 +4,10 @@
 //! takes those of the changed users, and a full one takes all of them without copying any.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use base::{EndpointId, LegId, Role, UserUri};
+use base::{EndpointId, LegId, Role, Timestamp, UserUri};
 
 use crate::document::{
     ConferenceState, Disconnection, ElementState, EndpointElement, EndpointStatus, JoiningMethod, MediaFilter,
@@ -25,6 +26,8 @@ pub(crate) struct Endpoint {
     pub(crate) uri: Option<UserUri>,
     /// Who asked for the dial-out; `None` is the operator, or nobody.
     pub(crate) by: Option<UserUri>,
+    /// When it came in.
+    pub(crate) joined: Option<Timestamp>,
     /// The server knows who is at this endpoint.
     pub(crate) authenticated: bool,
     /// It waits in the lobby, and its call or dialog is answered.
@@ -46,6 +49,7 @@ impl Endpoint {
             method: JoiningMethod::DialedIn,
             uri: None,
             by: None,
+            joined: None,
             authenticated: false,
             answered: false,
             self_muted: false,
@@ -68,6 +72,7 @@ impl Endpoint {
             uri: self.uri.clone(),
             status: self.status,
             joining_method: self.method,
+            joined: self.joined,
             joined_by: self.by.clone(),
             authenticated: self.authenticated,
             ingress: self.ingress,
@@ -150,8 +155,9 @@ pub(crate) struct Removed {
 /// What happened to one user since the last document, beyond how he is now.
 #[derive(Debug, Default)]
 struct Change {
+    /// Endpoints of the last document that are gone. What came and went since then is in no document.
     ended: Vec<EndpointElement>,
-    /// How he was last published, when he is gone.
+    /// How the last document showed him, when he has been gone since.
     left: Option<Arc<UserElement>>,
 }
 
@@ -209,6 +215,15 @@ impl Roster {
     pub(crate) fn endpoint(&self, leg: LegId) -> Option<&Endpoint> {
         let user = self.users.get(self.legs.get(&leg)?)?;
         user.endpoints.iter().find(|endpoint| endpoint.leg == leg)
+    }
+
+    /// Whether a leg is being called and no document has said so yet.
+    pub(crate) fn is_unseen_dial_out(&self, leg: LegId) -> bool {
+        let user = self.legs.get(&leg).and_then(|entity| self.users.get(entity));
+        let shown = user.and_then(|user| user.published.as_ref());
+        let shown = shown.and_then(|shown| shown.endpoints.iter().find(|endpoint| endpoint.leg == leg));
+        let is_called = self.endpoint(leg).is_some_and(|endpoint| endpoint.status == EndpointStatus::DialingOut);
+        is_called && shown.is_none_or(|shown| shown.status != EndpointStatus::DialingOut)
     }
 
     /// An endpoint by its names.
@@ -270,26 +285,41 @@ impl Roster {
             Some(user.endpoints.remove(at))
         })?;
         let change = self.changes.entry(entity.clone()).or_default();
-        change.ended.push(EndpointElement {
-            state: ElementState::Deleted,
-            status: EndpointStatus::Disconnected,
-            disconnection: Some(disconnection),
-            ..endpoint.element()
-        });
-        if self.users.get(&entity).is_some_and(|user| user.endpoints.is_empty()) {
-            change.left = self.users.remove(&entity).and_then(|user| user.published);
+        if let Entry::Occupied(user) = self.users.entry(entity.clone())
+            && user.get().endpoints.is_empty()
+        {
+            change.left = change.left.take().or(user.remove().published);
+        }
+        let shown = self.users.get(&entity).and_then(|user| user.published.as_ref()).or(change.left.as_ref());
+        if shown.is_some_and(|shown| shown.endpoints.iter().any(|known| known.entity == endpoint.id)) {
+            change.ended.retain(|ended| ended.entity != endpoint.id);
+            change.ended.push(EndpointElement {
+                state: ElementState::Deleted,
+                status: EndpointStatus::Disconnected,
+                disconnection: Some(disconnection),
+                ..endpoint.element()
+            });
         }
         Some(Removed { user: entity, endpoint })
     }
 
     /// The conference as a whole.
-    pub(crate) fn state(&self, locked: bool) -> ConferenceState {
-        ConferenceState { user_count: self.totals.users_in, active: !self.users.is_empty(), locked }
+    pub(crate) fn state(&self, locked: bool, mutes_attendees: bool) -> ConferenceState {
+        ConferenceState { user_count: self.totals.users_in, active: !self.users.is_empty(), locked, mutes_attendees }
     }
 
-    /// All users as the last document showed them.
-    pub(crate) fn published(&self) -> Vec<Arc<UserElement>> {
-        self.users.values().filter_map(|user| user.published.clone()).collect()
+    /// All users as they are now.
+    pub(crate) fn current(&self) -> Vec<Arc<UserElement>> {
+        let as_he_is = |(entity, user): (&UserUri, &User)| match &user.published {
+            Some(published) if !self.changes.contains_key(entity) => Arc::clone(published),
+            _ => Arc::new(user.element(entity)),
+        };
+        self.users.iter().map(as_he_is).collect()
+    }
+
+    /// Whether anything may have changed since the last document.
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
     }
 
     /// The users who changed since the last call, for a partial document.
@@ -306,15 +336,14 @@ impl Roster {
             return Some(Arc::new(UserElement { entity: entity.clone(), state, display_name, role, endpoints }));
         };
         let element = Arc::new(user.element(entity));
-        if user.published.as_ref() == Some(&element) && change.ended.is_empty() {
-            return None;
-        }
-        let known = user.published.replace(Arc::clone(&element)).is_some();
-        if !known || change.ended.is_empty() {
-            return Some(element);
+        let shown = user.published.replace(Arc::clone(&element)).or(change.left);
+        let is_back = |ended: &EndpointElement| element.endpoints.iter().any(|now| now.entity == ended.entity);
+        let ended: Vec<_> = change.ended.into_iter().filter(|ended| !is_back(ended)).collect();
+        if ended.is_empty() {
+            return (shown.as_ref() != Some(&element)).then_some(element);
         }
         let mut partial = UserElement { state: ElementState::Partial, ..(*element).clone() };
-        partial.endpoints.extend(change.ended);
+        partial.endpoints.extend(ended);
         Some(Arc::new(partial))
     }
 

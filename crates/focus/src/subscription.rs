@@ -1,15 +1,21 @@
-//! Who is told of changes, and what (c3p.md 3.1, 8.4).
+//! Who is told of changes, what, and when (c3p.md 3.1, 8.4).
+//!
+//! The first change after a quiet moment is published at once. Those that follow it closely wait until the interval is
+//! over and go out as one document, shared by everybody; who subscribes meanwhile gets the whole roster at the same
+//! moment. A dial-out is the exception: it is shown before what became of it. So n people who join at once cost each of them a few documents and not n, and every subscriber is at every
+//! moment at the same state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use base::{SubscriptionId, UserUri};
+use base::{LegId, SubscriptionId, Timestamp, UserUri};
 
 use crate::Focus;
 use crate::command::Requester;
 use crate::control::Rights;
 use crate::document::{ConferenceState, ElementState, RosterDocument};
 use crate::output::{Output, SubscriptionEnd};
+use crate::timers::Timer;
 
 #[derive(Debug)]
 struct Subscription {
@@ -24,6 +30,10 @@ struct Subscription {
 pub(crate) struct Subscriptions {
     all: BTreeMap<SubscriptionId, Subscription>,
     of_user: BTreeMap<UserUri, BTreeSet<SubscriptionId>>,
+    /// Those who are owed the whole roster: new ones, and those who ask for it again.
+    owed: BTreeSet<SubscriptionId>,
+    /// When the last document went out.
+    last_sent: Option<Timestamp>,
     /// Users who left since the last document. They still get the one that says so.
     left: Vec<UserUri>,
     /// The description is another since the last document.
@@ -35,8 +45,16 @@ pub(crate) struct Subscriptions {
 impl Subscriptions {
     /// None yet, of a conference nobody is in.
     pub(crate) fn new(locked: bool) -> Self {
-        let last_state = ConferenceState { user_count: 0, active: false, locked };
-        Self { all: BTreeMap::new(), of_user: BTreeMap::new(), left: Vec::new(), redescribe: false, last_state }
+        let last_state = ConferenceState { user_count: 0, active: false, locked, mutes_attendees: false };
+        Self {
+            all: BTreeMap::new(),
+            of_user: BTreeMap::new(),
+            owed: BTreeSet::new(),
+            last_sent: None,
+            left: Vec::new(),
+            redescribe: false,
+            last_state,
+        }
     }
 
     /// Notes that a user's last endpoint is gone, and with it his right to watch.
@@ -48,6 +66,7 @@ impl Subscriptions {
 
     fn remove(&mut self, id: SubscriptionId) -> Option<Subscription> {
         let subscription = self.all.remove(&id)?;
+        self.owed.remove(&id);
         if let Some(user) = &subscription.user
             && let Some(own) = self.of_user.get_mut(user)
         {
@@ -61,7 +80,7 @@ impl Subscriptions {
 }
 
 impl Focus {
-    /// Admits a subscriber and sends him everything; a known one gets everything again, so that a client that lost a
+    /// Admits a subscriber, who gets everything with the next document; a known one gets everything again, so that a client that lost a
     /// document finds its way back. Participants may watch, the organizer and the operator also from outside.
     pub(crate) fn subscribe(&mut self, id: SubscriptionId, requester: &Requester) {
         if !self.subscriptions.all.contains_key(&id) {
@@ -77,8 +96,7 @@ impl Focus {
             }
             self.subscriptions.all.insert(id, Subscription { user: rights.user, version: 0 });
         }
-        let document = self.roster_document();
-        self.notify(id, document);
+        self.subscriptions.owed.insert(id);
     }
 
     /// Ends a subscription on its owner's wish.
@@ -86,28 +104,68 @@ impl Focus {
         self.subscriptions.remove(id);
     }
 
-    /// Sends what changed since the last document, if anything did: one document, shared by everybody.
-    pub(crate) fn publish(&mut self) {
-        let users = self.roster.publish();
-        let conference = self.roster.state(self.locked);
-        let state_changed = std::mem::replace(&mut self.subscriptions.last_state, conference) != conference;
-        let redescribe = std::mem::take(&mut self.subscriptions.redescribe);
-        if users.is_empty() && !state_changed && !redescribe {
-            return;
+    /// Sends what changed since the last document, if anything did and the last one is not too fresh: one document,
+    /// shared by everybody. Then the outcomes go that waited for it. Nothing waits when somebody is sent away, so that
+    /// he is told before his dialog ends, or when nobody watches.
+    pub(crate) fn publish(&mut self, now: Timestamp) {
+        if self.has_news()
+            && !self.subscriptions.all.is_empty()
+            && !self.outbox.hangs_up()
+            && let Some(due) = self.subscriptions.last_sent.map(|at| at + self.config.roster_interval)
+            && due > now
+        {
+            return self.timers.set(Timer::Roster, due);
         }
-        let state = ElementState::Partial;
-        let description = redescribe.then(|| Arc::new(self.description()));
-        self.notify_all(Arc::new(RosterDocument { state, description, conference, users }));
-        for user in std::mem::take(&mut self.subscriptions.left) {
-            self.dismiss_watcher(&user);
+        self.publish_now(now);
+    }
+
+    /// Sees to it that a dial-out is shown as such before anything is shown to have become of it (c3p.md 8.4), however
+    /// fast it is answered or refused.
+    pub(crate) fn show_dial_out(&mut self, now: Timestamp, leg: LegId) {
+        if self.roster.is_unseen_dial_out(leg) {
+            self.publish_now(now);
         }
     }
 
+    /// Whether subscribers still have to be told something.
+    pub fn has_news(&self) -> bool {
+        let subscriptions = &self.subscriptions;
+        let has_changed = subscriptions.redescribe || subscriptions.last_state != self.conference_state();
+        !self.is_ended() && (has_changed || self.roster.has_changes() || !subscriptions.owed.is_empty())
+    }
+
+    fn publish_now(&mut self, now: Timestamp) {
+        self.timers.cancel(Timer::Roster);
+        let users = self.roster.publish();
+        let conference = self.conference_state();
+        let state_changed = std::mem::replace(&mut self.subscriptions.last_state, conference) != conference;
+        let redescribe = std::mem::take(&mut self.subscriptions.redescribe);
+        let owed = std::mem::take(&mut self.subscriptions.owed);
+        if !users.is_empty() || state_changed || redescribe {
+            let state = ElementState::Partial;
+            let description = redescribe.then(|| Arc::new(self.description()));
+            let changes = Arc::new(RosterDocument { state, description, conference, users });
+            self.notify(now, &changes, |id| !owed.contains(&id));
+        }
+        if !owed.is_empty() {
+            let everything = self.roster_document();
+            self.notify(now, &everything, |id| owed.contains(&id));
+        }
+        for user in std::mem::take(&mut self.subscriptions.left) {
+            self.dismiss_watcher(&user);
+        }
+        self.outbox.release();
+    }
+
     /// Tells everybody that there is no conference any more.
-    pub(crate) fn publish_end(&mut self) {
-        let conference = self.roster.state(self.locked);
+    pub(crate) fn publish_end(&mut self, now: Timestamp) {
+        let conference = self.conference_state();
         let (state, users) = (ElementState::Deleted, Vec::new());
-        self.notify_all(Arc::new(RosterDocument { state, description: None, conference, users }));
+        // Who has had no document yet is refused rather than told of an end.
+        let all = &self.subscriptions.all;
+        let begun: BTreeSet<_> = all.iter().filter(|(_, held)| held.version > 0).map(|(id, _)| *id).collect();
+        let end = Arc::new(RosterDocument { state, description: None, conference, users });
+        self.notify(now, &end, |id| begun.contains(&id));
         for (id, _) in std::mem::take(&mut self.subscriptions.all) {
             self.subscription_ended(id, SubscriptionEnd::ConferenceEnded);
         }
@@ -128,22 +186,19 @@ impl Focus {
         }
         for id in self.subscriptions.of_user.remove(user).unwrap_or_default() {
             self.subscriptions.all.remove(&id);
+            self.subscriptions.owed.remove(&id);
             self.subscription_ended(id, SubscriptionEnd::Left);
         }
     }
 
-    fn notify_all(&mut self, document: Arc<RosterDocument>) {
-        for (&subscription, held) in &mut self.subscriptions.all {
+    /// Sends a document to those who are meant, each under his own next version.
+    fn notify(&mut self, now: Timestamp, document: &Arc<RosterDocument>, is_meant: impl Fn(SubscriptionId) -> bool) {
+        for (&subscription, held) in self.subscriptions.all.iter_mut().filter(|(id, _)| is_meant(**id)) {
             held.version += 1;
-            let (version, document) = (held.version, Arc::clone(&document));
+            self.subscriptions.last_sent = Some(now);
+            let (version, document) = (held.version, Arc::clone(document));
             self.outbox.push(Output::Notify { subscription, version, document });
         }
-    }
-
-    fn notify(&mut self, subscription: SubscriptionId, document: Arc<RosterDocument>) {
-        let Some(held) = self.subscriptions.all.get_mut(&subscription) else { return };
-        held.version += 1;
-        self.outbox.push(Output::Notify { subscription, version: held.version, document });
     }
 
     fn subscription_ended(&mut self, subscription: SubscriptionId, reason: SubscriptionEnd) {

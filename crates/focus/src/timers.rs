@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     Length,
     /// The notice before [`Timer::Length`].
     LengthNotice,
+    /// Changes are to be published that came too soon after the last document.
+    Roster,
     /// A leg is being set up.
     SetUp(LegId),
     /// Who asked for a dial-out hears that it is still under way.

@@ -50,8 +50,8 @@ pub struct LegIdentity {
 
 /// The data plane of one conference.
 ///
-/// Feed it packets as they come and commands in their order; call [`Conference::tick`] once in every 20 ms; after each
-/// call drain [`Conference::poll_event`]. It keeps no clock and opens no socket.
+/// Feed it packets as they come and commands in their order; call [`Conference::tick`] and then [`Conference::send`] once in
+/// every 20 ms; after each call drain [`Conference::poll_event`]. It keeps no clock and opens no socket.
 pub struct Conference {
     pub(crate) id: ConferenceId,
     pub(crate) settings: ConferenceMedia,

@@ -4,9 +4,13 @@
 //! 2. *Choose*: who of them is heard.
 //! 3. *Mix*: add them up, with the announcement, into the programs.
 //! 4. *Plan*: what each leg hears, and whether it can share the stream with others.
-//! 5. *Encode* each shared stream once.
-//! 6. *Send* to each leg its packet; whoever hears something of his own has it encoded here.
+//! 5. *Encode* each shared stream once, and what each leg hears alone.
+//! 6. *Send* to each leg its packet.
 //! 7. *Report* what happened.
+//!
+//! The last two are a call of their own, [`Conference::send`]: a worker lets all its conferences make their sound first. Codecs
+//! and the system's network code each fill the processor's caches, so that going to and fro between them costs a twentieth in
+//! ten rooms of ten with two talkers.
 
 use base::Timestamp;
 use mcu_api::{AloneAudio, LegMedia, McuEvent, MediaFilter};
@@ -26,17 +30,24 @@ const SPEECH: Level = Level::from_dbov(50);
 /// Ticks between two reports of a leg's quality: 5 s.
 const QUALITY_TICKS: u64 = 250;
 
+/// Legs, with numbers that follow each other, whose quality is reported at the same tick.
+const QUALITY_LEGS: u64 = 8;
+
 impl Conference {
-    /// Does one tick's work; call it once in every 20 ms. Packets leave through `out`.
-    pub fn tick(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
+    /// Does one tick's work, up to the packets; call it once in every 20 ms, and [`Conference::send`] after it.
+    pub fn tick(&mut self, now: Timestamp) {
         self.listen(now);
         self.choose_speakers();
         self.tune(now);
         self.mix();
         self.record(now);
         self.plan();
-        self.shared.encode(self.tick, &self.programs);
-        self.send(now, out);
+        self.encode();
+    }
+
+    /// Sends the packets of this tick through `out` and reports what happened in it.
+    pub fn send(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
+        self.send_packets(now, out);
         self.shared.retire(self.tick, &mut self.pools.streams);
         self.report_legs();
         self.report_speakers();
@@ -124,10 +135,16 @@ impl Conference {
         }
     }
 
-    fn send(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
+    fn encode(&mut self) {
+        self.shared.encode(self.tick, &self.programs);
         for leg in &mut self.legs {
             let (personal, listener) = leg.hearing(&self.announcement, &self.whispers);
             listener.render_private(self.tick, personal, &self.programs, &self.sounds);
+        }
+    }
+
+    fn send_packets(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
+        for leg in &mut self.legs {
             send_audio(now, self.tick, leg, &self.shared, &mut self.packet, out);
             while let Some((to, port)) = leg.media.poll_rtcp(now, &mut self.packet) {
                 out.send(leg.id, port, to, &self.packet);
@@ -135,7 +152,8 @@ impl Conference {
         }
     }
 
-    /// Reports what happened to each leg; and how it fares, one leg after another, so that no tick has all the work.
+    /// Reports what happened to each leg; and how it fares, a few legs after others, so that no tick has all the work and no
+    /// leg wakes the control side for itself.
     fn report_legs(&mut self) {
         for place in 0..self.legs.len() {
             let leg = self.legs[place].id;
@@ -150,7 +168,7 @@ impl Conference {
                 self.report(McuEvent::AnnouncementEnded { leg, completed });
             }
             let media = &self.legs[place].media;
-            if (self.tick + leg.0).is_multiple_of(QUALITY_TICKS) && media.is_connected() {
+            if (self.tick + leg.0 / QUALITY_LEGS).is_multiple_of(QUALITY_TICKS) && media.is_connected() {
                 let event = McuEvent::LegQuality { leg, statistics: media.statistics() };
                 self.report(event);
             }

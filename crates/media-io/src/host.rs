@@ -21,13 +21,15 @@ use crate::worker::Setup;
 
 /// Datagrams read from one socket before the others have their turn.
 const DATAGRAMS_MAX: usize = 128;
-/// At one look of so many, RTCP ports are read, and sockets are settled. A report comes once in seconds and is for nobody's
-/// ears, and its delay here is known and left out of the round trip.
-const SELDOM: usize = 10;
+/// At one look of so many, sockets are settled.
+const SETTLED_AT: usize = 10;
+/// At one look of so many, every half second, RTCP ports are read. A report comes once in seconds and is for nobody's ears,
+/// and its delay here is known and left out of the round trip.
+const REPORTS_AT: usize = 25;
 /// A datagram that waited longer than a tick is one of several.
 const WAITED_ALONE: Duration = Duration::from_millis(20);
 /// The longest that a datagram can have waited to be read, unless the system's clock was set meanwhile.
-const WAITED_MAX: Duration = Duration::from_millis(500);
+const WAITED_MAX: Duration = Duration::from_secs(1);
 /// Share of its time that a worker may spend in ticks before it takes no further leg.
 const BUSY_MAX: f32 = 0.85;
 /// Weight of one tick in that share.
@@ -150,18 +152,23 @@ impl Host {
         self.looks = self.looks.wrapping_add(1);
         for place in 0..self.legs.places() {
             self.receive_from(look, place, Port::Rtp, inbox);
-            if (self.looks + place).is_multiple_of(SELDOM) {
-                self.receive_from(look, place, Port::Rtcp, inbox);
+            if (self.looks + place).is_multiple_of(SETTLED_AT) {
                 self.settle(now, place);
+            }
+            if (self.looks + place).is_multiple_of(REPORTS_AT) {
+                self.receive_from(look, place, Port::Rtcp, inbox);
             }
         }
     }
 
-    /// Does one tick of each conference.
+    /// Does one tick of each conference: all make their sound first, then all send.
     pub(crate) fn tick(&mut self, now: Timestamp) {
         self.pools.turn();
         for place in 0..self.conferences.len() {
-            self.with(place, |conference, outbox| conference.tick(now, outbox));
+            self.with(place, |conference, _| conference.tick(now));
+        }
+        for place in 0..self.conferences.len() {
+            self.with(place, |conference, outbox| conference.send(now, outbox));
             self.report_events(place);
         }
     }
@@ -435,7 +442,7 @@ mod tests {
     fn arrivals_are_told_on_the_process_clock() {
         let seconds = Duration::from_secs_f64;
         let look = Look { now: Timestamp::from_millis(7_000), system: seconds(1_000.0), previous: seconds(999.99) };
-        let cases = [(None, 7_000), (Some(999.985), 6_985), (Some(1_000.5), 7_000), (Some(10.0), 6_500)];
+        let cases = [(None, 7_000), (Some(999.985), 6_985), (Some(1_000.5), 7_000), (Some(10.0), 6_000)];
         for (arrived, wanted) in cases {
             assert_eq!(look.arrival(arrived.map(seconds)), Timestamp::from_millis(wanted), "{arrived:?}");
         }

@@ -1,7 +1,7 @@
 //! A million offers under random phones: none follows a diversion, none is a missed call, none is delivered twice.
 //!
 //! `cargo run --release -p response-group --example offers -- [OFFERS] [SEED]` prints the counts and fails unless all
-//! faults are zero. The watch of the tests checks every input and output.
+//! faults are zero. The watch checks every input and output.
 #![allow(clippy::print_stdout, reason = "it prints its figures")]
 
 #[path = "../tests/common/mod.rs"]

@@ -1,4 +1,7 @@
-//! The invariants of routing.md 3.5 that one state shows: what must hold between any two inputs.
+//! The invariants of routing.md 3.5 that one state shows: what must hold between any two inputs. Tests and simulations ask
+//! after each; the server does not.
+
+use base::Duration;
 
 use crate::Domain;
 use crate::agent::AgentIx;
@@ -7,16 +10,22 @@ use crate::input::OfferNo;
 use crate::offer::OfferState;
 use crate::timers::{CallTimer, OfferTimer, Timer};
 
-/// Every breach in a state; empty when all is well.
-pub(crate) fn state_faults(domain: &Domain) -> Vec<String> {
-    let mut faults = Vec::new();
-    one_winner_for_each_call(domain, &mut faults);
-    each_agent_has_one_owner(domain, &mut faults);
-    every_state_has_a_deadline(domain, &mut faults);
-    the_indexes_agree(domain, &mut faults);
-    nobody_waits_beside_a_ready_agent(domain, &mut faults);
-    faults
+impl Domain {
+    /// Every breach of an invariant that this state shows (I1 to I5, I9, I13, I16, I20 of routing.md 3.5); empty when all
+    /// is well. It looks at everything there is: nothing for a server at work.
+    pub fn breaches(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        one_winner_for_each_call(self, &mut faults);
+        each_agent_has_one_owner(self, &mut faults);
+        every_state_has_a_deadline(self, &mut faults);
+        the_indexes_agree(self, &mut faults);
+        nobody_waits_beside_a_ready_agent(self, &mut faults);
+        faults
+    }
 }
+
+/// 64 times T1 (RFC 3261 17.1.1.1).
+const GUARD: Duration = Duration::from_secs(32);
 
 fn wins(state: OfferState) -> bool {
     matches!(state, OfferState::Connecting | OfferState::Talking)
@@ -74,9 +83,9 @@ fn each_agent_has_one_owner(domain: &Domain, faults: &mut Vec<String>) {
     }
     for (number, offer) in &domain.offers {
         let ending = matches!(offer.state, OfferState::Withdrawing(_) | OfferState::Releasing(_));
-        let guarded = domain.timers.at(Timer::Offer(*number, OfferTimer::Guard)).is_some();
-        if ending && !guarded {
-            faults.push(format!("I4: offer {number:?} is ending without a limit"));
+        let limit = domain.timers.at(Timer::Offer(*number, OfferTimer::Guard));
+        if ending && limit.is_none_or(|at| at > domain.now + GUARD) {
+            faults.push(format!("I4: offer {number:?} is ending without a limit of 64 times T1: {limit:?}"));
         }
         if !ending && !domain.calls.contains_key(&offer.call) {
             faults.push(format!("I4: offer {number:?} in {:?} has no call", offer.state));

@@ -437,6 +437,9 @@ pub struct Timing {
     pub forward_seconds: u32,
     /// Wait for media to be attached again after a restart.
     pub reattach_seconds: u32,
+    /// How long an offer that is found open after a restart may hold its agent: 64 times T1, for what was under way may
+    /// have been lost.
+    pub restart_guard_seconds: u32,
     /// Longest conversation.
     pub talk_seconds: u32,
     /// What the queue's time-out leaves to a phone that rings.
@@ -460,6 +463,7 @@ impl Default for Timing {
             prompt_seconds: 120,
             forward_seconds: 180,
             reattach_seconds: 5,
+            restart_guard_seconds: 32,
             talk_seconds: 86_400,
             timeout_grace_seconds: 5,
             unreachable_delay_seconds: 5,

@@ -27,7 +27,6 @@
 
 mod agent;
 mod call;
-#[cfg(test)]
 mod checks;
 mod config;
 mod configure;
@@ -53,6 +52,7 @@ mod stories;
 mod timers;
 mod validate;
 mod wallboard;
+pub mod watch;
 mod words;
 mod workflow;
 

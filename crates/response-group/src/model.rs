@@ -3,16 +3,18 @@
 //! The machine is the one that ships. Around it stand phones that ring, answer, refuse, divert, stay silent or hang up,
 //! and a network that keeps messages and delivers them in any order. Time stands still: any timer that is set may fire
 //! at any moment, which covers every speed of phones and network. On each state the invariants that one state shows are
-//! checked (`checks`), I2 and I14 against the phones, and over all states I8: everything can still come to rest.
+//! checked (`checks`), I2 and I14 against the phones, and over all states I8: everything can still come to rest. The cases
+//! are one or two callers and agents, with the agent's key, forwards, transfers and a second group.
+
+mod canonical;
+mod cases;
 
 use std::collections::{HashMap, VecDeque};
-use std::fmt::Write as _;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Range;
 
 use base::{CallId, Timestamp, UserUri};
 
-use crate::checks::state_faults;
-use crate::config::{Agent, AgentGroup, Config, Method, ResponseGroup};
+use crate::config::{Action, Agent, AgentGroup, Config, Confirm, Method, ResponseGroup};
 use crate::input::{AgentChange, Arrival, DialogNo, Input, OfferNo, Refusal};
 use crate::offer::OfferState;
 use crate::output::Output;
@@ -83,16 +85,35 @@ struct State {
     joining: Vec<CallId>,
     /// Callers whose media are being attached again.
     attaching: Vec<(CallId, bool)>,
+    /// Agents who were asked for the key.
+    asking: Vec<OfferNo>,
+    /// Callers for whom a target outside is called.
+    forwarding: Vec<CallId>,
+    /// Where agents who talk may send their caller, once.
+    transfers: Vec<Action>,
     crashes: u32,
+    patient: bool,
     faults: Vec<String>,
 }
 
 /// What is explored.
+#[derive(Clone, Default)]
 struct Case {
     method: Method,
     calls: u64,
     agents: u32,
     crashes: u32,
+    /// Agents press a key to take a call.
+    confirm: bool,
+    /// What becomes of a caller at the queue's time-out.
+    timeout: Action,
+    /// Where agents may send their callers.
+    transfers: Vec<Action>,
+    /// There is a second group with one more agent, which takes those of the first who wait too long or are sent there; the
+    /// first one's queue holds only so many.
+    second: Option<u32>,
+    /// Phones ring, and are answered or fall silent: they neither refuse nor divert.
+    patient: bool,
     fault: Option<Fault>,
     /// Breaches are passed over, to see what can still come to rest behind them.
     looks_at_rest_alone: bool,
@@ -106,7 +127,7 @@ struct Found {
     stuck: usize,
 }
 
-const STATES_MAX: usize = 200_000;
+const STATES_MAX: usize = 400_000;
 
 fn uri(name: &str, number: u32) -> UserUri {
     UserUri::parse(&format!("sip:{name}{number}@x")).expect("a name of the model")
@@ -114,19 +135,21 @@ fn uri(name: &str, number: u32) -> UserUri {
 
 impl Case {
     fn start(&self) -> State {
-        let agents = (0..self.agents).map(|agent| Agent::new(uri("agent", agent))).collect();
-        let pool = AgentGroup { method: self.method, agents, busy_delay_seconds: 0, ..AgentGroup::default() };
-        let mut group = ResponseGroup::new(uri("group", 0), "group", pool);
-        group.queue.timeout_seconds = Some(60);
-        let mut config = Config { groups: vec![group], ..Config::default() };
-        // Pauses only decide when an agent is free; without them the same interleavings take fewer states.
-        config.timing.unreachable_delay_seconds = 0;
-        let mut domain = Domain::opened(Timestamp::ZERO, config);
+        let mut domain = Domain::opened(Timestamp::ZERO, self.config());
         domain.fault = self.fault;
-        let (joining, attaching) = (Vec::new(), Vec::new());
-        let mut state =
-            State { domain, legs: Vec::new(), joining, attaching, crashes: self.crashes, faults: Vec::new() };
-        for agent in 0..self.agents {
+        let mut state = State {
+            domain,
+            legs: Vec::new(),
+            joining: Vec::new(),
+            attaching: Vec::new(),
+            asking: Vec::new(),
+            forwarding: Vec::new(),
+            transfers: self.transfers.clone(),
+            crashes: self.crashes,
+            patient: self.patient,
+            faults: Vec::new(),
+        };
+        for agent in 0..self.agents + u32::from(self.second.is_some()) {
             let change = AgentChange::Registered { registered: true };
             state.tell(Input::AgentChanged { agent: uri("agent", agent), change });
         }
@@ -141,6 +164,35 @@ impl Case {
             }));
         }
         state
+    }
+
+    fn config(&self) -> Config {
+        let mut groups = vec![self.group(0, 0..self.agents)];
+        groups[0].queue.timeout_action = self.timeout.clone().into();
+        if let Some(threshold) = self.second {
+            groups[0].queue.overflow_threshold = Some(threshold);
+            groups[0].queue.overflow_action = Action::Group { target: uri("group", 1) }.into();
+            groups.push(self.group(1, self.agents..self.agents + 1));
+        }
+        let mut config = Config { groups, ..Config::default() };
+        // Pauses only decide when an agent is free; without them the same interleavings take fewer states.
+        config.timing.unreachable_delay_seconds = 0;
+        config
+    }
+
+    fn group(&self, number: u32, agents: Range<u32>) -> ResponseGroup {
+        let agents = agents.map(|agent| Agent::new(uri("agent", agent))).collect();
+        let pool = AgentGroup {
+            method: self.method,
+            agents,
+            busy_delay_seconds: 0,
+            decline_delay_seconds: 0,
+            confirm: if self.confirm { Confirm::Always } else { Confirm::Never },
+            ..AgentGroup::default()
+        };
+        let mut group = ResponseGroup::new(uri("group", number), "group", pool);
+        group.queue.timeout_seconds = Some(60);
+        group
     }
 
     fn explore(&self) -> Found {
@@ -220,14 +272,17 @@ impl State {
                 Output::Bridge { call, .. } => self.joining.push(call),
                 Output::Unbridge { call, .. } => self.joining.retain(|joining| *joining != call),
                 Output::Reattach { call, agent } => self.attaching.push((call, agent.is_some())),
+                Output::AskConfirm { offer, .. } => self.asking.push(offer),
+                Output::Forward { call, .. } => self.forwarding.push(call),
                 Output::Cdr(record) => {
+                    self.forwarding.retain(|call| *call != record.call);
                     self.joining.retain(|call| *call != record.call);
                     self.attaching.retain(|(call, _)| *call != record.call);
                 }
                 _ => {}
             }
         }
-        self.faults.extend(state_faults(&self.domain));
+        self.faults.extend(self.domain.breaches());
         self.look_at_phones();
     }
 
@@ -251,8 +306,15 @@ impl State {
         }
     }
 
+    /// Whether an agent is still to press the key.
+    fn is_asked(&self, offer: OfferNo) -> bool {
+        self.domain.offers.get(&offer).is_some_and(|offer| offer.state == OfferState::Confirming)
+    }
+
     /// I2 on the phones themselves, and I14: an answered phone belongs to an offer or is being told to end.
     fn look_at_phones(&mut self) {
+        let asked: Vec<OfferNo> = self.asking.iter().copied().filter(|offer| self.is_asked(*offer)).collect();
+        self.asking = asked;
         for leg in &mut self.legs {
             // What cannot matter any more is forgotten: it would only multiply the states.
             let open = self.domain.offers.contains_key(&leg.offer);
@@ -311,6 +373,28 @@ impl State {
                 });
             }
         }
+        for offer in &self.asking {
+            for accepted in [true, false] {
+                add(&|state| state.tell(Input::OfferConfirmed { offer: *offer, accepted }));
+            }
+        }
+        for call in &self.forwarding {
+            for connected in [true, false] {
+                add(&|state| {
+                    state.forwarding.retain(|forwarding| forwarding != call);
+                    state.tell(Input::ForwardEnded { call: *call, connected });
+                });
+            }
+        }
+        let talking = self.domain.offers.iter().filter(|(_, offer)| offer.state == OfferState::Talking);
+        for (offer, _) in talking {
+            for (place, target) in self.transfers.iter().enumerate() {
+                add(&|state| {
+                    state.transfers.remove(place);
+                    state.tell(Input::AgentTransferred { offer: *offer, target: target.clone() });
+                });
+            }
+        }
         for call in self.domain.calls.keys() {
             add(&|state| state.tell(Input::CallerLeft { call: *call }));
         }
@@ -349,11 +433,15 @@ impl State {
         match leg.phone {
             Phone::Invited => {
                 phone(Phone::Ringing, Some(Up::Ringing));
-                phone(Phone::Idle, Some(Up::Redirect));
+                if !self.patient {
+                    phone(Phone::Idle, Some(Up::Redirect));
+                }
             }
             Phone::Ringing => {
                 phone(Phone::Up, Some(Up::Answer));
-                phone(Phone::Idle, Some(Up::Busy));
+                if !self.patient {
+                    phone(Phone::Idle, Some(Up::Busy));
+                }
             }
             Phone::Up if !leg.bye => phone(Phone::Idle, Some(Up::Ended)),
             Phone::Up | Phone::Idle => {}
@@ -402,150 +490,12 @@ impl State {
         self.crashes -= 1;
         self.joining.clear();
         self.attaching.clear();
+        self.asking.clear();
+        self.forwarding.clear();
         for leg in &mut self.legs {
             // A 200 is sent again by the phone until it is acknowledged; other messages are lost.
             leg.up.retain(|message| *message == Up::Answer);
         }
         self.tell(Input::Restarted);
     }
-
-    /// A digest of the canonical form.
-    fn key(&self) -> u128 {
-        let text = self.canonical();
-        let half = |salt: u8| {
-            let mut hasher = DefaultHasher::new();
-            (salt, &text).hash(&mut hasher);
-            u128::from(hasher.finish())
-        };
-        half(1) << 64 | half(2)
-    }
-
-    /// What distinguishes this state from another, with offers numbered anew.
-    fn canonical(&self) -> String {
-        let mut text = String::with_capacity(512);
-        let domain = &self.domain;
-        let mut numbers: Vec<OfferNo> =
-            domain.offers.keys().copied().chain(self.legs.iter().map(|leg| leg.offer)).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        let number = |offer: OfferNo| numbers.binary_search(&offer).map_or(99, |place| place);
-        for (id, call) in &domain.calls {
-            let phase = match &call.phase {
-                crate::call::Phase::Connecting(offer) => format!("joining{}", number(*offer)),
-                crate::call::Phase::Connected(offer) => format!("talking{}", number(*offer)),
-                crate::call::Phase::Reattaching(crate::call::Before::Connected(offer)) => {
-                    format!("attaching{}", number(*offer))
-                }
-                phase => format!("{phase:?}"),
-            };
-            let offers: Vec<usize> = call.offers.iter().map(|offer| number(*offer)).collect();
-            let _ = write!(text, "C{}{phase}{offers:?}{:?}{:?}", id.0, call.tried, call.round);
-            let _ = write!(text, "{}{}{};", call.overtime, call.in_line, call.hungry.len());
-        }
-        for (id, offer) in &domain.offers {
-            let state = match offer.state {
-                OfferState::Withdrawing(_) => "withdrawing".to_owned(),
-                OfferState::Releasing(_) => format!("releasing{}", offer.won),
-                state => format!("{state:?}"),
-            };
-            let _ = write!(text, "O{}c{}a{}{state}", number(*id), offer.call.0, offer.agent.0);
-            let _ = write!(text, "{:?}{}{};", offer.dialog, offer.ending.len(), offer.provisional);
-        }
-        for agent in &domain.agents {
-            let talks: Vec<usize> = agent.talks.iter().map(|offer| number(*offer)).collect();
-            let _ = write!(text, "A{:?}{talks:?}{:?}", agent.ring.map(number), agent.cool_down_until.is_some());
-        }
-        for (timer, _) in domain.timers.all() {
-            match timer {
-                Timer::Offer(offer, kind) => {
-                    let _ = write!(text, "T{}{kind:?}", number(offer));
-                }
-                Timer::Call(call, kind) => {
-                    let _ = write!(text, "T{}{kind:?}", call.0);
-                }
-                Timer::Agent(agent, kind) => {
-                    let _ = write!(text, "T{}{kind:?}", agent.0);
-                }
-                Timer::NoAgent(_) => text.push('N'),
-            }
-        }
-        for leg in &self.legs {
-            let mut up = leg.up.clone();
-            up.sort_unstable();
-            let _ = write!(
-                text,
-                "L{}a{}{:?}{}{}{}{up:?};",
-                number(leg.offer),
-                leg.agent,
-                leg.phone,
-                leg.cancel,
-                leg.bye,
-                leg.released
-            );
-        }
-        let _ = write!(text, "J{:?}R{:?}X{}F{}", self.joining, self.attaching, self.crashes, self.faults.len().min(1));
-        text
-    }
-}
-
-fn check(method: Method, calls: u64, agents: u32, crashes: u32) {
-    let found = Case { method, calls, agents, crashes, fault: None, looks_at_rest_alone: false }.explore();
-    println!("{method:?}, {calls} calls, {agents} agents, {crashes} crashes: {} states", found.states);
-    assert_eq!((found.fault, found.stuck), (None, 0), "among {} states", found.states);
-}
-
-#[test]
-fn one_call_two_agents_parallel() {
-    check(Method::Parallel, 1, 2, 0);
-}
-
-#[test]
-fn one_call_two_agents_serial() {
-    check(Method::Serial, 1, 2, 0);
-}
-
-#[test]
-fn two_calls_one_agent() {
-    check(Method::Serial, 2, 1, 0);
-}
-
-#[test]
-fn one_call_two_agents_parallel_with_a_crash_anywhere() {
-    check(Method::Parallel, 1, 2, 1);
-}
-
-#[test]
-fn two_calls_one_agent_with_a_crash_anywhere() {
-    check(Method::Serial, 2, 1, 1);
-}
-
-#[test]
-fn an_agent_freed_at_the_withdrawal_is_found() {
-    let fault = Some(Fault::FreesAtWithdrawal);
-    let found =
-        Case { method: Method::Serial, calls: 2, agents: 1, crashes: 0, fault, looks_at_rest_alone: false }.explore();
-    assert!(found.fault.is_some_and(|fault| fault.starts_with("I2") || fault.starts_with("I3")));
-}
-
-#[test]
-fn a_dropped_answer_after_a_cancel_is_found() {
-    let fault = Some(Fault::DropsLateAnswers);
-    let found =
-        Case { method: Method::Parallel, calls: 1, agents: 2, crashes: 0, fault, looks_at_rest_alone: false }.explore();
-    assert!(found.fault.is_some_and(|fault| fault.starts_with("I14")));
-}
-
-#[test]
-fn a_restart_without_guard_is_found() {
-    let fault = Some(Fault::NoRestartGuard);
-    let case = |looks_at_rest_alone| Case {
-        method: Method::Serial,
-        calls: 1,
-        agents: 2,
-        crashes: 1,
-        fault,
-        looks_at_rest_alone,
-    };
-    assert!(case(false).explore().fault.is_some_and(|fault| fault.starts_with("I4") || fault.starts_with("I9")));
-    assert!(case(true).explore().stuck > 0, "every agent becomes free without the guard");
 }

@@ -9,7 +9,7 @@ use crate::call::{Before, Phase};
 use crate::input::OfferNo;
 use crate::offer::{OfferState, seconds};
 use crate::output::{CancelWhen, Failure, Outcome, Output, QueueResult, Release, Withdrawal};
-use crate::timers::{CallTimer, Timer};
+use crate::timers::{CallTimer, OfferTimer, Timer};
 use crate::{Domain, Fault};
 
 impl Domain {
@@ -104,11 +104,9 @@ impl Domain {
     }
 
     fn guard_after_restart(&mut self, number: OfferNo) {
-        if self.has(Fault::NoRestartGuard) {
-            self.arm(number, None);
-        } else {
-            self.guard(number);
-        }
+        let limit = self.now + seconds(self.config.timing.restart_guard_seconds);
+        let guard = Some((OfferTimer::Guard, limit)).filter(|_| !self.has(Fault::NoRestartGuard));
+        self.arm(number, guard);
     }
 
     /// The media of a call are here again, or not: the caller keeps his place or his agent, or has a named outcome.

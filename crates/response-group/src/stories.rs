@@ -3,7 +3,6 @@
 
 use base::{CallId, Duration, Timestamp, UserUri};
 
-use crate::checks::state_faults;
 use crate::config::{Action, Agent, AgentGroup, Config, Confirm, Method, Participation, ResponseGroup};
 use crate::input::{AgentChange, Arrival, DialogNo, Input, KeptOut, OfferNo, Presence, Refusal};
 use crate::journal::Entry;
@@ -165,7 +164,7 @@ fn story(seed: u64, fault: Option<Fault>) -> Option<String> {
             now = domain.poll_timeout().map_or(now + pause, |due| due.min(now + pause)).max(now);
         }
         tell(&mut domain, now, told);
-        let faults = state_faults(&domain);
+        let faults = domain.breaches();
         if !faults.is_empty() {
             return Some(format!("seed {seed}, step {step}, after {said}: {faults:#?}"));
         }

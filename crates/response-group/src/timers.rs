@@ -123,7 +123,6 @@ impl Timers {
     }
 
     /// Every timer that is set, in the order of the timers.
-    #[cfg(test)]
     pub(crate) fn all(&self) -> impl Iterator<Item = (Timer, Timestamp)> + '_ {
         let mut all: Vec<_> = self.at.iter().map(|(timer, at)| (*timer, *at)).collect();
         all.sort_unstable();

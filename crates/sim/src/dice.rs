@@ -24,6 +24,11 @@ impl Dice {
         self.0.random_range(from..=to)
     }
 
+    /// A number of `0..=most`.
+    pub(crate) fn upto(&mut self, most: usize) -> usize {
+        self.0.random_range(0..=most)
+    }
+
     /// A length of time in `from..=to` milliseconds.
     pub(crate) fn millis(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_micros(self.between(from * 1_000, to * 1_000))

@@ -44,6 +44,18 @@ pub enum Trace {
     On,
 }
 
+/// What kind of day a seed is run as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Day {
+    /// Conferences, calls and response groups, and a server that goes on until it is stopped.
+    Ordinary,
+    /// Response groups alone, and a server that is killed at any boundary between two effects, some of its journal's last
+    /// lines lost, and begins anew.
+    Crashes,
+    /// The same with a defect: after a restart nothing bounds how long an offer holds its agent (routing.md 3.6).
+    CrashesWithoutGuard,
+}
+
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
@@ -80,9 +92,14 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs one day of a seed: people call, are called and command for a few minutes, then everybody goes home.
+/// Runs one ordinary day of a seed: people call, are called and command for a few minutes, then everybody goes home.
 pub fn run(seed: u64, trace: Trace) -> Report {
-    world::World::new(seed, trace).run()
+    run_day(seed, Day::Ordinary, trace)
+}
+
+/// Runs one day of a seed.
+pub fn run_day(seed: u64, day: Day, trace: Trace) -> Report {
+    world::World::new(seed, day, trace).run()
 }
 
 /// A time in seconds, for people.

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use sim::{Report, Trace};
+use sim::{Day, Report, Trace};
 
 /// The control side in virtual time.
 #[derive(Parser)]
@@ -17,6 +17,9 @@ struct Arguments {
     /// Run these seeds, `FROM..TO`, until one breaks a rule.
     #[arg(long, value_parser = range)]
     seeds: Option<std::ops::Range<u64>>,
+    /// Days on which the server is killed, instead of ordinary ones.
+    #[arg(long)]
+    crashes: bool,
     /// Print the story of the seed that is run, or of the one that fails.
     #[arg(long)]
     trace: bool,
@@ -42,15 +45,16 @@ fn run(arguments: &Arguments, out: &mut impl Write) -> io::Result<bool> {
         (None, None) => 0..0,
     };
     let single = arguments.seed.is_some();
+    let day = if arguments.crashes { Day::Crashes } else { Day::Ordinary };
     let mut runs = 0_u64;
     for seed in seeds {
-        let report = sim::run(seed, if single && arguments.trace { Trace::On } else { Trace::Off });
+        let report = sim::run_day(seed, day, if single && arguments.trace { Trace::On } else { Trace::Off });
         runs += 1;
         if single {
             print(&report, out)?;
         }
         if report.broken.is_some() {
-            let story = if arguments.trace && !single { sim::run(seed, Trace::On) } else { report };
+            let story = if arguments.trace && !single { sim::run_day(seed, day, Trace::On) } else { report };
             if !single {
                 print(&story, out)?;
             }

@@ -65,6 +65,11 @@ impl FakeMcu {
         self.in_order(now + delay, answers)
     }
 
+    /// The media side of the next process, which begins with nothing.
+    pub(crate) fn of_next_process(&self) -> Self {
+        Self { next_port: self.next_port, ..Self::default() }
+    }
+
     /// A defect ends a conference.
     pub(crate) fn lose_conference(&mut self, now: Timestamp, dice: &mut Dice) -> Option<(Timestamp, McuEvent)> {
         let all: Vec<_> = self.conferences.iter().cloned().collect();

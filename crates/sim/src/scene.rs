@@ -9,10 +9,10 @@ use focus::{ConferenceRecord, Pin};
 use mcu_api::{AloneAudio, Codec, ConferenceMedia};
 use sip_api::{Binding, Flow, SipUri, Transport};
 
-use crate::DOMAIN;
 use crate::dice::Dice;
 use crate::phone::{Action, Phone};
 use crate::swarm::Swarm;
+use crate::{DOMAIN, Day};
 
 /// Users and how many devices each has.
 const USERS: [(&str, u16); 4] = [("ann", 1), ("bob", 2), ("cleo", 3), ("dan", 0)];
@@ -21,24 +21,39 @@ const USERS: [(&str, u16); 4] = [("ann", 1), ("bob", 2), ("cleo", 3), ("dan", 0)
 const TRUNKS: [(&str, u16); 2] = [("one", 5070), ("two", 5072)];
 const FAR_PORT: u16 = 6_100;
 
-/// Response groups: everybody at once, and one after the other.
-const GROUPS: [&str; 2] = ["sales", "support"];
+/// Response groups: everybody at once, and one after the other; on days of crashes also who has been idle longest.
+const GROUPS: [&str; 3] = ["sales", "support", "desk"];
+const ORDINARY_GROUPS: usize = 2;
 
-/// The groups. Their agents are the users with devices, so that two groups want the same people.
-pub(crate) fn groups() -> response_group::Config {
-    let group = |(name, method): (&str, response_group::Method)| {
+/// The groups. Their agents are the users with devices, so that the groups want the same people.
+pub(crate) fn groups(day: Day) -> response_group::Config {
+    use response_group::{Action, AgentGroup, Config, Method, Queue, ResponseGroup};
+    let methods = [Method::Parallel, Method::Serial, Method::LongestIdle];
+    let group = |(name, method): (&str, Method)| {
         let agents = owners().into_iter().map(response_group::Agent::new).collect();
-        let agent_group = response_group::AgentGroup { method, agents, ..response_group::AgentGroup::default() };
-        let queue = response_group::Queue {
+        let agent_group = AgentGroup { method, agents, ..AgentGroup::default() };
+        let queue = Queue {
             timeout_seconds: Some(60),
-            timeout_action: response_group::Action::Forward { target: user("cleo") }.into(),
-            ..response_group::Queue::default()
+            timeout_action: Action::Forward { target: user("cleo") }.into(),
+            ..Queue::default()
         };
-        response_group::ResponseGroup { queue, ..response_group::ResponseGroup::new(user(name), name, agent_group) }
+        ResponseGroup { queue, ..ResponseGroup::new(user(name), name, agent_group) }
     };
-    let methods = [response_group::Method::Parallel, response_group::Method::Serial];
-    let groups = GROUPS.into_iter().zip(methods).map(group).collect();
-    response_group::Config { groups, ..response_group::Config::default() }
+    let wanted = if day == Day::Ordinary { ORDINARY_GROUPS } else { GROUPS.len() };
+    let mut groups: Vec<ResponseGroup> = GROUPS.into_iter().zip(methods).take(wanted).map(group).collect();
+    if day != Day::Ordinary {
+        for group in &mut groups {
+            group.agent_groups[0].alert_time_seconds = 12;
+            group.agent_groups[0].wrap_up_seconds = 4;
+        }
+        // Who waits too long at the desk is passed to everybody else.
+        groups[2].queue.timeout_action = Action::Group { target: user("sales") }.into();
+    }
+    let mut config = Config { groups, ..Config::default() };
+    if day == Day::CrashesWithoutGuard {
+        config.timing.restart_guard_seconds = u32::MAX;
+    }
+    config
 }
 
 /// Everything a run begins with.
@@ -77,7 +92,11 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
             jitter_delay_max_ms: 120,
         },
         unix_start_ms: 1_700_000_000_000,
-        focus: focus::FocusConfig::default(),
+        focus: focus::FocusConfig {
+            // Not a kind of its own, which would give every known seed another story.
+            roster_interval: Duration::from_millis(if swarm.reordering { 100 } else { 0 }),
+            ..focus::FocusConfig::default()
+        },
         call: call::CallConfig { domain: DOMAIN.to_owned(), session_expires: session, ..call::CallConfig::default() },
         certificate: None,
         keypad: Some(engine::KeyMap::default()),
@@ -168,6 +187,31 @@ pub(crate) fn owners() -> Vec<UserUri> {
 
 /// Draws who is there and when who begins what.
 pub(crate) fn draw(dice: &mut Dice, swarm: &Swarm, day: Duration) -> Scene {
+    let mut scene = devices();
+    let day_ms = u64::try_from(day.as_millis()).unwrap_or(u64::MAX);
+    scene.add_callers(dice, swarm, day_ms);
+    scene.add_clients(dice, swarm, day_ms);
+    scene
+}
+
+/// The same for a day on which nobody wants anything but a response group.
+pub(crate) fn draw_callers_of_groups(dice: &mut Dice, swarm: &Swarm, day: Duration) -> Scene {
+    let mut scene = devices();
+    let day_ms = u64::try_from(day.as_millis()).unwrap_or(u64::MAX);
+    for number in 0..dice.between(2, 8) {
+        let stranger = swarm.strangers && dice.chance(0.5);
+        let owner = dice.pick(&["ann", "bob", "cleo", "dan"]).map(|name| user(name));
+        let caller = scene.add(format!("caller-{number}"), None, owner.filter(|_| !stranger));
+        for _ in 0..dice.between(1, 5) {
+            let target = format!("sip:{}@{DOMAIN}", dice.pick(&GROUPS).expect("not empty"));
+            scene.plan.push((caller, dice.millis(0, day_ms), Action::Call { target, digits: None }));
+        }
+    }
+    scene
+}
+
+/// Everybody's devices, the trunks, and the phone of another server.
+fn devices() -> Scene {
     let mut scene = Scene { phones: Vec::new(), plan: Vec::new(), people: people() };
     for (name, devices) in USERS {
         for device in 0..devices {
@@ -178,9 +222,6 @@ pub(crate) fn draw(dice: &mut Dice, swarm: &Swarm, day: Duration) -> Scene {
         scene.add(format!("trunk-{name}"), Some(port), None);
     }
     scene.add("zed".to_owned(), Some(FAR_PORT), None);
-    let day_ms = u64::try_from(day.as_millis()).unwrap_or(u64::MAX);
-    scene.add_callers(dice, swarm, day_ms);
-    scene.add_clients(dice, swarm, day_ms);
     scene
 }
 
@@ -211,7 +252,9 @@ impl Scene {
             for _ in 0..dice.between(1, 4) {
                 let (target, digits) = match swarm.people && dice.chance(0.3) {
                     true => ("cleo", None),
-                    false if swarm.groups && dice.chance(0.4) => (*dice.pick(&GROUPS).expect("not empty"), None),
+                    false if swarm.groups && dice.chance(0.4) => {
+                        (*dice.pick(&GROUPS[..ORDINARY_GROUPS]).expect("not empty"), None)
+                    }
                     false => somewhere(dice),
                 };
                 let target = format!("sip:{target}@{DOMAIN}");

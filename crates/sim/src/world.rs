@@ -1,12 +1,14 @@
 //! The loop: one event after another, each followed by everything it leads to and by the checks.
 
+mod crash;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use base::{Duration, LegId, Timestamp};
+use base::{Duration, LegId, Timestamp, UserUri};
 use engine::{Effect, Engine, Input, StoreTicket};
 use mcu_api::{McuCommand, McuEvent};
-use sip_api::{CONTACT_PLACEHOLDER, Flow, Request, Response, SipCommand, SipEvent, SipUri};
+use sip_api::{Binding, CONTACT_PLACEHOLDER, Flow, Request, Response, SipCommand, SipEvent, SipUri};
 
 use crate::check::Checker;
 use crate::dice::Dice;
@@ -17,7 +19,8 @@ use crate::scene;
 use crate::stack::{Out, RespondError, Stack, Timer};
 use crate::swarm::Swarm;
 use crate::wire::{Network, Packet};
-use crate::{Broken, Report, Trace, seconds};
+use crate::{Broken, Day, Report, Trace, seconds};
+use crash::Process;
 
 /// Where the server is.
 const SERVER_PORT: u16 = 5_060;
@@ -32,17 +35,26 @@ const REST_WITHIN: Duration = Duration::from_secs(2 * 60 * 60);
 #[derive(Debug)]
 enum Event {
     Packet(Packet),
-    EdgeTimer(Timer),
+    /// Of the process of this number, as what follows.
+    EdgeTimer(u32, Timer),
     PhoneTimer(usize, Timer),
     Act(usize, Action),
-    Mcu(McuEvent),
-    Stored(StoreTicket, bool),
+    Mcu(u32, McuEvent),
+    Stored(u32, StoreTicket, bool),
     /// The media side loses a conference.
     LoseConference,
     /// Somebody's devices register or go away.
     Registration,
     /// The server is told to stop.
     Stop,
+    /// The server is about to be killed.
+    Kill,
+    /// The server begins anew.
+    Restart,
+    /// What the process before this one sent has arrived.
+    Quiet(u32),
+    /// Time enough has passed since this process began: everybody has heard of it.
+    Survey(u32),
     /// The day is over.
     Close,
 }
@@ -50,6 +62,7 @@ enum Event {
 /// A run.
 pub(crate) struct World {
     seed: u64,
+    kind: Day,
     trace: Trace,
     now: Timestamp,
     day: Duration,
@@ -60,6 +73,8 @@ pub(crate) struct World {
     network: Network,
     engine: Engine,
     edge: Stack,
+    process: Process,
+    registered: BTreeMap<UserUri, Vec<Binding>>,
     phones: Vec<Phone>,
     by_address: BTreeMap<SocketAddr, usize>,
     people: Vec<String>,
@@ -78,16 +93,20 @@ pub(crate) struct World {
 
 impl World {
     /// The beginning of a seed's day.
-    pub(crate) fn new(seed: u64, trace: Trace) -> Self {
+    pub(crate) fn new(seed: u64, kind: Day, trace: Trace) -> Self {
         let mut dice = Dice::new(seed);
         let swarm = Swarm::draw(&mut dice);
         let network = Network::new(&mut dice, &swarm);
         let day = dice.millis(60_000, 240_000);
-        let scene = scene::draw(&mut dice, &swarm, day);
+        let scene = match kind {
+            Day::Ordinary => scene::draw(&mut dice, &swarm, day),
+            Day::Crashes | Day::CrashesWithoutGuard => scene::draw_callers_of_groups(&mut dice, &swarm, day),
+        };
         let engine = Engine::new(scene::config(&swarm), scene::directory(), dice.seed());
         let by_address = scene.phones.iter().enumerate().map(|(at, phone)| (phone.address, at)).collect();
         let mut world = Self {
             seed,
+            kind,
             trace,
             now: Timestamp::from_millis(1_000),
             day,
@@ -98,6 +117,8 @@ impl World {
             network,
             engine,
             edge: Stack::new(scene::address(SERVER_PORT)),
+            process: Process::default(),
+            registered: BTreeMap::new(),
             phones: scene.phones,
             by_address,
             people: scene.people,
@@ -121,7 +142,7 @@ impl World {
         self.open_groups();
         for owner in scene::owners() {
             let bindings = scene::bindings(&self.phones, self.edge.address, &owner);
-            self.tell(Input::Sip(SipEvent::BindingsChanged { user: owner, bindings }));
+            self.register(owner, bindings);
         }
         while self.broken.is_none() && self.step() {}
         if self.broken.is_none() {
@@ -155,6 +176,12 @@ impl World {
                 self.queue.push(start + after, Event::Registration);
             }
         }
+        if self.kind != Day::Ordinary {
+            for _ in 0..self.dice.between(1, 4) {
+                let after = self.dice.millis(0, day_ms);
+                self.queue.push(start + after, Event::Kill);
+            }
+        }
         if self.swarm.stop {
             let early = self.dice.millis(0, 20_000);
             self.queue.push(start + self.day - early, Event::Stop);
@@ -164,7 +191,8 @@ impl World {
 
     /// The next event; false when nothing is left to happen.
     fn step(&mut self) -> bool {
-        let (event_at, timer_at) = (self.queue.next_at(), self.engine.poll_timeout());
+        let timer_at = if self.process.down { None } else { self.engine.poll_timeout() };
+        let event_at = self.queue.next_at();
         let timer_first = match (event_at, timer_at) {
             (None, None) => return false,
             (None, Some(_)) => true,
@@ -189,18 +217,20 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Packet(packet) => self.deliver(packet),
-            Event::EdgeTimer(timer) => self.edge.fire(timer),
+            Event::EdgeTimer(process, _) | Event::Mcu(process, _) | Event::Stored(process, ..)
+                if process != self.process.number => {}
+            Event::EdgeTimer(_, timer) => self.edge.fire(timer),
             Event::PhoneTimer(phone, timer) => self.with_phone(phone, |phone, cx| phone.fire(cx, timer)),
             Event::Act(phone, action) => self.act(phone, action),
-            Event::Mcu(event) => self.hear_mcu(event),
-            Event::Stored(ticket, done) => {
+            Event::Mcu(_, event) => self.hear_mcu(event),
+            Event::Stored(_, ticket, done) => {
                 self.note(|_| format!("store: {ticket:?} done {done}"));
                 self.tell(Input::Stored { ticket, done });
             }
             Event::LoseConference => {
                 if let Some((at, event)) = self.mcu.lose_conference(self.now, &mut self.dice) {
                     self.count("conference lost");
-                    self.queue.push(at, Event::Mcu(event));
+                    self.report(at, event);
                 }
             }
             Event::Registration => self.change_registration(),
@@ -208,6 +238,11 @@ impl World {
                 self.count("server stopped");
                 self.tell(Input::Stop);
             }
+            Event::Kill => self.kill_soon(),
+            Event::Restart => self.restart(),
+            Event::Quiet(process) if process != self.process.number => {}
+            Event::Quiet(_) => self.phones.iter_mut().for_each(|phone| phone.server_is_back()),
+            Event::Survey(process) => self.survey(process),
             Event::Close => self.close(),
         }
     }
@@ -229,12 +264,26 @@ impl World {
     }
 
     fn change_registration(&mut self) {
+        if self.process.down {
+            return;
+        }
         let owners = scene::owners();
         let owner = self.dice.pick(&owners).expect("some have devices").clone();
         let mut bindings = scene::bindings(&self.phones, self.edge.address, &owner);
         bindings.retain(|_| self.dice.chance(0.6));
         self.count("registrations changed");
-        self.tell(Input::Sip(SipEvent::BindingsChanged { user: owner, bindings }));
+        self.register(owner, bindings);
+    }
+
+    /// The registrar knows these devices of a user, also after a restart.
+    fn register(&mut self, user: UserUri, bindings: Vec<Binding>) {
+        self.registered.insert(user.clone(), bindings.clone());
+        self.tell(Input::Sip(SipEvent::BindingsChanged { user, bindings }));
+    }
+
+    /// The media side of this process will report something.
+    fn report(&mut self, at: Timestamp, event: McuEvent) {
+        self.queue.push(at, Event::Mcu(self.process.number, event));
     }
 
     /// Lets a phone do something and carries out what it wants.
@@ -272,7 +321,7 @@ impl World {
         self.count("digits pressed");
         for (nth, digit) in (0..).zip(digits.chars()) {
             let at = self.now + Duration::from_millis(200 * nth);
-            self.queue.push(at, Event::Mcu(McuEvent::Digit { leg, digit }));
+            self.report(at, McuEvent::Digit { leg, digit });
         }
     }
 
@@ -287,7 +336,7 @@ impl World {
     fn time_media_out(&mut self, leg: LegId) {
         self.count("media timed out");
         let after = Duration::from_secs(if self.swarm.media_timeouts { 30 } else { 60 * 60 });
-        self.queue.push(self.now + after, Event::Mcu(McuEvent::MediaTimeout { leg }));
+        self.report(self.now + after, McuEvent::MediaTimeout { leg });
     }
 
     fn transmit(&mut self, packet: Packet) {
@@ -299,7 +348,7 @@ impl World {
 
     fn deliver(&mut self, packet: Packet) {
         self.note(|world| format!("{} hears {}", world.who(packet.to), packet.summary()));
-        if packet.to == self.edge.address {
+        if packet.to == self.edge.address && !self.process.down {
             self.edge.receive(packet);
         } else if let Some(&phone) = self.by_address.get(&packet.to) {
             self.with_phone(phone, |phone, cx| phone.receive(cx, packet));
@@ -315,7 +364,10 @@ impl World {
         while let Some(out) = self.edge.poll() {
             match out {
                 Out::Transmit(packet) => self.transmit(packet),
-                Out::Wake(after, timer) => self.queue.push(self.now + after, Event::EdgeTimer(timer)),
+                Out::Wake(after, timer) => {
+                    let process = self.process.number;
+                    self.queue.push(self.now + after, Event::EdgeTimer(process, timer));
+                }
                 Out::Event(event) => self.tell(Input::Sip(authenticated(event))),
             }
         }
@@ -329,17 +381,22 @@ impl World {
 
     /// Hands the engine an input and carries out its effects.
     fn tell(&mut self, input: Input) {
+        if self.process.down {
+            return;
+        }
         self.unsettled = true;
         self.checker.input(self.now, &input);
         self.engine.handle(self.now, input);
         self.carry_out_all();
-        if let Err(rule) = self.checker.answered() {
+        let answered = if self.process.down { Ok(()) } else { self.checker.answered() };
+        if let Err(rule) = answered {
             self.broke(rule);
         }
     }
 
     fn open_groups(&mut self) {
-        if let Err(problems) = self.engine.open_groups(self.now, scene::groups(), &[]) {
+        let groups = scene::groups(self.kind);
+        if let Err(problems) = self.engine.open_groups(self.now, groups, &self.process.journal) {
             self.broke(format!("the groups are refused: {problems:?}"));
         }
         self.carry_out_all();
@@ -347,6 +404,10 @@ impl World {
 
     fn carry_out_all(&mut self) {
         while let Some(effect) = self.engine.poll_effect() {
+            if self.process.dies_now() {
+                return self.die();
+            }
+            self.process.carries_out(&effect);
             if let Err(rule) = self.checker.effect(&effect) {
                 self.broke(rule);
             }
@@ -363,7 +424,7 @@ impl World {
                 let longest = if self.swarm.slow_store { 15_000 } else { 30 };
                 let after = self.dice.millis(0, longest);
                 let done = !(self.swarm.failing_store && self.dice.chance(0.3));
-                self.queue.push(self.now + after, Event::Stored(ticket, done));
+                self.queue.push(self.now + after, Event::Stored(self.process.number, ticket, done));
             }
             Effect::Journal(record) => {
                 if let Some(what) = crate::check::happened(&record) {
@@ -378,7 +439,7 @@ impl World {
     fn obey_mcu(&mut self, command: &McuCommand) {
         self.note(|_| format!("engine to media: {command:?}"));
         for (at, event) in self.mcu.obey(self.now, command, &mut self.dice, &self.swarm) {
-            self.queue.push(at, Event::Mcu(event));
+            self.report(at, event);
         }
         if let McuCommand::ConnectLeg { leg, media } = command
             && self.silent.contains(&media.remote_rtp.port())
@@ -422,7 +483,7 @@ impl World {
     }
 
     fn check_settled(&mut self) {
-        if !std::mem::take(&mut self.unsettled) {
+        if !std::mem::take(&mut self.unsettled) || self.process.down {
             return;
         }
         let views = self.engine.conferences();
@@ -460,7 +521,7 @@ impl World {
 fn authenticated(event: SipEvent) -> SipEvent {
     match event {
         SipEvent::Request { transaction, request, flow, .. } => {
-            let user = request.headers.get("Authorization").and_then(|user| base::UserUri::parse(user).ok());
+            let user = request.headers.get("Authorization").and_then(|user| UserUri::parse(user).ok());
             SipEvent::Request { transaction, request, flow, user }
         }
         event => event,

@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 pub mod layers;
+pub mod rules;
 pub mod source;
 pub mod tidy;
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use xtask::{layers, root, tidy};
+use xtask::{layers, root, rules, tidy};
 
 #[allow(clippy::print_stdout, reason = "a command line tool speaks on standard output")]
 fn main() -> ExitCode {
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Err(error) => vec![error],
     };
     faults.extend(tidy::faults(&root));
+    faults.extend(rules::faults(&root));
     for fault in &faults {
         println!("{fault}");
     }

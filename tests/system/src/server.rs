@@ -31,6 +31,8 @@ pub struct ServerOptions {
     pub media_legs: usize,
     /// Listen with TLS too.
     pub certificate: Option<Certificate>,
+    /// Further lines at the head of the configuration file, outside every section.
+    pub head: String,
     /// Further lines of its section `[sip]`.
     pub sip: String,
     /// Further lines of the configuration file.
@@ -47,6 +49,7 @@ impl Default for ServerOptions {
             conferences: vec![("1000".to_owned(), None, "anonymous")],
             media_legs: 200,
             certificate: None,
+            head: String::new(),
             sip: String::new(),
             extra: String::new(),
         }
@@ -130,6 +133,11 @@ impl Server {
     /// Ends the server as a power failure of its process would (SIGKILL), and starts it again on what it left.
     pub fn crash_and_restart(&mut self) {
         self.process.kill();
+        self.start_again();
+    }
+
+    /// Starts the server again in its folder, after it has ended.
+    pub fn start_again(&mut self) {
         let mut command = Command::new(Self::binary().expect("it was there before"));
         command.arg("serve").arg("--config").arg(self.folder.path().join("convoke.toml"));
         command.current_dir(self.folder.path());
@@ -182,6 +190,11 @@ impl Server {
 
     /// Ends the server with SIGTERM and tells whether it ended with status 0.
     pub fn stop(mut self) -> bool {
+        self.terminate()
+    }
+
+    /// The same; the folder it leaves can still be looked at.
+    pub fn terminate(&mut self) -> bool {
         self.process.stop(Duration::from_secs(20)).is_some_and(|status| status.success())
     }
 
@@ -212,7 +225,8 @@ impl ServerOptions {
     }
 
     fn to_toml(&self, data: &Path, sip: SocketAddr, tls: SocketAddr, http: SocketAddr, media: u16) -> String {
-        let mut text = format!("data_dir = {:?}\ndomain = {:?}\n\n[sip]\n", data.display().to_string(), self.domain);
+        let data = data.display().to_string();
+        let mut text = format!("data_dir = {data:?}\ndomain = {:?}\n{}\n\n[sip]\n", self.domain, self.head);
         match &self.certificate {
             None => _ = writeln!(text, "listen = [\"udp:{sip}\", \"tcp:{sip}\"]\n{}", self.sip),
             Some(certificate) => {

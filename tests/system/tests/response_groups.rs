@@ -255,6 +255,38 @@ async fn kill_9_while_an_agent_is_asked_for_the_key_hangs_him_up() {
     call.hang_up().await.expect("BYE is answered");
 }
 
+/// SIGTERM while a caller waits and a phone rings: when the time for draining is over the phone is silenced, the caller hears a
+/// word and is hung up, his call has its outcome, and the server ends in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_with_a_caller_in_the_queue_leaves_nobody_on_the_line() {
+    let _turn = alone();
+    let extra = group("serial", &["user1"], "");
+    let options = ServerOptions { head: "drain_seconds = 2".to_owned(), extra, ..ServerOptions::default() };
+    let mut server = Server::start(&options);
+    let ringing = SippAgent::start(&server, "user1", "agent_rings");
+    let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
+    eventually("a ringing phone", || states(&server) == ["ringing"], || format!("{:?}", states(&server)));
+    let (mut server, ended) = tokio::task::spawn_blocking(move || {
+        let ended = server.terminate();
+        (server, ended)
+    })
+    .await
+    .expect("no panic");
+    assert!(ended, "the server ends with status 0");
+    call.ended(SOON).await.expect("the caller is hung up");
+    ringing.finish(SOON).assert_passed();
+    let (told, story) = server.command(&["explain", "call", "1", "--config", "convoke.toml"]);
+    assert!(told && story.to_lowercase().contains("stopping"), "his outcome: {story}");
+    // The next process finds nothing that is left over, and takes calls.
+    server.start_again();
+    assert_eq!(waiting(&server), 0);
+    let mut bob = agent(&server, "user1", AnswerMode::AtOnce).await;
+    let again = caller(&server).await.call(&sales(&server)).await.expect("answered");
+    let talk = bob.next_call(SOON).await.expect("connected");
+    again.hang_up().await.expect("BYE is answered");
+    talk.ended(SOON).await.expect("hung up");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_tells_the_story_and_replay_gives_the_same_decisions() {
     let _turn = alone();

@@ -73,6 +73,13 @@ pub(super) const SECTION: Section = Section {
         key("pin_tries", Plain, Some("3"), "3", "Entries of the PIN before a caller is refused, 1 to 10."),
         key("pin_seconds", Plain, Some("30"), "30", "Seconds a caller has for one entry of the PIN, 5 to 120."),
         key(
+            "roster_interval_ms",
+            Plain,
+            Some("100"),
+            "100",
+            "Milliseconds for which changes of a roster are gathered into one notification once one has gone out, 0 to 1000; 0: each\nis told at once, which costs n * n notifications when n people join together.",
+        ),
+        key(
             "legs_max",
             Plain,
             Some("5000"),
@@ -104,6 +111,7 @@ const RANGES: &[(&str, RangeInclusive<u32>, Value)] = &[
     ("lobby_minutes", 1..=120, |focus| focus.lobby_minutes),
     ("pin_tries", 1..=10, |focus| focus.pin_tries),
     ("pin_seconds", 5..=120, |focus| focus.pin_seconds),
+    ("roster_interval_ms", 0..=1_000, |focus| focus.roster_interval_ms),
     ("legs_max", 2..=5_000, |focus| focus.legs_max),
     ("dial_outs_max", 1..=1_000, |focus| focus.dial_outs_max),
 ];
@@ -122,6 +130,7 @@ pub(crate) struct Focus {
     pub(crate) lobby_minutes: u32,
     pub(crate) pin_tries: u32,
     pub(crate) pin_seconds: u32,
+    pub(crate) roster_interval_ms: u32,
     pub(crate) legs_max: u32,
     pub(crate) dial_outs_max: u32,
 }
@@ -139,6 +148,7 @@ impl Default for Focus {
             lobby_minutes: 15,
             pin_tries: 3,
             pin_seconds: 30,
+            roster_interval_ms: 100,
             legs_max: 5_000,
             dial_outs_max: 100,
         }

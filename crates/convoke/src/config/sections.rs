@@ -47,10 +47,10 @@ impl Default for Sip {
             external_calls: false,
             session_expires_seconds: 1_800,
             subscription_seconds: 3_600,
-            calls_per_account: 50,
-            calls_per_source: 250,
-            unanswered_per_account: 10,
-            unanswered_per_source: 100,
+            calls_per_account: 200,
+            calls_per_source: 500,
+            unanswered_per_account: 50,
+            unanswered_per_source: 200,
         }
     }
 }

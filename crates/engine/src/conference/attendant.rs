@@ -13,7 +13,7 @@ use focus::{JoinMedia, Requester};
 use mcu_api::{AloneAudio, Announcement, ConferenceMedia, Direction, McuCommand, Phrase, Spoken};
 use sip_api::SipUri;
 
-use crate::conference::leg::{Leg, LegKind, MediaLeg, MediaOrigin};
+use crate::conference::leg::{Leg, LegKind, MediaLeg, MediaOrigin, user_agent};
 use crate::conference::media_leg::SDP;
 use crate::{Engine, Origin};
 
@@ -138,7 +138,7 @@ impl Engine {
         self.mcu(McuCommand::CreateConference { conference: conference.clone(), media });
         let claimed = matches!(requester, Requester::Unauthenticated(_)).then(|| peer.clone());
         let (peer, address) = (peer.clone(), call.request.uri.user.clone());
-        let call_id = Some(call.request.call_id().to_owned());
+        let (call_id, user_agent) = (Some(call.request.call_id().to_owned()), user_agent(&call));
         let attended = Attended {
             dialogue: Dialogue::new(),
             language: access.language,
@@ -153,7 +153,7 @@ impl Engine {
             ..MediaLeg::new(MediaOrigin::Incoming(Some(call)))
         };
         let entry = Leg::new(conference, peer, LegKind::Media(Box::new(media)), self.now);
-        self.legs.insert(leg, Leg { sip: Some(leg), claimed, address, call_id, ..entry });
+        self.legs.insert(leg, Leg { sip: Some(leg), claimed, address, call_id, user_agent, ..entry });
         self.reserve(leg);
     }
 
@@ -210,6 +210,7 @@ impl Engine {
             claimed: old.claimed.clone(),
             address: old.address.clone(),
             call_id: old.call_id.clone(),
+            user_agent: old.user_agent.clone(),
             answered: old.connected,
             ..Leg::new(conference.clone(), old.peer.clone(), kind, old.since)
         };

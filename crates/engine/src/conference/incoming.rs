@@ -7,7 +7,7 @@ use focus::{FailureReason, JoinMedia, Outcome, Requester};
 use mcu_api::{Phrase, Spoken};
 use sip_api::SipUri;
 
-use crate::conference::leg::{Leg, LegKind, MediaLeg, MediaOrigin};
+use crate::conference::leg::{Leg, LegKind, MediaLeg, MediaOrigin, user_agent};
 use crate::conference::pin_guard::Guesser;
 use crate::event::EngineEvent;
 use crate::target::Target;
@@ -57,12 +57,14 @@ impl Engine {
         let claimed = matches!(requester, Requester::Unauthenticated(_)).then(|| peer.clone());
         let (address, call_id) = (call.request.uri.user.clone(), call.request.call_id().to_owned());
         let guesser = Some(self.guesser(&call, &requester));
+        let user_agent = user_agent(&call);
         let media = MediaLeg { guesser, ..MediaLeg::new(MediaOrigin::Incoming(Some(call))) };
         let mut entry = Leg::new(conference.clone(), peer, LegKind::Media(Box::new(media)), self.now);
         entry.sip = Some(leg);
         entry.claimed = claimed;
         entry.address = address;
         entry.call_id = Some(call_id);
+        entry.user_agent = user_agent;
         self.legs.insert(leg, entry);
         let command = self.command_of(Origin::MediaJoin { leg });
         let endpoint: Option<EndpointId> = None;

@@ -38,6 +38,8 @@ pub(crate) struct Leg {
     pub(crate) address: Option<String>,
     /// The Call-ID of his dialog.
     pub(crate) call_id: Option<String>,
+    /// What he called with, as it calls itself (requirement C21).
+    pub(crate) user_agent: Option<String>,
     /// When the attendant answered his call, if he came by an access number.
     pub(crate) answered: Option<Timestamp>,
 }
@@ -143,6 +145,15 @@ impl Branch {
     }
 }
 
+/// Characters of a `User-Agent` that are kept; anybody may write anything there.
+const USER_AGENT_MAX: usize = 128;
+
+/// What somebody calls with, as it calls itself.
+pub(crate) fn user_agent(call: &Invitation) -> Option<String> {
+    let text = call.request.headers.get("User-Agent")?;
+    Some(text.chars().filter(|letter| !letter.is_control()).take(USER_AGENT_MAX).collect())
+}
+
 impl Leg {
     /// A new leg.
     pub(crate) fn new(conference: ConferenceId, peer: UserUri, kind: LegKind, since: Timestamp) -> Self {
@@ -158,6 +169,7 @@ impl Leg {
             claimed: None,
             address: None,
             call_id: None,
+            user_agent: None,
             answered: None,
         }
     }

@@ -6,7 +6,7 @@ use call::{Body, Invitation};
 use focus::{JoinFocus, Outcome, Requester};
 use sip_api::ServerTransactionId;
 
-use crate::conference::leg::{Leg, LegKind};
+use crate::conference::leg::{Leg, LegKind, user_agent};
 use crate::control::c3p_command::{Control, Refused, parse_endpoint, parse_user, refused};
 use crate::control::roster_document::conference_info;
 use crate::event::EngineEvent;
@@ -50,6 +50,7 @@ impl Engine {
         let Joining { user, endpoint, display_name, lobby_capable } = join;
         let mut entry = Leg::new(conference.clone(), user.clone(), LegKind::FocusDialog, self.now);
         entry.sip = Some(leg);
+        entry.user_agent = user_agent(call);
         self.legs.insert(leg, entry);
         let pin = c3p::uri::conference_key(&call.request.uri.to_string()).map(focus::Pin::entered);
         let command = self.command_of(Origin::FocusJoin { leg, request: Box::new(request), waits: false });
@@ -247,7 +248,7 @@ impl Engine {
                 added(add_user, Participant { role: Some(*role), ..add_user.user.clone() })
             }
             (Command::GetConference(_), Outcome::Conference(roster)) => {
-                ResponseBody::GetConference(Box::new(conference_info(&focus, roster)))
+                ResponseBody::GetConference(Box::new(conference_info(&focus, roster, self.config.unix_start_ms)))
             }
             (Command::DeleteUser(_), _) => ResponseBody::DeleteUser,
             (Command::ModifyUserRoles(_), _) => ResponseBody::ModifyUserRoles,

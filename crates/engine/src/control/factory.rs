@@ -14,7 +14,7 @@ use crate::conference::attendant::{AccessNumber, is_attendants};
 use crate::control::c3p_command::{Refused, lobby, refused};
 use crate::control::c3p_dialog::{C3P, failure, success};
 use crate::control::roster_document::describe;
-use crate::control::schedule::{Expiry, Schedule, timestamp, unix_ms};
+use crate::control::schedule::{Expiry, Schedule, format_time, timestamp, unix_ms};
 use crate::directory::Directory;
 use crate::group::Groups;
 use crate::target::Target;
@@ -520,12 +520,4 @@ fn invited(info: &ConferenceInfo) -> Result<Vec<(UserUri, Role)>, Refused> {
 fn parse_time(text: &str) -> Option<i64> {
     let time = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
     i64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
-}
-
-/// Milliseconds since 1970 as an `xs:dateTime` in UTC, to the second.
-fn format_time(unix_ms: i64) -> String {
-    time::OffsetDateTime::from_unix_timestamp(unix_ms / 1_000)
-        .ok()
-        .and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok())
-        .unwrap_or_default()
 }

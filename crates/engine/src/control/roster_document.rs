@@ -4,15 +4,17 @@
 //! document raises its version and is sent to every subscriber: the figures of n legs, new every 5 s, would be n * n
 //! notifications. They are shown by HTTP instead, in metrics and in call detail records.
 
-use base::LegId;
+use base::{LegId, Timestamp};
 use c3p::conference_info::{
     ConfUri, ConferenceInfo, ConferenceState, ConferenceView, Description, Endpoint, EntityState, EntityView,
-    ExecutionInfo, Media, PstnAccess, User, Users, ViewMedia,
+    ExecutionInfo, InitialFilter, Media, PstnAccess, User, Users, ViewMedia,
 };
 use c3p::{FocusUri, McuType, MediaStatus, MediaType, SessionType, State};
 use focus::{
     ConferenceDescription, ElementState, EndpointElement, EndpointStatus, MediaFilter, RosterDocument, UserElement,
 };
+
+use crate::control::schedule::{format_time, unix_ms};
 
 /// The only stream of an audio endpoint.
 pub(crate) const MEDIA_ID: &str = "1";
@@ -20,8 +22,18 @@ pub(crate) const MEDIA_ID: &str = "1";
 /// The conference's audio.
 const MAIN_AUDIO: &str = "main-audio";
 
-/// The document without its version, which is each subscriber's own.
-pub(crate) fn conference_info(focus: &FocusUri, roster: &RosterDocument) -> ConferenceInfo {
+/// `authMethod` of somebody who has proven that he has an account here [M-low].
+const AUTH_ENTERPRISE: &str = "enterprise";
+
+/// `authMethod` of everybody else [M-low].
+const AUTH_ANONYMOUS: &str = "anonymous";
+
+/// `accessMethod`: there is no Edge that somebody could have come by, so everybody comes straight to the server [M-low].
+const ACCESS_INTERNAL: &str = "internal";
+
+/// The document without its version, which is each subscriber's own. `unix_start_ms` is when the engine's time began, in
+/// milliseconds since 1970.
+pub(crate) fn conference_info(focus: &FocusUri, roster: &RosterDocument, unix_start_ms: i64) -> ConferenceInfo {
     let state = element_state(roster.state);
     let mut info = ConferenceInfo::new(focus.to_string(), state);
     info.description = roster.description.as_deref().map(|description| describe(focus, description));
@@ -30,8 +42,9 @@ pub(crate) fn conference_info(focus: &FocusUri, roster: &RosterDocument) -> Conf
         active: Some(roster.conference.active),
         locked: Some(roster.conference.locked),
     });
-    info.users = Some(Users { state, users: roster.users.iter().map(|element| user(element)).collect() });
-    info.view = Some(view(focus, state, roster.conference.locked));
+    info.users =
+        Some(Users { state, users: roster.users.iter().map(|element| user(element, unix_start_ms)).collect() });
+    info.view = Some(view(focus, state, roster.conference));
     info
 }
 
@@ -48,33 +61,37 @@ pub(crate) fn describe(focus: &FocusUri, description: &ConferenceDescription) ->
     }
 }
 
-fn view(focus: &FocusUri, state: State, locked: bool) -> ConferenceView {
-    let entity = |entity: String, media: Vec<ViewMedia>| EntityView {
+fn view(focus: &FocusUri, state: State, conference: focus::ConferenceState) -> ConferenceView {
+    let locked = Some(conference.locked);
+    let entity = |entity: String, media: Vec<ViewMedia>, initial_filters: Vec<InitialFilter>| EntityView {
         entity,
         state,
-        entity_state: Some(EntityState { locked: Some(locked), media, initial_filters: Vec::new() }),
+        entity_state: Some(EntityState { locked, media, initial_filters }),
     };
     let audio = ViewMedia { label: MAIN_AUDIO.to_owned(), media_type: MediaType::Audio };
+    let ingress = if conference.mutes_attendees { c3p::MediaFilter::Block } else { c3p::MediaFilter::Unblock };
+    let initial = InitialFilter::for_everybody(ingress);
     ConferenceView {
         state,
         entity_views: vec![
-            entity(focus.to_string(), Vec::new()),
-            entity(focus.mcu_uri(McuType::AudioVideo), vec![audio]),
+            entity(focus.to_string(), Vec::new(), Vec::new()),
+            entity(focus.mcu_uri(McuType::AudioVideo), vec![audio], vec![initial]),
         ],
     }
 }
 
-fn user(element: &UserElement) -> User {
+fn user(element: &UserElement, unix_start_ms: i64) -> User {
     let mut user = User::new(element.entity.as_str(), element_state(element.state));
     if element.state != ElementState::Deleted {
         user.display_text = element.display_name.clone();
         user.roles = vec![element.role];
     }
-    user.endpoints = element.endpoints.iter().map(endpoint).collect();
+    user.endpoints = element.endpoints.iter().map(|element| endpoint(element, unix_start_ms)).collect();
     user
 }
 
-fn endpoint(element: &EndpointElement) -> Endpoint {
+fn endpoint(element: &EndpointElement, unix_start_ms: i64) -> Endpoint {
+    let date = |at: Timestamp| format_time(unix_ms(unix_start_ms, at));
     let mut endpoint = Endpoint::new(element.entity.as_str(), element_state(element.state));
     endpoint.session_type = Some(match element.session {
         focus::SessionType::Focus => SessionType::Focus,
@@ -86,8 +103,10 @@ fn endpoint(element: &EndpointElement) -> Endpoint {
         focus::JoiningMethod::DialedIn => c3p::JoiningMethod::DialedIn,
         focus::JoiningMethod::DialedOut => c3p::JoiningMethod::DialedOut,
     });
-    endpoint.joining_info =
-        element.joined_by.as_ref().map(|by| ExecutionInfo { by: Some(by.to_string()), ..ExecutionInfo::default() });
+    let (joined, by) = (element.joined.map(date), element.joined_by.as_ref().map(ToString::to_string));
+    if joined.is_some() || by.is_some() {
+        endpoint.joining_info = Some(ExecutionInfo { when: joined, reason: None, by });
+    }
     if let Some(disconnection) = &element.disconnection {
         endpoint.disconnection_method = Some(match disconnection.method {
             focus::DisconnectionMethod::Departed => c3p::DisconnectionMethod::Departed,
@@ -96,10 +115,15 @@ fn endpoint(element: &EndpointElement) -> Endpoint {
             focus::DisconnectionMethod::Busy => c3p::DisconnectionMethod::Busy,
         });
         endpoint.disconnection_info = Some(ExecutionInfo {
-            when: None,
+            when: Some(date(disconnection.at)),
             reason: Some(disconnection.termination.reason.as_str().to_owned()),
             by: disconnection.by.as_ref().map(ToString::to_string),
         });
+    }
+    if element.state != ElementState::Deleted {
+        let auth = if element.authenticated { AUTH_ENTERPRISE } else { AUTH_ANONYMOUS };
+        endpoint.auth_method = Some(auth.to_owned());
+        endpoint.access_method = Some(ACCESS_INTERNAL.to_owned());
     }
     if element.session == focus::SessionType::AudioVideo && element.state != ElementState::Deleted {
         endpoint.media = vec![audio(element)];

@@ -63,3 +63,11 @@ pub(crate) fn unix_ms(unix_start_ms: i64, at: Timestamp) -> i64 {
 pub(crate) fn timestamp(unix_start_ms: i64, unix_ms: i64) -> Timestamp {
     Timestamp::from_millis(u64::try_from(unix_ms.saturating_sub(unix_start_ms)).unwrap_or(0))
 }
+
+/// Milliseconds since 1970 as an `xs:dateTime` in UTC, to the second.
+pub(crate) fn format_time(unix_ms: i64) -> String {
+    time::OffsetDateTime::from_unix_timestamp(unix_ms / 1_000)
+        .ok()
+        .and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok())
+        .unwrap_or_default()
+}

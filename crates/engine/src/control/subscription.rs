@@ -97,7 +97,7 @@ impl Engine {
         let is_rendered = self.rendered.as_ref().is_some_and(|last| Arc::ptr_eq(&last.document, document));
         if !is_rendered {
             let Some(record) = self.directory.conference(conference) else { return };
-            let mut info = conference_info(&Self::focus_uri(record), document);
+            let mut info = conference_info(&Self::focus_uri(record), document, self.config.unix_start_ms);
             let data =
                 self.directory.schedule(conference).and_then(|schedule| opaque(schedule.notification_data.as_deref()));
             if let Some(description) = &mut info.description {

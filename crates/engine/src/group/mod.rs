@@ -112,8 +112,8 @@ pub(crate) struct Groups {
     wire: OnWire,
     /// What each leg that the journal knows is called there.
     recorded: HashMap<LegId, WireLeg>,
-    /// Legs whose end is to be written down with the next input.
-    over: Vec<WireLeg>,
+    /// Legs whose end is to be written down, once nothing of theirs is under way any more.
+    over: Vec<(LegId, WireLeg)>,
     /// The server stops: the machine has been told.
     stopping: bool,
     /// The journal cannot be written, so that no call may come that a crash would lose.

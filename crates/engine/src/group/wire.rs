@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use base::{CallId, LegId, Termination, TerminationReason, Timestamp};
+use base::{CallId, LegId, Termination, TerminationReason, Timestamp, UserUri};
 use call::{DialogRecord, Target};
 use response_group::{Config, OfferNo};
 use sip_api::NameAddr;
@@ -46,7 +46,8 @@ struct Other {
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
     pub(super) dialogs: Vec<(WireLeg, DialogRecord)>,
-    pub(super) invites: Vec<SentInvite>,
+    /// INVITEs, and whether each was an agent's offer.
+    pub(super) invites: Vec<(SentInvite, bool)>,
 }
 
 impl OnWire {
@@ -117,6 +118,11 @@ impl OnWire {
         self.callers.remove(&call)
     }
 
+    /// Who a caller is, as agents are shown it.
+    fn shown(&self, call: CallId) -> Option<String> {
+        self.callers.get(&call)?.shown.clone()
+    }
+
     /// The dialog of the agent who answered an offer, for whoever takes it up.
     pub(super) fn take_agent(&mut self, offer: OfferNo) -> Option<DialogRecord> {
         let answered = |other: &&Other| other.offer == Some(offer) && other.dialog.is_some();
@@ -137,7 +143,7 @@ impl OnWire {
         for (call_id, other) in self.others {
             match (other.dialog, other.invite) {
                 (Some(dialog), _) => left.dialogs.push((WireLeg::CallId(call_id), dialog)),
-                (None, Some(invite)) => left.invites.push(invite),
+                (None, Some(invite)) => left.invites.push((invite, other.offer.is_some())),
                 (None, None) => {}
             }
         }
@@ -197,22 +203,24 @@ impl Engine {
         self.record(WireRecord::Up { dialog: Box::new(dialog) });
     }
 
-    /// A leg has ended. That is written down with the next input, which [`Engine::ended_legs_due`] asks for at once: what
-    /// ends it on the wire has left by then.
+    /// A leg has ended. That is written down with the next input after its BYE was answered, or with the next one where it
+    /// needed none: a process that dies before says BYE once more.
     pub(super) fn note_over(&mut self, leg: LegId) {
-        self.groups.over.extend(self.groups.recorded.remove(&leg));
+        let name = self.groups.recorded.remove(&leg);
+        self.groups.over.extend(name.map(|name| (leg, name)));
     }
 
     /// When an input is wanted so that ended legs are written down.
     pub(crate) fn ended_legs_due(&self) -> Option<Timestamp> {
-        (!self.groups.over.is_empty()).then_some(self.now)
+        self.groups.over.iter().any(|(leg, _)| !self.calls.is_saying_bye(*leg)).then_some(self.now)
     }
 
     /// Writes down which legs the last input has ended.
     pub(crate) fn record_ended_legs(&mut self) {
-        for leg in std::mem::take(&mut self.groups.over) {
-            self.record(WireRecord::Over { leg });
-        }
+        let calls = &self.calls;
+        let over = self.groups.over.extract_if(.., |(leg, _)| !calls.is_saying_bye(*leg));
+        let over: Vec<WireLeg> = over.map(|(_, name)| name).collect();
+        over.into_iter().for_each(|leg| self.record(WireRecord::Over { leg }));
     }
 
     /// Ends what an earlier process left on the wire and nobody has taken up.
@@ -222,21 +230,37 @@ impl Engine {
             self.hang_up_sip(leg, Termination::failed(TerminationReason::ServiceUnavailable));
         }
         // One dial for each pair of parties: its INVITEs share their From and To.
-        let mut dials: BTreeMap<(String, String), Vec<SentInvite>> = BTreeMap::new();
-        for invite in left.invites {
-            dials.entry((invite.from.clone(), invite.to.clone())).or_default().push(invite);
+        let mut dials: BTreeMap<(String, String, bool), Vec<SentInvite>> = BTreeMap::new();
+        for (invite, offered) in left.invites {
+            dials.entry((invite.from.clone(), invite.to.clone(), offered)).or_default().push(invite);
         }
-        for invites in dials.into_values() {
-            self.repeat_invites(&invites, Role::Leftover);
+        for ((_, to, offered), invites) in dials {
+            let Some((_, legs)) = self.repeat_invites(&invites, Role::Leftover) else { continue };
+            // Another device of the agent answered in the earlier process. He is rung for nobody until these are silent.
+            let agent = NameAddr::parse(&to).ok().and_then(|to| UserUri::parse(&to.uri.to_string()).ok());
+            if let Some(agent) = agent.filter(|_| offered) {
+                self.groups.silencing.extend(legs.into_iter().map(|leg| (leg, agent.clone())));
+            }
         }
     }
 
-    /// Goes on with a dialog of an earlier process.
+    /// Goes on with a dialog of an earlier process. The number from which its requests are counted now is written down, so
+    /// that a third process uses none of them again.
     pub(super) fn take_up(&mut self, name: WireLeg, role: Role, dialog: DialogRecord) -> LegId {
         let leg = self.calls.allocate_leg();
         self.groups.legs.insert(leg, role);
-        self.groups.recorded.insert(leg, name);
+        self.groups.recorded.insert(leg, name.clone());
         self.call(call::Input::Restore { leg, record: Box::new(dialog) });
+        if let Some(dialog) = self.calls.dialog_record(leg).map(Box::new) {
+            self.record(match (name, role) {
+                (WireLeg::Caller(call), _) => {
+                    let shown = self.groups.wire.shown(call);
+                    WireRecord::CallerUp { call, dialog, shown }
+                }
+                (WireLeg::CallId(_), Role::Device(offer)) => WireRecord::AgentUp { offer, dialog },
+                (WireLeg::CallId(_), _) => WireRecord::Up { dialog },
+            });
+        }
         leg
     }
 }

@@ -1,8 +1,10 @@
 //! A C3P client: schedules conferences, joins a Focus, sends commands and reads the verdicts.
 
-use c3p::conference_info::{ConferenceInfo, Description, Endpoint, Media};
+use c3p::conference_info::{
+    ConferenceInfo, ConferenceView, Description, Endpoint, EntityState, EntityView, InitialFilter, Media,
+};
 use c3p::{
-    AddUser, Command, Envelope, JoiningEndpoint, JoiningMethod, MediaFilter, MediaKeys, MediaStatus,
+    AddUser, Command, Envelope, JoiningEndpoint, JoiningMethod, MediaFilter, MediaKeys, MediaStatus, ModifyConference,
     ModifyEndpointMedia, Outcome, Participant, ResponseBody, Role, SessionType, State, UserKeys,
 };
 use sip_api::{Method, Request, Response};
@@ -170,6 +172,19 @@ impl Client {
     }
 
     /// The keys of a user of this conference.
+    /// Mutes or unmutes everybody, as a change of the audio MCU's state.
+    pub(crate) fn mute_all(&self, ingress: MediaFilter) -> Command {
+        let state = EntityState {
+            initial_filters: vec![InitialFilter::for_everybody(ingress)],
+            locked: None,
+            media: Vec::new(),
+        };
+        let view = EntityView { entity: self.mcu_uri(), state: State::Partial, entity_state: Some(state) };
+        let mut info = ConferenceInfo::new(self.focus.clone(), State::Partial);
+        info.view = Some(ConferenceView { state: State::Partial, entity_views: vec![view] });
+        Command::ModifyConference(Box::new(ModifyConference { info, mcu_uri: Some(self.mcu_uri()) }))
+    }
+
     pub(crate) fn keys(&self, entity: &str) -> UserKeys {
         UserKeys { conference: self.focus.clone(), user: entity.to_owned() }
     }

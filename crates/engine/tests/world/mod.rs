@@ -99,7 +99,8 @@ fn config() -> EngineConfig {
             jitter_delay_max_ms: 120,
         },
         unix_start_ms: 1_700_000_000_000,
-        focus: focus::FocusConfig::default(),
+        // Most tests are about one change at a time.
+        focus: focus::FocusConfig { roster_interval: Duration::ZERO, ..focus::FocusConfig::default() },
         call: call::CallConfig { domain: DOMAIN.to_owned(), ..call::CallConfig::default() },
         certificate: None,
         keypad: Some(engine::KeyMap::default()),
@@ -133,9 +134,11 @@ impl World {
 
     fn of(config: EngineConfig, change: impl FnOnce(&mut Directory)) -> Self {
         let mut router = routing::Router { domains: vec![DOMAIN.to_owned()], ..routing::Router::default() };
-        let rules = [routing::Rule { pattern: r"0(\d+)".to_owned(), translation: "+49$1".to_owned() }];
-        let profile = routing::LocationProfile::compile("default", &rules).expect("valid");
-        router.profiles.insert("default".to_owned(), profile);
+        for (name, country) in [("default", "+49$1"), ("paris", "+33$1")] {
+            let rules = [routing::Rule { pattern: r"0(\d+)".to_owned(), translation: country.to_owned() }];
+            let profile = routing::LocationProfile::compile(name, &rules).expect("valid");
+            router.profiles.insert(name.to_owned(), profile);
+        }
         router.trunks = ["one", "two"].map(trunk).to_vec();
         let mut directory = Directory::new(router);
         for name in ["ann", "bob", "cleo", "dave", "mailbox"] {

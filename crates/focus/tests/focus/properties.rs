@@ -150,6 +150,7 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         1 => subscription().prop_map(|subscription| Step::Other(Input::Unsubscribe { subscription })),
         3 => (0..90_u64).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds))),
+        3 => (0..200_u64).prop_map(|milliseconds| Step::Pass(Duration::from_millis(milliseconds))),
         1 => Just(Step::Ask { requester: Requester::Operator, request: ControlRequest::DeleteConference }),
     ]
 }
@@ -167,11 +168,15 @@ struct Checked {
     progress: BTreeMap<LegId, u8>,
     joined: BTreeSet<LegId>,
     views: BTreeMap<SubscriptionId, (u32, View)>,
+    /// When a document went out last, of any kind.
+    last_document: Option<Timestamp>,
+    /// How long changes are gathered.
+    interval: Duration,
     ended: bool,
 }
 
 impl Checked {
-    fn new(access: AccessType, lobby: Lobby, with_pin: bool, linger: bool) -> Self {
+    fn new(access: AccessType, lobby: Lobby, with_pin: bool, linger: bool, interval: Duration) -> Self {
         let mut record = record();
         record.lobby = lobby;
         record.access = access;
@@ -181,6 +186,7 @@ impl Checked {
         config.limits.legs_per_conference = LEGS_MAX;
         config.limits.dial_outs_per_conference = 4;
         config.limits.subscriptions_per_conference = 3;
+        config.roster_interval = interval;
         config.lobby_places = 3;
         config.lobby_wait = Duration::from_secs(120);
         config.empty_linger = Duration::from_secs(if linger { 300 } else { 0 });
@@ -193,6 +199,8 @@ impl Checked {
             progress: BTreeMap::new(),
             joined: BTreeSet::new(),
             views: BTreeMap::new(),
+            last_document: None,
+            interval,
             ended: false,
         }
     }
@@ -229,7 +237,7 @@ impl Checked {
                 self.give(Input::JoinMedia(JoinMedia { command, leg, requester, endpoint, display_name: None, pin }));
             }
             Step::Ask { requester, request } => {
-                let at_once = !matches!(request, ControlRequest::DialOut(_));
+                let at_once = !matches!(request, ControlRequest::DialOut(_)) && self.interval.is_zero();
                 let command = self.command(None);
                 self.give(Input::Command { command, requester, request });
                 assert!(!at_once || !self.open.contains_key(&command), "{command:?} waits");
@@ -250,6 +258,8 @@ impl Checked {
     }
 
     fn give(&mut self, input: Input) {
+        let is_progress =
+            matches!(input, Input::LegAlerting { .. } | Input::LegConnected { .. } | Input::LegEnded { .. });
         match &input {
             Input::LegEnded { leg, .. } => self.leg_is_over(*leg),
             Input::Unsubscribe { subscription } => drop(self.views.remove(subscription)),
@@ -258,12 +268,30 @@ impl Checked {
         self.focus.handle(self.now, input);
         let was_ended = self.ended;
         let outputs: Vec<Output> = std::iter::from_fn(|| self.focus.poll_output()).collect();
+        self.see_documents(&outputs, is_progress);
         assert!(!was_ended || outputs.is_empty(), "an ended Focus still speaks: {outputs:?}");
         for output in outputs {
             assert!(!self.ended, "{output:?} follows the end of the conference");
             self.see(output);
         }
         self.check();
+    }
+
+    /// Documents keep their distance, but for the sake of a dial-out, of somebody who is sent away, and when all is over.
+    fn see_documents(&mut self, outputs: &[Output], is_progress: bool) {
+        let is_document = |output: &Output| matches!(output, Output::Notify { .. });
+        let is_urgent = |output: &Output| matches!(output, Output::HangUp { .. } | Output::ConferenceEnded { .. });
+        if !outputs.iter().any(is_document) {
+            return;
+        }
+        if let Some(last) = self.last_document.replace(self.now) {
+            let early = self.now < last + self.interval;
+            assert!(
+                !early || is_progress || outputs.iter().any(is_urgent),
+                "a document {:?} after the last",
+                self.now.since(last)
+            );
+        }
     }
 
     fn see(&mut self, output: Output) {
@@ -337,6 +365,11 @@ impl Checked {
             let waits = user.endpoints.iter().filter(|endpoint| endpoint.status == EndpointStatus::Waiting).count();
             assert!(waits == 0 || waits == user.endpoints.len(), "{} waits with some devices alone", user.entity);
         }
+        if self.focus.has_news() {
+            let due = self.focus.poll_timeout().expect("what is to be told has its time");
+            assert!(due <= self.now + self.interval, "{due:?}");
+            return;
+        }
         let mut truth = View::default();
         truth.apply(&document);
         for (subscription, (_, view)) in &self.views {
@@ -346,6 +379,8 @@ impl Checked {
 
     /// Ends it, if nothing else has, and looks whether anything is left over.
     fn close(mut self) {
+        self.pass(self.interval);
+        assert!(!self.focus.has_news(), "everybody was told everything");
         self.give(Input::End { reason: EndReason::ServerStopping });
         assert!(self.ended && self.focus.is_ended());
         assert_eq!(self.focus.poll_timeout(), None, "timers drain");
@@ -375,8 +410,9 @@ proptest! {
         lobby in lobby(),
         with_pin in any::<bool>(),
         linger in any::<bool>(),
+        interval_ms in prop::sample::select(vec![0_u64, 100, 2_000]),
     ) {
-        let mut checked = Checked::new(access, lobby, with_pin, linger);
+        let mut checked = Checked::new(access, lobby, with_pin, linger, Duration::from_millis(interval_ms));
         for step in steps {
             checked.play(step);
         }

@@ -1,11 +1,13 @@
 //! What subscribers are told.
 
-use base::TerminationReason;
+use std::collections::BTreeMap;
+
+use base::{Duration, SubscriptionId, TerminationReason};
 use focus::{
     AdmissionChange, ControlRequest, ElementState, EndpointStatus, Input, Outcome, Output, Requester, SubscriptionEnd,
 };
 
-use crate::world::{View, World, account, document, documents, outcome, phone, user};
+use crate::world::{View, World, account, document, documents, outcome, outcomes, phone, user};
 
 #[test]
 fn the_first_document_is_full_and_changes_follow_with_the_next_versions() {
@@ -166,4 +168,145 @@ fn a_thousand_joins_cost_a_thousand_users_in_documents() {
         view.apply(document(&outputs));
     }
     assert_eq!((published, view.users.len()), (1000, 1000));
+}
+
+/// Ann and the operator watch a conference that gathers changes for 100 ms.
+fn gathering() -> World {
+    let mut w = World::with(|_, config| config.roster_interval = MOMENT);
+    w.attend("ann");
+    w.subscribe(account("ann"));
+    w.subscribe(Requester::Operator);
+    w.pass(MOMENT * 2);
+    w
+}
+
+const MOMENT: Duration = Duration::from_millis(100);
+
+#[test]
+fn changes_that_follow_each_other_closely_are_one_document() {
+    let mut w = gathering();
+    let first = w.join_focus(account("bob"), "bob", "bob-pc").1;
+    assert_eq!(documents(&first).len(), 2, "the first change is told at once");
+    let (_, cleo) = w.join_focus(account("cleo"), "cleo", "cleo-pc");
+    assert!(matches!(outcome(&cleo), Outcome::Joined { .. }), "a join waits for nothing");
+    let locked = lock(&mut w, true);
+    assert_eq!((documents(&cleo), documents(&locked)), (vec![], vec![]), "nothing is told yet");
+    assert_eq!(outcomes(&locked), [], "and no outcome runs ahead of it");
+    assert_eq!(w.pass(MOMENT - Duration::from_millis(1)), []);
+    let outputs = w.pass(Duration::from_millis(1));
+    let told = documents(&outputs);
+    assert_eq!(told.iter().map(|(_, version, _)| *version).collect::<Vec<_>>(), [3, 3]);
+    assert_eq!((told[0].2.users.len(), told[0].2.conference.locked), (1, true));
+    assert_eq!(outcome(&outputs), Outcome::Done);
+    assert!(matches!(outputs.last(), Some(Output::Outcome { .. })), "{outputs:?}");
+    assert_eq!(w.pass(MOMENT * 10), [], "and nothing after it");
+}
+
+fn lock(w: &mut World, locked: bool) -> Vec<Output> {
+    w.ask(account("ann"), ControlRequest::ModifyConferenceLock { locked, admission: AdmissionChange::default() })
+}
+
+#[test]
+fn who_subscribes_meanwhile_gets_the_whole_roster_with_the_others_change() {
+    let mut w = gathering();
+    w.attend("bob");
+    w.attend("cleo");
+    let (subscription, outputs) = w.subscribe(account("cleo"));
+    assert_eq!(outputs, []);
+    let outputs = w.pass(MOMENT);
+    let own: Vec<_> = documents(&outputs).into_iter().filter(|(id, ..)| *id == subscription).collect();
+    let [(_, 1, full)] = own[..] else { panic!("{own:?}") };
+    assert_eq!((full.state, full.users.len()), (ElementState::Full, 3));
+    assert_eq!(documents(&outputs).len(), 3);
+}
+
+#[test]
+fn who_came_and_went_between_two_documents_is_in_none() {
+    let mut w = gathering();
+    w.attend("bob");
+    let cleo = w.attend("cleo");
+    w.end(cleo, TerminationReason::Departed);
+    assert_eq!(w.pass(MOMENT), []);
+    assert_eq!(w.names(), ["ann", "bob"]);
+}
+
+#[test]
+fn who_went_and_came_again_between_two_documents_has_his_new_devices_alone() {
+    for back_with in ["another", "pc"] {
+        let mut w = gathering();
+        let mut view = View::default();
+        view.apply(&w.focus.roster_document());
+        let (old, first) = w.join_focus(account("bob"), "bob", "pc");
+        view.apply(documents(&first)[0].2);
+        w.end(old, TerminationReason::TransportFailed);
+        w.join_focus(account("bob"), "bob", back_with);
+        let outputs = w.pass(MOMENT);
+        let bob = &documents(&outputs)[0].2.users[0];
+        let gone: Vec<_> = bob.endpoints.iter().filter(|endpoint| endpoint.state == ElementState::Deleted).collect();
+        assert!(gone.iter().all(|endpoint| endpoint.disconnection.is_some()));
+        assert_eq!(gone.len(), usize::from(back_with == "another"), "what is there is not told to be gone");
+        view.apply(documents(&outputs)[0].2);
+        let mut truth = View::default();
+        truth.apply(&w.focus.roster_document());
+        assert_eq!(view, truth, "{back_with}");
+    }
+}
+
+#[test]
+fn who_is_sent_away_is_told_before_his_dialog_ends() {
+    let mut w = gathering();
+    w.attend("bob");
+    let (_, cleo) = w.join_focus(account("cleo"), "cleo", "cleo-pc");
+    assert_eq!(documents(&cleo), []);
+    let outputs = w.ask(account("ann"), ControlRequest::DeleteUser { user: user("cleo") });
+    let [.., Output::Outcome { outcome: Outcome::Done, .. }, Output::HangUp { .. }] = &outputs[..] else {
+        panic!("{outputs:?}");
+    };
+    assert_eq!(documents(&outputs), [], "nobody was told of her, so nobody is told that she has gone");
+}
+
+#[test]
+fn a_dial_out_is_answered_with_the_document_that_shows_it() {
+    let mut w = gathering();
+    w.attend("cleo");
+    let (leg, command, dialled) = w.dial(account("ann"), "bob");
+    assert_eq!(documents(&dialled), []);
+    let outputs = w.connect(leg);
+    assert_eq!(documents(&outputs)[0].2.users[0].endpoints[0].status, EndpointStatus::DialingOut, "first things first");
+    assert_eq!(outcomes(&outputs), []);
+    let outputs = w.pass(MOMENT);
+    assert_eq!(documents(&outputs)[0].2.users[0].endpoints[0].status, EndpointStatus::Connected);
+    assert!(matches!(outcomes(&outputs)[..], [(answered, Outcome::Joined { .. })] if answered == command));
+    let (refused, _, outputs) = w.dial(account("bob"), "cleo");
+    assert!(matches!(outcome(&outputs), Outcome::Failure(_)), "{refused:?}: a refusal waits for nothing");
+}
+
+#[test]
+fn three_hundred_who_join_within_a_second_cost_each_of_them_a_few_documents() {
+    let sent = |interval: Duration| {
+        let mut w = World::with(|_, config| config.roster_interval = interval);
+        let mut views: BTreeMap<SubscriptionId, View> = BTreeMap::new();
+        let mut sent = 0;
+        for number in 0..300 {
+            let name = format!("u{number}");
+            let mut outputs = w.join_focus(account(&name), &name, "pc").1;
+            outputs.extend(w.subscribe(account(&name)).1);
+            outputs.extend(w.pass(Duration::from_micros(3_333)));
+            for (subscription, _, document) in documents(&outputs) {
+                views.entry(subscription).or_default().apply(document);
+                sent += 1;
+            }
+        }
+        for (subscription, _, document) in documents(&w.pass(interval)) {
+            views.entry(subscription).or_default().apply(document);
+            sent += 1;
+        }
+        let mut truth = View::default();
+        truth.apply(&w.focus.roster_document());
+        assert!(views.len() == 300 && views.values().all(|view| *view == truth));
+        sent
+    };
+    let (one_by_one, gathered) = (sent(Duration::ZERO), sent(MOMENT));
+    assert_eq!(one_by_one, 300 * 299 / 2 + 300, "each join is told to all who are in, and then everything to him");
+    assert!(gathered * 20 < one_by_one, "{gathered} instead of {one_by_one}");
 }

@@ -53,6 +53,8 @@ impl World {
 
     pub(crate) fn with(edit: impl FnOnce(&mut ConferenceRecord, &mut FocusConfig)) -> Self {
         let (mut record, mut config) = (record(), FocusConfig::default());
+        // Most tests are about one change at a time.
+        config.roster_interval = Duration::ZERO;
         edit(&mut record, &mut config);
         Self { focus: Focus::new(Timestamp::ZERO, record, config), now: Timestamp::ZERO, next: 0 }
     }

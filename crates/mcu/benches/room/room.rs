@@ -186,7 +186,8 @@ impl Room {
                 self.conference.handle_packet(self.now, LegId(leg), Port::Rtp, PHONE, packet);
             }
             self.now = self.now + Duration::from_millis(10);
-            self.conference.tick(self.now, &mut Nowhere);
+            self.conference.tick(self.now);
+            self.conference.send(self.now, &mut Nowhere);
             while self.conference.poll_event().is_some() {}
         });
         self.now = self.now + Duration::from_millis(10);

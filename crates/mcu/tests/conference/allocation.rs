@@ -85,7 +85,8 @@ fn allocations(world: &mut World, ticks: usize) -> usize {
         world.now = world.now + Duration::from_millis(20);
         world.sink.clear();
         let before = ALLOCATIONS.get();
-        world.conference.tick(world.now, &mut world.sink);
+        world.conference.tick(world.now);
+        world.conference.send(world.now, &mut world.sink);
         counted += ALLOCATIONS.get() - before;
         world.events.extend(std::iter::from_fn(|| world.conference.poll_event()));
     }

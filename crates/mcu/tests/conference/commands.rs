@@ -119,7 +119,8 @@ proptest! {
                 Step::Ticks(ticks) => for _ in 0..ticks {
                     now = now + Duration::from_millis(20);
                     sink.clear();
-                    conference.tick(now, &mut sink);
+                    conference.tick(now);
+                    conference.send(now, &mut sink);
                     while conference.poll_event().is_some() {}
                 }
             }

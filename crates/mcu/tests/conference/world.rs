@@ -122,7 +122,8 @@ impl World {
     pub(crate) fn step(&mut self) {
         self.now = self.now + Duration::from_millis(10);
         self.sink.clear();
-        self.conference.tick(self.now, &mut self.sink);
+        self.conference.tick(self.now);
+        self.conference.send(self.now, &mut self.sink);
         self.now = self.now + Duration::from_millis(10);
         for (leg, port, to, packet) in &self.sink.packets[..self.sink.used] {
             let phone = self.phones.iter_mut().find(|phone| phone.leg == *leg).expect("packets go to legs");

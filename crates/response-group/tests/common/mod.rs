@@ -2,14 +2,12 @@
 #![allow(dead_code, reason = "each test binary uses its part of the world")]
 #![allow(unreachable_pub, reason = "each test binary compiles this module as its own")]
 
-pub mod watch;
-
 use base::{CallId, Duration, Timestamp, UserUri};
+use response_group::watch::Watch;
 use response_group::{
     AgentChange, AgentStatus, Arrival, Config, DialogNo, Domain, Entry, HistoryKind, Input, OfferNo, OfferOrder,
     Outcome, Output, Refusal, ResponseGroup,
 };
-use watch::Watch;
 
 #[derive(serde::Deserialize)]
 struct File {
@@ -73,7 +71,7 @@ impl World {
             log: Vec::new(),
             before_journal: 0,
             last: Vec::new(),
-            watch: Watch::new(&config),
+            watch: Watch::new(now, &config),
             next_call: 0,
             unix_seconds: 1_750_000_000,
         };

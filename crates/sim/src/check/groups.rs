@@ -1,12 +1,14 @@
-//! Response groups: no caller gets two agents, no agent is rung for two callers, and each caller has exactly one outcome.
+//! Response groups: no caller gets two agents, no agent is rung for two callers, and each caller has exactly one outcome,
+//! however many processes it takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base::{CallId, ConferenceId, LegId};
 use engine::GroupJournal;
 use response_group::{CallRecord, Decision, Entry, Input};
 use sip_api::Method;
 
+use super::twin::Twin;
 use crate::stack::Stack;
 
 /// Callers whose outcome is open.
@@ -14,14 +16,16 @@ use crate::stack::Stack;
 pub(super) struct Groups {
     open: BTreeMap<CallId, String>,
     ended: BTreeMap<CallId, String>,
+    /// The machine beside the engine's; `None` until the first groups are there.
+    twin: Option<Twin>,
 }
 
 impl Groups {
-    /// The machine was told something, before anything follows from it.
+    /// The machine was told something, before anything follows from it, or has decided something.
     pub(super) fn journalled(&mut self, record: &GroupJournal) -> Result<(), String> {
-        let GroupJournal::Machine(Entry::Told { told: Input::CallerArrived(arrival), .. }) = record else {
-            return Ok(());
-        };
+        let GroupJournal::Machine(entry) = record else { return Ok(()) };
+        Twin::follow(&mut self.twin, entry)?;
+        let Entry::Told { told: Input::CallerArrived(arrival), .. } = entry else { return Ok(()) };
         match self.open.insert(arrival.call, arrival.caller.clone()) {
             None => Ok(()),
             Some(_) => Err(format!("the caller {} arrives twice", arrival.call)),
@@ -38,8 +42,41 @@ impl Groups {
         Ok(())
     }
 
-    pub(super) fn at_rest(&self) -> Result<(), String> {
-        if self.open.is_empty() { Ok(()) } else { Err(format!("callers without an outcome: {:?}", self.open)) }
+    /// The process died. Whose outcome the journal tells has it, also where his record was lost with the process; who is not
+    /// in the journal was never there.
+    pub(super) fn server_died(&mut self, journal: &[GroupJournal]) -> Result<(), String> {
+        self.twin = None;
+        let (mut arrived, mut ended) = (BTreeSet::new(), BTreeMap::new());
+        for record in journal {
+            let GroupJournal::Machine(entry) = record else { continue };
+            // Decisions follow from what was told, whether or not they were written down.
+            if !matches!(entry, Entry::Decided { .. }) {
+                self.twin.iter_mut().for_each(Twin::forget_decisions);
+                Twin::follow(&mut self.twin, entry)?;
+            }
+            if let Entry::Told { told: Input::CallerArrived(arrival), .. } = entry {
+                arrived.insert(arrival.call);
+            }
+            for (call, outcome) in self.twin.iter_mut().flat_map(Twin::take_outcomes) {
+                ended.insert(call, format!("{outcome:?}"));
+            }
+        }
+        if let Some(call) = self.ended.keys().find(|call| !ended.contains_key(call)) {
+            return Err(format!("caller {call} has a record, and the journal does not know how he ended"));
+        }
+        self.open.retain(|call, _| arrived.contains(call) && !ended.contains_key(call));
+        self.ended = ended;
+        if let Some(twin) = &mut self.twin {
+            twin.forget_decisions();
+        }
+        Ok(())
+    }
+
+    pub(super) fn at_rest(&mut self) -> Result<(), String> {
+        if !self.open.is_empty() {
+            return Err(format!("callers without an outcome: {:?}", self.open));
+        }
+        self.twin.as_mut().map_or(Ok(()), Twin::at_rest)
     }
 }
 
@@ -79,6 +116,13 @@ pub(crate) fn happened(record: &GroupJournal) -> Option<&'static str> {
     match record {
         GroupJournal::Machine(Entry::Decided { decided: Decision::Won { .. }, .. }) => Some("group call answered"),
         GroupJournal::Machine(Entry::Decided { decided: Decision::Offered { .. }, .. }) => Some("group call offered"),
+        GroupJournal::Machine(Entry::Told { told, .. }) => match told {
+            Input::Reattached { caller: true, agent: true, .. } => Some("conversation attached again"),
+            Input::Reattached { caller: true, agent: false, .. } => Some("caller attached again"),
+            Input::Reattached { caller: false, .. } => Some("caller lost at a restart"),
+            Input::ForwardEnded { connected: true, .. } => Some("caller forwarded"),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -15,6 +15,7 @@ impl Phone {
     /// Somebody calls.
     pub(super) fn on_invite(&mut self, cx: &mut Cx<'_>, transaction: ServerTransactionId, invite: Request) {
         let call = invite.call_id().to_owned();
+        self.rings_for_one_group(cx, &invite);
         let port = self.next_port();
         let conference = invite.headers.get("Contact").is_some_and(|contact| contact.contains("isfocus"));
         let limit = if conference { RINGING_MAX } else { RINGING_FOR_A_PERSON_MAX };
@@ -47,6 +48,16 @@ impl Phone {
         cx.later(soon + ringing, Action::Answer(call));
     }
 
+    /// I2 at the phone itself: it never rings for two offers of response groups.
+    fn rings_for_one_group(&self, cx: &mut Cx<'_>, invite: &Request) {
+        let offer = |request: &Request| request.headers.get("X-RG-Offer").map(str::to_owned);
+        let Some(new) = offer(invite) else { return };
+        let ringing = self.dialogs.values().filter(|dialog| matches!(dialog.state, State::Ringing(_)));
+        if let Some(known) = ringing.filter_map(|dialog| offer(&dialog.first)).find(|known| *known != new) {
+            cx.broken(format!("{} rings for the offers {known} and {new} at once", self.name));
+        }
+    }
+
     /// 180, or early media.
     pub(super) fn ring(&mut self, cx: &mut Cx<'_>, call: &str) {
         let Some(dialog) = self.dialogs.get_mut(call) else { return };
@@ -69,6 +80,7 @@ impl Phone {
         let Some(dialog) = self.dialogs.get_mut(call) else { return };
         let State::Ringing(transaction) = dialog.state else { return };
         dialog.state = State::Up;
+        dialog.answered.push(transaction);
         let body = match (cx.happens(cx.swarm.bad_answers, 0.2), cx.dice.chance(0.5)) {
             (true, true) => None,
             (true, false) => Some(useless_description(dialog.port)),
@@ -108,6 +120,7 @@ impl Phone {
     /// The server gives up. Sometimes somebody lifts the receiver at that very moment.
     pub(super) fn on_cancelled(&mut self, cx: &mut Cx<'_>, transaction: ServerTransactionId) {
         let ringing = State::Ringing(transaction);
+        self.dialogs.values_mut().filter(|known| known.state == ringing).for_each(|known| known.survivor = false);
         let Some(call) =
             self.dialogs.values().find(|dialog| dialog.state == ringing).map(|known| known.call_id.clone())
         else {
@@ -138,9 +151,11 @@ impl Phone {
         if to == fork_tag && fork_tag.is_some() {
             cx.count("fork hung up");
             dialog.fork = None;
+            dialog.second = true;
         } else if let Some(fork) = dialog.fork.take().filter(|_| dialog.state == State::Up) {
             cx.count("fork hung up");
             dialog.local = fork;
+            dialog.second = true;
         } else {
             self.over(call);
         }
@@ -154,6 +169,9 @@ impl Phone {
             return self.respond(transaction, Response::new(481));
         }
         let invite = request.method == Method::Invite;
+        if invite {
+            dialog.answered.push(transaction);
+        }
         let mut ok = Response::new(200).with_header("Contact", contact);
         if invite || !request.body.is_empty() {
             ok = ok.with_body(SDP, dialog.description("sendrecv"));

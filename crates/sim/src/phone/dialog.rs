@@ -68,8 +68,15 @@ pub(crate) struct Dialog {
     /// Where this phone receives audio; names the call towards the media side.
     pub(crate) port: u16,
     sdp_version: u32,
+    /// Their INVITEs that we answered, the one that opened the dialog first.
+    pub(crate) answered: Vec<ServerTransactionId>,
     /// The 2xx that established it has been acknowledged.
     pub(crate) confirmed: bool,
+    /// It is older than the server's present process, which has not said a word in it.
+    pub(crate) survivor: bool,
+    /// It is the second device's that answered. The journal has the first one's alone: after a crash the second finds out
+    /// by itself, by a missing ACK or a 481.
+    pub(crate) second: bool,
     /// Digits to press when it is up.
     pub(crate) digits: Option<&'static str>,
     /// Our ACK is never sent.
@@ -108,7 +115,10 @@ impl Dialog {
             sent: BTreeMap::new(),
             port,
             sdp_version: 0,
+            answered: Vec::new(),
             confirmed: ours,
+            survivor: false,
+            second: false,
             digits: None,
             never_acks: false,
             commands: Commands::default(),

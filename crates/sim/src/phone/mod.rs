@@ -9,8 +9,9 @@ mod caller;
 mod client;
 mod dialog;
 mod orders;
+mod survivor;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use base::{Duration, UserUri};
@@ -141,14 +142,32 @@ pub(crate) struct Phone {
     calls: u64,
     first_port: u16,
     scheduled: Vec<String>,
+    /// Requests whose answer may have died with a process of the server.
+    forgiven: BTreeSet<ClientTransactionId>,
+    /// INVITEs whose ACK may have died with one.
+    unacknowledged: BTreeSet<ServerTransactionId>,
+    /// The server has no process now, or letters of its last one may still arrive.
+    server_down: bool,
 }
 
 impl Phone {
     /// A phone with power, and no calls.
     pub(crate) fn new(name: String, address: SocketAddr, account: Option<UserUri>, first_port: u16) -> Self {
         let stack = Stack::new(address);
-        let (dialogs, scheduled) = (BTreeMap::new(), Vec::new());
-        Self { name, address, account, gone: false, stack, dialogs, calls: 0, first_port, scheduled }
+        Self {
+            name,
+            address,
+            account,
+            gone: false,
+            stack,
+            dialogs: BTreeMap::new(),
+            calls: 0,
+            first_port,
+            scheduled: Vec::new(),
+            forgiven: BTreeSet::new(),
+            unacknowledged: BTreeSet::new(),
+            server_down: false,
+        }
     }
 
     /// A datagram arrives.
@@ -231,7 +250,7 @@ impl Phone {
             SipEvent::Request { transaction, request, .. } => self.on_request(cx, transaction, request),
             SipEvent::Ack { request, .. } => self.on_ack(cx, &request),
             SipEvent::Cancelled { transaction, .. } => self.on_cancelled(cx, transaction),
-            SipEvent::AckMissing { .. } => cx.broken(format!("{}: a 2xx was never acknowledged", self.name)),
+            SipEvent::AckMissing { transaction } => self.on_ack_missing(cx, transaction),
             SipEvent::Response { transaction, response, .. } => self.on_response(cx, transaction, response),
             SipEvent::Failed { transaction, .. } => self.on_failed(cx, transaction),
             SipEvent::BindingsChanged { .. } => {}
@@ -246,8 +265,9 @@ impl Phone {
                 _ => self.respond(transaction, Response::new(200)),
             };
         }
-        if !self.dialogs.contains_key(&call) {
-            return self.respond(transaction, Response::new(481));
+        match self.dialogs.get_mut(&call) {
+            Some(dialog) => dialog.survivor = false,
+            None => return self.respond(transaction, Response::new(481)),
         }
         match request.method {
             Method::Bye => self.on_bye(cx, &call, transaction, &request),
@@ -275,6 +295,9 @@ impl Phone {
     }
 
     fn on_failed(&mut self, cx: &mut Cx<'_>, transaction: ClientTransactionId) {
+        if self.forgiven.remove(&transaction) {
+            return self.on_died_with_the_server(transaction);
+        }
         let sent = self.dialogs.values().find_map(|dialog| dialog.sent.get(&transaction));
         let method = sent.map_or("a request", |(_, request)| request.method.as_str());
         cx.broken(format!("{}: no final response to {method}", self.name));
@@ -285,6 +308,9 @@ impl Phone {
         let id = self.stack.transaction();
         if let Some(dialog) = self.dialogs.get_mut(call) {
             dialog.sent.insert(id, (sent, request.clone()));
+        }
+        if self.server_down {
+            self.forgiven.insert(id);
         }
         self.stack.send(id, request, cx.server);
     }

@@ -1,5 +1,6 @@
 //! Requests we make (RFC 3261 17.1, 9.1).
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 
 use base::Duration;
@@ -37,6 +38,14 @@ enum Cancel {
     Sent,
 }
 
+/// The branch of an INVITE follows from what no other INVITE has: the next process sends the same one again as a
+/// retransmission (crate `sip`, `stack::client`).
+fn branch_of_invite(invite: &Request) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (invite.call_id(), invite.from_tag(), invite.cseq()).hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Stack {
     /// A number for a transaction, for phones that do not keep their own.
     pub(crate) fn transaction(&mut self) -> ClientTransactionId {
@@ -45,7 +54,8 @@ impl Stack {
 
     /// Sends a request in a new transaction.
     pub(crate) fn send(&mut self, id: ClientTransactionId, request: Request, to: SocketAddr) {
-        let branch = self.allocate();
+        let fresh = self.allocate();
+        let branch = if request.method == Method::Invite { branch_of_invite(&request) } else { fresh };
         self.branches.insert(id, branch);
         self.start(id, branch, request, to);
     }
@@ -99,7 +109,7 @@ impl Stack {
         }
         let id = client.id;
         self.start(id, branch, cancel, to);
-        self.wake(T1_64 + T1, Timer::GiveUp(branch));
+        self.wake(T1_64, Timer::GiveUp(branch));
     }
 
     pub(super) fn on_response(&mut self, from: SocketAddr, branch: u64, cancel: bool, response: Response) {

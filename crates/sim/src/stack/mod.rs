@@ -80,6 +80,11 @@ impl Stack {
         }
     }
 
+    /// The transactions of the next process at the same address: none, and none will be taken for one of before.
+    pub(crate) fn of_next_process(&self) -> Self {
+        Self { next: self.next, ..Self::new(self.address) }
+    }
+
     /// The next thing it wants.
     pub(crate) fn poll(&mut self) -> Option<Out> {
         self.out.pop_front()

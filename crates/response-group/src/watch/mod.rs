@@ -1,11 +1,29 @@
-//! The invariants of routing.md 3.5 that show from outside, checked on every input and output.
+//! The invariants of routing.md 3.5 that show from outside, checked on every input and output of a machine: for tests and
+//! simulations. It has no look into the machine; what one state shows, [`crate::Domain::breaches`] tells.
+//!
+//! Tell it each input ([`Watch::told`]), show it each output ([`Watch::saw`]), and say when all outputs of an input were
+//! there ([`Watch::end_of_step`]).
+
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::{CallId, Duration, Timestamp, UserUri};
-use response_group::{CallRecord, CancelWhen, Config, DialogNo, Input, OfferNo, Output, Withdrawal};
+
+use crate::config::Config;
+use crate::input::{DialogNo, Input, OfferNo, Refusal};
+use crate::journal::Entry;
+use crate::output::{AgentStatus, CallRecord, CancelWhen, Decision, OfferOrder, Output, Release, Withdrawal};
+use turns::Turns;
+
+/// 64 times T1 (RFC 3261 17.1.1.1): whatever is being ended is over by then.
+const GUARD: Duration = Duration::from_secs(32);
+
+/// How late a timer may be looked at.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// An offer as the wire sees it.
+#[derive(Debug)]
 struct Wire {
     call: CallId,
     agent: UserUri,
@@ -17,10 +35,19 @@ struct Wire {
     /// Dialogs that answered and are not gone.
     up: BTreeSet<DialogNo>,
     seen: BTreeSet<DialogNo>,
-    won: bool,
+    /// The dialog whose answer was taken.
+    won: Option<DialogNo>,
+    /// A dialog of it was ended, and it has no other.
+    releasing: bool,
+    group: UserUri,
+    /// The dialog that was asked for the key, until that is decided.
+    asked: Option<DialogNo>,
 }
 
+/// What was told and seen, and every breach so far.
+#[derive(Debug)]
 pub struct Watch {
+    /// Every breach so far, each with its time.
     pub faults: Vec<String>,
     /// Offers of which something is left on the wire.
     open: BTreeMap<OfferNo, Wire>,
@@ -35,11 +62,18 @@ pub struct Watch {
     addresses: BTreeSet<UserUri>,
     concurrent: bool,
     crashed: bool,
+    /// What agents are, as was told last.
+    statuses: BTreeMap<UserUri, AgentStatus>,
+    /// The input of this step brought other groups.
+    configuring: bool,
+    turns: Turns,
+    /// Offers so far.
     pub offers_made: u64,
 }
 
 impl Watch {
-    pub fn new(config: &Config) -> Self {
+    /// Nothing was told yet; the machine began with these groups at this time.
+    pub fn new(now: Timestamp, config: &Config) -> Self {
         let mut watch = Self {
             faults: Vec::new(),
             open: BTreeMap::new(),
@@ -53,13 +87,17 @@ impl Watch {
             addresses: BTreeSet::new(),
             concurrent: false,
             crashed: false,
+            statuses: BTreeMap::new(),
+            configuring: false,
+            turns: Turns::default(),
             offers_made: 0,
         };
-        watch.configured(config);
+        watch.configured(now, config);
         watch
     }
 
-    fn configured(&mut self, config: &Config) {
+    fn configured(&mut self, now: Timestamp, config: &Config) {
+        self.turns.configured(now, config);
         for group in config.groups.iter().flat_map(|group| &group.agent_groups) {
             self.concurrent |= group.max_calls > 1;
             for agent in &group.agents {
@@ -72,7 +110,9 @@ impl Watch {
         self.faults.push(format!("{} ms: {what}", now.as_micros() / 1_000));
     }
 
-    pub fn told(&mut self, _now: Timestamp, input: &Input) {
+    /// The machine is about to be told this.
+    pub fn told(&mut self, now: Timestamp, input: &Input) {
+        self.configuring = matches!(input, Input::Configured { .. });
         match input {
             Input::CallerArrived(arrival) => {
                 self.arrived.insert(arrival.call);
@@ -92,52 +132,106 @@ impl Watch {
                     wire.up.insert(*dialog);
                 }
             }
-            Input::OfferRefused { offer, .. } => {
-                self.open.remove(offer);
+            Input::OfferRefused { offer, refusal } => {
+                let gone = self.open.remove(offer);
+                if let Some(wire) = gone.filter(|wire| wire.ending.is_none() && *refusal == Refusal::Declined) {
+                    self.turns.declined(now, *offer, wire.call, &wire.agent);
+                }
             }
             Input::OfferDialogEnded { offer, dialog } => {
+                let asked = self.open.get(offer).filter(|wire| wire.asked == Some(*dialog) && wire.ending.is_none());
+                if let Some(wire) = asked {
+                    self.turns.declined(now, *offer, wire.call, &wire.agent);
+                }
                 if let Some(wire) = self.open.get_mut(offer) {
                     wire.up.remove(dialog);
                     if wire.up.is_empty() && !wire.seen.is_empty() {
                         self.open.remove(offer);
+                    } else if wire.won == Some(*dialog) || wire.asked == Some(*dialog) {
+                        // His second device has been hung up already, and that is not over yet.
+                        wire.ending.get_or_insert(now);
                     }
                 }
             }
-            Input::Configured { config } => self.configured(config),
+            Input::Configured { config } => self.configured(now, config),
+            Input::AgentChanged { agent, change } => self.turns.agent_changed(now, agent, change),
+            Input::AgentSigned { agent, .. } => self.turns.forget_idle(agent),
             Input::Restarted => self.crashed = true,
             _ => {}
         }
     }
 
+    /// It wants this.
     pub fn saw(&mut self, now: Timestamp, output: &Output) {
         match output {
             Output::Offer(order) => self.saw_offer(now, order),
             Output::Withdraw { offer, reason, cancel } => self.saw_withdraw(now, *offer, *reason, *cancel),
             Output::AskConfirm { offer, dialog, .. } => {
                 self.owed.retain(|owed| *owed != (*offer, *dialog));
-            }
-            Output::AckBye { offer, dialog, .. } => {
-                self.owed.retain(|owed| *owed != (*offer, *dialog));
                 if let Some(wire) = self.open.get_mut(offer) {
-                    wire.ending.get_or_insert(now);
+                    wire.asked = Some(*dialog);
                 }
             }
+            Output::AckBye { offer, dialog, reason } => self.saw_ack_bye(now, *offer, *dialog, *reason),
             Output::Bridge { call, offer, dialog, .. } => {
                 self.owed.retain(|owed| *owed != (*offer, *dialog));
                 if let Some(other) = self.bridges.insert(*call, *offer) {
                     self.fault(now, format!("I1: {call} is bridged to {offer:?} while it is to {other:?}"));
                 }
                 if let Some(wire) = self.open.get_mut(offer) {
-                    wire.won = true;
+                    wire.won = Some(*dialog);
+                    wire.asked = None;
                 }
             }
             Output::Unbridge { call, offer } => self.saw_unbridge(now, *call, *offer),
+            Output::AgentState { agent, state } => {
+                self.statuses.insert(agent.clone(), state.clone());
+            }
+            Output::Journal(entry) => self.saw_entry(now, entry),
             Output::History(entry) => {
                 let first = self.histories.insert((entry.call, entry.agent.clone()));
                 self.expect(first, now, || format!("I7: two history entries for {} on {}", entry.agent, entry.call));
             }
             Output::Cdr(record) => self.saw_record(now, record),
             _ => {}
+        }
+    }
+
+    fn saw_entry(&mut self, now: Timestamp, entry: &Entry) {
+        let Entry::Decided { decided, .. } = entry else { return };
+        let group = match decided {
+            Decision::Offered { agents, .. } => {
+                agents.first().and_then(|(_, offer)| self.open.get(offer)).map(|wire| wire.group.clone())
+            }
+            _ => None,
+        };
+        let faults = self.turns.decided(now, decided, group, &self.statuses);
+        faults.into_iter().for_each(|fault| self.fault(now, fault));
+    }
+
+    fn saw_ack_bye(&mut self, now: Timestamp, offer: OfferNo, dialog: DialogNo, reason: Release) {
+        self.owed.retain(|owed| *owed != (offer, dialog));
+        let configuring = self.configuring;
+        let Some(wire) = self.open.get_mut(&offer) else { return };
+        let fresh = wire.ending.is_none();
+        match reason {
+            // A second device is hung up beside the one that goes on.
+            Release::SecondAnswer => {}
+            // It was waited for long enough, and given up.
+            _ if reason != Release::Restart && wire.ending.is_some_and(|since| now.since(since) >= GUARD) => {}
+            // The end is waited for anew where a phone answered that was being silenced, and after a restart.
+            _ if !wire.releasing || reason == Release::Restart => {
+                wire.ending = Some(now);
+                wire.releasing = true;
+            }
+            _ => {}
+        }
+        let (call, agent) = (wire.call, wire.agent.clone());
+        if reason == Release::NotConfirmed {
+            self.turns.declined(now, offer, call, &agent);
+        }
+        if configuring && fresh {
+            self.fault(now, format!("I18: {offer:?} is ended because other groups hold"));
         }
     }
 
@@ -168,7 +262,7 @@ impl Watch {
         }
     }
 
-    fn saw_offer(&mut self, now: Timestamp, order: &response_group::OfferOrder) {
+    fn saw_offer(&mut self, now: Timestamp, order: &OfferOrder) {
         self.offers_made += 1;
         if !self.addresses.contains(&order.agent) {
             self.fault(now, format!("I6: {} was never configured", order.agent));
@@ -177,9 +271,15 @@ impl Watch {
             self.fault(now, format!("I8: {} is offered after its end", order.call));
         }
         let concurrent = self.concurrent;
-        let guard = Duration::from_secs(32);
-        self.open.retain(|_, wire| wire.ending.is_none_or(|since| now.since(since) < guard));
-        let clash = self.open.values().find(|wire| wire.agent == order.agent && !(concurrent && wire.won));
+        if !self.turns.is_member(&order.agent) {
+            self.fault(now, format!("I18: {} was removed and is offered a call", order.agent));
+        }
+        let is_ending = |wire: &Wire, within: Duration| wire.ending.is_none_or(|since| now.since(since) < within);
+        self.open.retain(|_, wire| is_ending(wire, GUARD + GRACE));
+        let clash = self
+            .open
+            .values()
+            .find(|wire| wire.agent == order.agent && !(concurrent && wire.won.is_some()) && is_ending(wire, GUARD));
         if let Some(call) = clash.map(|wire| wire.call) {
             self.fault(now, format!("I2: the phone of {} rings for {} and {call}", order.agent, order.call));
         }
@@ -194,7 +294,10 @@ impl Watch {
             ending: None,
             up: BTreeSet::new(),
             seen: BTreeSet::new(),
-            won: false,
+            won: None,
+            releasing: false,
+            asked: None,
+            group: order.group.clone(),
         };
         self.open.insert(order.offer, wire);
     }
@@ -206,7 +309,9 @@ impl Watch {
             }
             return;
         };
-        wire.ending.get_or_insert(now);
+        let first = wire.ending.is_none();
+        // A restart silences once more what was being silenced, and waits for it anew.
+        wire.ending = wire.ending.filter(|_| reason != Withdrawal::Restart).or(Some(now));
         let rang = now.since(wire.made);
         let early = cancel == CancelWhen::Now && !wire.progressed;
         let too_long = rang > wire.alert && !self.crashed;
@@ -221,12 +326,37 @@ impl Watch {
         if restart {
             self.fault(now, format!("I15: {offer:?} is cancelled unconditionally without a restart"));
         }
+        if first && self.configuring {
+            self.fault(now, format!("I18: {offer:?} is withdrawn because other groups hold"));
+        }
     }
 
+    /// Every output of the last input was there.
     pub fn end_of_step(&mut self, now: Timestamp) {
+        self.nobody_is_held_for_nothing(now);
+        let faults = self.turns.end_of_step(&self.statuses);
+        faults.into_iter().for_each(|fault| self.fault(now, fault));
         for (offer, dialog) in std::mem::take(&mut self.owed) {
             self.fault(now, format!("I14: the answer {dialog:?} of {offer:?} has neither won nor been ended"));
         }
+    }
+
+    /// I4, I17: an offer of a call that ended is being ended, and no agent is being silenced for longer than a phone can
+    /// take, also where the process was restarted meanwhile.
+    fn nobody_is_held_for_nothing(&mut self, now: Timestamp) {
+        let mut faults = Vec::new();
+        for (offer, wire) in self.open.iter().filter(|(_, wire)| wire.ending.is_none()) {
+            if self.ended.contains(&wire.call) {
+                faults.push(format!("I4: {} belongs to {offer:?} of {}, which ended", wire.agent, wire.call));
+            }
+        }
+        for (agent, _) in self.statuses.iter().filter(|(_, status)| **status == AgentStatus::Draining) {
+            let ending = |wire: &Wire| wire.ending.is_some_and(|since| now.since(since) < GUARD + GRACE);
+            if !self.open.values().any(|wire| wire.agent == *agent && ending(wire)) {
+                faults.push(format!("I4: {agent} is being silenced, and nothing of his can still ring"));
+            }
+        }
+        faults.into_iter().for_each(|fault| self.fault(now, fault));
     }
 
     /// When nothing is under way any more: everybody has his outcome.
