@@ -159,6 +159,9 @@ fn agents_are_shown_the_same_name_of_a_caller_after_a_restart() {
         after.pass(Duration::from_secs(10));
         let rung = after.take_requests(&Method::Invite);
         assert!(rung.len() == 1 && shown(&rung[0].1), "{rung:?}");
+        let third = after.engine.group_checkpoint().expect("there are groups");
+        let keeps = |record: &GroupJournal| matches!(record, GroupJournal::Wire(WireRecord::CallerUp { shown: Some(name), .. }) if name.contains("Ann Miller"));
+        assert!(third.iter().any(keeps), "and the process after that: {third:?}");
     }
 }
 
