@@ -48,6 +48,9 @@ pub struct Limits {
     pub worker_queue: usize,
     /// Events of one media worker waiting for the control side; while there is no room, it does no further command.
     pub worker_events: usize,
+    /// Events of the media side on their way to the engine. When there is no room, the thread that collects them waits, the
+    /// workers' own queues fill (`worker_events`), and then no worker does a further command (`worker_queue`).
+    pub media_events: usize,
     /// How long the ports of a finished leg stay leased, receiving into the void (RFC 3264 8.3.1).
     pub port_drain: Duration,
     /// How long a dialled person may ring before the dial-out fails (c3p.md 8.3).
@@ -80,6 +83,7 @@ impl Default for Limits {
             engine_queue: 16_384,
             worker_queue: 16_384,
             worker_events: 4_096,
+            media_events: 16_384,
             port_drain: Duration::from_secs(2),
             dial_out_ring: Duration::from_secs(60),
             media_silence: Duration::from_secs(30),

@@ -161,6 +161,11 @@ impl Dialog {
         })
     }
 
+    /// The name and address in `From` of our requests from now on; tags, by which it is known, stay (RFC 4916 4.4).
+    pub(crate) fn rename(&mut self, from: NameAddr) {
+        self.local = from.with_tag(&self.key.local_tag);
+    }
+
     /// What it is found by.
     pub(crate) fn key(&self) -> &DialogKey {
         &self.key

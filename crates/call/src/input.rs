@@ -119,6 +119,17 @@ pub enum Input {
         /// The offer; its version is the caller's business.
         body: Body,
     },
+    /// Tell the peer of a leg with whom he is connected now (RFC 4916): by an UPDATE without a body, if he allows UPDATE;
+    /// else he is told nothing. It waits until the leg is connected; a newer one then replaces it.
+    Identify {
+        /// The leg.
+        leg: LegId,
+        /// Headers that say so, `P-Asserted-Identity` among them (RFC 3325 9.1).
+        headers: ExtraHeaders,
+        /// What our `From` is in this dialog from now on, without its tag: for peers whose `Supported` has `from-change`
+        /// alone (RFC 4916 4.4).
+        from: Option<NameAddr>,
+    },
     /// Ask the peer for an offer by a re-INVITE without one. It comes as
     /// [`Output::ReofferAnswered`](crate::Output::ReofferAnswered) and wants `AnswerOffer` or `RefuseOffer`: the ACK waits.
     AskForOffer {

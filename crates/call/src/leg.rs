@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use base::{LegId, OfferId, Termination, Timestamp};
-use sip_api::{ClientTransactionId, Flow, Request, ServerTransactionId};
+use sip_api::{ClientTransactionId, Flow, NameAddr, Request, ServerTransactionId};
 
 use crate::credentials::Authority;
 use crate::dialogs::DialogId;
@@ -138,6 +138,8 @@ pub(crate) struct Session {
     pub(crate) offer_asked: bool,
     /// A refresh is due.
     pub(crate) refresh_wanted: bool,
+    /// Whom the peer is connected with, while he has not been told: headers, and our new `From`.
+    pub(crate) identity: Option<(ExtraHeaders, Option<NameAddr>)>,
     /// An UPDATE without a body is under way to refresh the session.
     pub(crate) refreshing: bool,
     /// The last description we sent: the one a refreshing re-INVITE repeats.
@@ -284,6 +286,7 @@ impl Session {
             refreshing: false,
             local: None,
             timer: None,
+            identity: None,
             peer_updates: false,
             owns_call_id,
             authority: None,

@@ -149,6 +149,7 @@ impl Calls {
             Input::Cancel { offer, reason } => self.cancel_offer(cx, offer, reason),
             Input::HangUp { leg, reason, termination } => self.hang_up(cx, leg, reason, termination),
             Input::Reoffer { leg, body } => self.reoffer(leg, body),
+            Input::Identify { leg, headers, from } => self.identify(leg, headers, from),
             Input::AskForOffer { leg } => self.ask_for_offer(leg),
             Input::AnswerOffer { leg, body } => self.answer_offer(cx, leg, body),
             Input::RefuseOffer { leg, status } => self.refuse_offer(leg, status),

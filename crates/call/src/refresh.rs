@@ -1,14 +1,14 @@
 //! Keeping a session alive by the session timer (RFC 4028): refreshing it, and ending it when nobody does.
 
 use base::{Duration, LegId, Termination, TerminationReason};
-use sip_api::{Headers, Method, Response};
+use sip_api::{Headers, Method, NameAddr, Response};
 
 use crate::leg::{Ending, LegState};
 use crate::message::push_abilities;
 use crate::session_timer::{self, Refresher, SessionTimer};
 use crate::timer::Timer;
 use crate::transaction::{ClientTransaction, Failure, Purpose};
-use crate::{Calls, Cx};
+use crate::{Calls, Cx, ExtraHeaders};
 
 /// How long after a failed refresh the next one is tried; the session's expiry bounds the attempts.
 const RETRY: Duration = Duration::from_secs(10);
@@ -34,20 +34,34 @@ impl Calls {
         self.advance(id);
     }
 
-    /// Refreshes by UPDATE without a body if the peer allows it, else by repeating our description in a re-INVITE.
+    /// The peer is connected with somebody else now. Who does not allow UPDATE is not told: a re-INVITE for a name alone
+    /// would interrupt more than it says.
+    pub(crate) fn identify(&mut self, id: LegId, headers: ExtraHeaders, from: Option<NameAddr>) {
+        let Some(leg) = self.legs.get_mut(&id).filter(|leg| leg.session.peer_updates) else { return self.ignore() };
+        leg.session.identity = Some((headers, from));
+        self.advance(id);
+    }
+
+    /// Refreshes by UPDATE without a body if the peer allows it, else by repeating our description in a re-INVITE. The
+    /// UPDATE says with whom he is connected, where that is new.
     pub(crate) fn refresh(&mut self, id: LegId) {
         let policy = self.policy;
         let Some(leg) = self.legs.get_mut(&id).filter(|leg| !leg.session.refreshing) else { return };
         let (Some(dialog), timer) = (leg.dialog, leg.session.timer) else { return };
+        let (identity, from) = leg.session.identity.take().unwrap_or_default();
         if !leg.session.peer_updates {
             let body = leg.session.local.clone();
             return self.send_reinvite(id, false, body);
         }
         leg.session.refresh_wanted = false;
         leg.session.refreshing = true;
+        if let (Some(entry), Some(from)) = (self.dialogs.get_mut(dialog), from) {
+            entry.dialog.rename(from);
+        }
         self.send_in_dialog(Purpose::Update(id), dialog, Method::Update, |mut update| {
             push_abilities(&mut update.headers);
             session_timer::write_request(&mut update.headers, policy, timer);
+            identity.into_iter().for_each(|(name, value)| update.headers.push(&name, value));
             update
         });
     }

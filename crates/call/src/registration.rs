@@ -28,6 +28,8 @@ pub struct Registration {
     under_way: Option<Attempt>,
     next: Option<Timestamp>,
     pause: Duration,
+    /// We take our leave: nothing is refreshed or tried again.
+    ending: bool,
     status: RegistrationStatus,
 }
 
@@ -50,6 +52,8 @@ pub enum RegistrationStatus {
     Failed(Option<u16>),
     /// It asked for credentials that we do not have.
     Unauthorized(Unanswered),
+    /// We have taken our leave; calls that come to the registrar are not for us any more.
+    Ended,
 }
 
 impl Registration {
@@ -67,6 +71,7 @@ impl Registration {
             under_way: None,
             next: Some(Timestamp::ZERO),
             pause: PAUSE_MIN,
+            ending: false,
             status: RegistrationStatus::New,
         }
     }
@@ -92,6 +97,27 @@ impl Registration {
             return None;
         }
         self.next = None;
+        let request = self.request(EXPIRES);
+        Some(self.send(transaction, request, 0))
+    }
+
+    /// Takes its leave of a registrar that knows where we are, or may do so soon, in this new transaction.
+    pub fn end(&mut self, transaction: ClientTransactionId) -> Option<SipCommand> {
+        self.next = None;
+        let is_known = self.status == RegistrationStatus::Registered || self.under_way.is_some();
+        if std::mem::replace(&mut self.ending, true) || !is_known {
+            return None;
+        }
+        let request = self.request(Duration::ZERO);
+        Some(self.send(transaction, request, 0))
+    }
+
+    /// Whether our leave waits for its answer.
+    pub fn is_ending(&self) -> bool {
+        self.ending && self.under_way.is_some()
+    }
+
+    fn request(&self, expires: Duration) -> Request {
         let mut request = Request::new(Method::Register, self.registrar.clone());
         let user = self.address.uri.user.clone().unwrap_or_default();
         let headers = &mut request.headers;
@@ -99,8 +125,8 @@ impl Registration {
         headers.push("To", self.address.to_string());
         headers.push("Call-ID", self.call_id.clone());
         headers.push("Contact", format!("<sip:{user}@{CONTACT_PLACEHOLDER}>"));
-        headers.push("Expires", (EXPIRES.as_micros() / 1_000_000).to_string());
-        Some(self.send(transaction, request, 0))
+        headers.push("Expires", expires.as_secs().to_string());
+        request
     }
 
     fn send(&mut self, transaction: ClientTransactionId, mut request: Request, tries: u8) -> SipCommand {
@@ -123,6 +149,7 @@ impl Registration {
         }
         let attempt = self.under_way.take()?;
         match response.status {
+            200..=299 if self.ending => self.status = RegistrationStatus::Ended,
             200..=299 => {
                 self.status = RegistrationStatus::Registered;
                 self.pause = PAUSE_MIN;
@@ -153,6 +180,9 @@ impl Registration {
 
     fn fail(&mut self, now: Timestamp, status: RegistrationStatus, wait: Option<Duration>) {
         self.status = status;
+        if self.ending {
+            return;
+        }
         self.next = Some(now + self.pause.max(wait.unwrap_or(Duration::ZERO)).min(PAUSE_MAX));
         self.pause = (self.pause * 2).min(PAUSE_MAX);
     }
@@ -243,6 +273,34 @@ mod tests {
         sent(it.handle_timeout(now, id(11)));
         it.on_response(now, &Response::new(503).with_header("Retry-After", "90"), id(12));
         assert_eq!(it.poll_timeout(), Some(now + Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn it_takes_its_leave_once_and_rests_whatever_the_registrar_says() {
+        let challenge =
+            Response::new(401).with_header("WWW-Authenticate", "Digest realm=\"gw\", nonce=\"n\", qop=\"auth\"");
+        let mut it = registration();
+        assert!(it.end(id(1)).is_none() && it.poll_timeout().is_none(), "nobody knows it");
+        for answer in [Some(200), Some(500), None] {
+            let mut it = registration();
+            let first = sent(it.handle_timeout(Timestamp::ZERO, id(1)));
+            it.on_response(Timestamp::ZERO, &Response::new(200), id(2));
+            let leave = sent(it.end(id(3)));
+            let header = |name| leave.headers.get(name).map(str::to_owned);
+            assert_eq!(
+                (header("Expires").as_deref(), header("Contact")),
+                (Some("0"), first.headers.get("Contact").map(str::to_owned))
+            );
+            assert!(it.end(id(4)).is_none() && it.is_ending(), "once");
+            let again = sent(it.on_response(Timestamp::ZERO, &challenge, id(5)));
+            assert_eq!((again.headers.get("Expires"), again.headers.get("Authorization").is_some()), (Some("0"), true));
+            match answer {
+                Some(status) => assert!(it.on_response(Timestamp::ZERO, &Response::new(status), id(6)).is_none()),
+                None => it.on_failed(Timestamp::ZERO),
+            }
+            assert!(!it.is_ending() && it.poll_timeout().is_none(), "{answer:?}");
+            assert_eq!(it.status() == RegistrationStatus::Ended, answer == Some(200));
+        }
     }
 
     #[test]

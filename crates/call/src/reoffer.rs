@@ -205,7 +205,7 @@ impl Calls {
             self.send_reinvite(id, true, Some(body));
         } else if std::mem::take(&mut leg.session.offer_asked) {
             self.send_reinvite(id, true, None);
-        } else if leg.session.refresh_wanted {
+        } else if leg.session.refresh_wanted || leg.session.identity.is_some() {
             self.refresh(id);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use base::{Duration, SubscriptionId, Timestamp, UserUri};
 use bytes::Bytes;
-use sip_api::{Flow, Method, Request, Response, ServerTransactionId, SipCommand};
+use sip_api::{Flow, Method, Request, Response, ServerTransactionId, SipCommand, Transport};
 
 use crate::dialog::Dialog;
 use crate::dialogs::DialogId;
@@ -24,6 +24,12 @@ const DEFAULT_EXPIRES: u64 = 3_600;
 const TOO_LONG_STATE: &str = "terminated;reason=probation;retry-after=600";
 const TOO_LONG_REASON: &str = "SIP;cause=513;text=\"Document longer than a datagram, subscribe over TCP\"";
 
+/// The option of a subscriber who wants notifications that he need not answer (c3p.md 3.1).
+const UNANSWERED: &str = "ms-benotify";
+
+/// The method of such a notification.
+const BENOTIFY: &str = "BENOTIFY";
+
 /// A subscription.
 #[derive(Debug)]
 pub(crate) struct Subscription {
@@ -34,6 +40,8 @@ pub(crate) struct Subscription {
     pub(crate) stage: Stage,
     queue: VecDeque<(Option<Body>, NotifyState)>,
     under_way: bool,
+    /// Notifications are not answered, so none waits for another.
+    unanswered: bool,
 }
 
 /// What opened it.
@@ -66,7 +74,7 @@ pub(crate) enum Stage {
 impl Subscription {
     pub(crate) fn new(dialog: DialogId, event: String, kind: Kind, transaction: ServerTransactionId) -> Self {
         let stage = Stage::Pending(transaction);
-        Self { dialog, event, kind, stage, queue: VecDeque::new(), under_way: false }
+        Self { dialog, event, kind, stage, queue: VecDeque::new(), under_way: false, unanswered: false }
     }
 }
 
@@ -143,12 +151,22 @@ impl Calls {
         let event = request.headers.get("Event").unwrap_or("").to_owned();
         let package = event.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
         let expires = wanted_expires(&request).unwrap_or_default();
-        let Some(id) = self.add_subscription(cx, Subscription::new(dialog, event, Kind::Asked, transaction)) else {
+        let mut subscription = Subscription::new(dialog, event, Kind::Asked, transaction);
+        subscription.unanswered = self.wants_no_answers(dialog, &request);
+        let Some(id) = self.add_subscription(cx, subscription) else {
             return self.respond_in(dialog, transaction, 503);
         };
         let leg = self.dialogs.get(dialog).and_then(|entry| entry.leg);
         let request = Box::new(request);
         self.push(Output::Subscribed { subscription: id, leg, event: package, request, user, expires });
+    }
+
+    /// Whether a subscriber is to be sent BENOTIFY. Not over UDP, where nobody would notice that one was lost, nor through a
+    /// proxy, which may have to go on by it.
+    fn wants_no_answers(&self, dialog: DialogId, request: &Request) -> bool {
+        let flow = self.dialogs.get(dialog).and_then(|entry| entry.dialog.flow());
+        let is_reliable = flow.is_some_and(|flow| flow.transport != Transport::Udp);
+        is_reliable && request.headers.has_token("Supported", UNANSWERED)
     }
 
     /// Files a new subscription, which above must decide about; `None` when there are too many.
@@ -187,7 +205,11 @@ impl Calls {
         };
         subscription.stage = stage;
         self.timers.set(Timer::Subscription(id), cx.now + limit);
+        let unanswered = subscription.unanswered;
         let mut response = self.subscription_response(dialog, status, (kind == Kind::Asked).then_some(expires));
+        if unanswered {
+            response.headers.push("Supported", UNANSWERED);
+        }
         if matches!(kind, Kind::Referred { notified: false, .. }) {
             response.headers.push("Refer-Sub", "false");
         }
@@ -289,26 +311,45 @@ impl Calls {
         self.notify(cx, id, None, NotifyState::Terminated(reason.to_owned()));
     }
 
-    /// Sends the next notification if none is under way.
+    /// Sends the next notification if none is under way; all of them when they are not answered.
     fn next_notify(&mut self, cx: &mut Cx<'_>, id: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.get_mut(&id).filter(|known| !known.under_way) else { return };
-        let Some((body, state)) = subscription.queue.pop_front() else { return };
-        subscription.under_way = true;
-        let last = state != NotifyState::Active;
-        let line = match (&state, subscription.stage) {
-            (NotifyState::Terminated(reason), _) => format!("terminated;reason={reason}"),
-            (NotifyState::Active, Stage::Active(until)) => format!("active;expires={}", until.since(cx.now).as_secs()),
-            (NotifyState::Active, _) => "active".to_owned(),
-        };
-        let (dialog, event) = (subscription.dialog, subscription.event.clone());
-        self.send_in_dialog(Purpose::Notify(id), dialog, Method::Notify, |mut notify| {
-            notify.headers.push("Event", event);
-            notify.headers.push("Subscription-State", line);
-            notify.with(body.as_ref())
-        });
-        if last {
-            self.remove_subscription(id, true);
+        while let Some(subscription) = self.subscriptions.get_mut(&id).filter(|known| !known.under_way)
+            && let Some((body, state)) = subscription.queue.pop_front()
+        {
+            subscription.under_way = !subscription.unanswered;
+            let last = state != NotifyState::Active;
+            let line = match (&state, subscription.stage) {
+                (NotifyState::Terminated(reason), _) => format!("terminated;reason={reason}"),
+                (NotifyState::Active, Stage::Active(until)) => {
+                    format!("active;expires={}", until.since(cx.now).as_secs())
+                }
+                (NotifyState::Active, _) => "active".to_owned(),
+            };
+            let (dialog, event) = (subscription.dialog, subscription.event.clone());
+            let complete = |mut notify: Request| {
+                notify.headers.push("Event", event);
+                notify.headers.push("Subscription-State", line);
+                notify.with(body.as_ref())
+            };
+            match subscription.unanswered {
+                true => self.send_unanswered(dialog, complete),
+                false => _ = self.send_in_dialog(Purpose::Notify(id), dialog, Method::Notify, complete),
+            }
+            if last {
+                self.remove_subscription(id, true);
+            }
         }
+    }
+
+    /// Sends a notification in a dialog as BENOTIFY.
+    fn send_unanswered(&mut self, dialog: DialogId, complete: impl FnOnce(Request) -> Request) {
+        let Some(entry) = self.dialogs.get_mut(dialog) else { return };
+        let (mut request, flow) = (complete(entry.dialog.request(Method::Notify)), entry.dialog.flow());
+        request.method = Method::Other(BENOTIFY.to_owned());
+        request.headers.set("CSeq", format!("{} {BENOTIFY}", request.cseq().unwrap_or_default()));
+        request.headers.push("Supported", UNANSWERED);
+        request.headers.push("Proxy-Require", UNANSWERED);
+        self.push(Output::Sip(SipCommand::SendUnanswered { request, flow }));
     }
 
     /// A NOTIFY was taken.

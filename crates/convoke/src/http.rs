@@ -61,11 +61,21 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, api: Api, config: &
 }
 
 async fn readyz(State(api): State<Api>) -> Response {
-    if api.ready.load(Ordering::Acquire) {
-        "ready\n".into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "draining or starting\n").into_response()
-    }
+    let load = ask(&api, Question::Load).await;
+    readiness(api.ready.load(Ordering::Acquire), load.as_ref())
+}
+
+/// Whether every kind of call is taken, and if not, why.
+fn readiness(takes_work: bool, load: Option<&Load>) -> Response {
+    let why = match load {
+        _ if !takes_work => "draining or starting\n",
+        None => return unavailable(),
+        Some(load) if load.groups_refuse => {
+            "response groups refuse calls: response-groups.journal in data_dir cannot be written; is its disk full?\n"
+        }
+        Some(_) => return "ready\n".into_response(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], why).into_response()
 }
 
 async fn metrics(State(api): State<Api>) -> Response {
@@ -96,6 +106,12 @@ async fn overview(State(api): State<Api>) -> Response {
 
 pub(crate) fn unavailable() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "the engine is busy\n").into_response()
+}
+
+/// The database refused.
+pub(crate) fn storage_failed(error: &store::StoreError) -> Response {
+    let why = format!("the database cannot do that now: {error}\n");
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "60")], why).into_response()
 }
 
 pub(crate) async fn ask<T>(api: &Api, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
@@ -170,5 +186,39 @@ impl From<&EndpointView> for Endpoint {
             gain: view.loudness.map(Gain::from),
             quality: view.quality.as_ref().map(Quality::from),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+
+    use super::*;
+
+    async fn told(response: Response) -> (u16, String) {
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 10_000).await.expect("whole");
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn a_server_is_not_ready_while_its_response_groups_refuse_calls() {
+        let load = |groups_refuse| Load { conferences: 0, legs: 0, registered: 0, last_words: 0, groups_refuse };
+        for (takes_work, load, status, words) in [
+            (true, Some(load(false)), 200, "ready"),
+            (true, Some(load(true)), 503, "response-groups.journal in data_dir cannot be written"),
+            (false, Some(load(false)), 503, "draining"),
+            (true, None, 503, "busy"),
+        ] {
+            let (answer, body) = told(readiness(takes_work, load.as_ref())).await;
+            assert!(answer == status && body.contains(words), "{answer} {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_called_that() {
+        let error = store::StoreError::DiskFull { path: "convoke.db".into() };
+        let (status, body) = told(storage_failed(&error)).await;
+        assert!(status == 503 && body.contains("no space left") && body.contains("nothing was written"), "{body}");
     }
 }

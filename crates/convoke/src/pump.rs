@@ -53,8 +53,10 @@ pub(crate) struct Load {
     pub(crate) legs: usize,
     /// Users with a registered device.
     pub(crate) registered: usize,
-    /// BYE requests of ours that wait for their answer.
-    pub(crate) byes: usize,
+    /// Requests of ours that wait for their answer before the server may end: BYEs, and leaves taken of trunks.
+    pub(crate) last_words: usize,
+    /// Response groups take no calls, because their journal cannot be written.
+    pub(crate) groups_refuse: bool,
 }
 
 /// Where the engine's inputs come from.
@@ -62,7 +64,7 @@ pub(crate) struct Sources {
     /// The SIP edge.
     pub(crate) sip: mpsc::Receiver<SipEvent>,
     /// The media side.
-    pub(crate) mcu: mpsc::UnboundedReceiver<McuEvent>,
+    pub(crate) mcu: mpsc::Receiver<McuEvent>,
     /// The store.
     pub(crate) stored: mpsc::UnboundedReceiver<(StoreTicket, bool)>,
     /// Questions.
@@ -85,16 +87,22 @@ pub(crate) struct Sinks {
 
 /// Runs the engine until every source is closed.
 pub(crate) async fn run(mut engine: Engine, clock: Clock, mut sources: Sources, mut sinks: Sinks) {
+    turn(&mut engine, clock, &mut sources, &mut sinks).await;
+    // First of all: the media side, which ends with the sinks, may be waiting for room among the sources.
+    drop(sources);
+}
+
+async fn turn(engine: &mut Engine, clock: Clock, sources: &mut Sources, sinks: &mut Sinks) {
     // What opening the response groups asked for.
-    sinks.carry_out_all(&mut engine);
-    sinks.mind_the_journal(&mut engine, clock);
+    sinks.carry_out_all(engine, clock);
+    sinks.mind_the_journal(engine, clock);
     loop {
         let timer = engine.poll_timeout().map(|at| tokio::time::Instant::from_std(clock.instant(at)));
         let input = tokio::select! {
             event = sources.sip.recv() => match event { Some(event) => Input::Sip(event), None => return },
             event = sources.mcu.recv() => match event { Some(event) => Input::Mcu(event), None => return },
             Some((ticket, done)) = sources.stored.recv() => Input::Stored { ticket, done },
-            Some(question) = sources.questions.recv() => match answer(&engine, question) {
+            Some(question) = sources.questions.recv() => match answer(engine, question) {
                 Some(input) => input,
                 None => continue,
             },
@@ -104,8 +112,8 @@ pub(crate) async fn run(mut engine: Engine, clock: Clock, mut sources: Sources, 
             sinks.watch.request(request.method.as_str());
         }
         engine.handle(clock.now(), input);
-        sinks.carry_out_all(&mut engine);
-        sinks.mind_the_journal(&mut engine, clock);
+        sinks.carry_out_all(engine, clock);
+        sinks.mind_the_journal(engine, clock);
     }
 }
 
@@ -124,7 +132,8 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
             conferences: engine.conference_count(),
             legs: engine.leg_count() + 2 * engine.call_count() + engine.load().group_legs,
             registered: engine.directory().registered(),
-            byes: engine.load().calls.byes,
+            last_words: engine.load().calls.byes + engine.registrations_ending(),
+            groups_refuse: engine.groups_refuse_calls(),
         })),
         Question::Wallboard(reply) => drop(reply.send(engine.wallboard())),
         Question::Groups(reply) => drop(reply.send(engine.group_config().cloned())),
@@ -158,17 +167,24 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
 
 impl Sinks {
     /// Carries out what the engine wants, in order. What is for the journal is written before anything else, also before
-    /// what stands ahead of it: an agent's dialog is known before his ACK leaves.
-    fn carry_out_all(&mut self, engine: &mut Engine) {
-        let mut others = Vec::new();
-        while let Some(effect) = engine.poll_effect() {
-            match effect {
-                Effect::Journal(record) => self.journal.append(&record),
-                effect => others.push(effect),
+    /// what stands ahead of it: an agent's dialog is known before his ACK leaves. What the media side refuses at once is
+    /// the engine's next input.
+    fn carry_out_all(&mut self, engine: &mut Engine, clock: Clock) {
+        loop {
+            let mut others = Vec::new();
+            while let Some(effect) = engine.poll_effect() {
+                match effect {
+                    Effect::Journal(record) => self.journal.append(&record),
+                    effect => others.push(effect),
+                }
             }
+            self.journal.flush();
+            let refused: Vec<McuEvent> = others.into_iter().filter_map(|effect| self.carry_out(effect)).collect();
+            if refused.is_empty() {
+                return;
+            }
+            refused.into_iter().for_each(|event| engine.handle(clock.now(), Input::Mcu(event)));
         }
-        self.journal.flush();
-        others.into_iter().for_each(|effect| self.carry_out(effect));
     }
 
     /// Begins a new journal where the old one is large or broken, and tells the engine whether there is one.
@@ -181,18 +197,20 @@ impl Sinks {
         self.watch.journal_failures(self.journal.take_failures());
         if let Some(sound) = self.journal.take_change() {
             engine.handle(clock.now(), Input::GroupJournal { sound });
-            self.carry_out_all(engine);
+            self.carry_out_all(engine, clock);
         }
     }
 
-    fn carry_out(&self, effect: Effect) {
+    /// Carries one out; gives what the media side has against it.
+    fn carry_out(&self, effect: Effect) -> Option<McuEvent> {
         match effect {
             // Written by the caller, in order.
             Effect::Journal(_) => {}
             Effect::Sip(command) => self.edge.handle(command),
-            Effect::Mcu(command) => self.media.send(command),
+            Effect::Mcu(command) => return self.media.try_send(command).err(),
             Effect::Store { ticket, command } => self.storage.store(ticket, command),
             Effect::Event(event) => self.watch.note(event, &self.storage),
         }
+        None
     }
 }

@@ -58,9 +58,9 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let stored = storage::load(&store, calendar).await.map_err(|error| error.to_string())?;
     let (storage, answers) = StorageQueue::start(store.clone(), calendar);
 
-    let (mcu_events, mcu) = mpsc::unbounded_channel();
-    // The pump is gone only when the process ends; then nobody wants the event.
-    let sink = Box::new(move |event| drop(mcu_events.send(event)));
+    let (mcu_events, mcu) = mpsc::channel(base::Limits::default().media_events);
+    // It waits for room. The pump is gone only when the process ends; then nobody wants the event.
+    let sink = Box::new(move |event| drop(mcu_events.blocking_send(event)));
     let media = MediaServer::start(assemble::media_config(config, clock), assemble::codecs(config), sink)
         .map_err(|error| error.to_string())?;
     let media = Arc::new(media);
@@ -74,6 +74,9 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let edge = Arc::new(edge.map_err(|error| error.to_string())?);
 
     let mut directory = assemble::directory(config, stored)?;
+    for (trunk, address) in trusted::places(config).await {
+        directory.set_trunk_address(trunk, address);
+    }
     let changed = profiles::load(&store, config).await.map_err(|error| error.to_string())?;
     profiles::apply(changed, &mut directory);
     let mut engine = Engine::new(assemble::engine_config(config, calendar, trusted), directory, seed::fresh()?);
@@ -169,12 +172,12 @@ impl Server {
         }
     }
 
-    /// Legs that live, and BYEs of ours that wait for their answer.
+    /// Legs that live, and last words of ours that wait for their answer.
     async fn busy(&self) -> (usize, usize) {
         let (reply, answer) = oneshot::channel();
         if self.questions.send(Question::Load(reply)).await.is_err() {
             return (0, 0);
         }
-        answer.await.map_or((0, 0), |load| (load.legs, load.byes))
+        answer.await.map_or((0, 0), |load| (load.legs, load.last_words))
     }
 }

@@ -188,9 +188,15 @@ async fn write_conference(store: &Store, command: &StoreCommand, calendar: Calen
     }
 }
 
+/// What a caller's time with the attendant is called in his record, if he got no further.
+const ATTENDANT: &str = "attendant";
+
 fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
     Cdr {
-        conference: Some(leg.conference.clone()),
+        // The attendant's own conferences are nobody's business.
+        conference: Some(leg.conference.clone()).filter(|_| !leg.with_attendant),
+        segment: leg.with_attendant.then(|| ATTENDANT.to_owned()),
+        sip_status: leg.status,
         direction: if leg.dialled { CdrDirection::Outbound } else { CdrDirection::Inbound },
         user: leg.user.clone(),
         claimed: leg.claimed.clone(),
@@ -241,6 +247,7 @@ fn call_cdr(call: &CallRecord, calendar: Calendar) -> Cdr {
         number: number(&call.callee),
         trunk: call.trunk.clone(),
         sip_call_id: fitting(call.call_id.as_deref()).unwrap_or_default().to_owned(),
+        sip_status: call.status,
         ..segment(call.call.0, [call.since, call.connected, call.ended], call.termination, calendar)
     }
 }
@@ -421,11 +428,13 @@ mod tests {
             connected: at(3_000),
             ended: at(8_000),
             termination: Termination::completed(TerminationReason::Departed),
+            status: Some(481),
         };
         let row = call_cdr(&call, Calendar::start_now());
         assert_eq!(row.dialled.as_ref().map(Pii::expose), Some("03055501234"));
         assert_eq!(row.number.as_ref().map(Pii::expose), Some("+493055501234"));
         assert_eq!((row.trunk.as_deref(), row.sip_call_id.as_str()), (Some("carrier"), "a1@192.0.2.1"));
+        assert_eq!(row.sip_status, Some(481));
         let long = Some("1".repeat(CDR_TEXT_MAX + 1));
         let row = call_cdr(&CallRecord { address: long, ..call }, Calendar::start_now());
         assert_eq!((row.dialled, row.duration_ms), (None, 5_000), "too long a text costs not the whole record");

@@ -100,6 +100,6 @@ fn said(why: &Why, began: Timestamp) -> String {
         Why::Paused { until: at } => format!("paused, {}", until(at)),
         Why::Tried => "tried in this pass".to_owned(),
         Why::Declined { until: at } => format!("he declined this call, {}", until(at)),
-        Why::Ineligible { reason } => format!("not offered: {reason:?}"),
+        Why::Ineligible { reason } => format!("not offered: {reason}"),
     }
 }

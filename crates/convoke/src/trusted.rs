@@ -1,6 +1,6 @@
 //! Which addresses are those of trusted trunks.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use routing::{TrunkTarget, TrunkTransport};
 use sip_api::Transport;
@@ -25,6 +25,21 @@ pub(crate) async fn peers(config: &Config) -> Vec<IpAddr> {
         peers.extend(found);
     }
     peers
+}
+
+/// Where the trunks are, so that records can name them: all that are given by address, and of the others those that are
+/// trusted.
+pub(crate) async fn places(config: &Config) -> Vec<(String, SocketAddr)> {
+    let mut places = Vec::new();
+    for trunk in &config.trunks {
+        let Ok(target) = TrunkTarget::parse(&trunk.target) else { continue };
+        if !trunk.trusted && target.host.trim_matches(['[', ']']).parse::<IpAddr>().is_err() {
+            continue;
+        }
+        let place = |address| (trunk.name.clone(), SocketAddr::new(address, target.port.unwrap_or(0)));
+        places.extend(addresses(&target).await.into_iter().map(place));
+    }
+    places
 }
 
 /// The addresses a trunk's requests may come from; none when its name leads nowhere.

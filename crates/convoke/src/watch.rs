@@ -236,6 +236,7 @@ fn log_registration(trunk: &str, status: RegistrationStatus) {
     match status {
         RegistrationStatus::New => {}
         RegistrationStatus::Registered => tracing::info!(trunk, "registered at the trunk"),
+        RegistrationStatus::Ended => tracing::info!(trunk, "no longer registered at the trunk"),
         RegistrationStatus::Failed(status) => {
             tracing::error!(trunk, status, "not registered at the trunk; tried again, longer and longer apart");
         }

@@ -1,6 +1,7 @@
 //! What the engine knows of the world: accounts, their registered devices, and the scheduled conferences.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 
 use base::{ConferenceId, ConferenceNumber, Duration, UserUri};
 use call::Credentials;
@@ -49,6 +50,8 @@ pub struct Directory {
     /// What conferences hear of comings and goings that do not hear what is usual.
     entry_exit: BTreeMap<ConferenceId, EntryExit>,
     router: Router,
+    /// Where the trunks are, with their names.
+    trunk_addresses: Vec<(SocketAddr, String)>,
     /// What the challenges of each trunk are answered with, by its name.
     trunk_credentials: HashMap<String, Credentials>,
 }
@@ -62,6 +65,22 @@ impl Directory {
     /// Gives the trunk of this name credentials.
     pub fn set_trunk_credentials(&mut self, trunk: String, credentials: Credentials) {
         self.trunk_credentials.insert(trunk, credentials);
+    }
+
+    /// Notes where a trunk is, so that records can name it; a port of 0 is any.
+    pub fn set_trunk_address(&mut self, trunk: String, address: SocketAddr) {
+        self.trunk_addresses.push((address, trunk));
+    }
+
+    /// The trunk at an address: that of this very port, or the only one of this machine.
+    pub(crate) fn trunk_from(&self, address: SocketAddr) -> Option<&str> {
+        let mut there = self.trunk_addresses.iter().filter(|(known, _)| known.ip() == address.ip());
+        let exact = there.clone().find(|(known, _)| known.port() == address.port());
+        let (_, name) = exact.or_else(|| {
+            let first = there.next()?;
+            there.all(|(_, name)| *name == first.1).then_some(first)
+        })?;
+        Some(name)
     }
 
     /// What the challenges of a trunk are answered with.
@@ -203,6 +222,14 @@ impl Directory {
         if let Some(number) = removed.and_then(|schedule| schedule.record.number) {
             self.conference_numbers.remove(&number);
         }
+    }
+
+    /// The name of the user whose telephone number this is (`tel:` and the number): who calls from a telephone is known by
+    /// it.
+    pub(crate) fn name_of_number(&self, caller: &UserUri) -> Option<String> {
+        let number = caller.as_str().strip_prefix("tel:")?;
+        let owner = self.users.values().find(|account| account.number.as_deref() == Some(number))?;
+        owner.display_name.clone()
     }
 
     /// An account.

@@ -150,7 +150,7 @@ pub struct CallRecord {
     pub address: Option<String>,
     /// The Call-ID of the dialog with the callee.
     pub call_id: Option<String>,
-    /// The name of the trunk the callee was reached by, if he was.
+    /// The name of the trunk the callee was reached by, or else the caller came by.
     pub trunk: Option<String>,
     /// When the INVITE came.
     pub since: Timestamp,
@@ -160,6 +160,8 @@ pub struct CallRecord {
     pub ended: Timestamp,
     /// How that leg ended.
     pub termination: Termination,
+    /// The SIP status that ended it, if one did.
+    pub status: Option<u16>,
 }
 
 /// What a call detail record is made of.
@@ -181,8 +183,10 @@ pub struct LegRecord {
     pub requested_by: Option<UserUri>,
     /// Whom the conference called in the end: a user, or a number as `tel:`.
     pub reached: Option<UserUri>,
-    /// The name of the trunk it called by, if it did.
+    /// The name of the trunk it called by, or he came by.
     pub trunk: Option<String>,
+    /// He was with the attendant and never got into a conference; `conference` is the one he was asked in.
+    pub with_attendant: bool,
     /// What was called, as it was written: a number, or a URI.
     pub address: Option<String>,
     /// The Call-ID of the dialog, once there was one.
@@ -199,6 +203,8 @@ pub struct LegRecord {
     pub ended: Timestamp,
     /// How it ended.
     pub termination: Termination,
+    /// The SIP status that ended it, if one did.
+    pub status: Option<u16>,
     /// Its media, counted.
     pub statistics: LegStatistics,
 }

@@ -346,6 +346,7 @@ impl Engine {
         self.stop_bridges();
         self.stop_groups();
         self.stop_attendants();
+        self.stop_registrations();
         for conference in self.conferences.ids() {
             self.conferences.handle(
                 self.now,
@@ -439,7 +440,7 @@ impl Engine {
             Output::SubscriptionEnded { subscription } => self.on_subscription_ended(subscription),
             Output::Ended { leg, termination, status, headers } => {
                 self.divert_dial_out(leg, status, &headers);
-                self.on_leg_ended(leg, termination);
+                self.on_leg_ended(leg, termination, status);
             }
         }
     }

@@ -44,6 +44,19 @@ impl Engine {
         }
     }
 
+    /// Takes its leave of every trunk that knows us: it must not send calls here that nobody takes.
+    pub(crate) fn stop_registrations(&mut self) {
+        for at in &mut self.registrations {
+            let transaction = self.calls.allocate_transaction();
+            self.effects.extend(at.registration.end(transaction).map(Effect::Sip));
+        }
+    }
+
+    /// Trunks that have not answered our leave.
+    pub fn registrations_ending(&self) -> usize {
+        self.registrations.iter().filter(|at| at.registration.is_ending()).count()
+    }
+
     /// Takes what a registrar says; true if it was one.
     pub(crate) fn on_registrar(&mut self, event: &SipEvent) -> bool {
         let (SipEvent::Response { transaction, .. } | SipEvent::Failed { transaction, .. }) = event else {

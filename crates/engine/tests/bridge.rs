@@ -511,6 +511,27 @@ fn a_trunk_that_wants_it_is_registered_at_and_its_state_is_told_when_it_changes(
 }
 
 #[test]
+fn a_server_that_stops_takes_its_leave_of_its_trunk() {
+    use call::RegistrationStatus::{Ended, Registered};
+    let mut world = with_credentials("two");
+    assert!(world.engine.register_at_trunk("two"));
+    world.input(engine::Input::TimerFired);
+    let (first, request) = world.take_requests(&Method::Register).pop().expect("it registers");
+    world.respond(first, answer_to(&request, 200).with_header("Expires", "100"));
+    for _ in 0..2 {
+        world.input(engine::Input::Stop);
+    }
+    let leaves = world.take_requests(&Method::Register);
+    let [(leave, request)] = &leaves[..] else { panic!("once: {leaves:?}") };
+    assert_eq!((request.headers.get("Expires"), world.engine.registrations_ending()), (Some("0"), 1));
+    world.respond(*leave, answer_to(request, 200));
+    world.pass(Duration::from_secs(3_600));
+    assert_eq!((world.take_requests(&Method::Register).len(), world.engine.registrations_ending()), (0, 0));
+    let two = |status| ("two".to_owned(), status);
+    assert_eq!(registrations(&world), [two(Registered), two(Ended)]);
+}
+
+#[test]
 fn a_tel_uri_is_a_number() {
     let mut world = World::new();
     let call = place(&mut world, invite("tel:+493055501234"));
@@ -654,8 +675,23 @@ fn a_200_without_an_offer_to_an_invite_without_one_is_no_session() {
     world.register("bob", &[41_000]);
     let call = place(&mut world, out_of_dialog(Method::Invite, "sip:bob@example.com", "ann", "c1"));
     world.respond(call.rung[0].0, answer_to(&call.rung[0].1, 200));
-    assert_eq!(status(&mut world, call.transaction), 500);
+    assert_eq!(status(&mut world, call.transaction), 502);
     nothing_is_left(&mut world);
+}
+
+#[test]
+fn whoever_answers_an_offer_with_something_else_is_a_bad_gateway() {
+    for body in [None, Some("<html>not found</html>")] {
+        let mut world = World::new();
+        world.register("bob", &[41_000]);
+        let invite = out_of_dialog(Method::Invite, "sip:bob@example.com", "ann", "c1");
+        let call = place(&mut world, invite.with_body("application/sdp", sdp_body(30_000)));
+        let answer = answer_to(&call.rung[0].1, 200);
+        let answer = body.map_or_else(|| answer.clone(), |body| answer.clone().with_body("text/html", body));
+        world.respond(call.rung[0].0, answer);
+        assert_eq!(world.take_requests(&Method::Bye).len(), 1, "his call is ended");
+        assert_eq!(status(&mut world, call.transaction), 502, "{body:?}");
+    }
 }
 
 const TWO_OFFERS: &str = "--b\r\nContent-Type: application/sdp\r\nContent-Disposition: session; handling=optional; \

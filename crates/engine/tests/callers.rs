@@ -5,7 +5,7 @@ mod world;
 use base::Limits;
 use engine::{CallBound, EngineEvent, Input};
 use sip_api::{Method, Request, Response, ServerTransactionId, SipEvent};
-use world::{World, flow, in_dialog, out_of_dialog, sdp_body, user};
+use world::{World, answer_to, flow, in_dialog, out_of_dialog, sdp_body, user};
 
 /// A guest calls the conference with a PIN; his INVITE and the final response.
 fn guest(world: &mut World, number: u64, from: [u8; 4]) -> (Request, Response) {
@@ -153,4 +153,37 @@ fn who_must_prove_who_he_is_holds_nothing_until_he_has() {
         assert!(world.is_challenged(transaction));
     }
     assert!(refused(&world).is_empty());
+}
+
+#[test]
+fn who_comes_by_an_access_number_counts_once_with_the_attendant_and_in_the_conference() {
+    const ONE: [u8; 4] = [192, 0, 2, 1];
+    let mut world = World::configured(|config| config.limits.calls_per_source = 2);
+    let dial_in = |world: &mut World, number: u64| {
+        let target = "sip:+14255550100@example.com";
+        let mut invite = out_of_dialog(Method::Invite, target, "x", &format!("phone-{number}"));
+        invite.headers.set("From", format!("<sip:+4930{number}@pstn.example>;tag=x"));
+        let invite = invite.with_body("application/sdp", sdp_body(30_000));
+        let ok = ask(world, 300_000 + number, invite.clone(), ONE);
+        if ok.status == 200 {
+            world.ack(in_dialog(Method::Ack, &invite, &ok, 1));
+        }
+        (invite, ok)
+    };
+    let (invite, ok) = dial_in(&mut world, 1);
+    let leg = world.legs_in_mcu()[0];
+    assert_eq!(guest(&mut world, 2, ONE).1.status, 200);
+    assert_eq!((dial_in(&mut world, 3).1.status, guest(&mut world, 4, ONE).1.status), (503, 503));
+    // The conference is closed to him, and he is with the attendant again; the other one asks for its PIN.
+    for number in ["1234#", "2345#"] {
+        world.digits(leg, number);
+        assert_eq!((dial_in(&mut world, 5).1.status, guest(&mut world, 6, ONE).1.status), (503, 503), "{number}");
+    }
+    let (transaction, offer) = world.take_requests(&Method::Invite).pop().expect("he is moved");
+    world.respond(transaction, answer_to(&offer, 200).with_body("application/sdp", sdp_body(30_000)));
+    assert_eq!(guest(&mut world, 7, ONE).1.status, 503);
+    assert_eq!(ask(&mut world, 400_000, in_dialog(Method::Bye, &invite, &ok, 2), ONE).status, 200);
+    world.pass(Limits::default().port_drain);
+    assert_eq!(guest(&mut world, 8, ONE).1.status, 200, "he has left, once");
+    assert_eq!(guest(&mut world, 9, ONE).1.status, 503);
 }

@@ -217,3 +217,56 @@ fn scheduling_clients_are_given_the_access_numbers() {
     assert_eq!(regions, [("Seattle", &["+14255550100".to_owned()][..]), ("Berlin", &["+493055501000".to_owned()][..])]);
     assert_eq!(found.default_region.as_deref(), Some("Seattle"));
 }
+
+fn records(world: &World) -> Vec<&engine::LegRecord> {
+    fn record(event: &EngineEvent) -> Option<&engine::LegRecord> {
+        match event {
+            EngineEvent::LegEnded(record) => Some(record),
+            _ => None,
+        }
+    }
+    world.events.iter().filter_map(record).collect()
+}
+
+#[test]
+fn who_got_into_no_conference_was_with_the_attendant() {
+    let mut world = World::new();
+    let caller = call(&mut world, ACCESS, "c1");
+    world.request(in_dialog(Method::Bye, &caller.invite, &caller.ok, 2), None);
+    let [record] = records(&world)[..] else { panic!("one call, one record") };
+    assert!(record.with_attendant && record.connected.is_some());
+}
+
+#[test]
+fn the_status_that_ends_a_call_is_in_its_record() {
+    let mut world = World::new();
+    let caller = call(&mut world, ACCESS, "c1");
+    world.digits(caller.leg, "2345#");
+    let (transaction, offer) = world.take_requests(&Method::Invite).pop().expect("a re-INVITE");
+    world.respond(transaction, answer_to(&offer, 481));
+    let [record] = records(&world)[..] else { panic!("one call, one record") };
+    assert_eq!((record.status, record.with_attendant), (Some(481), false));
+}
+
+#[test]
+fn the_record_names_the_trunk_a_call_came_by() {
+    const TRUNK: [u8; 4] = [127, 0, 0, 9];
+    for (from, trunk) in [(TRUNK, Some("one")), ([127, 0, 0, 8], None)] {
+        let mut world = World::with(|directory| {
+            for place in [TRUNK, [127, 0, 0, 8]] {
+                directory.set_trunk_address("one".to_owned(), (place, 5_070).into());
+            }
+        });
+        for (target, number) in [(ACCESS, 1), ("sip:2345@example.com", 2)] {
+            let invite = out_of_dialog(Method::Invite, target, "x", &format!("by-trunk-{number}"));
+            let mut invite = invite.with_body("application/sdp", sdp_body(30_000));
+            invite.headers.set("From", "<sip:+493055501234@pstn.example>;tag=x");
+            let transaction = world.request_from(invite.clone(), from);
+            let ok = world.take_responses(transaction).pop().expect("a final response");
+            world.request_from(in_dialog(Method::Ack, &invite, &ok, 1), from);
+            world.request_from(in_dialog(Method::Bye, &invite, &ok, 2), from);
+        }
+        let named: Vec<_> = records(&world).iter().map(|record| record.trunk.as_deref()).collect();
+        assert_eq!(named, [trunk, trunk], "{from:?}: only a trunk that is trusted is believed to be one");
+    }
+}

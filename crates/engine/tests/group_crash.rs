@@ -5,7 +5,7 @@ mod world;
 use std::collections::BTreeMap;
 
 use base::{CallId, Duration};
-use engine::{GroupCommand, GroupJournal, Input, WireLeg, WireRecord};
+use engine::{GroupCommand, GroupJournal, Input, UserAccount, WireLeg, WireRecord};
 use mcu_api::McuCommand;
 use response_group::{Action, AgentStatus, Config, Confirm, Decision, Entry, Method as Hunt, MonitorMode};
 use sip_api::{ClientTransactionId, Method, Request, SipCommand, SipEvent};
@@ -104,6 +104,62 @@ fn what_is_over_is_written_down_and_a_restart_leaves_it_alone() {
     assert_eq!(over.len(), 3, "the caller, the winner, the loser: {over:?}");
     let after = restarted(&world, config(sales(Hunt::Parallel, &["bob", "cleo"])), &world.journal);
     assert!(after.sip.is_empty(), "{:?}", after.sip);
+}
+
+/// A crash long after a call has nothing to take up of it, even if nothing else has happened since.
+#[test]
+fn what_ended_is_written_down_at_once() {
+    let mut world = parallel();
+    let caller = dial(&mut world, 1);
+    for (transaction, invite) in &caller.rung {
+        world.respond(*transaction, answer_to(invite, 180));
+    }
+    let over = |world: &World| {
+        let is_over = |record: &&GroupJournal| matches!(record, GroupJournal::Wire(WireRecord::Over { .. }));
+        world.journal.iter().filter(is_over).count()
+    };
+    world.request(caller.bye(), None);
+    for (transaction, invite) in &caller.rung {
+        world.respond(*transaction, answer_to(invite, 487));
+    }
+    assert_eq!(over(&world), 2, "nothing has come since the last phone's end");
+    assert_eq!(world.engine.poll_timeout(), Some(world.now), "so an input is asked for at once");
+    world.input(Input::TimerFired);
+    assert_eq!(over(&world), 3, "the caller's dialog and both phones");
+    assert!(world.engine.poll_timeout().is_none_or(|due| due > world.now), "once");
+}
+
+#[test]
+fn agents_are_shown_the_same_name_of_a_caller_after_a_restart() {
+    let ann = UserAccount {
+        uri: user("ann"),
+        display_name: Some("Ann Miller".to_owned()),
+        location_profile: None,
+        number: None,
+    };
+    let groups = || config(sales(Hunt::Parallel, &["bob"]));
+    let mut world = World::with(|directory| directory.add_user(ann));
+    world.open_groups(groups(), &[]);
+    world.register("bob", &[41_000]);
+    let shown =
+        |invite: &Request| invite.headers.get("From").is_some_and(|from| from.contains("\"Sales: Ann Miller\""));
+    let caller = dial(&mut world, 1);
+    assert!(shown(&caller.rung[0].1), "{:?}", caller.rung[0].1);
+    for journal in [world.journal.clone(), world.engine.group_checkpoint().expect("there are groups")] {
+        let mut after = restarted(&world, groups(), &journal);
+        let requests = after.take_requests(&Method::Invite);
+        let is_his = |request: &Request| request.call_id() == caller.invite.call_id();
+        let (his, repeated): (Vec<_>, Vec<_>) = requests.iter().partition(|(_, request)| is_his(request));
+        let [(transaction, reinvite)] = his[..] else { panic!("he is taken up: {requests:?}") };
+        after.respond(*transaction, ok(reinvite));
+        for (transaction, invite) in repeated {
+            after.respond(*transaction, answer_to(invite, 487));
+        }
+        after.register("bob", &[41_000]);
+        after.pass(Duration::from_secs(10));
+        let rung = after.take_requests(&Method::Invite);
+        assert!(rung.len() == 1 && shown(&rung[0].1), "{rung:?}");
+    }
 }
 
 /// From a call's beginning to its end: two phones ring, one answers and presses the key, a supervisor listens, the caller

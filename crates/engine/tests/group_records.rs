@@ -5,9 +5,9 @@ mod world;
 use base::{ConversationKind, Duration, TerminationReason, TerminationResult, UserUri};
 use mcu_api::{LegStatistics, McuEvent};
 use response_group::{Action, Method as Hunt, Outcome, Queue, ResponseGroup, SegmentKind};
-use sip_api::Method;
+use sip_api::{Method, SipEvent};
 use world::groups::{Caller, check_drained, dial, history, ok, open, outcomes, parallel, records, sales};
-use world::{World, answer_to, user};
+use world::{World, answer_to, flow, user};
 
 /// A group whose only agent is busy and whose callers go on to this target after thirty seconds.
 fn forwarding(target: &UserUri) -> ResponseGroup {
@@ -137,7 +137,8 @@ fn the_record_tells_of_the_talk_after_a_forward_over_a_trunk() {
     world.counted = LegStatistics { received_packets: 55, ..LegStatistics::default() };
     let (caller, transaction, invite) = forwarded(&mut world);
     assert!(invite.uri.to_string().contains("+4930123456"), "{}", invite.uri);
-    world.respond(transaction, ok(&invite));
+    let answer = SipEvent::Response { transaction, response: ok(&invite), flow: flow(5_070) };
+    world.input(engine::Input::Sip(answer));
     world.pass(Duration::from_secs(6));
     world.request(caller.bye(), None);
     let record = records(&world).pop().expect("a record");
@@ -147,6 +148,8 @@ fn the_record_tells_of_the_talk_after_a_forward_over_a_trunk() {
     assert_eq!(record.termination.result, TerminationResult::Completed);
     let parties: Vec<_> = record.legs.iter().map(|leg| leg.party.clone()).collect();
     assert_eq!(parties, [None, Some(number)]);
+    let trunks: Vec<_> = record.legs.iter().map(|leg| leg.trunk.as_deref()).collect();
+    assert_eq!(trunks, [None, Some("one")], "the caller came by none");
     assert!(record.legs.iter().all(|leg| leg.statistics.received_packets == 55 && !leg.call_id.is_empty()));
     check_drained(&mut world);
 }

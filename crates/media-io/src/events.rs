@@ -1,8 +1,8 @@
 //! The way of events from the workers to the control side.
 //!
 //! A worker puts its events into a ring of its own, which takes no lock, and rings a bell once for all of a tick. One thread
-//! takes them out, follows them in the routes, and hands them to the sink, which may take its time. While a ring is full,
-//! its worker does no further command: then the commands' own bound answers.
+//! takes them out, follows them in the routes, and hands them to the sink, which may take its time, or wait until there is
+//! room. While a ring is full, its worker does no further command: then the commands' own bound answers.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,8 +15,9 @@ use mcu_api::McuEvent;
 use crate::routes::Routes;
 use crate::sys::Bell;
 
-/// Takes events. Called from one thread of the media side, and from within [`crate::MediaServer::send`] and from the
-/// recordings' thread when something is refused; what it does delays other events, but no audio.
+/// Takes events. Called from one thread of the media side, from the recordings' thread, and from within
+/// [`crate::MediaServer::send`] (but not `try_send`) when something is refused; what it does delays other events and
+/// recordings, but no audio.
 pub type EventSink = Box<dyn Fn(McuEvent) + Send + Sync>;
 
 /// Where events end.

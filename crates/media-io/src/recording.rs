@@ -33,7 +33,6 @@ pub(crate) struct Recordings {
     /// Taken when it ends.
     starts: Option<SyncSender<Recording>>,
     thread: Option<JoinHandle<()>>,
-    events: Arc<Events>,
 }
 
 /// A frame and its place in the recording.
@@ -80,19 +79,19 @@ impl Recordings {
         events: Arc<Events>,
     ) -> io::Result<Self> {
         let (starts, inbox) = sync_channel(STARTS_MAX);
-        let writer = Writer { folder, codecs, events: Arc::clone(&events), running: Vec::new() };
+        let writer = Writer { folder, codecs, events, running: Vec::new() };
         let thread = std::thread::Builder::new().name("recordings".to_owned()).spawn(move || writer.run(&inbox))?;
-        Ok(Self { starts: Some(starts), thread: Some(thread), events })
+        Ok(Self { starts: Some(starts), thread: Some(thread) })
     }
 
-    /// Begins a recording `at` that time; its end in the tick. When it cannot be begun, that is reported and there is none.
+    /// Begins a recording `at` that time; its end in the tick. When it cannot be begun, gives what is to be reported.
     pub(crate) fn begin(
         &self,
         at: Timestamp,
         conference: &ConferenceId,
         name: &str,
         format: RecordingFormat,
-    ) -> Option<Box<dyn Recorder>> {
+    ) -> Result<Box<dyn Recorder>, McuEvent> {
         let (frames, inbox) = rtrb::RingBuffer::new(RING_FRAMES);
         let length = Arc::new(AtomicU64::new(0));
         let recording = Recording {
@@ -108,20 +107,19 @@ impl Recordings {
         };
         let begun = self.starts.as_ref().is_some_and(|starts| starts.try_send(recording).is_ok());
         if !begun {
-            self.refuse(conference, name, "too many recordings begin at once");
-            return None;
+            return Err(refusal(conference, name, "too many recordings begin at once"));
         }
-        Some(Box::new(Ring { frames, begun: at, length }))
+        Ok(Box::new(Ring { frames, begun: at, length }))
     }
+}
 
-    /// Reports a recording that did not come about.
-    pub(crate) fn refuse(&self, conference: &ConferenceId, name: &str, why: &str) {
-        self.events.tell(McuEvent::RecordingEnded {
-            conference: conference.clone(),
-            file: name.to_owned(),
-            length_ms: 0,
-            error: Some(why.to_owned()),
-        });
+/// What is reported of a recording that did not come about.
+pub(crate) fn refusal(conference: &ConferenceId, name: &str, why: &str) -> McuEvent {
+    McuEvent::RecordingEnded {
+        conference: conference.clone(),
+        file: name.to_owned(),
+        length_ms: 0,
+        error: Some(why.to_owned()),
     }
 }
 

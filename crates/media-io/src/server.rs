@@ -16,7 +16,7 @@ use crate::counters::{MediaCounters, SharedCounters};
 use crate::events::{Collector, EventSink, Events};
 use crate::library::Library;
 use crate::ports::PortPool;
-use crate::recording::Recordings;
+use crate::recording::{Recordings, refusal};
 use crate::routes::Route;
 use crate::sys::{self, Bell};
 use crate::worker::{self, Setup};
@@ -137,9 +137,17 @@ impl MediaServer {
         Ok(Self { control, events, workers, _collector: collector, epoch, library, recordings })
     }
 
-    /// Gives a command to the worker of its conference. Never blocks for long. A command about something that has
-    /// ended meanwhile is dropped; one that no longer fits into the worker's queue ends its conference.
+    /// As [`MediaServer::try_send`], and what a command is refused with goes to the sink.
     pub fn send(&self, command: McuCommand) {
+        if let Err(refused) = self.try_send(command) {
+            self.events.tell(refused);
+        }
+    }
+
+    /// Gives a command to the worker of its conference. Never blocks for long. A command about something that has
+    /// ended meanwhile is dropped; one that no longer fits into the worker's queue ends its conference. One that is
+    /// refused at once gives back the event that says why: whoever takes the sink's events could not wait for room there.
+    pub fn try_send(&self, command: McuCommand) -> Result<(), McuEvent> {
         // The lock is held until the command is in the queue, so that two senders' commands of one conference keep
         // their order.
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,17 +156,15 @@ impl MediaServer {
         match route {
             Route::Nowhere => {
                 if let McuCommand::StartRecording { conference, name, .. } = &command {
-                    drop(control);
-                    self.recordings.refuse(conference, name, "there is no such conference");
+                    return Err(refusal(conference, name, "there is no such conference"));
                 }
             }
             Route::NoConference(leg) => {
-                drop(control);
-                self.events.tell(McuEvent::LegFailed { leg, failure: LegFailure::NoConference });
+                return Err(McuEvent::LegFailed { leg, failure: LegFailure::NoConference });
             }
             Route::To(worker, conference) => {
                 let shared = &self.workers[worker].shared;
-                let order = self.order(command);
+                let order = self.order(command)?;
                 if control.queues[worker].push(order).is_err() {
                     shared.counters.commands_refused.add(1);
                     shared.note_overflow(conference);
@@ -166,10 +172,11 @@ impl MediaServer {
                 shared.bell.ring();
             }
         }
+        Ok(())
     }
 
     /// Asks for what a command needs.
-    fn order(&self, command: McuCommand) -> Order {
+    fn order(&self, command: McuCommand) -> Result<Order, McuEvent> {
         let sound = match &command {
             McuCommand::Announce { announcement, .. } | McuCommand::AnnounceToAll { announcement, .. } => {
                 Some(self.library.announcement(announcement))
@@ -180,11 +187,11 @@ impl MediaServer {
         let at = Timestamp::ZERO + self.epoch.elapsed();
         let recorder = match &command {
             McuCommand::StartRecording { conference, name, format } => {
-                self.recordings.begin(at, conference, name, *format)
+                Some(self.recordings.begin(at, conference, name, *format)?)
             }
             _ => None,
         };
-        Order { command, at, sound, recorder }
+        Ok(Order { command, at, sound, recorder })
     }
 
     /// What was counted since the start, over all workers.

@@ -203,6 +203,9 @@ fn what_does_not_exist_is_answered_or_dropped() {
     let bench = Bench::start(Ipv4Addr::LOCALHOST.into(), 24_050..=24_053, Arc::new(Codecs));
     bench.server.send(McuCommand::ReserveLeg { conference: id("NOWHERE1"), leg: LegId(1) });
     assert_eq!(bench.wait_failed(1), LegFailure::NoConference);
+    let refused = bench.server.try_send(McuCommand::ReserveLeg { conference: id("NOWHERE1"), leg: LegId(2) });
+    let told = McuEvent::LegFailed { leg: LegId(2), failure: LegFailure::NoConference };
+    assert_eq!(refused, Err(told), "whoever asked is told, and not the sink");
     bench.server.send(McuCommand::RemoveLeg { leg: LegId(1) });
     bench.server.send(McuCommand::EndConference { conference: id("NOWHERE1") });
     drop(bench.server);

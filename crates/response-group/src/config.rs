@@ -54,6 +54,9 @@ pub struct ResponseGroup {
     pub exit_key: Option<ExitKey>,
     /// Whether callers are kept from seeing which agent answered.
     pub anonymous: bool,
+    /// `Alert-Info` of the group's calls (RFC 3261 20.4, RFC 7462), by which agents' phones ring in their own way; `None` is
+    /// that of a call from outside.
+    pub alert_info: Option<String>,
     /// Waiting time within which an answer counts as in target, in seconds; default 20.
     pub target_seconds: u32,
     /// How callers wait.
@@ -82,6 +85,7 @@ impl ResponseGroup {
             announcements: Announcements::default(),
             exit_key: None,
             anonymous: false,
+            alert_info: None,
             target_seconds: 20,
             queue: Queue::default(),
             agent_groups: vec![agent_group],

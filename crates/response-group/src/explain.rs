@@ -187,7 +187,8 @@ fn told_about(domain: &Domain, told: &Input, call: CallId) -> Option<String> {
     };
     match told {
         Input::CallerArrived(arrival) if arrival.call == call => {
-            Some(format!("{} calls {}", base::Pii::new(&arrival.caller), arrival.group))
+            // In full: who reads the journal has the address before him, and asks for this very call.
+            Some(format!("{} calls {}", arrival.caller, arrival.group))
         }
         Input::CallerLeft { call: this } if *this == call => Some("the caller hung up".to_owned()),
         Input::CallerDigit { call: this, digit } if *this == call => Some(format!("the caller pressed {digit}")),
@@ -212,28 +213,6 @@ impl Decision {
             | Self::Won { call, .. }
             | Self::Moved { call, .. }
             | Self::Ended { call, .. } => *call,
-        }
-    }
-}
-
-impl std::fmt::Display for Decision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Offered { agent_group, method, agents, ready, .. } => {
-                let names: Vec<String> = agents.iter().map(|(agent, offer)| format!("{agent} ({})", offer.0)).collect();
-                let names = names.join(", ");
-                write!(f, "{method:?} among {ready} ready of {agent_group:?} rings {names}")
-            }
-            Self::Waiting { ready: 0, .. } => f.write_str("nobody is ready; the caller waits"),
-            Self::Waiting { ready, .. } => {
-                write!(f, "all {ready} who are ready were tried or declined; the caller waits")
-            }
-            Self::OfferClosed { offer, agent, reason, .. } => {
-                write!(f, "offer {} to {agent} closed: {reason:?}", offer.0)
-            }
-            Self::Won { agent, .. } => write!(f, "{agent} has the call; all other phones are silenced"),
-            Self::Moved { group, why, .. } => write!(f, "moved to {group}: {why:?}"),
-            Self::Ended { outcome, .. } => write!(f, "ended: {outcome:?}"),
         }
     }
 }

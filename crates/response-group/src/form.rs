@@ -88,6 +88,7 @@ pub(crate) struct GroupForm {
     exit_key: Option<ExitKey>,
     #[serde(default)]
     anonymous: bool,
+    alert_info: Option<String>,
     target_seconds: Option<u32>,
     #[serde(default)]
     queue: Queue,
@@ -154,6 +155,7 @@ impl From<GroupForm> for ResponseGroup {
             announcements: form.announcements,
             exit_key: form.exit_key,
             anonymous: form.anonymous,
+            alert_info: form.alert_info,
             target_seconds: form.target_seconds.unwrap_or(20),
             queue: form.queue,
             agent_groups,

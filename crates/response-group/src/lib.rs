@@ -53,6 +53,7 @@ mod timers;
 mod validate;
 mod wallboard;
 pub mod watch;
+mod words;
 mod workflow;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -42,6 +42,15 @@ impl Config {
     }
 }
 
+/// Whether a text may be the value of `Alert-Info`: `<URI>` with parameters, on one line.
+fn is_alert_info(text: &str) -> bool {
+    let uri = text.strip_prefix('<').and_then(|rest| rest.split_once('>')).map(|(uri, _)| uri);
+    let has_scheme = uri.and_then(|uri| uri.split_once(':')).is_some_and(|(scheme, rest)| {
+        !rest.is_empty() && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+    });
+    has_scheme && text.chars().all(|character| character.is_ascii_graphic() || character == ' ')
+}
+
 struct Check<'a> {
     groups: BTreeSet<&'a UserUri>,
     problems: Vec<Problem>,
@@ -114,6 +123,10 @@ impl<'a> Check<'a> {
         self.action(format!("{key}.holiday.action"), group, &group.holiday.action);
         self.range(format!("{key}.announcements.every_seconds"), group.announcements.every_seconds, 15, 3_600);
         self.range(format!("{key}.target_seconds"), group.target_seconds, 1, 3_600);
+        if let Some(alert) = group.alert_info.as_ref().filter(|alert| !is_alert_info(alert)) {
+            let remedy = "write an address in angle brackets, such as \"<urn:alert:service:priority>\"";
+            self.report(format!("{key}.alert_info"), alert, remedy);
+        }
         if let Some(exit) = &group.exit_key {
             self.digit(format!("{key}.exit_key.digit"), exit.digit);
             self.action(format!("{key}.exit_key.action"), group, &exit.action.action);

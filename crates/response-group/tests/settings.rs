@@ -160,7 +160,12 @@ fn the_story_of_a_call_says_why_each_agent_was_or_was_not_rung() {
     assert_eq!(whys.len(), 2);
     assert_eq!(whys[0], ["RingsForThis", "Ready"]);
     assert!(whys[1][0].starts_with("CoolDown") && whys[1][1] == "RingsForThis");
-    assert!(story.lines.last().is_some_and(|line| line.what.contains("Answered")));
+    let told: Vec<&str> = story.lines.iter().map(|line| line.what.as_str()).collect();
+    assert!(told[0].starts_with("sip:") && told[0].ends_with("calls sip:sales@example.com"), "{told:?}");
+    let rung = "in the order of the list: of 2 ready in the agent group";
+    assert!(told.iter().any(|line| line.starts_with(rung)), "{told:?}");
+    assert!(told.iter().any(|line| line.ends_with("is over: the phone is busy")), "{told:?}");
+    assert_eq!(told.last(), Some(&"the call is over: an agent talked with the caller"));
     assert_eq!(response_group::explain(&world.journal, "unknown").expect("a journal"), None);
 }
 

@@ -473,6 +473,8 @@ impl World {
                 Some(to) => self.edge.send_ack(with_address(request, self.edge.address), to),
                 None => self.broke(format!("ACK to nowhere: {}", request.uri)),
             },
+            // Nobody here speaks by a connection, where alone it may be.
+            SipCommand::SendUnanswered { request, .. } => self.broke(format!("an unanswered {}", request.method)),
             SipCommand::Cancel { transaction, reason } => {
                 self.count("dial-out cancelled");
                 if !self.edge.cancel(transaction, reason) {

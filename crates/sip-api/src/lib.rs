@@ -198,6 +198,14 @@ pub enum SipCommand {
         /// Where to send it; as for [`SipCommand::Send`].
         flow: Option<Flow>,
     },
+    /// Send a request that is never answered, outside any transaction: BENOTIFY (c3p.md 3.1). For a reliable transport
+    /// only; whether it came is not told.
+    SendUnanswered {
+        /// The request.
+        request: Request,
+        /// Where to send it; as for [`SipCommand::Send`].
+        flow: Option<Flow>,
+    },
     /// CANCEL an INVITE of ours. The edge waits for the first provisional response if there was none yet (RFC 3261
     /// 9.1); whatever final response comes is delivered as usual.
     Cancel {

@@ -199,6 +199,7 @@ pub fn reason_phrase(status: u16) -> &'static str {
         493 => "Undecipherable",
         500 => "Server Internal Error",
         501 => "Not Implemented",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Server Time-out",
         505 => "Version Not Supported",

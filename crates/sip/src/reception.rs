@@ -190,7 +190,9 @@ impl Reception {
                 }
             }
             SipCommand::Send { transaction, request, flow } => self.stack.send(transaction, request, flow),
-            SipCommand::SendAck { request, flow } => self.stack.send_ack(request, flow),
+            SipCommand::SendAck { request, flow } | SipCommand::SendUnanswered { request, flow } => {
+                self.stack.send_unanswered(request, flow);
+            }
             SipCommand::Cancel { transaction, reason } => self.stack.cancel(transaction, reason),
         }
     }

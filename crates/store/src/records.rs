@@ -113,7 +113,8 @@ pub struct Cdr {
     /// How its media fared.
     pub quality: Quality,
     /// Of a response group's call, which part this is: `greeting`, `queue`, `talk`, `forward` (on the way to a target),
-    /// `onward` (talking with it), or `none` for a call that had no parts.
+    /// `onward` (talking with it), or `none` for a call that had no parts. `attendant` for a caller who was asked for a
+    /// conference and got into none.
     pub segment: Option<String>,
     /// Of a response group's call, what became of the whole of it.
     pub outcome: Option<String>,

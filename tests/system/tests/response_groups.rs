@@ -299,7 +299,7 @@ async fn explain_tells_the_story_and_replay_gives_the_same_decisions() {
     wait_until_free_or_gone(&server);
     let (told, story) = server.command(&["explain", "call", "1", "--config", "convoke.toml"]);
     assert!(told && story.contains("user1") && story.contains("user2"), "{story}");
-    assert!(story.contains("NotRegistered"), "why the first was not offered it: {story}");
+    assert!(story.contains("no device of his is registered"), "why the first was not offered it: {story}");
     let journal = server.file("data/response-groups.journal");
     let (same, decisions) = server.command(&["replay", &journal.display().to_string()]);
     assert!(same && decisions.contains("byte for byte"), "{decisions}");

@@ -119,7 +119,7 @@ impl Chaos {
                     since: now,
                 });
             }
-            SipCommand::SendAck { .. } => {}
+            SipCommand::SendAck { .. } | SipCommand::SendUnanswered { .. } => {}
             SipCommand::Cancel { transaction, .. } => {
                 let client = self.clients.iter_mut().find(|client| client.id == *transaction).expect("ours");
                 client.cancelled = true;

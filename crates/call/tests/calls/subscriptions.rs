@@ -2,10 +2,10 @@
 
 use base::SubscriptionId;
 use call::{Body, CallConfig, Input, NotifyState, Output};
-use sip_api::{ClientFailure, Method, Request, Response, SipCommand, SipEvent};
+use sip_api::{ClientFailure, Flow, Method, Request, Response, SipCommand, SipEvent, Transport};
 
-use crate::support::seconds;
 use crate::support::solo::{Peer, Solo, completed, responses, sent, statuses};
+use crate::support::{flow, seconds};
 
 fn subscribe(peer: &mut Peer, expires: &str) -> Request {
     let mut request = peer.request(Method::Subscribe);
@@ -284,4 +284,48 @@ fn a_transfer_outside_any_dialog_has_a_dialog_of_its_own() {
     let (transaction, _) = sent(&outputs, &Method::Notify).remove(0);
     solo.respond(transaction, Response::new(200));
     assert_eq!(solo.calls.load(), call::Load::default());
+}
+
+/// Documents of a subscriber who can do without answering, over this transport: the methods they came by.
+fn told_over(transport: Transport) -> Vec<Request> {
+    let mut solo = Solo::new();
+    let mut peer = Peer::caller("watcher");
+    let mut request = subscribe(&mut peer, "3600");
+    request.headers.push("Supported", "ms-benotify, ms-piggyback-first-notify");
+    let (_, outputs) = solo.request_over(request, Flow { transport, ..flow() }, None);
+    let [Output::Subscribed { subscription, expires, .. }] = &outputs[..] else { panic!("{outputs:?}") };
+    let accepted = solo.input(Input::AcceptSubscription { subscription: *subscription, expires: *expires });
+    let agreed = responses(&accepted)[0].1.headers.has_token("Supported", "ms-benotify");
+    assert_eq!(agreed, transport != Transport::Udp);
+    let mut outputs = Vec::new();
+    for text in ["one", "two"] {
+        outputs.extend(solo.input(notification(*subscription, text)));
+    }
+    let state = NotifyState::Terminated("noresource".to_owned());
+    outputs.extend(solo.input(Input::Notify { subscription: *subscription, body: None, state }));
+    let sent = outputs.into_iter().filter_map(|output| match output {
+        Output::Sip(SipCommand::SendUnanswered { request, .. } | SipCommand::Send { request, .. }) => Some(request),
+        _ => None,
+    });
+    let sent: Vec<Request> = sent.collect();
+    if transport != Transport::Udp {
+        assert_eq!((solo.calls.load().subscriptions, solo.calls.load().dialogs), (0, 0));
+    }
+    sent
+}
+
+#[test]
+fn who_need_not_answer_is_told_everything_at_once_over_a_connection() {
+    let told = told_over(Transport::Tcp);
+    let lines: Vec<_> = told.iter().map(|request| request.headers.get("CSeq").unwrap_or_default()).collect();
+    assert_eq!(lines, ["1 BENOTIFY", "2 BENOTIFY", "3 BENOTIFY"]);
+    for request in &told {
+        assert_eq!(request.method.as_str(), "BENOTIFY");
+        assert!(request.headers.has_token("Proxy-Require", "ms-benotify"));
+        assert!(request.headers.get("Contact").is_some() && request.headers.get("Event") == Some("conference"));
+    }
+    let last = told.last().and_then(|request| request.headers.get("Subscription-State"));
+    assert_eq!(last, Some("terminated;reason=noresource"));
+    let told: Vec<_> = told_over(Transport::Udp).iter().map(|request| request.method.clone()).collect();
+    assert_eq!(told, [Method::Notify], "a lost datagram must be noticed, so each waits for the answer to the last");
 }

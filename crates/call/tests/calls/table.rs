@@ -188,7 +188,9 @@ fn word(output: &Output) -> String {
     match output {
         Output::Sip(SipCommand::Respond { response, .. }) => response.status.to_string(),
         Output::Sip(SipCommand::Challenge { .. }) => "401".to_owned(),
-        Output::Sip(SipCommand::Send { request, .. }) => request.method.to_string(),
+        Output::Sip(SipCommand::Send { request, .. } | SipCommand::SendUnanswered { request, .. }) => {
+            request.method.to_string()
+        }
         Output::Sip(SipCommand::SendAck { .. }) => "ACK".to_owned(),
         Output::Sip(SipCommand::Cancel { .. }) => "CANCEL".to_owned(),
         Output::OfferFailed { termination, .. } => format!("OfferFailed({})", termination.reason.as_str()),

@@ -53,6 +53,7 @@ pub(crate) fn check(config: &Config) -> Vec<Finding> {
     if !findings.iter().any(Finding::is_error) {
         check_routing(config, &mut findings);
     }
+    findings.iter_mut().for_each(|finding| finding.note_source(&config.variables));
     findings
 }
 
@@ -490,7 +491,9 @@ fn check_exposure(config: &Config, findings: &mut Vec<Finding>) {
 }
 
 fn check_file(config: &Config, findings: &mut Vec<Finding>) {
-    let has_secrets = !config.users.is_empty() || config.conferences.iter().any(|conference| conference.pin.is_some());
+    let has_secrets = !config.users.is_empty()
+        || config.conferences.iter().any(|conference| conference.pin.is_some())
+        || config.trunks.iter().any(|trunk| trunk.password.is_some());
     let Some(file) = config.file.as_ref().filter(|_| has_secrets) else { return };
     let others_read = std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0);
     if others_read {

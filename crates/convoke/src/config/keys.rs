@@ -678,6 +678,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "false",
                 "Whether callers are kept from learning which agent answered.",
             ),
+            key("alert_info", Plain, None, r#""<urn:alert:service:priority>""#, "Alert-Info for its agents' phones."),
             key("target_seconds", Plain, Some("20"), "20", "Waiting time within which an answer counts as in target."),
             key(
                 "agent_group",

@@ -35,21 +35,26 @@ pub(crate) fn parse(text: &str) -> Result<Config, ConfigError> {
 
 fn read(text: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
     let mut figment = Figment::from(Toml::string(text));
+    let mut set = Vec::new();
     for (name, value) in variables {
         let Some(path) = name.strip_prefix(PREFIX) else { continue };
         let path = path.to_ascii_lowercase().replace("__", ".");
         figment =
             figment.merge(Serialized::from(figment::util::nest(&path, variable(&path, &value)), Profile::Default));
+        set.push((path, name));
     }
     let tree: Dict = figment.extract().map_err(|error| ConfigError::Syntax(without_excerpt(&error.to_string())))?;
     let mut problems = Vec::new();
     examine(&tree, "", "", &mut problems);
-    if !problems.is_empty() {
-        return Err(ConfigError::Keys(problems));
+    if problems.is_empty() {
+        let tree = Value::from(tree);
+        match figment.extract::<Config>() {
+            Ok(config) => return Ok(Config { variables: set, ..config }),
+            Err(errors) => problems.extend(errors.into_iter().map(|error| explain(&error, &tree))),
+        }
     }
-    figment.extract().map_err(|errors: Error| {
-        ConfigError::Keys(errors.into_iter().map(|error| explain(&error, &Value::from(tree.clone()))).collect())
-    })
+    problems.iter_mut().for_each(|problem| problem.note_source(&set));
+    Err(ConfigError::Keys(problems))
 }
 
 /// The TOML reader quotes the line it stumbled over, which may hold a password; line and column remain.
@@ -196,9 +201,20 @@ fn reason(kind: &ErrorKind, key: Option<&Key>) -> String {
         ErrorKind::Message(why) if why.contains("write") => why.clone(),
         ErrorKind::Message(why) => format!("{why}{example}"),
         ErrorKind::InvalidType(_, wanted) | ErrorKind::InvalidValue(_, wanted) => {
-            format!("{wanted} is wanted{example}")
+            format!("{} is wanted{example}", in_words(&wanted.to_string()))
         }
         other => format!("{other}{example}"),
+    }
+}
+
+/// serde's names of types in an operator's words.
+fn in_words(wanted: &str) -> &str {
+    match wanted {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more,",
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "a sequence" => "a list in square brackets",
+        "a boolean" => "true or false",
+        other => other,
     }
 }
 
@@ -210,6 +226,7 @@ fn render(value: &Value) -> String {
         Value::Num(_, number) => number
             .to_i128()
             .map(|n| n.to_string())
+            .or_else(|| number.to_u128().map(|n| n.to_string()))
             .or_else(|| number.to_f64().map(|n| n.to_string()))
             .unwrap_or_default(),
         Value::Empty(..) => "nothing".to_owned(),
@@ -307,6 +324,28 @@ mod tests {
         );
         let wrong = [("CONVOKE__SIP__LISTN".to_owned(), "x".to_owned())].into_iter();
         assert!(read("", wrong).expect_err("unknown").to_string().contains("did you mean listen?"));
+    }
+
+    #[test]
+    fn what_a_variable_says_wrong_is_told_with_its_name_and_value() {
+        for (name, value, fragments) in [
+            ("CONVOKE__DRAIN_SECONDS", "abc", ["drain_seconds = \"abc\"", "a whole number"]),
+            ("CONVOKE__SIP__LISTEN", "udp:x", ["sip.listen = \"udp:x\"", "a list in square brackets"]),
+            ("CONVOKE__SIP__DSCP", "99", ["error: sip.dscp = 99", "0 to 63"]),
+            ("CONVOKE__NONSENSE", "3", ["nonsense = 3", "no such key"]),
+            ("CONVOKE__MEDIA__PORTS", "1-2", ["media.ports = \"1-2\"", "FIRST-LAST"]),
+        ] {
+            let told = match read("[media]\ndscp = 1", [(name.to_owned(), value.to_owned())].into_iter()) {
+                Ok(config) => crate::config::check(&config).iter().map(ToString::to_string).collect(),
+                Err(error) => error.to_string(),
+            };
+            let source = format!("(environment variable {name})");
+            assert!(fragments.iter().all(|fragment| told.contains(fragment)) && told.contains(&source), "{told}");
+        }
+        let secret = [("CONVOKE__USER".to_owned(), "[{uri = \"sip:a@b\", password = 12345678}]".to_owned())];
+        let told = read("", secret.into_iter()).expect_err("a number").to_string();
+        assert!(told.contains("CONVOKE__USER") && !told.contains("12345678"), "{told}");
+        assert!(!error("[sip]\nlisten = 5").contains("environment"));
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub(crate) struct Config {
     /// The file this was read from; not a key.
     #[serde(skip)]
     pub(crate) file: Option<PathBuf>,
+    /// The keys that environment variables set, with their names; not a key.
+    #[serde(skip)]
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 impl Default for Config {
@@ -88,6 +91,7 @@ impl Default for Config {
             group_codes: engine::GroupCodes::default(),
             response_groups: Vec::new(),
             file: None,
+            variables: Vec::new(),
         }
     }
 }

@@ -9,21 +9,36 @@ pub(crate) struct Problem {
     pub(crate) key: String,
     /// As TOML; `None` when the key is missing, has no value of its own or is a secret.
     pub(crate) value: Option<String>,
+    /// The environment variable it stands in, if it is not the file.
+    pub(crate) source: Option<String>,
     pub(crate) why: String,
 }
 
 impl Problem {
     pub(crate) fn new(key: impl Into<String>, value: Option<String>, why: impl Into<String>) -> Self {
-        Self { key: key.into(), value, why: why.into() }
+        Self { key: key.into(), value, source: None, why: why.into() }
+    }
+
+    /// Finds out whether an environment variable says it; `variables` are keys with the names of theirs.
+    pub(crate) fn note_source(&mut self, variables: &[(String, String)]) {
+        // Without the numbers of entries: user[2].uri stands in CONVOKE__USER.
+        let parts = self.key.split('.').map(|part| part.split('[').next().unwrap_or_default());
+        let key = parts.collect::<Vec<_>>().join(".");
+        let says = |path: &str| key.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.source = variables.iter().find(|(path, _)| says(path)).map(|(_, name)| name.clone());
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.value {
-            Some(value) => write!(f, "{} = {value}: {}", self.key, self.why),
-            None => write!(f, "{}: {}", self.key, self.why),
+        f.write_str(&self.key)?;
+        if let Some(value) = &self.value {
+            write!(f, " = {value}")?;
         }
+        if let Some(source) = &self.source {
+            write!(f, " (environment variable {source})")?;
+        }
+        write!(f, ": {}", self.why)
     }
 }
 
@@ -70,6 +85,11 @@ impl Finding {
     /// The server starts, but somebody should know.
     pub(crate) fn warning(key: impl Into<String>, value: Option<String>, why: impl Into<String>) -> Self {
         Self { problem: Problem::new(key, value, why), is_error: false }
+    }
+
+    /// See [`Problem::note_source`].
+    pub(crate) fn note_source(&mut self, variables: &[(String, String)]) {
+        self.problem.note_source(variables);
     }
 
     /// Whether the server refuses to start.

@@ -12,6 +12,7 @@ const HEAD: &str = "\
 # Every key is also an environment variable, which wins over the file: CONVOKE__DOMAIN=voice.example.com,
 # CONVOKE__HTTP__LISTEN=127.0.0.1:8080, CONVOKE__SIP__LISTEN='[\"udp:127.0.0.1:5060\"]'.
 # `convoke check --config FILE` says what is wrong and what to do; it counts entries from 1: user[2].uri.
+# It will hold passwords: keep it from others (chmod 600 FILE) before you write some into it.
 ";
 
 /// Every key with its meaning, default and a production value; itself a configuration equal to the defaults.

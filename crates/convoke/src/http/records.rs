@@ -12,8 +12,8 @@ use store::{Cdr, CdrDirection, Quality, Store};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::Api;
 use super::users::only_from_here;
-use super::{Api, unavailable};
 
 /// Records that are given when nobody says how many.
 const RECORDS: u32 = 100;
@@ -44,7 +44,7 @@ async fn answer(store: &Store, page: &Page) -> Response {
         Ok(cdrs) => Json(cdrs.iter().map(Record::from).collect::<Vec<_>>()).into_response(),
         Err(error) => {
             tracing::error!(%error, "the call detail records could not be read");
-            unavailable()
+            crate::http::storage_failed(&error)
         }
     }
 }

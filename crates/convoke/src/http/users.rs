@@ -123,7 +123,7 @@ fn refused(why: &Refused) -> Response {
         }
         Refused::Store(error) => {
             tracing::error!(%error, "the database did not answer the HTTP side");
-            unavailable()
+            crate::http::storage_failed(error)
         }
         Refused::Busy => unavailable(),
     }

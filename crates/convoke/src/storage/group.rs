@@ -83,6 +83,7 @@ fn cdr(
         direction: if part.talked { CdrDirection::Outbound } else { CdrDirection::Inbound },
         user: part.with.clone(),
         requested_by: UserUri::parse(&machine.caller).ok(),
+        trunk: leg.and_then(|leg| leg.trunk.clone()),
         dialled: Some(Pii::new(machine.group.as_str())),
         number: part.with.as_ref().and_then(number),
         started: millis(part.from),
@@ -129,7 +130,8 @@ mod tests {
     fn leg(party: Option<UserUri>, received_packets: u64) -> GroupLegRecord {
         let statistics = LegStatistics { received_packets, ..LegStatistics::default() };
         let call_id = format!("id-{received_packets}");
-        GroupLegRecord { party, call_id, codec: Codec::Opus, encrypted: true, statistics }
+        let trunk = party.is_none().then(|| "carrier".to_owned());
+        GroupLegRecord { party, call_id, trunk, codec: Codec::Opus, encrypted: true, statistics }
     }
 
     /// A call whose parts follow one another, each of one second.
@@ -170,7 +172,7 @@ mod tests {
             rows.iter().map(of).collect::<Vec<_>>(),
             [("queue".to_owned(), 0, true), ("talk".to_owned(), 1_000, false)]
         );
-        assert_eq!(rows[0].sip_call_id, "id-10");
+        assert_eq!((rows[0].sip_call_id.as_str(), rows[0].trunk.as_deref()), ("id-10", Some("carrier")));
         assert_eq!((rows[1].sip_call_id.as_str(), rows[1].quality.received_packets), ("id-20", 20));
         assert_eq!((rows[1].codec.as_deref(), rows[1].encrypted), (Some("opus"), true));
         assert!(rows.iter().all(|row| row.outcome.as_deref() == Some("answered")));

@@ -139,6 +139,7 @@ impl Engine {
         let claimed = matches!(requester, Requester::Unauthenticated(_)).then(|| peer.clone());
         let (peer, address) = (peer.clone(), call.request.uri.user.clone());
         let (call_id, user_agent) = (Some(call.request.call_id().to_owned()), user_agent(&call));
+        let trunk = self.trunk_of(&call);
         let attended = Attended {
             dialogue: Dialogue::new(),
             language: access.language,
@@ -153,7 +154,7 @@ impl Engine {
             ..MediaLeg::new(MediaOrigin::Incoming(Some(call)))
         };
         let entry = Leg::new(conference, peer, LegKind::Media(Box::new(media)), self.now);
-        self.legs.insert(leg, Leg { sip: Some(leg), claimed, address, call_id, user_agent, ..entry });
+        self.legs.insert(leg, Leg { sip: Some(leg), claimed, address, call_id, user_agent, trunk, ..entry });
         self.reserve(leg);
     }
 
@@ -211,6 +212,7 @@ impl Engine {
             address: old.address.clone(),
             call_id: old.call_id.clone(),
             user_agent: old.user_agent.clone(),
+            trunk: old.trunk.clone(),
             answered: old.connected,
             ..Leg::new(conference.clone(), old.peer.clone(), kind, old.since)
         };

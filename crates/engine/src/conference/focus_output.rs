@@ -110,13 +110,14 @@ impl Engine {
     }
 
     /// A SIP leg ended. One that lost its offer is only forgotten.
-    pub(crate) fn on_leg_ended(&mut self, sip_leg: LegId, termination: Termination) {
+    pub(crate) fn on_leg_ended(&mut self, sip_leg: LegId, termination: Termination, status: Option<u16>) {
         let leg = self.conference_leg(sip_leg);
         let dialled = self.branches.remove(&sip_leg).is_some();
         let is_the_leg = self.legs.get(&leg).is_some_and(|entry| entry.sip == Some(sip_leg));
         if is_the_leg || !dialled {
             if let Some(entry) = self.legs.get_mut(&leg) {
                 entry.sip = None;
+                entry.status = entry.status.or(status);
             }
             self.leg_over(leg, termination);
         }
@@ -173,7 +174,8 @@ impl Engine {
             dialled: dial_out.is_some(),
             requested_by: dial_out.and_then(|dial_out| dial_out.requested_by.clone()),
             reached: dial_out.and_then(|dial_out| dial_out.person()),
-            trunk: dial_out.and_then(|dial_out| dial_out.trunk.clone()),
+            trunk: dial_out.map_or(entry.trunk, |dial_out| dial_out.trunk.clone()),
+            with_attendant,
             address: entry.address,
             call_id: entry.call_id,
             codec: media.session.as_ref().map(|session| session.media().codec),
@@ -182,6 +184,7 @@ impl Engine {
             connected: entry.connected.or(entry.answered),
             ended,
             termination,
+            status: entry.status,
             statistics: media.statistics,
         };
         match &media.origin {

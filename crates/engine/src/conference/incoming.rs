@@ -57,7 +57,7 @@ impl Engine {
         let claimed = matches!(requester, Requester::Unauthenticated(_)).then(|| peer.clone());
         let (address, call_id) = (call.request.uri.user.clone(), call.request.call_id().to_owned());
         let guesser = Some(self.guesser(&call, &requester));
-        let user_agent = user_agent(&call);
+        let (user_agent, trunk) = (user_agent(&call), self.trunk_of(&call));
         let media = MediaLeg { guesser, ..MediaLeg::new(MediaOrigin::Incoming(Some(call))) };
         let mut entry = Leg::new(conference.clone(), peer, LegKind::Media(Box::new(media)), self.now);
         entry.sip = Some(leg);
@@ -65,6 +65,7 @@ impl Engine {
         entry.address = address;
         entry.call_id = Some(call_id);
         entry.user_agent = user_agent;
+        entry.trunk = trunk;
         self.legs.insert(leg, entry);
         let command = self.command_of(Origin::MediaJoin { leg });
         let endpoint: Option<EndpointId> = None;

@@ -41,6 +41,10 @@ pub(crate) struct Leg {
     pub(crate) call_id: Option<String>,
     /// What he called with, as it calls itself (requirement C21).
     pub(crate) user_agent: Option<String>,
+    /// The name of the trunk he called by, if he did.
+    pub(crate) trunk: Option<String>,
+    /// The SIP status that ended his call, if one did.
+    pub(crate) status: Option<u16>,
     /// When the attendant answered his call, if he came by an access number.
     pub(crate) answered: Option<Timestamp>,
     /// C3P responses owed to it.
@@ -173,6 +177,8 @@ impl Leg {
             address: None,
             call_id: None,
             user_agent: None,
+            trunk: None,
+            status: None,
             answered: None,
             backlog: Backlog::default(),
         }

@@ -36,6 +36,7 @@ impl Engine {
             Sound::Music { name: None } => Background::Music,
             Sound::Music { name: Some(name) } => Background::File(name),
         };
+        self.show_partner(call, None);
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
         caller.audio.background = Some(background);
         if caller.audio.ready {

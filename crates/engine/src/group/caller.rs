@@ -5,7 +5,7 @@ use call::{Body, Invitation};
 use mcu_api::{AloneAudio, McuCommand};
 use response_group::{AnswerMode, Arrival, Input, OfferNo, Outcome, Rejection};
 use sdp::LocalMedia;
-use sip_api::{CONTACT_PLACEHOLDER, NameAddr, ServerTransactionId};
+use sip_api::{CONTACT_PLACEHOLDER, NameAddr, ServerTransactionId, SipUri};
 
 use super::audio::Audio;
 use super::forward::Forwarding;
@@ -58,6 +58,12 @@ pub(super) struct Caller {
     /// Where he is being sent, or was sent.
     pub(super) forward: Option<Forwarding>,
     pub(super) supervisors: Vec<Supervisor>,
+    /// His `Supported` has `from-change` (RFC 4916 4.4).
+    follows_from: bool,
+    /// Whom he was told that he talks with, when that is not the group.
+    shown: Option<UserUri>,
+    /// He was told by 182 that he waits.
+    queued: bool,
     /// The REFER of the agent who sends him elsewhere.
     pub(super) transfer: Option<SubscriptionId>,
     /// The machine has done with him.
@@ -88,6 +94,9 @@ impl Caller {
             bridged: None,
             forward: None,
             supervisors: Vec::new(),
+            follows_from: false,
+            shown: None,
+            queued: false,
             transfer: None,
             over: false,
         }
@@ -112,6 +121,8 @@ impl Engine {
         let display_name = call.user.as_ref().and_then(|user| self.directory.user(user)?.display_name.clone());
         let from = told.unwrap_or_else(|| call.from.clone());
         let display_name = from.display_name.clone().or_else(|| call.from.display_name.clone()).or(display_name);
+        let named = || self.directory.name_of_number(&person(&from.uri.to_string()));
+        let display_name = display_name.or_else(named);
         let from = NameAddr { display_name, ..from };
         let passed_on =
             |name: &&str| call.request.headers.get(name).map(|value| ((*name).to_owned(), value.to_owned()));
@@ -120,6 +131,7 @@ impl Engine {
             user: user.clone(),
             person: person.clone(),
             hops_left,
+            follows_from: call.request.headers.has_token("Supported", "from-change"),
             passed_on: PASSED_ON.iter().filter_map(passed_on).collect(),
             ..Caller::new(leg, conference, group.clone(), from)
         };
@@ -211,7 +223,11 @@ impl Engine {
         let user = caller.group.user_part();
         let contact = format!("<sip:{user}@{CONTACT_PLACEHOLDER}>;automata;actor=\"attendant\"");
         let leg = caller.leg;
-        let identity = self.identity_for(call).map(|agent| ("P-Asserted-Identity".to_owned(), format!("<{agent}>")));
+        let agent = self.identity_for(call);
+        if let Some(caller) = self.groups.callers.get_mut(&call) {
+            caller.shown.clone_from(&agent);
+        }
+        let identity = agent.map(|agent| ("P-Asserted-Identity".to_owned(), format!("<{agent}>")));
         let headers = std::iter::once(("Contact".to_owned(), contact)).chain(identity).collect();
         self.call(call::Input::Accept { leg, body: Some(body), headers });
         self.record_caller(call);
@@ -220,8 +236,7 @@ impl Engine {
     /// The agent whom the caller talks with, if his 200 waited for one and the group is not anonymous (RFC 5876 4.5).
     fn identity_for(&self, call: CallId) -> Option<UserUri> {
         let caller = self.groups.callers.get(&call)?;
-        let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
-        let group = groups.into_iter().find(|group| group.uri == caller.group)?;
+        let group = self.group_conf(&caller.group)?;
         // His 200 leaves before the two are joined; whoever is asked for the key beside him makes it uncertain who won.
         let mut answered =
             self.groups.offers.values().filter(|offer| offer.order.call == call && offer.answered.is_some());
@@ -229,13 +244,43 @@ impl Engine {
         answered.next().is_none().then(|| winner.order.agent.clone())
     }
 
+    /// Tells him inside his dialog with whom he is connected now: with an agent or the target he was sent to, or with the
+    /// group again (RFC 4916). An anonymous group shows nobody.
+    pub(super) fn show_partner(&mut self, call: CallId, partner: Option<&UserUri>) {
+        let Some(caller) = self.groups.callers.get(&call).filter(|caller| caller.accepted && !caller.over) else {
+            return;
+        };
+        let anonymous = self.group_conf(&caller.group).is_none_or(|group| group.anonymous);
+        if anonymous || caller.shown.as_ref() == partner {
+            return;
+        }
+        let (leg, who) = (caller.leg, partner.unwrap_or(&caller.group).clone());
+        let from = SipUri::parse(who.as_str()).ok().filter(|_| caller.follows_from).map(NameAddr::new);
+        if let Some(caller) = self.groups.callers.get_mut(&call) {
+            caller.shown = partner.cloned();
+        }
+        let headers = vec![("P-Asserted-Identity".to_owned(), format!("<{who}>"))];
+        self.call(call::Input::Identify { leg, headers, from });
+    }
+
+    /// A caller who is answered only when an agent is there: 182 says that he waits and nobody rings, 180 that somebody does.
+    pub(super) fn tell_caller_that_he_waits(&mut self, call: CallId, waits: bool) {
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        let unanswered = caller.wanted == Some(AnswerMode::OnAgent) && !caller.accepted && !caller.over;
+        if unanswered && std::mem::replace(&mut caller.queued, waits) != waits {
+            let (leg, status) = (caller.leg, if waits { 182 } else { 180 });
+            self.call(call::Input::Progress { leg, status, body: None, reliable: false });
+        }
+    }
+
     /// Writes his dialog down, once: before the 200 leaves, or, where that waits for a PRACK, with its ACK.
     fn record_caller(&mut self, call: CallId) {
         let Some(caller) = self.groups.callers.get_mut(&call).filter(|caller| !caller.recorded) else { return };
         let Some(dialog) = self.calls.dialog_record(caller.leg) else { return };
         caller.recorded = true;
+        let shown = Some(caller.from.to_string());
         self.groups.recorded.insert(caller.leg, WireLeg::Caller(call));
-        self.record(WireRecord::CallerUp { call, dialog: Box::new(dialog) });
+        self.record(WireRecord::CallerUp { call, dialog: Box::new(dialog), shown });
     }
 
     /// Our answer to his offer; one that cannot be answered ends the call.

@@ -165,7 +165,7 @@ impl Engine {
             Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
             Some(Answerer::Callee) | None => forward.way.destination.person(),
         };
-        if let Some(who) = who {
+        if let Some(who) = who.clone() {
             self.note_target(call, GroupLegs { sip: leg, media: seat }, who.clone(), &agreed);
             self.note_conversation(&who);
         }
@@ -173,6 +173,7 @@ impl Engine {
         self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
         self.hush_caller(call);
         self.ensure_accepted(call);
+        self.show_partner(call, who.as_ref());
         self.tell_groups(Input::ForwardEnded { call, connected: true });
         self.report_transfer(call, 200);
     }

@@ -12,11 +12,14 @@ pub(super) const HOPS_HEADER: &str = "X-RG-Hops";
 /// carries it; on a request from outside it means nothing, because calls are built anew here and not passed on.
 const OFFER_HEADER: &str = "X-RG-Offer";
 
+/// How an agent's phone rings for a group that does not say it: as for a call from outside (RFC 7462 8.2).
+const ALERT: &str = "<urn:alert:source:external>;info=response-group";
+
 /// Headers of the caller that agents are shown. None of them makes a phone act.
 pub(super) const PASSED_ON: [&str; 2] = ["Priority", "Privacy"];
 
 /// Headers of the INVITE of an offer.
-pub(super) fn offer_headers(order: &OfferOrder, caller: &Caller) -> call::ExtraHeaders {
+pub(super) fn offer_headers(order: &OfferOrder, caller: &Caller, alert: Option<&str>) -> call::ExtraHeaders {
     let group = &order.group;
     // `acd`: automatic call distribution, the reason of a response group (c3p.md 5).
     let history = format!("<{group}>;index=1, <{};ms-retarget-reason=acd>;index=1.1;mp=1", order.agent);
@@ -32,7 +35,7 @@ pub(super) fn offer_headers(order: &OfferOrder, caller: &Caller) -> call::ExtraH
         ("Answer-Mode", "Manual".to_owned()),
         ("Supported", "histinfo".to_owned()),
         ("History-Info", history),
-        ("Alert-Info", "<urn:alert:source:external>;info=response-group".to_owned()),
+        ("Alert-Info", alert.unwrap_or(ALERT).to_owned()),
         ("Subject", subject(order)),
         ("Expires", order.expires_seconds.to_string()),
         ("Max-Forwards", caller.hops_left.to_string()),

@@ -39,6 +39,9 @@ pub enum WireRecord {
         call: CallId,
         /// The dialog.
         dialog: Box<DialogRecord>,
+        /// Who calls, as agents are shown it: his account or a trusted trunk may say more than the dialog does.
+        #[serde(default)]
+        shown: Option<String>,
     },
     /// The dialog with an agent stands.
     AgentUp {

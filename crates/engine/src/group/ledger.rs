@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use base::{CallId, ConversationEntry, ConversationKind, LegId, Termination, TerminationReason, Timestamp, UserUri};
+use call::DialogRecord;
 use mcu_api::{Codec, LegMedia, LegStatistics, McuEvent};
 use response_group::{CallRecord, Failure, HistoryEntry, HistoryKind, Outcome, Rejection, SegmentKind};
 use sip_api::SipUri;
@@ -50,6 +51,8 @@ pub struct GroupLegRecord {
     pub party: Option<UserUri>,
     /// The Call-ID of its dialog.
     pub call_id: String,
+    /// The name of the trunk it goes by, if it does.
+    pub trunk: Option<String>,
     /// The codec that was agreed on.
     pub codec: Codec,
     /// Whether its media was encrypted.
@@ -109,16 +112,25 @@ impl Ledger {
 impl Engine {
     /// Somebody's audio stands: the caller's (`party` is `None`), an agent's, or that of whom the caller was sent on to.
     pub(super) fn note_group_leg(&mut self, call: CallId, legs: GroupLegs, party: Option<UserUri>, media: &LegMedia) {
-        let call_id = self.calls.dialog_record(legs.sip).map(|dialog| dialog.names.call_id).unwrap_or_default();
+        let dialog = self.calls.dialog_record(legs.sip);
+        let trunk = dialog.as_ref().and_then(|dialog| self.trunk_of_dialog(dialog, party.is_none()));
+        let call_id = dialog.map(|dialog| dialog.names.call_id).unwrap_or_default();
         let page = self.groups.ledger.page(call);
         let (codec, encrypted) = (media.codec, media.srtp.is_some());
         match page.legs.iter_mut().find(|(leg, _)| *leg == legs.media) {
             Some((_, known)) => (known.codec, known.encrypted) = (codec, encrypted),
             None => {
                 let statistics = LegStatistics::default();
-                page.legs.push((legs.media, GroupLegRecord { party, call_id, codec, encrypted, statistics }));
+                page.legs.push((legs.media, GroupLegRecord { party, call_id, trunk, codec, encrypted, statistics }));
             }
         }
+    }
+
+    /// The trunk that is at the other end of a dialog: of a caller's only one that is believed, of ours wherever it is.
+    fn trunk_of_dialog(&self, dialog: &DialogRecord, is_callers: bool) -> Option<String> {
+        let (_, _, address) = dialog.source.as_ref().or(dialog.flow.as_ref()).filter(|_| dialog.user.is_none())?;
+        let may_be = !is_callers || self.config.trusted_peers.contains(&address.ip());
+        may_be.then(|| self.directory.trunk_from(*address).map(str::to_owned)).flatten()
     }
 
     /// The media side says how a leg fared, or that it was lost.

@@ -199,6 +199,11 @@ impl Engine {
         true
     }
 
+    /// Whether there are response groups that take no calls, because their journal cannot be written.
+    pub fn groups_refuse_calls(&self) -> bool {
+        self.groups.mute && self.groups.domain.is_some()
+    }
+
     /// The journal can be written again, or cannot: then groups take no calls and no changes.
     pub(crate) fn note_journal(&mut self, sound: bool) {
         self.groups.mute = !sound;
@@ -279,6 +284,12 @@ impl Engine {
         let count = u32::try_from(meetings + others).unwrap_or(u32::MAX);
         let change = response_group::AgentChange::ExternalCalls { count };
         self.tell_groups(response_group::Input::AgentChanged { agent: user.clone(), change });
+    }
+
+    /// A group as it is configured now.
+    fn group_conf(&self, uri: &UserUri) -> Option<&response_group::ResponseGroup> {
+        let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
+        groups.into_iter().find(|group| group.uri == *uri)
     }
 
     fn is_agent(&self, user: &UserUri) -> bool {

@@ -154,7 +154,8 @@ impl Engine {
         let Some(caller) = self.groups.callers.get(&order.call) else { return };
         // Towards the telephone network his number, or the operator's, as in any other call.
         let shown = order.pstn.then(|| self.caller_uri(&caller.person, true));
-        let (headers, from) = (offer_headers(order, caller), offer_from(order, caller, shown));
+        let alert = self.group_conf(&order.group).and_then(|group| group.alert_info.as_deref());
+        let (headers, from) = (offer_headers(order, caller, alert), offer_from(order, caller, shown));
         let from = from.with_tag(&self.new_tag());
         let to = NameAddr::parse(&format!("<{}>", order.agent)).unwrap_or_else(|_| from.clone());
         let dial = self.calls.allocate_offer();
@@ -356,11 +357,12 @@ impl Engine {
             // Nobody else may be offered the place of somebody who sits there.
             caller.seat = None;
         }
-        self.note_group_leg(call, GroupLegs { sip, media: seat }, Some(agent), &agreed);
+        self.note_group_leg(call, GroupLegs { sip, media: seat }, Some(agent.clone()), &agreed);
         self.connect_group_leg(seat, Some(agreed));
         self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
         self.hush_caller(call);
         self.ensure_accepted(call);
+        self.show_partner(call, Some(&agent));
         self.tell_groups(Input::Bridged { call });
     }
 

@@ -1,6 +1,7 @@
 //! What the machine wants, handed to whoever does it.
 
-use response_group::{Outcome, Output};
+use base::CallId;
+use response_group::{Decision, Entry, Outcome, Output};
 
 use super::GroupJournal;
 use crate::Engine;
@@ -10,7 +11,13 @@ impl Engine {
     /// Carries out one output of the machine.
     pub(super) fn on_group_output(&mut self, output: Output) {
         match output {
-            Output::Journal(entry) => self.journal(GroupJournal::Machine(*entry)),
+            Output::Journal(entry) => {
+                let decided = waits(&entry);
+                self.journal(GroupJournal::Machine(*entry));
+                if let Some((call, waits)) = decided {
+                    self.tell_caller_that_he_waits(call, waits);
+                }
+            }
             Output::AnswerCaller { call, mode } => self.answer_group_caller(call, mode),
             Output::Sound { call, sound } => self.play_sound(call, sound),
             Output::Announce { call, announcement, language } => self.announce(call, &announcement, language),
@@ -44,6 +51,15 @@ impl Engine {
             Output::AgentState { agent, state } => self.event(EngineEvent::GroupAgent { agent, state }),
             Output::Wallboard(event) => self.event(EngineEvent::Wallboard(event)),
         }
+    }
+}
+
+/// For which call it was decided that somebody rings or that nobody can, and whether nobody can.
+fn waits(entry: &Entry) -> Option<(CallId, bool)> {
+    match entry {
+        Entry::Decided { decided: Decision::Waiting { call, .. }, .. } => Some((*call, true)),
+        Entry::Decided { decided: Decision::Offered { call, .. }, .. } => Some((*call, false)),
+        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ use sip_api::{Flow, NameAddr, SipUri, Transport};
 
 use super::caller::Caller;
 use super::offer::Offer;
-use super::wire::OnWire;
+use super::wire::{OnWire, UpCaller};
 use super::{GroupJournal, Purpose, Role, SentInvite, WireLeg, WireRecord};
 use crate::Engine;
 use crate::conference::dial_out::COMPLETED_ELSEWHERE;
@@ -157,13 +157,14 @@ impl Engine {
     pub(super) fn reattach(&mut self, call: CallId, agent: Option<(OfferNo, DialogNo)>) {
         let parties = self.groups.domain.as_ref().and_then(|domain| domain.parties(call));
         let (user, group) = parties.map(|(caller, group)| (UserUri::parse(caller).ok(), group.clone())).unzip();
-        let dialog = self.groups.earlier.take_caller(call);
-        let from = dialog.as_ref().and_then(|dialog| NameAddr::parse(&dialog.remote).ok());
-        let (Some(dialog), Some(group), Some(from)) = (dialog, group, from) else {
+        let caller = self.groups.earlier.take_caller(call);
+        let shown = caller.as_ref().map(|caller| caller.shown.as_ref().unwrap_or(&caller.dialog.remote));
+        let from = shown.and_then(|shown| NameAddr::parse(shown).ok());
+        let (Some(UpCaller { dialog, .. }), Some(group), Some(from)) = (caller, group, from) else {
             return self.tell_groups(Input::Reattached { call, caller: false, agent: false });
         };
         let conference = self.make_group_conference(call.0, AloneAudio::Music);
-        let leg = self.take_up(WireLeg::Caller(call), Role::Caller(call), dialog);
+        let leg = self.take_up(WireLeg::Caller(call), Role::Caller(call), *dialog);
         let mut restored = Caller::new(leg, conference, group, from);
         restored.accepted = true;
         restored.recorded = true;

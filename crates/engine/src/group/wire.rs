@@ -18,9 +18,17 @@ use crate::Engine;
 pub(super) struct OnWire {
     /// The groups of the configuration file at the last start.
     pub(super) file: Option<Box<Config>>,
-    callers: BTreeMap<CallId, DialogRecord>,
+    callers: BTreeMap<CallId, UpCaller>,
     /// Everybody else, by Call-ID.
     others: BTreeMap<String, Other>,
+}
+
+/// A caller whose dialog stands.
+#[derive(Clone, Debug)]
+pub(super) struct UpCaller {
+    pub(super) dialog: Box<DialogRecord>,
+    /// Who he is, as agents are shown it.
+    pub(super) shown: Option<String>,
 }
 
 /// Somebody who is no waiting caller: an agent's device, a target, a supervisor, a user of a feature code.
@@ -60,8 +68,8 @@ impl OnWire {
             WireRecord::File { config } => self.file = Some(config.clone()),
             WireRecord::Invited { offer, invites } => self.invited(Some(*offer), invites),
             WireRecord::Called { invites } => self.invited(None, invites),
-            WireRecord::CallerUp { call, dialog } => {
-                self.callers.insert(*call, (**dialog).clone());
+            WireRecord::CallerUp { call, dialog, shown } => {
+                self.callers.insert(*call, UpCaller { dialog: dialog.clone(), shown: shown.clone() });
             }
             WireRecord::AgentUp { offer, dialog } => self.answered(Some(*offer), dialog),
             WireRecord::Up { dialog } => self.answered(None, dialog),
@@ -86,9 +94,11 @@ impl OnWire {
     /// The records that say all this anew.
     pub(super) fn records(&self) -> Vec<WireRecord> {
         let file = self.file.iter().map(|config| WireRecord::File { config: config.clone() });
-        let callers = self.callers.iter();
-        let callers =
-            callers.map(|(call, dialog)| WireRecord::CallerUp { call: *call, dialog: Box::new(dialog.clone()) });
+        let callers = self.callers.iter().map(|(call, UpCaller { dialog, shown })| WireRecord::CallerUp {
+            call: *call,
+            dialog: dialog.clone(),
+            shown: shown.clone(),
+        });
         let others = self.others.values().flat_map(|other| {
             let invited = other.invite.clone().map(|invite| match other.offer {
                 Some(offer) => WireRecord::Invited { offer, invites: vec![invite] },
@@ -104,7 +114,7 @@ impl OnWire {
     }
 
     /// A caller's dialog, for whoever takes it up.
-    pub(super) fn take_caller(&mut self, call: CallId) -> Option<DialogRecord> {
+    pub(super) fn take_caller(&mut self, call: CallId) -> Option<UpCaller> {
         self.callers.remove(&call)
     }
 
@@ -124,7 +134,7 @@ impl OnWire {
     /// What is left when everybody has taken his own.
     pub(super) fn into_leftovers(self) -> Leftovers {
         let mut left = Leftovers::default();
-        left.dialogs.extend(self.callers.into_iter().map(|(call, dialog)| (WireLeg::Caller(call), dialog)));
+        left.dialogs.extend(self.callers.into_iter().map(|(call, caller)| (WireLeg::Caller(call), *caller.dialog)));
         for (call_id, other) in self.others {
             match (other.dialog, other.invite) {
                 (Some(dialog), _) => left.dialogs.push((WireLeg::CallId(call_id), dialog)),

@@ -67,6 +67,8 @@ pub(crate) struct Party {
     pub(crate) user: UserUri,
     /// How he is shown.
     pub(crate) display_name: Option<String>,
+    /// The name of the trunk he came by, if he did.
+    pub(crate) trunk: Option<String>,
     /// Whom he dialled.
     pub(crate) to: NameAddr,
     /// Headers of his INVITE that go along.

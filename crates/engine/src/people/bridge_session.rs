@@ -20,7 +20,7 @@ impl Engine {
             Output::OfferFailed { termination, status, .. } => self.on_bridge_offer_failed(call, termination, status),
             Output::Ended { leg, termination, status, headers } => {
                 self.on_bridge_leg_refused(call, leg, termination, status, &headers);
-                self.on_bridge_leg_ended(call, leg, termination, &headers);
+                self.on_bridge_leg_ended(call, leg, (termination, status), &headers);
             }
             Output::Offered { leg, body } => self.on_bridge_offered(call, leg, body),
             Output::OfferWithdrawn { leg } => self.on_bridge_offer_withdrawn(call, leg),
@@ -169,7 +169,8 @@ impl Engine {
     }
 
     /// One leg is over. If it was one of the two ends, so is the other.
-    fn on_bridge_leg_ended(&mut self, call: CallId, leg: LegId, termination: Termination, headers: &Headers) {
+    fn on_bridge_leg_ended(&mut self, call: CallId, leg: LegId, end: (Termination, Option<u16>), headers: &Headers) {
+        let (termination, status) = end;
         self.bridges.forget(leg);
         if let Some(Exchange::Replacing { by, .. }) = self.bridges.get_mut(call).map(|bridge| &mut bridge.exchange)
             && *by == Some(leg)
@@ -197,11 +198,11 @@ impl Engine {
             _ => {}
         }
         self.write_histories(call, &bridge, termination);
-        self.record_call(call, bridge, termination);
+        self.record_call(call, bridge, termination, status);
     }
 
     /// Writes the record of a call that was answered.
-    pub(crate) fn record_call(&mut self, call: CallId, bridge: Bridge, termination: Termination) {
+    pub(crate) fn record_call(&mut self, call: CallId, bridge: Bridge, termination: Termination, status: Option<u16>) {
         let Some((callee_leg, connected)) = bridge.answered else { return };
         let Some(callee) = bridge.callee else { return };
         self.note_conversation(&bridge.caller.user);
@@ -214,11 +215,12 @@ impl Engine {
             callee,
             address: bridge.address,
             call_id: bridge.call_id,
-            trunk: bridge.trunk,
+            trunk: bridge.trunk.or(bridge.caller.trunk),
             since: bridge.since,
             connected,
             ended: self.now,
             termination,
+            status,
         })));
     }
 

@@ -46,6 +46,7 @@ impl Engine {
     }
 
     fn bridge(&mut self, leg: LegId, call: Invitation, caller: Caller, hops: u8, destination: Destination) {
+        let trunk = self.trunk_of(&call);
         let Invitation { request, from, to, body: callers_media, reliable_provisional, .. } = call;
         let account = self.directory.user(&caller.user).and_then(|account| account.display_name.clone());
         let passed_on = |name: &str| request.headers.get(name).map(|value| (name.to_owned(), value.to_owned()));
@@ -55,7 +56,7 @@ impl Engine {
             way.trust(&request.headers, &self.guide());
         }
         let display_name = from.display_name.or(account);
-        let caller = Party { leg, user: caller.user, display_name, to, headers };
+        let caller = Party { leg, user: caller.user, display_name, trunk, to, headers };
         let reliable = reliable_provisional && callers_media.is_some();
         let call = CallId(leg.0);
         let address = Some(self.guide().address(&request.uri));
@@ -180,10 +181,11 @@ impl Engine {
         let caller = bridge.caller.leg;
         // What is no session description (an invitation to a conference, say) wants none in return (C69).
         let is_session = bridge.callers_media.as_ref().is_none_or(Body::describes_session);
-        if body.is_none() && is_session {
+        if is_session && !body.as_ref().is_some_and(Body::describes_session) {
             let termination = Termination::failed(TerminationReason::ProtocolError);
             self.hang_up_sip(leg, termination);
-            return self.refuse_caller(call, Lost { status: 500, termination });
+            // The fault is neither the caller's nor ours (RFC 3261 21.5.3).
+            return self.refuse_caller(call, Lost { status: 502, termination });
         }
         bridge.callee = match ringing.as_ref().and_then(|ringing| ringing.who(leg)) {
             Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
@@ -287,6 +289,13 @@ impl Engine {
             return Some(Caller { user: user.clone(), is_trusted: false });
         }
         Some(Caller { user: person_of(&self.told_by_trunk(call)?.uri)?, is_trusted: true })
+    }
+
+    /// The name of the trusted trunk a call came by, if it did.
+    pub(crate) fn trunk_of(&self, call: &Invitation) -> Option<String> {
+        let address = call.flow.remote;
+        let is_by_trunk = call.user.is_none() && self.config.trusted_peers.contains(&address.ip());
+        is_by_trunk.then(|| self.directory.trunk_from(address).map(str::to_owned)).flatten()
     }
 
     /// Who calls, if a trusted trunk says so: by `P-Asserted-Identity`, or else by `From` (RFC 3325).

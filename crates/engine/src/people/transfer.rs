@@ -139,7 +139,7 @@ impl Engine {
             Side::Callee => self.account_name(&user),
         };
         let to = NameAddr::new(SipUri::parse(user.as_str()).ok()?);
-        Some(Party { leg, user, display_name, to, headers: Vec::new() })
+        Some(Party { leg, user, display_name, trunk: None, to, headers: Vec::new() })
     }
 
     fn add_transfer(&mut self, caller: Party, destination: Destination, transfer: Transfer) -> CallId {
@@ -236,7 +236,7 @@ impl Engine {
             }
         }
         self.write_histories(call, &bridge, termination);
-        self.record_call(call, bridge, termination);
+        self.record_call(call, bridge, termination, None);
     }
 
     /// A leg of a call that is being transferred ended. Whether the call is seen to with that.

@@ -141,6 +141,8 @@ impl World {
         }
         router.trunks = ["one", "two"].map(trunk).to_vec();
         let mut directory = Directory::new(router);
+        directory.set_trunk_address("one".to_owned(), ([127, 0, 0, 1], 5_070).into());
+        directory.set_trunk_address("two".to_owned(), ([127, 0, 0, 1], 5_072).into());
         for name in ["ann", "bob", "cleo", "dave", "mailbox"] {
             directory.add_user(UserAccount {
                 uri: user(name),

@@ -86,8 +86,8 @@ impl Stack {
         });
     }
 
-    /// Sends the ACK of a 2xx, outside any transaction.
-    pub(crate) fn send_ack(self: &Arc<Self>, request: Request, flow: Option<Flow>) {
+    /// Sends what is not answered, outside any transaction: the ACK of a 2xx, a BENOTIFY.
+    pub(crate) fn send_unanswered(self: &Arc<Self>, request: Request, flow: Option<Flow>) {
         if let Some(link) = flow.as_ref().and_then(|flow| self.hub.existing(flow)) {
             let letter = self.letter(&request, &link, &link, 0).1;
             if link.is_reliable() || letter.len() <= SHORT {

@@ -150,3 +150,103 @@ async fn srv(resolver: &TokioResolver, name: &str) -> Vec<Srv> {
     });
     records.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::config::{NameServerConfigGroup, ResolverConfig};
+    use hickory_resolver::name_server::TokioConnectionProvider;
+    use hickory_resolver::proto::op::{Message, MessageType, ResponseCode};
+    use hickory_resolver::proto::rr::rdata::{NAPTR, SRV};
+    use hickory_resolver::proto::rr::{Name, Record};
+    use tokio::net::UdpSocket;
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::from_ascii(text).expect("a name of the test")
+    }
+
+    fn naptr_record(order: u16, service: &str, replacement: &str) -> RData {
+        let text = |text: &str| text.as_bytes().into();
+        RData::NAPTR(NAPTR::new(order, 50, text("s"), text(service), text(""), name(replacement)))
+    }
+
+    fn srv_record(priority: u16, port: u16) -> RData {
+        // The system knows this host without DNS.
+        RData::SRV(SRV::new(priority, 10, port, name("localhost.")))
+    }
+
+    /// What the name server of the tests knows of a name.
+    fn zone(asked: &str) -> Vec<RData> {
+        match asked {
+            "records.example." => {
+                vec![
+                    naptr_record(20, "SIP+D2U", "_sip._udp.records.example."),
+                    naptr_record(10, "SIP+D2T", "_sip._tcp.records.example."),
+                ]
+            }
+            "_sip._tcp.records.example." => vec![srv_record(20, 5_072), srv_record(10, 5_071)],
+            "_sip._udp.records.example." | "_sip._udp.services.example." => vec![srv_record(10, 5_073)],
+            _ => Vec::new(),
+        }
+    }
+
+    fn answer(query: &[u8]) -> Option<Vec<u8>> {
+        let query = Message::from_vec(query).ok()?;
+        let asked = query.queries().first()?.clone();
+        let mut answer = Message::new();
+        answer.set_id(query.id()).set_message_type(MessageType::Response).set_recursion_available(true);
+        answer.add_query(asked.clone());
+        let known = zone(&asked.name().to_ascii().to_ascii_lowercase());
+        let known: Vec<RData> = known.into_iter().filter(|data| data.record_type() == asked.query_type()).collect();
+        if known.is_empty() {
+            answer.set_response_code(ResponseCode::NXDomain);
+        }
+        for data in known {
+            answer.add_answer(Record::from_rdata(asked.name().clone(), 60, data));
+        }
+        answer.to_vec().ok()
+    }
+
+    /// A locator that asks a name server of our own over a real socket.
+    async fn locator() -> Locator {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+        let address = socket.local_addr().expect("an address");
+        tokio::spawn(async move {
+            let mut buffer = [0; 2_048];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+                if let Some(answer) = answer(&buffer[..length]) {
+                    // A client that has gone wants no answer.
+                    let _sent = socket.send_to(&answer, from).await;
+                }
+            }
+        });
+        let servers = NameServerConfigGroup::from_ips_clear(&[address.ip()], address.port(), true);
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+        let resolver = TokioResolver::builder_with_config(config, TokioConnectionProvider::default()).build();
+        Locator { resolver: Some(resolver), ..Locator::new() }
+    }
+
+    /// Transports and ports in the order of the places; a host may have two addresses.
+    async fn places(host: &str, transport: Option<Transport>) -> Vec<(Option<Transport>, u16)> {
+        let hop = NextHop { transport, host: host.to_owned(), port: None };
+        let found = locator().await.locate(&hop, &[Transport::Udp, Transport::Tcp]).await;
+        assert!(found.iter().all(|place| place.address.ip().is_loopback()), "{found:?}");
+        let mut places: Vec<_> = found.iter().map(|place| (place.transport, place.address.port())).collect();
+        places.dedup();
+        places
+    }
+
+    #[tokio::test]
+    async fn a_name_server_says_which_transports_and_which_hosts_in_which_order() {
+        let (tcp, udp) = (Some(Transport::Tcp), Some(Transport::Udp));
+        assert_eq!(places("records.example", None).await, [(tcp, 5_071), (tcp, 5_072), (udp, 5_073)]);
+        assert_eq!(places("records.example", udp).await, [(udp, 5_073)], "the URI asks for a transport");
+        assert_eq!(places("services.example", None).await, [(udp, 5_073)], "without NAPTR records our own order");
+    }
+
+    #[tokio::test]
+    async fn a_name_without_such_records_is_looked_up_itself() {
+        assert_eq!(places("nothing.invalid", None).await, []);
+    }
+}

@@ -145,6 +145,26 @@ async fn every_answer_is_told_and_acknowledged_by_the_control_side() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_never_answered_goes_out_once_and_leaves_nothing_behind() {
+    let mut world = World::new().await;
+    let mut phone = world.tcp().await;
+    // A keep-alive and its answer: the connection is known.
+    phone.send_all("\r\n\r\n").await;
+    tokio::io::AsyncReadExt::read_exact(&mut phone.wire, &mut [0; 2]).await.expect("a pong");
+    let flow = Some(world.flow(Transport::Tcp, phone.local));
+    for number in [1, 2] {
+        let mut request = call(Method::Other("BENOTIFY".to_owned()), number);
+        request.headers.push("Proxy-Require", "ms-benotify");
+        world.handle(SipCommand::SendUnanswered { request: request.with_body("text/plain", "x"), flow });
+    }
+    let [first, second] = [phone.next().await.expect("one"), phone.next().await.expect("another")];
+    assert!(first.first.starts_with("BENOTIFY ") && second.first.starts_with("BENOTIFY "), "{first:?} {second:?}");
+    assert_eq!((first.get("CSeq"), second.get("CSeq")), ("1 BENOTIFY", "2 BENOTIFY"));
+    assert_ne!(branch(&first), branch(&second));
+    assert!(world.pending().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_is_a_timeout_and_nothing_is_acknowledged() {
     let mut world = World::new().await;
     let mut phone = world.udp().await;

@@ -92,6 +92,9 @@ impl Edge {
                 *self.acks.entry(key(&request)).or_default() += 1;
                 self.out.push(Wire::Request { branch: String::new(), request });
             }
+            SipCommand::SendUnanswered { request, .. } => {
+                self.out.push(Wire::Request { branch: String::new(), request });
+            }
             SipCommand::Cancel { transaction, .. } => self.cancel(now, transaction),
         }
     }

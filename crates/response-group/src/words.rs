@@ -1,0 +1,146 @@
+//! Decisions and their reasons in an operator's words.
+
+use std::fmt::{Display, Formatter, Result};
+
+use base::UserUri;
+
+use crate::config::Method;
+use crate::output::{CloseReason, Decision, Failure, Ineligible, Outcome, Rejection, Release, Withdrawal};
+
+impl Display for Decision {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Self::Offered { agent_group, method, agents, ready, .. } => {
+                let names: Vec<String> =
+                    agents.iter().map(|(agent, offer)| format!("{agent} (offer {})", offer.0)).collect();
+                let (how, names) = (order(*method), names.join(", "));
+                write!(f, "{how}: of {ready} ready in the agent group {agent_group}, {names} is rung")
+            }
+            Self::Waiting { ready: 0, .. } => f.write_str("nobody is ready; the caller waits"),
+            Self::Waiting { ready, .. } => {
+                write!(f, "all {ready} who are ready were tried or declined; the caller waits")
+            }
+            Self::OfferClosed { offer, agent, reason, .. } => {
+                write!(f, "offer {} to {agent} is over: {reason}", offer.0)
+            }
+            Self::Won { agent, .. } => write!(f, "{agent} has the call; all other phones are silenced"),
+            Self::Moved { group, why, .. } => write!(f, "the caller goes to the group {group}: {why}"),
+            Self::Ended { outcome, .. } => write!(f, "the call is over: {outcome}"),
+        }
+    }
+}
+
+/// In which order a hunt method rings.
+fn order(method: Method) -> &'static str {
+    match method {
+        Method::Parallel => "all at once",
+        Method::Serial => "in the order of the list",
+        Method::LongestIdle => "whoever is idle longest",
+        Method::RoundRobin => "in turn",
+        Method::Attendant => "all at once, whatever their presence",
+    }
+}
+
+impl Display for CloseReason {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::Won => "the conversation has ended",
+            Self::Withdrawn(why) => return write!(f, "withdrawn, {why}"),
+            Self::Released(why) => return write!(f, "hung up, {why}"),
+            Self::Busy => "the phone is busy",
+            Self::Declined => "the agent declined",
+            Self::Redirected => "it was diverted, which is not followed",
+            Self::Unreachable => "the phone was not reached",
+            Self::Failed(status) => return write!(f, "the phone refused with status {status}"),
+        })
+    }
+}
+
+impl Display for Withdrawal {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::LostRace => "another agent has the call",
+            Self::Alert => "it rang as long as it may",
+            Self::NoProvisional => "the phone did not say that it rings",
+            Self::Diverting => "a server on the way diverts it",
+            Self::CallerGone => "the caller has left or gone elsewhere",
+            Self::QueueTimeout => "the caller has waited as long as he may",
+            Self::Restart => "the server was restarted",
+        })
+    }
+}
+
+impl Display for Release {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::LateAnswer => "it was answered after it was withdrawn",
+            Self::SecondAnswer => "a second device of the agent answered",
+            Self::LostRace => "another agent has the call",
+            Self::Machine => "something else than the agent answered",
+            Self::NotConfirmed => "the key was not pressed",
+            Self::BridgeFailed => "the media could not be joined",
+            Self::CallerGone => "the caller has left or gone elsewhere",
+            Self::TalkLimit => "it lasted longer than any conversation may",
+            Self::Restart => "the server was restarted and could not keep the call",
+        })
+    }
+}
+
+impl Display for Outcome {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let (what, target) = match self {
+            Self::Answered => return f.write_str("an agent talked with the caller"),
+            Self::Abandoned => return f.write_str("the caller left before anybody talked with him"),
+            Self::Rejected { why } => return write!(f, "it was not taken, {why}"),
+            Self::Failed { why } => return write!(f, "it was lost, {why}"),
+            Self::Overflowed { target } => ("the queue was full", target),
+            Self::TimedOut { target } => ("the caller had waited as long as he may", target),
+            Self::NoAgent { target } => ("no agent was there to take calls", target),
+            Self::Closed { target } => ("the group was closed", target),
+            Self::ChoseExit { target } => ("the caller chose so", target),
+            Self::Transferred { target } => ("an agent or a supervisor transferred the caller", target),
+        };
+        write!(f, "{what}{}", sent(target.as_ref()))
+    }
+}
+
+/// Where a caller was sent.
+fn sent(target: Option<&UserUri>) -> String {
+    target.map_or_else(|| "; he was hung up".to_owned(), |target| format!("; he was sent to {target}"))
+}
+
+impl Display for Rejection {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::UnknownGroup => "there is no such group",
+            Self::TooManyCalls => "the groups have as many calls as they can hold",
+        })
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::Restart => "the media could not be had again after a restart",
+            Self::Loop => "it went from group to group too often",
+            Self::GroupRemoved => "the group was removed",
+            Self::ForwardFailed => "whom the caller was sent to was not reached",
+            Self::Stopping => "the server was stopped",
+        })
+    }
+}
+
+impl Display for Ineligible {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(match self {
+            Self::NotAMember => "he does not belong to the group, or is not active in it",
+            Self::NotRegistered => "no device of his is registered",
+            Self::DoNotDisturb => "he does not want to be disturbed",
+            Self::DelegatesOnly => "only his delegates are to ring",
+            Self::SignedOut => "he has not signed in",
+            Self::OptedOut => "he has opted out",
+            Self::Presence => "his presence says so",
+            Self::ExternalCall => "he has a call outside the groups",
+        })
+    }
+}
