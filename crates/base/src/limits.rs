@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Conferences alive at once; a further one is refused with 503 and Retry-After.
     pub conferences: usize,
-    /// Legs of one conference; a further join is refused with 486 and `MaximumMeetingSizeExceeded`.
+    /// Legs of one conference; a further join is refused with 486, `MaximumMeetingSizeExceeded` and a `Warning`.
     pub legs_per_conference: usize,
     /// Legs of the server; a further one is refused with 503 and Retry-After.
     pub legs: usize,
@@ -55,7 +55,8 @@ pub struct Limits {
     pub port_drain: Duration,
     /// How long a dialled person may ring before the dial-out fails (c3p.md 8.3).
     pub dial_out_ring: Duration,
-    /// Silence on a connected leg that is not on hold, after which it is ended (reliability.md 26).
+    /// How long a connected leg that is not on hold may bring neither RTP nor RTCP before it is ended; zero: for ever
+    /// (reliability.md 26). One that has brought RTCP is ended after a minute at the latest.
     pub media_silence: Duration,
     /// Delay a jitter buffer may add, whatever the network does (ARCHITECTURE.md, invariant 4).
     pub jitter_delay: Duration,
@@ -86,7 +87,7 @@ impl Default for Limits {
             media_events: 16_384,
             port_drain: Duration::from_secs(2),
             dial_out_ring: Duration::from_secs(60),
-            media_silence: Duration::from_secs(30),
+            media_silence: Duration::from_secs(300),
             jitter_delay: Duration::from_millis(120),
         }
     }

@@ -183,6 +183,7 @@ fn limits(config: &Config) -> Limits {
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     Limits {
         jitter_delay: Duration::from_millis(config.media.jitter_buffer_ms.into()),
+        media_silence: seconds(config.media.silence_seconds),
         legs_per_conference: count(config.focus.legs_max),
         dial_outs_per_conference: count(config.focus.dial_outs_max),
         dial_out_ring: seconds(config.focus.ring_seconds),
@@ -208,6 +209,7 @@ fn focus_config(config: &Config, limits: &Limits) -> FocusConfig {
         lobby_wait: seconds(focus.lobby_minutes * 60),
         pin_tries: u8::try_from(focus.pin_tries).unwrap_or(u8::MAX),
         pin_wait: seconds(focus.pin_seconds),
+        endpoints_per_user: usize::try_from(focus.endpoints_per_user).unwrap_or(usize::MAX),
         ..FocusConfig::default()
     }
 }

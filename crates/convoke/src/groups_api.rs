@@ -8,10 +8,11 @@ use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use axum::{Router, body::Bytes};
-use engine::GroupCommand;
+use engine::{GroupCommand, group_problems};
 use response_group::Snapshot;
 use tokio::sync::oneshot;
 
+use crate::config::GroupSounds;
 use crate::http::users::{is_from_here, only_from_here};
 use crate::http::{Api, ask, unavailable};
 use crate::pump::Question;
@@ -39,7 +40,7 @@ async fn events(State(api): State<Api>) -> Response {
 
 async fn board(State(api): State<Api>, ConnectInfo(peer): ConnectInfo<SocketAddr>, headers: HeaderMap) -> Response {
     match ask(&api, Question::Wallboard).await {
-        Some(board) => Json(board.map(|board| shown(board, is_from_here(peer, &headers)))).into_response(),
+        Some(board) => Json(shown(board, is_from_here(peer, &headers))).into_response(),
         None => unavailable(),
     }
 }
@@ -51,16 +52,16 @@ async fn group(
     headers: HeaderMap,
 ) -> Response {
     let Some(board) = ask(&api, Question::Wallboard).await else { return unavailable() };
-    let board = board.map(|board| shown(board, is_from_here(peer, &headers)));
-    let groups = board.map(|board| board.groups).unwrap_or_default();
-    match groups.into_iter().find(|group| group.uri.user_part() == name || group.uri.as_str() == name) {
+    let board = shown(board, is_from_here(peer, &headers));
+    match board.groups.into_iter().find(|group| group.uri.user_part() == name || group.uri.as_str() == name) {
         Some(group) => Json(group).into_response(),
         None => (StatusCode::NOT_FOUND, "there is no such response group\n").into_response(),
     }
 }
 
-/// The wallboard as it leaves: who calls is nobody's business on another machine.
-fn shown(mut board: Snapshot, to_this_machine: bool) -> Snapshot {
+/// The wallboard as it leaves, empty where there are no groups: who calls is nobody's business on another machine.
+fn shown(board: Option<Snapshot>, to_this_machine: bool) -> Snapshot {
+    let mut board = board.unwrap_or_default();
     if !to_this_machine {
         for caller in board.groups.iter_mut().flat_map(|group| &mut group.callers) {
             REDACTED.clone_into(&mut caller.caller);
@@ -83,6 +84,9 @@ async fn command(State(api): State<Api>, body: Bytes) -> Response {
         Ok(command) => command,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     };
+    if let Some(objection) = unheard(&command, &api.sounds) {
+        return (StatusCode::UNPROCESSABLE_ENTITY, format!("{objection}\n")).into_response();
+    }
     let (reply, answer) = oneshot::channel();
     if api.questions.try_send(Question::Group(Box::new(command), reply)).is_err() {
         return unavailable();
@@ -94,12 +98,19 @@ async fn command(State(api): State<Api>, body: Bytes) -> Response {
     }
 }
 
+/// What is wrong with the sounds that groups are to play: the engine has no files to look at.
+fn unheard(command: &GroupCommand, sounds: &GroupSounds) -> Option<String> {
+    let GroupCommand::Configure { config } = command else { return None };
+    config.validate_sounds(sounds).err().map(|problems| group_problems(&problems))
+}
+
 #[cfg(test)]
 mod tests {
     use base::{CallId, Timestamp, UserUri};
     use response_group::{Counters, GroupSnapshot, WaitingSnapshot};
 
     use super::*;
+    use crate::config;
 
     #[test]
     fn a_configuration_without_its_groups_is_refused() {
@@ -109,6 +120,28 @@ mod tests {
         };
         assert!(read("{\"groups\": []}").is_ok(), "whoever wants none says so");
         assert!(read("{}").is_err_and(|error| error.contains("missing field `groups`")));
+    }
+
+    #[test]
+    fn sounds_that_are_no_files_of_the_server_are_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let prompts = folder.path().join("prompts");
+        std::fs::create_dir(&prompts).expect("made");
+        std::fs::write(prompts.join("hello.wav"), "").expect("written");
+        std::fs::write(folder.path().join("outside.wav"), "").expect("written");
+        let text = format!("domain = \"example.com\"\n[media]\nprompts_dir = {:?}", prompts.display().to_string());
+        let sounds = GroupSounds::new(&config::parse(&text).expect("it can be read"));
+        let asked = |music: &str| {
+            let group = format!("{{\"uri\": \"sip:sales@example.com\", \"music\": {music:?}}}");
+            let command = format!("{{\"command\": \"configure\", \"config\": {{\"groups\": [{group}]}}}}");
+            unheard(&serde_json::from_str(&command).expect("a command"), &sounds)
+        };
+        assert_eq!(asked("hello.wav"), None);
+        assert_eq!(asked("welcome"), None, "a phrase of the server");
+        for music in ["nope.wav", "../outside.wav", "../../../../etc/passwd"] {
+            let told = asked(music).expect("it is refused");
+            assert!(told.starts_with("groups[1].music = ") && told.contains(music), "{told}");
+        }
     }
 
     #[test]
@@ -131,7 +164,13 @@ mod tests {
             callers: vec![waiting],
         };
         let board = Snapshot { groups: vec![group], agents: Vec::new(), stale_inputs: 0 };
-        assert_eq!(shown(board.clone(), true).groups[0].callers[0].caller, caller);
-        assert_eq!(shown(board, false).groups[0].callers[0].caller, "redacted");
+        assert_eq!(shown(Some(board.clone()), true).groups[0].callers[0].caller, caller);
+        assert_eq!(shown(Some(board), false).groups[0].callers[0].caller, "redacted");
+    }
+
+    #[test]
+    fn without_groups_the_wallboard_is_empty() {
+        let board = serde_json::to_value(shown(None, true)).expect("it has a text form");
+        assert_eq!(board, serde_json::json!({ "groups": [], "agents": [], "stale_inputs": 0 }));
     }
 }

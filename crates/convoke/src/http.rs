@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::gain::Gain;
 use self::quality::Quality;
-use crate::config::Http;
+use crate::config::{GroupSounds, Http};
 use crate::profiles::Users;
 use crate::pump::{Load, Question};
 use crate::watch::Gauges;
@@ -37,6 +37,8 @@ pub(crate) struct Api {
     pub(crate) gauges: Arc<Gauges>,
     /// Users' histories and settings.
     pub(crate) users: Users,
+    /// What response groups can play and say.
+    pub(crate) sounds: GroupSounds,
 }
 
 /// Opens the listener.
@@ -112,6 +114,13 @@ pub(crate) fn unavailable() -> Response {
 pub(crate) fn storage_failed(error: &store::StoreError) -> Response {
     let why = format!("the database cannot do that now: {error}\n");
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "60")], why).into_response()
+}
+
+/// How many entries an answer is to have: what the query says, 1 to `most`, or so many when it says nothing.
+pub(crate) fn limit_of(query: Option<&str>, unless_said: u32, most: u32) -> Result<u32, String> {
+    let Some(text) = query else { return Ok(unless_said) };
+    let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+    limit.ok_or_else(|| format!("limit={text} is not possible; write 1 to {most}\n"))
 }
 
 pub(crate) async fn ask<T>(api: &Api, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {

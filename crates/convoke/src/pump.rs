@@ -187,13 +187,14 @@ impl Sinks {
         }
     }
 
-    /// Begins a new journal where the old one is large or broken, and tells the engine whether there is one.
+    /// Begins a new journal where the old one is large or broken, keeps room for it, and tells the engine how it is.
     fn mind_the_journal(&mut self, engine: &mut Engine, clock: Clock) {
         if self.journal.wants_checkpoint()
             && let Some(records) = engine.group_checkpoint()
         {
             self.journal.begin_anew(&records);
         }
+        self.journal.keep_room();
         self.watch.journal_failures(self.journal.take_failures());
         if let Some(sound) = self.journal.take_change() {
             engine.handle(clock.now(), Input::GroupJournal { sound });

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::calendar::Calendar;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, GroupSounds};
 use crate::guard::Guards;
 use crate::http::{self, Api};
 use crate::journal::Journal;
@@ -101,7 +101,13 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
 
     let ready = Arc::new(AtomicBool::new(true));
     let users = Users::new(store.clone(), questions.clone(), config);
-    let api = Api { questions: questions.clone(), ready: Arc::clone(&ready), gauges, users };
+    let api = Api {
+        questions: questions.clone(),
+        ready: Arc::clone(&ready),
+        gauges,
+        users,
+        sounds: GroupSounds::new(config),
+    };
     let served = config.http.clone();
     tokio::spawn(async move { http::serve(listener, api, &served).await });
     Ok(Server { edge, store, storage, questions, ready, http, _guards: guards })
@@ -111,6 +117,13 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
 /// silenced as soon as the engine runs.
 fn open_groups(config: &Config, engine: &mut Engine, clock: Clock) -> Result<Journal, String> {
     let (journal, records) = Journal::open(&config.data_dir)?;
+    if records.is_empty() && !config.response_groups.is_empty() {
+        let torn_bytes = journal.torn_bytes();
+        tracing::warn!(
+            torn_bytes,
+            "the response groups' journal holds nothing, as at a first start: no sign-in, pause, change at run time or caller of an earlier process is known"
+        );
+    }
     let groups = response_group::Config { groups: config.response_groups.clone(), ..Default::default() };
     engine.open_groups(clock.now(), groups, &records).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();

@@ -120,7 +120,7 @@ impl StorageQueue {
         self.record(call_cdr(call, self.calendar));
     }
 
-    /// Stores a group's call: one record for each part of it, at least one.
+    /// Stores a group's call: one record for the whole, and one for each part of it.
     pub(crate) fn record_group_call(&self, call: &GroupCallRecord) {
         group::cdrs(call).into_iter().for_each(|cdr| self.record(cdr));
     }

@@ -50,7 +50,7 @@ pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use group::{
     GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireLeg, WireRecord,
-    is_phrase,
+    group_problems, is_phrase,
 };
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
@@ -439,7 +439,7 @@ impl Engine {
             Output::SubscriptionRefreshed { subscription } => self.on_subscription_refreshed(subscription),
             Output::SubscriptionEnded { subscription } => self.on_subscription_ended(subscription),
             Output::Ended { leg, termination, status, headers } => {
-                self.divert_dial_out(leg, status, &headers);
+                self.on_dial_out_refused(leg, termination, status, &headers);
                 self.on_leg_ended(leg, termination, status);
             }
         }

@@ -62,7 +62,8 @@ impl Engine {
         self.directory.conference(&uri.conference_id).is_some_and(|record| record.organizer == uri.organizer)
     }
 
-    /// Makes sure a scheduled conference is active; `false` when the server holds as many as it may.
+    /// Makes sure a scheduled conference has a Focus to ask; `false` when the server holds as many as it may. It begins
+    /// when somebody joins.
     pub(crate) fn activate(&mut self, conference: &ConferenceId) -> bool {
         if self.conferences.get(conference).is_some() {
             return true;
@@ -71,8 +72,22 @@ impl Engine {
         if self.draining || self.conferences.len() >= self.config.limits.conferences {
             return false;
         }
-        let media = self.conference_media(conference);
-        self.mcu(McuCommand::CreateConference { conference: conference.clone(), media });
+        self.conferences.insert(conference.clone(), Focus::new(record, self.config.focus.clone()));
+        true
+    }
+
+    /// Makes sure the MCU has a conference: somebody joins it, or is asked for its PIN.
+    pub(crate) fn bring_into_mcu(&mut self, conference: &ConferenceId) {
+        if self.conferences.enter_mcu(conference) {
+            let media = self.conference_media(conference);
+            self.mcu(McuCommand::CreateConference { conference: conference.clone(), media });
+        }
+    }
+
+    /// A conference begins: somebody has joined (c3p.md 8.1).
+    pub(crate) fn begin_conference(&mut self, conference: &ConferenceId) {
+        self.conferences.begin(conference);
+        self.bring_into_mcu(conference);
         if self.directory.is_recorded(conference) {
             self.mcu(McuCommand::StartRecording {
                 conference: conference.clone(),
@@ -80,20 +95,22 @@ impl Engine {
                 format: RecordingFormat::Opus,
             });
         }
-        let focus = Focus::new(self.now, record, self.config.focus.clone());
-        self.conferences.insert(conference.clone(), focus);
         self.event(EngineEvent::ConferenceStarted { conference: conference.clone() });
-        true
+        self.note_use(conference);
     }
 
     /// A conference is over: its data plane goes; its record stays until it expires.
     pub(crate) fn deactivate(&mut self, conference: &ConferenceId, reason: EndReason) {
-        self.conferences.remove(conference);
-        self.mcu(McuCommand::EndConference { conference: conference.clone() });
-        self.event(EngineEvent::ConferenceEnded { conference: conference.clone(), reason });
+        let (in_mcu, begun) = self.conferences.remove(conference);
+        if in_mcu {
+            self.mcu(McuCommand::EndConference { conference: conference.clone() });
+        }
+        if begun {
+            self.event(EngineEvent::ConferenceEnded { conference: conference.clone(), reason });
+        }
         if self.ad_hoc.remove(conference) || self.retired.remove(conference) {
             self.directory.remove_conference(conference);
-        } else {
+        } else if begun {
             self.note_use(conference);
         }
     }

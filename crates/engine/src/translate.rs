@@ -35,7 +35,7 @@ pub(crate) const fn refusal_status(reason: FailureReason) -> u16 {
         | FailureReason::UserDoesNotExist
         | FailureReason::EndpointDoesNotExist
         | FailureReason::MediaDoesNotExist => 404,
-        FailureReason::MaximumMeetingSizeExceeded => 486,
+        FailureReason::MaximumMeetingSizeExceeded | FailureReason::TooManyEndpoints => 486,
         FailureReason::MediaNotSupported => 488,
         FailureReason::Timeout => 408,
         FailureReason::RequestCancelled => 487,
@@ -44,7 +44,30 @@ pub(crate) const fn refusal_status(reason: FailureReason) -> u16 {
     }
 }
 
-/// The `Reason` header of a BYE or CANCEL (RFC 3326), for endings the peer should know of.
+/// What a `Warning` says of a refusal for want of room: which bound was met. No other refusal has one.
+pub(crate) const fn bound_met(reason: FailureReason) -> Option<&'static str> {
+    match reason {
+        FailureReason::MaximumMeetingSizeExceeded => Some("The conference is full"),
+        FailureReason::TooManyEndpoints => Some("You are in this conference with as many devices as one user may be"),
+        _ => None,
+    }
+}
+
+/// The `Reason` header of the CANCEL to somebody a conference calls (RFC 3326). Telephones count no missed call when it
+/// says that somebody answered (cause 200), so nothing else may; nor what ends an answer that crosses the CANCEL.
+pub(crate) fn cancel_reason(reason: TerminationReason) -> Vec<String> {
+    match reason {
+        TerminationReason::AnsweredElsewhere | TerminationReason::Replaced | TerminationReason::ServerStopping => {
+            reason_header(reason)
+        }
+        _ => vec![NOT_WANTED.to_owned()],
+    }
+}
+
+/// What somebody is told who was called and is not wanted any more, though nobody answered.
+pub(crate) const NOT_WANTED: &str = "SIP;cause=487;text=\"Request terminated\"";
+
+/// The `Reason` header of a BYE (RFC 3326), for endings the peer should know of.
 pub(crate) fn reason_header(reason: TerminationReason) -> Vec<String> {
     let text = match reason {
         TerminationReason::Booted => "SIP;cause=403;text=\"Removed from the conference\"",

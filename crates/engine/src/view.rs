@@ -117,16 +117,16 @@ impl EndpointView {
 }
 
 impl Engine {
-    /// Every live conference, by id.
+    /// Every conference that somebody has joined, by id.
     pub fn conferences(&self) -> Vec<ConferenceView> {
-        let mut views: Vec<ConferenceView> = self.conferences.iter().map(|focus| self.view(focus)).collect();
+        let mut views: Vec<ConferenceView> = self.conferences.begun().map(|focus| self.view(focus)).collect();
         views.sort_by(|a, b| a.id.cmp(&b.id));
         views
     }
 
-    /// How many conferences are live.
+    /// How many conferences somebody has joined.
     pub fn conference_count(&self) -> usize {
-        self.conferences.len()
+        self.conferences.begun().count()
     }
 
     fn view(&self, focus: &focus::Focus) -> ConferenceView {

@@ -7,9 +7,9 @@ use c3p::{
     Command, ConferenceKeys, DeleteConference, DeleteUser, DisconnectionMethod, EndpointStatus, FailureReason,
     GetConference, MediaFilter, MediaStatus, ModifyConferenceLock, ModifyUserRoles, Outcome, ResponseBody,
 };
-use engine::Input;
+use engine::{EngineEvent, Input};
 use mcu_api::McuCommand;
-use sip_api::{ClientFailure, ClientTransactionId, Method, Request, SipEvent};
+use sip_api::{ClientFailure, ClientTransactionId, Method, Request, SipCommand, SipEvent};
 use world::c3p_client::{Answer, Client, address, endpoint, join_request, notified, request, schedule, service};
 use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
@@ -325,6 +325,90 @@ fn who_is_ejected_while_he_rings_was_booted_and_his_dial_out_cancelled() {
     assert_eq!(endpoint(&notified(&mut world), PHONE).disconnection_method, Some(DisconnectionMethod::Booted));
 }
 
+/// Nobody answered, so no device may be told that the call was completed elsewhere: it would count no missed call.
+#[test]
+fn whoever_a_conference_rang_and_gave_up_has_missed_a_call() {
+    let eject = |world: &mut World, ann: &mut Client| {
+        let keys = ann.keys(&address("cleo"));
+        ann.command(world, Command::DeleteUser(DeleteUser { keys, mcu_uri: None }));
+    };
+    let delete = |world: &mut World, ann: &mut Client| {
+        let command = delete_conference(&ann.focus);
+        ann.command(world, command);
+    };
+    let wait = |world: &mut World, _: &mut Client| world.pass(base::Duration::from_secs(61));
+    type End = fn(&mut World, &mut Client);
+    let ends: [(&str, End); 3] = [("ejected", eject), ("ended", delete), ("no answer", wait)];
+    for (name, end) in ends {
+        for crosses in [false, true] {
+            let (mut world, mut ann) = meeting();
+            let ringing = dial(&mut world, &mut ann);
+            world.respond(ringing.0, answer_to(&ringing.1, 180));
+            end(&mut world, &mut ann);
+            let reasons = world.sip.iter().find_map(|command| match command {
+                SipCommand::Cancel { transaction, reason } if *transaction == ringing.0 => Some(reason.join(",")),
+                _ => None,
+            });
+            let not_wanted = "SIP;cause=487;text=\"Request terminated\"";
+            assert_eq!(reasons.as_deref(), Some(not_wanted), "{name}");
+            let byes = world.take_requests(&Method::Bye).len();
+            if crosses {
+                accept(&mut world, &ringing);
+                let (_, bye) =
+                    world.take_requests(&Method::Bye).pop().unwrap_or_else(|| panic!("{name}, after {byes}"));
+                assert_eq!(bye.headers.get("Reason"), Some(not_wanted), "{name}");
+            }
+            let missed = |event: &EngineEvent| match event {
+                EngineEvent::Conversation(entry) => Some((entry.user.clone(), entry.kind)),
+                _ => None,
+            };
+            let lines: Vec<_> = world.events.iter().filter_map(missed).collect();
+            assert_eq!(lines, [(user("cleo"), base::ConversationKind::Missed)], "{name}");
+        }
+    }
+}
+
+/// Whichever way somebody comes who has no room, he is told the same, and which bound he met.
+#[test]
+fn who_has_no_room_is_told_which_bound_he_met() {
+    let full = "399 example.com \"The conference is full\"";
+    let too_many = "399 example.com \"You are in this conference with as many devices as one user may be\"";
+    for (legs, endpoints, warning) in [(2, 9, full), (9, 2, too_many)] {
+        let mut world = World::configured(|config| {
+            config.focus.limits.legs_per_conference = legs;
+            config.focus.endpoints_per_user = endpoints;
+        });
+        let focus = schedule(&mut world, "ann", "WEEKLY2026");
+        let mut ann = Client::join(&mut world, "ann", &focus);
+        let call = |id: &str| {
+            let audio = c3p::FocusUri::parse(&focus).expect("valid").mcu_uri(c3p::McuType::AudioVideo);
+            out_of_dialog(Method::Invite, &audio, "ann", id).with_body("application/sdp", sdp_body(30_000))
+        };
+        let refused = |world: &mut World, request: Request| {
+            let transaction = world.request(request, Some(user("ann")));
+            world.take_responses(transaction).pop().expect("a response")
+        };
+        assert_eq!(refused(&mut world, call("first")).status, 200);
+        let mut join = join_request("ann", &focus);
+        join.headers.set("Call-ID", "ann-again");
+        let body = String::from_utf8(join.body.to_vec()).expect("text").replace("{focus-ann}", "{another}");
+        for request in [call("second"), join.with_body("application/cccp+xml", body)] {
+            let response = refused(&mut world, request);
+            assert_eq!((response.status, response.headers.get("Warning")), (486, Some(warning)));
+            assert_eq!(response.headers.get("ms-diagnostics"), None, "he is authorised");
+            if let Ok(answer) = c3p::parse_response(&response.body) {
+                assert_eq!(failure(&[answer.outcome]).0, &FailureReason::MaximumMeetingSizeExceeded);
+            }
+        }
+        let dial = ann.dial_out(&address("ann"), PHONE);
+        let answer = ann.command(&mut world, dial);
+        assert_eq!(failure(&answer.verdicts).0, &FailureReason::MaximumMeetingSizeExceeded);
+        let [Outcome::Failure(told)] = &answer.verdicts[..] else { panic!("{answer:?}") };
+        let told = told.details.iter().find(|detail| detail.key == "warning").map(|detail| detail.value.as_str());
+        assert!(told.is_some_and(|told| warning.contains(told)), "{told:?}");
+    }
+}
+
 #[test]
 fn a_lost_mcu_fails_what_is_under_way() {
     let (mut world, mut ann) = meeting();
@@ -339,7 +423,7 @@ fn a_lost_mcu_fails_what_is_under_way() {
     assert_eq!(failure(&ann.verdicts(&mut world)), (&FailureReason::ServerInternalError, None));
     assert!(world.engine.conferences().is_empty());
     let lost = world.events.iter().any(|event| {
-        matches!(event, engine::EngineEvent::LegEnded(record) if record.termination.reason == TerminationReason::McuLost)
+        matches!(event, EngineEvent::LegEnded(record) if record.termination.reason == TerminationReason::McuLost)
     });
     assert!(lost, "{:?}", world.events);
 }

@@ -2,7 +2,8 @@
 
 mod world;
 
-use base::{Duration, LegId, UserUri};
+use base::{AccessType, Duration, LegId, UserUri};
+use engine::EngineEvent;
 use focus::EndpointStatus::{Alerting, Connected, DialingOut, OnHold};
 use mcu_api::{McuCommand, McuEvent};
 use sip_api::{Method, Request, Response};
@@ -163,7 +164,7 @@ fn who_hangs_up_leaves_no_trace_but_his_record() {
         .events
         .iter()
         .filter_map(|event| match event {
-            engine::EngineEvent::LegEnded(record) => Some(record),
+            EngineEvent::LegEnded(record) => Some(record),
             _ => None,
         })
         .collect();
@@ -216,8 +217,8 @@ fn a_number_goes_to_the_next_trunk_when_the_first_is_down() {
     world.respond(second, answer_to(&request, 200).with_body("application/sdp", sdp_body(31_000)));
     let leg = *reserved_legs(&world).last().expect("the dial-out's");
     world.input(engine::Input::Mcu(McuEvent::MediaTimeout { leg }));
-    let record = |event: &engine::EngineEvent| match event {
-        engine::EngineEvent::LegEnded(record) => record.dialled.then(|| (**record).clone()),
+    let record = |event: &EngineEvent| match event {
+        EngineEvent::LegEnded(record) => record.dialled.then(|| (**record).clone()),
         _ => None,
     };
     let record = world.events.iter().find_map(record).expect("the record of the dial-out");
@@ -234,6 +235,45 @@ fn media_that_stops_ends_the_call() {
     world.input(engine::Input::Mcu(McuEvent::MediaTimeout { leg }));
     assert_eq!(world.take_requests(&Method::Bye).len(), 1);
     assert_eq!(world.engine.leg_count(), 0);
+}
+
+/// A conference begins when somebody joins (c3p.md 8.1): who is refused, or gives up while he is asked for the PIN, has it
+/// neither told, nor listed, nor mixed, nor recorded.
+#[test]
+fn a_refused_caller_starts_no_conference() {
+    let mut world = World::with(|directory| {
+        let closed = world::permanent("1111", AccessType::Closed, None);
+        let with_pin = world::permanent("2345", AccessType::Anonymous, Some("4711"));
+        directory.record_conference(closed.id.clone());
+        directory.record_conference(with_pin.id);
+        directory.add_conference(closed);
+    });
+    let quiet = |world: &World| {
+        assert!(world.engine.conferences().is_empty(), "{:?}", world.engine.conferences());
+        assert_eq!(world.engine.conference_count(), 0);
+        let told = |event: &EngineEvent| {
+            matches!(event, EngineEvent::ConferenceStarted { .. } | EngineEvent::ConferenceEnded { .. })
+        };
+        assert!(!world.events.iter().any(told), "{:?}", world.events);
+        let recorded = |command: &McuCommand| matches!(command, McuCommand::StartRecording { .. });
+        assert!(!world.mcu.iter().any(recorded));
+    };
+    let transaction = world.request(invite("sip:1111@example.com", "bob", "c1"), Some(user("bob")));
+    assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(403));
+    quiet(&world);
+    assert_eq!((world.mcu.len(), world.engine.load().conferences), (0, 0), "nothing is left of it");
+
+    let invitation = invite("sip:2345@example.com", "stranger", "c2");
+    let ok = connect(&mut world, &invitation, None);
+    quiet(&world);
+    world.request(in_dialog(Method::Bye, &invitation, &ok, 2), None);
+    quiet(&world);
+    assert_eq!((world.engine.load().conferences, world.engine.leg_count()), (0, 0));
+    assert!(world.mcu.iter().any(|command| matches!(command, McuCommand::EndConference { .. })));
+
+    connect(&mut world, &invite("sip:1111@example.com", "ann", "c3"), Some("ann"));
+    assert_eq!(world.engine.conferences().len(), 1);
+    assert!(world.mcu.iter().any(|command| matches!(command, McuCommand::StartRecording { .. })));
 }
 
 #[test]

@@ -124,7 +124,6 @@ fn three_wrong_numbers_end_the_call_after_a_farewell() {
     world.digits(caller.leg, "2345#");
     world.input(Input::Mcu(McuEvent::AnnouncementEnded { leg: caller.leg, completed: true }));
     assert_eq!(world.take_requests(&Method::Bye).len(), 1);
-    // The conference that did not take him waits a minute for others.
     world.pass(Duration::from_secs(120));
     let load = world.engine.load();
     assert_eq!((load.legs, load.branches), (0, 0));

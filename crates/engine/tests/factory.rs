@@ -108,6 +108,43 @@ fn a_conference_goes_when_its_time_is_over_and_nobody_is_in() {
     assert_eq!(reason(&outcome), &FailureReason::InvalidExpiryTime);
 }
 
+/// A change of a conference that is on holds at once; nobody who is in is thrown out.
+#[test]
+fn a_change_of_a_running_conference_reaches_its_focus_and_everybody_is_told() {
+    let mut world = World::new();
+    let focus = add(&mut world, schedule_of(|it| it.subject = Some("Old".to_owned()))).entity;
+    let mut ann = Client::join(&mut world, "ann", &focus);
+    Client::join(&mut world, "cleo", &focus);
+    ann.subscribe(&mut world);
+    notified(&mut world);
+
+    let strict = schedule_of(|it| {
+        it.subject = Some("New".to_owned());
+        it.admission_policy = Some(AccessType::Closed);
+    });
+    assert!(matches!(modify(&mut world, strict), Outcome::Success(_)));
+    let told = notified(&mut world);
+    let [document] = &told[..] else { panic!("one change, one document: {told:?}") };
+    let shown = |info: &ConferenceInfo| {
+        let description = info.description.clone().expect("it changed");
+        (description.subject, description.admission_policy)
+    };
+    assert_eq!(shown(document), (Some("New".to_owned()), Some(AccessType::Closed)));
+
+    let Outcome::Success(ResponseBody::GetConference(stored)) = get(&mut world) else { panic!("it is there") };
+    let keys = ConferenceKeys::Entity(focus.clone());
+    let ask = Command::GetConference(GetConference { keys, certificate: None, mcu_uri: None });
+    let answer = ann.command(&mut world, ask);
+    let [Outcome::Success(ResponseBody::GetConference(running))] = &answer.verdicts[..] else { panic!("{answer:?}") };
+    assert_eq!((shown(&stored), shown(running)), (shown(document), shown(document)), "Factory and Focus say the same");
+
+    let bob = world.request(join_request("bob", &focus), Some(user("bob")));
+    assert_eq!(world.take_responses(bob).pop().map(|response| response.status), Some(403), "he is not on the list");
+    assert_eq!(world.statuses().len(), 2, "cleo, who is not on it either, is in");
+    assert!(matches!(modify(&mut world, schedule_of(|_| {})), Outcome::Success(_)));
+    Client::join(&mut world, "dave", &focus);
+}
+
 fn tidy_world() -> World {
     World::with(|directory| directory.delete_unused_after(KEPT))
 }

@@ -131,6 +131,55 @@ fn whom_a_caller_is_forwarded_to_in_vain_has_missed_a_call() {
 }
 
 #[test]
+fn the_record_says_why_a_target_was_not_reached_and_that_the_queue_timed_out() {
+    let mut world = open(forwarding(&user("cleo")));
+    let (_, transaction, invite) = forwarded(&mut world);
+    world.pass(Duration::from_secs(2));
+    world.respond(transaction, answer_to(&invite, 486));
+    for (transaction, bye) in world.take_requests(&Method::Bye) {
+        world.respond(transaction, answer_to(&bye, 200));
+    }
+    world.pass(Duration::from_secs(40));
+    for (transaction, bye) in world.take_requests(&Method::Bye) {
+        world.respond(transaction, answer_to(&bye, 200));
+    }
+    let record = records(&world).pop().expect("a record");
+    let reasons: Vec<_> = record.call.segments.iter().map(|part| record.termination_of(part).reason).collect();
+    assert_eq!(reasons, [TerminationReason::NoAnswer, TerminationReason::Busy]);
+    assert_eq!(record.call.segments[0].outcome, Outcome::TimedOut { target: None });
+    assert_eq!(record.termination.reason, TerminationReason::Busy);
+}
+
+/// R1: his other settings count, as for any call.
+#[test]
+fn a_group_does_not_send_its_callers_into_the_mailbox_of_a_target() {
+    let mut world = open(forwarding(&user("cleo")));
+    let mailbox =
+        routing::UserProfile { voicemail: Some(base::Pii::new("sip:dave@example.com")), ..Default::default() };
+    world.input(engine::Input::SetUserProfile { user: user("cleo"), profile: Box::new(mailbox) });
+    world.register("dave", &[43_000]);
+    let (_, transaction, invite) = forwarded(&mut world);
+    world.respond(transaction, answer_to(&invite, 486));
+    assert!(world.take_requests(&Method::Invite).is_empty(), "the mailbox is not rung");
+    assert_eq!(history(&world, "dave"), []);
+}
+
+/// However he came to talk, a conversation that the server's end cuts off says so.
+#[test]
+fn a_conversation_cut_off_by_the_servers_end_is_recorded_as_that() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    let caller = dial(&mut world, 1);
+    world.respond(caller.rung[0].0, ok(&caller.rung[0].1));
+    world.pass(Duration::from_secs(5));
+    world.input(engine::Input::Stop);
+    for agent in ["ann", "bob"] {
+        let line = history(&world, agent).pop().expect("a line");
+        assert_eq!(line.termination.reason, TerminationReason::ServerStopping, "{agent}");
+        assert_eq!(line.termination.result, TerminationResult::Completed, "{agent}");
+    }
+}
+
+#[test]
 fn the_record_tells_of_the_talk_after_a_forward_over_a_trunk() {
     let number = UserUri::parse("tel:+4930123456").expect("valid");
     let mut world = open(forwarding(&number));
@@ -181,8 +230,10 @@ fn the_record_waits_until_the_mcu_has_told_how_each_leg_fared() {
 fn a_call_that_overflows_at_once_is_recorded_without_segments() {
     let queue = Queue { overflow_threshold: Some(0), ..Queue::default() };
     let mut world = open(ResponseGroup { queue, ..sales(Hunt::Serial, &["bob"]) });
-    let invite = world::out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c1")
-        .with_body("application/sdp", world::sdp_body(30_000));
+    // The only agent's phone rings for an earlier caller.
+    dial(&mut world, 1);
+    let invite = world::out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c2")
+        .with_body("application/sdp", world::sdp_body(30_002));
     let transaction = world.request(invite, Some(user("ann")));
     world.pass(Duration::from_secs(1));
     assert!(!world.take_responses(transaction).is_empty());

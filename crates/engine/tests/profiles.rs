@@ -319,6 +319,54 @@ fn a_decline_counts_for_everybody_who_rings_for_him() {
     assert!(lamps(&mut world).is_empty(), "he knows of it");
 }
 
+/// A 6xx speaks for all devices of a user (RFC 3261 16.7), whoever calls him; any other refusal for its own alone.
+#[test]
+fn a_refusal_for_all_ends_the_ringing_of_a_call_and_of_a_dial_out() {
+    let refused = |world: &mut World, status: u16| {
+        let ringing = rung_now(world);
+        assert_eq!(ringing.len(), 2, "both devices of his");
+        world.respond(ringing[1].0, answer_to(&ringing[1].1, 180));
+        refuse(world, &ringing[0], status);
+        let reasons = world.sip.iter().filter_map(|command| match command {
+            SipCommand::Cancel { transaction, reason } if *transaction == ringing[1].0 => Some(reason.join(",")),
+            _ => None,
+        });
+        reasons.collect::<Vec<_>>()
+    };
+    for (status, reason, seen) in [
+        (603, Some("SIP;cause=200;text=\"Call completed elsewhere\""), ConversationKind::Declined),
+        (600, Some("SIP;cause=600"), ConversationKind::Missed),
+        (604, Some("SIP;cause=604"), ConversationKind::Missed),
+        (486, None, ConversationKind::Missed),
+    ] {
+        let expected: Vec<&str> = reason.into_iter().collect();
+        let two_devices = || {
+            let mut world = World::new();
+            world.register("bob", &[41_000, 41_002]);
+            world
+        };
+        let mut world = two_devices();
+        let call = out_of_dialog(Method::Invite, "sip:bob@example.com", "ann", "c1").with_body(SDP, sdp_body(30_000));
+        let transaction = world.request(call, Some(user("ann")));
+        assert_eq!(refused(&mut world, status), expected, "a call, {status}");
+        let told = statuses(&mut world, transaction);
+        assert_eq!(told.contains(&status), reason.is_some(), "{told:?}");
+        assert_eq!(kinds(&world).first().copied(), reason.map(|_| ("bob", seen)), "a call, {status}");
+
+        let mut world = two_devices();
+        let join = out_of_dialog(Method::Invite, "sip:1234@example.com", "ann", "j1").with_body(SDP, sdp_body(30_000));
+        let transaction = world.request(join.clone(), Some(user("ann")));
+        let ok = world.take_responses(transaction).pop().expect("she is in");
+        world.ack(in_dialog(Method::Ack, &join, &ok, 1));
+        let mut refer = in_dialog(Method::Refer, &join, &ok, 2);
+        refer.headers.push("Refer-To", "<sip:bob@example.com>");
+        world.request(refer, None);
+        assert_eq!(refused(&mut world, status), expected, "a dial-out, {status}");
+        assert_eq!(world.statuses().len(), if reason.is_some() { 1 } else { 2 }, "a dial-out, {status}");
+        assert_eq!(kinds(&world).first().copied(), reason.map(|_| ("bob", seen)), "a dial-out, {status}");
+    }
+}
+
 #[test]
 fn who_forwards_to_each_other_is_a_loop() {
     let mut world = world_where_bob(UserProfile { forward_busy: place("sip:cleo@example.com"), ..Default::default() });

@@ -296,8 +296,11 @@ impl Focus {
     pub(crate) fn room_for(&self, user: &UserUri) -> Result<(), Failure> {
         let own = self.roster.user(user).map_or(0, |user| user.endpoints().len());
         let legs = self.roster.leg_count() + self.pin_entries.len();
-        if legs >= self.config.limits.legs_per_conference || own >= self.config.endpoints_per_user {
+        if legs >= self.config.limits.legs_per_conference {
             return Err(FailureReason::MaximumMeetingSizeExceeded.into());
+        }
+        if own >= self.config.endpoints_per_user {
+            return Err(FailureReason::TooManyEndpoints.into());
         }
         Ok(())
     }

@@ -249,7 +249,7 @@ impl From<FailureReason> for Failure {
     }
 }
 
-/// Reasons of failure: those of c3p.md 2.9 a Focus can have, and the lock, which has no name there.
+/// Reasons of failure: those of c3p.md 2.9 a Focus can have, and two that have no name there: the lock, and one user's share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureReason {
     /// The requester may not do this.
@@ -274,6 +274,8 @@ pub enum FailureReason {
     MediaDoesNotExist,
     /// The conference is full.
     MaximumMeetingSizeExceeded,
+    /// The user is in the conference with as many devices as one may be.
+    TooManyEndpoints,
     /// No common codec with the called person.
     MediaNotSupported,
     /// Nobody answered, or nothing was entered, in time.

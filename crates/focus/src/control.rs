@@ -5,6 +5,7 @@ use base::{CommandId, EndpointId, LegId, Role, TerminationReason, Timestamp, Use
 use crate::Focus;
 use crate::command::{AdmissionChange, ControlRequest, Diagnostic, Failure, FailureReason, Outcome, Requester};
 use crate::output::{EndReason, FocusEvent};
+use crate::record::ConferenceRecord;
 
 /// Who a requester is here, and what he may do.
 #[derive(Debug)]
@@ -148,15 +149,38 @@ impl Focus {
         if std::mem::replace(&mut self.locked, locked) != locked {
             self.outbox.event(FocusEvent::LockChanged { locked, by: rights.user.clone() });
         }
+        self.change_admission(admission, rights.user.clone());
+        Ok(Outcome::Done)
+    }
+
+    /// Other people may enter, or wait, from now on. Who is in stays in, and who waits goes on waiting.
+    fn change_admission(&mut self, admission: AdmissionChange, by: Option<UserUri>) {
         let (access, lobby) = (admission.access.unwrap_or(self.access), admission.lobby.unwrap_or(self.lobby));
         let promote_authenticated = admission.promote_authenticated.unwrap_or(self.promote_authenticated);
         if (access, lobby, promote_authenticated) != (self.access, self.lobby, self.promote_authenticated) {
             (self.access, self.lobby, self.promote_authenticated) = (access, lobby, promote_authenticated);
             self.subscriptions.redescribe = true;
-            let by = rights.user.clone();
             self.outbox.event(FocusEvent::AdmissionChanged { access, lobby, promote_authenticated, by });
         }
-        Ok(Outcome::Done)
+    }
+
+    /// The record is replaced as a whole (c3p.md 2.4), and everybody is shown the new description. What presenters changed of
+    /// the admission gives way to it. The lock is the meeting's, and follows only if the new record has another one than the
+    /// old: most documents do not name it.
+    pub(crate) fn reschedule(&mut self, record: ConferenceRecord, by: UserUri) {
+        let before = std::mem::replace(&mut self.record, record);
+        self.subscriptions.redescribe = true;
+        let admission = AdmissionChange {
+            access: Some(self.record.access),
+            lobby: Some(self.record.lobby),
+            promote_authenticated: Some(self.record.promote_authenticated),
+        };
+        let locked = self.record.locked;
+        if before.locked != locked && self.locked != locked {
+            self.locked = locked;
+            self.outbox.event(FocusEvent::LockChanged { locked, by: Some(by.clone()) });
+        }
+        self.change_admission(admission, Some(by));
     }
 
     /// Ends the meeting. The requester's answer goes out before the conference does.

@@ -13,7 +13,7 @@ use base::{
 pub struct RosterDocument {
     /// Whether this is everything, a change, or the end.
     pub state: ElementState,
-    /// What does not change during a meeting; in full documents only.
+    /// What rarely changes during a meeting; in full documents, and in partial ones when it did.
     pub description: Option<Arc<ConferenceDescription>>,
     /// The conference as a whole, always complete.
     pub conference: ConferenceState,

@@ -62,7 +62,7 @@ use lifecycle::Phase;
 use output::Outbox;
 use roster::Roster;
 use subscription::Subscriptions;
-use timers::{Timer, Timers};
+use timers::Timers;
 
 /// What a Focus is told.
 #[derive(Clone, Debug)]
@@ -128,6 +128,13 @@ pub enum Input {
         /// The legs that speak.
         legs: Vec<LegId>,
     },
+    /// Its record was replaced while it is on (c3p.md 2.4, `modifyConference`). Who is in stays in, with his role.
+    Rescheduled {
+        /// What it is from now on; with the same id and organizer.
+        record: Box<ConferenceRecord>,
+        /// Who replaced it.
+        by: UserUri,
+    },
     /// Something outside ends the conference: the organizer's account was removed, the server stops, the MCU is lost.
     End {
         /// Why.
@@ -174,10 +181,8 @@ pub struct Focus {
 }
 
 impl Focus {
-    /// A Focus nobody is in yet. It ends by itself when nobody comes for `first_join_wait`.
-    pub fn new(now: Timestamp, record: ConferenceRecord, config: FocusConfig) -> Self {
-        let mut timers = Timers::default();
-        timers.set(Timer::Empty, now + config.first_join_wait);
+    /// A Focus nobody is in yet. It ends by itself unless its first input brings somebody.
+    pub fn new(record: ConferenceRecord, config: FocusConfig) -> Self {
         let (locked, access, lobby) = (record.locked, record.access, record.lobby);
         let promote_authenticated = record.promote_authenticated;
         Self {
@@ -195,7 +200,7 @@ impl Focus {
             dial_outs: DialOuts::default(),
             subscriptions: Subscriptions::new(locked),
             speakers: Vec::new(),
-            timers,
+            timers: Timers::default(),
             outbox: Outbox::default(),
         }
     }
@@ -309,6 +314,7 @@ impl Focus {
             Input::Subscribe { subscription, requester } => self.subscribe(subscription, &requester),
             Input::Unsubscribe { subscription } => self.unsubscribe(subscription),
             Input::SpeakersChanged { legs } => self.speakers_changed(&legs),
+            Input::Rescheduled { record, by } => self.reschedule(*record, by),
             Input::End { reason } => self.end(now, reason),
             Input::TimerFired => self.timer_fired(now),
         }

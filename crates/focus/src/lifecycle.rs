@@ -1,6 +1,7 @@
 //! When a conference begins and ends (c3p.md 8.1, 8.3).
 //!
-//! It begins with its first endpoint. It ends when a presenter ends it, when everybody left, when no authenticated user
+//! It begins with its first endpoint; a Focus whose first visitor is refused, or hangs up while he enters the PIN, is over
+//! without having begun. It ends when a presenter ends it, when everybody left, when no authenticated user
 //! has been in for the grace time, when nobody has joined for the longest time, or from outside. The organizer's leaving
 //! does not end it. Permanent conferences end like others: their record stays, and the next join makes a new Focus.
 
@@ -61,8 +62,8 @@ impl Focus {
         if !self.roster.is_empty() || !self.pin_entries.is_empty() {
             self.timers.cancel(Timer::Empty);
         } else if !self.timers.is_set(Timer::Empty) {
-            let wait = if self.phase == Phase::Idle { self.config.first_join_wait } else { self.config.empty_linger };
-            if wait.is_zero() {
+            let wait = self.config.empty_linger;
+            if wait.is_zero() || self.phase == Phase::Idle {
                 return self.end(now, EndReason::Empty);
             }
             self.timers.set(Timer::Empty, now + wait);

@@ -7,8 +7,8 @@ use base::{AccessType, ConferenceId, ConferenceNumber, Duration, InvalidId, Limi
 
 use crate::document::ConferenceDescription;
 
-/// What was scheduled or configured. The Focus never changes it; what changes during a meeting (lock, roles) is lost
-/// when the conference is deactivated (c3p.md 8.1).
+/// What was scheduled or configured. Only the organizer replaces it, by [`crate::Input::Rescheduled`]; what else changes
+/// during a meeting (lock, roles) is lost when the conference is deactivated (c3p.md 8.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConferenceRecord {
     /// The id shared by every modality (requirement C5).
@@ -85,8 +85,6 @@ pub struct FocusConfig {
     pub ending_notice: Duration,
     /// How long a conference outlives the last participant (c3p.md 8.3: 0, optional 60 s).
     pub empty_linger: Duration,
-    /// How long a new Focus waits for the first participant.
-    pub first_join_wait: Duration,
     /// How long a caller may take for one entry of the PIN.
     pub pin_wait: Duration,
     /// Entries of the PIN before the caller is refused; at least 1 (c3p.md 7.2).
@@ -102,7 +100,7 @@ pub struct FocusConfig {
     pub pending_interval: Duration,
     /// How long an admitted media leg may take until it is connected.
     pub answer_wait: Duration,
-    /// Endpoints of one user; a further one is refused with `MaximumMeetingSizeExceeded`. It bounds what one account
+    /// Endpoints of one user; a further one is refused with `TooManyEndpoints`. It bounds what one account
     /// can make every subscriber read.
     pub endpoints_per_user: usize,
     /// Commands waiting for one dial-out; a further retry fails with `OtherFailure`.
@@ -117,7 +115,6 @@ impl Default for FocusConfig {
             max_without_join: Duration::from_secs(24 * 60 * 60),
             ending_notice: Duration::from_secs(60),
             empty_linger: Duration::ZERO,
-            first_join_wait: Duration::from_secs(60),
             pin_wait: Duration::from_secs(30),
             pin_tries: 3,
             lobby_wait: Duration::from_secs(15 * 60),

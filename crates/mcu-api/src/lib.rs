@@ -159,7 +159,8 @@ pub struct ConferenceMedia {
     pub alone: AloneAudio,
     /// Play a tone when somebody enters or leaves.
     pub entry_exit_tones: bool,
-    /// Milliseconds of media silence on a receiving leg before [`McuEvent::MediaTimeout`]; 0 = never.
+    /// Milliseconds without RTP and RTCP on a receiving leg before [`McuEvent::MediaTimeout`], 60,000 at most on one that has
+    /// had RTCP; 0 = never.
     pub media_silence_ms: u32,
     /// Bound of each leg's jitter buffer in milliseconds.
     pub jitter_delay_max_ms: u16,

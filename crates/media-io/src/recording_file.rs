@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use mcu_api::{Codec, RecordingFormat};
@@ -12,6 +13,8 @@ use prompts::{OpusHead, OpusTags};
 
 /// The longest name without extension.
 const NAME_MAX: usize = 200;
+/// Read and written by the server's user alone: it is what people said.
+const MODE: u32 = 0o600;
 /// Files of one name; a further one fails.
 const SAME_NAME_MAX: u32 = 1_000;
 /// Samples the encoder is late by, and the player leaves out at the beginning.
@@ -52,7 +55,7 @@ impl RecordingFile {
             if complete.exists() {
                 continue;
             }
-            match File::create_new(&partial) {
+            match File::options().read(true).write(true).create_new(true).mode(MODE).open(&partial) {
                 Ok(file) => {
                     return Ok(Self { sound: Sound::begin(BufWriter::new(file), format, codecs)?, partial, complete });
                 }
@@ -189,6 +192,8 @@ fn wav_header(bytes: u32) -> [u8; 44] {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use codecs::Codecs;
     use prompts::read_sound;
 
@@ -208,7 +213,10 @@ mod tests {
                 (0..150).for_each(|number| file.write(&tone(number)).expect("written"));
                 let name = file.finish().expect("complete");
                 assert!(name.starts_with(&format!("7000 (1){again}.")), "{name}");
-                let bytes = fs::read(folder.path().join(name)).expect("there");
+                let path = folder.path().join(name);
+                let mode = fs::metadata(&path).expect("there").permissions().mode();
+                assert_eq!(mode & 0o777, 0o600, "nobody else hears it");
+                let bytes = fs::read(path).expect("there");
                 let samples = read_sound(&bytes, &Codecs).expect("a sound");
                 assert_eq!(samples.len(), 150 * FRAME_SAMPLES, "{format:?}");
                 let level = mixer::Level::measure(&samples[48_000..96_000]).dbov();

@@ -13,7 +13,8 @@ pub struct LegConfig {
     pub first_timestamp: u32,
     /// Bound of the delay the jitter buffer adds; held between 40 ms and 1 s.
     pub jitter_max: Duration,
-    /// Media silence after which [`LegEvent::SilenceTimeout`] is reported; `None` = never.
+    /// How long the peer may send neither RTP nor RTCP before [`LegEvent::SilenceTimeout`] is reported, 60 s at most once it
+    /// has sent RTCP; `None` = for ever.
     pub silence: Option<Duration>,
     /// Canonical name in our RTCP (RFC 3550 6.5.1); at most 255 bytes are sent. It should say nothing about the person.
     pub cname: String,

@@ -20,6 +20,9 @@ use crate::telephone_event::DigitReceiver;
 const JITTER_MAX: std::ops::RangeInclusive<Duration> = Duration::from_millis(40)..=Duration::from_secs(1);
 /// How long nothing may come before the audio counts as one-way; a peer that pauses sends something more often.
 const ONE_WAY_AFTER: Duration = Duration::from_secs(5);
+/// The longest a peer that reports by RTCP may be quiet: it is missed after five intervals (RFC 3550 6.3.5), which last up
+/// to 7.5 s each, or longer at phones with an interval of their own. One that never reported may simply be muted.
+const REPORTS_MISSED: Duration = Duration::from_secs(60);
 /// A peer that reports this loss, in 1/256, or more hears nothing.
 const ALL_LOST: u8 = 250;
 /// Events kept until they are polled.
@@ -45,6 +48,10 @@ pub struct Leg {
     heard_anything: bool,
     /// When media came last, or could be expected again.
     heard: Timestamp,
+    /// When media or a report came last, or could be expected again; a phone that is muted may send reports alone.
+    alive: Timestamp,
+    /// The peer reports by RTCP.
+    peer_reports: bool,
     silence_reported: bool,
     /// The time of the last pull, and since when both directions should carry audio.
     pulled: Timestamp,
@@ -117,6 +124,8 @@ impl Leg {
             events: VecDeque::new(),
             heard_anything: false,
             heard: Timestamp::ZERO,
+            alive: Timestamp::ZERO,
+            peer_reports: false,
             silence_reported: false,
             pulled: Timestamp::ZERO,
             both_ways_since: None,
@@ -150,6 +159,7 @@ impl Leg {
             self.jitter.restart(media.codec);
         }
         self.heard = now;
+        self.alive = now;
         self.silence_reported = false;
         self.both_ways_since = (media.direction == Direction::SendRecv).then_some(now);
         Ok(())
@@ -189,7 +199,7 @@ impl Leg {
         if !self.media().is_some_and(|media| media.direction.receives()) {
             return Pulled::Silence;
         }
-        if !self.silence_reported && self.silence.is_some_and(|silence| now.since(self.heard) >= silence) {
+        if !self.silence_reported && self.silence_allowed().is_some_and(|allowed| now.since(self.alive) >= allowed) {
             self.silence_reported = true;
             self.report(LegEvent::SilenceTimeout);
         }
@@ -332,6 +342,12 @@ impl Leg {
         self.reports.peer_loses(now)
     }
 
+    /// How long the peer may send nothing at all.
+    fn silence_allowed(&self) -> Option<Duration> {
+        let reported = |silence: Duration| if self.peer_reports { silence.min(REPORTS_MISSED) } else { silence };
+        self.silence.map(reported)
+    }
+
     /// Both directions should carry audio, and one does not: nothing comes though we send, or something comes and the
     /// peer reports that it gets nothing of ours.
     fn is_one_way(&self) -> bool {
@@ -418,6 +434,7 @@ impl Leg {
         self.counters.received_packets += 1;
         self.counters.received_bytes += bytes as u64;
         self.heard = now;
+        self.alive = now;
         self.silence_reported = false;
         if !self.heard_anything {
             self.heard_anything = true;
@@ -425,7 +442,8 @@ impl Leg {
         }
     }
 
-    /// RTCP is advice: it must come from the host we exchange media with, and changes nothing but figures.
+    /// RTCP is advice: it must come from the host we exchange media with, and changes nothing but figures; it does show
+    /// that the peer is there.
     fn accept_rtcp(&mut self, now: Timestamp, source: SocketAddr, packet: &mut [u8]) -> Option<()> {
         let connection = self.connection.as_mut()?;
         let length = match &mut connection.srtp {
@@ -436,9 +454,14 @@ impl Leg {
         if !from_peer && connection.srtp.is_none() {
             return None;
         }
-        self.reports.receive(now, packet.get(..length)?, &self.stream)?;
+        let is_report = self.reports.receive(now, packet.get(..length)?, &self.stream)?;
         if from_peer {
             connection.rtcp_source = Some(source);
+        }
+        if is_report {
+            self.alive = now;
+            self.peer_reports = true;
+            self.silence_reported = false;
         }
         Some(())
     }

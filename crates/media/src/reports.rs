@@ -79,8 +79,8 @@ impl Reports {
         now < self.loses_until
     }
 
-    /// Takes a compound packet of the peer; `None` when it is malformed.
-    pub(crate) fn receive(&mut self, now: Timestamp, packet: &[u8], stream: &Stream) -> Option<()> {
+    /// Takes a compound packet of the peer; `None` when it is malformed, else whether it brought a report.
+    pub(crate) fn receive(&mut self, now: Timestamp, packet: &[u8], stream: &Stream) -> Option<bool> {
         let heard = rtcp::read(packet, self.ssrc)?;
         if let Some((ssrc, ntp)) = heard.sender_report
             && stream.expected().is_some_and(|(expected, _)| expected == ssrc)
@@ -94,7 +94,7 @@ impl Reports {
             }
             self.measure(now, last_report, delay);
         }
-        Some(())
+        Some(heard.is_report)
     }
 
     /// Whether a report is due.

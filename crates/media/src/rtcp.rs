@@ -24,6 +24,8 @@ pub(crate) fn is_rtcp(packet: &[u8]) -> bool {
 pub(crate) struct Heard {
     /// SSRC of the peer's sender report, and the middle 32 bits of its NTP time.
     pub(crate) sender_report: Option<(u32, u32)>,
+    /// There is a report in it, of a sender or of a receiver.
+    pub(crate) is_report: bool,
     /// The block about us.
     pub(crate) echo: Option<Echo>,
 }
@@ -50,6 +52,7 @@ pub(crate) fn read(mut packet: &[u8], ssrc: u32) -> Option<Heard> {
             return None;
         }
         let blocks = usize::from(head[0] & 0x1F);
+        heard.is_report |= matches!(head[1], SENDER_REPORT | RECEIVER_REPORT);
         match head[1] {
             SENDER_REPORT => {
                 heard.sender_report = Some((word(one, 4)?, word(one, 10)?));

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 
 use base::{Duration, Timestamp};
 use mcu_api::{Codec, Direction, LegFailure, LegMedia, SrtpKeys, SrtpProfile};
-use media::{AudioLevel, Leg, LegEvent, Port, Pulled};
+use media::{AudioLevel, Leg, LegConfig, LegEvent, Port, Pulled};
 
-use crate::common::{PEER, address, connected, leg, media, ms, rtp};
+use crate::common::{JITTER_MAX, PEER, address, connected, leg, media, ms, rtp};
 
 const LEVEL: AudioLevel = AudioLevel { minus_dbov: 30, voice: true };
 
@@ -193,6 +193,39 @@ fn silence_is_reported_once_and_only_while_the_peer_should_speak() {
     leg.handle_rtp(ms(229_000), address(PEER), &mut rtp(0, 1, 160, 9, &[0x80; 160]));
     assert_eq!(silent_until(&mut leg, 230, 259), [LegEvent::MediaStarted]);
     assert_eq!(silent_until(&mut leg, 259, 300), [LegEvent::SilenceTimeout]);
+}
+
+/// A muted phone may send reports alone, so they are a sign of life. One that has sent them and stops is gone, and known to
+/// be so sooner than one that never did (RFC 3550 6.3.5).
+#[test]
+fn reports_keep_a_silent_call_and_their_end_ends_it_sooner() {
+    let report = || vec![0x80, 201, 0, 1, 0, 0, 0, 9];
+    let config = |silence| LegConfig {
+        ssrc: 1,
+        first_sequence: 1,
+        first_timestamp: 1,
+        jitter_max: JITTER_MAX,
+        silence,
+        cname: "test".to_owned(),
+    };
+    for (silence, ends) in [(Some(300), Some(360)), (Some(30), Some(330)), (None, None)] {
+        let mut leg = Leg::new(config(silence.map(Duration::from_secs)));
+        leg.connect(Timestamp::ZERO, &media(Codec::Pcmu)).expect("no keys");
+        leg.handle_rtp(ms(0), address(PEER), &mut rtp(0, 1, 160, 9, &[0x80; 160]));
+        assert_eq!(events(&mut leg), [LegEvent::MediaStarted]);
+        for second in 0..900 {
+            if second <= 300 && second % 5 == 0 {
+                leg.handle_rtcp(ms(second * 1_000), address("192.0.2.1:4001"), &mut report());
+                leg.handle_rtcp(ms(second * 1_000), address("198.51.100.66:9001"), &mut report());
+            }
+            if second > 300 {
+                leg.handle_rtcp(ms(second * 1_000), address("198.51.100.66:9001"), &mut report());
+            }
+            leg.pull(ms(second * 1_000));
+            let expected = if ends == Some(second) { vec![LegEvent::SilenceTimeout] } else { Vec::new() };
+            assert_eq!(events(&mut leg), expected, "{silence:?} s allowed, second {second}");
+        }
+    }
 }
 
 #[test]

@@ -145,9 +145,9 @@ impl Disposition {
 
 impl Call {
     /// Ends the current segment and begins the next; one of no length is left out.
-    pub(crate) fn end_segment(&mut self, now: Timestamp, kind: SegmentKind) {
+    pub(crate) fn end_segment(&mut self, now: Timestamp, kind: SegmentKind, outcome: Outcome) {
         if now > self.segment_from {
-            self.segments.push(Segment { kind, from: self.segment_from, to: now });
+            self.segments.push(Segment { kind, from: self.segment_from, to: now, outcome });
         }
         self.segment_from = now;
     }
@@ -169,6 +169,16 @@ impl AgentSet {
             self.0.resize(word + 1, 0);
         }
         self.0[word] |= 1 << bit;
+    }
+
+    pub(crate) fn remove(&mut self, agent: AgentIx) {
+        if let Some(word) = self.0.get_mut(agent.0 as usize / 64) {
+            *word &= !(1 << (agent.0 % 64));
+        }
+        // Equal sets have equal words.
+        while self.0.last() == Some(&0) {
+            self.0.pop();
+        }
     }
 
     pub(crate) fn contains(&self, agent: AgentIx) -> bool {

@@ -6,6 +6,7 @@ use base::Duration;
 use crate::Domain;
 use crate::agent::AgentIx;
 use crate::call::Phase;
+use crate::config::NoAgentScope;
 use crate::input::OfferNo;
 use crate::offer::OfferState;
 use crate::timers::{CallTimer, OfferTimer, Timer};
@@ -20,6 +21,7 @@ impl Domain {
         every_state_has_a_deadline(self, &mut faults);
         the_indexes_agree(self, &mut faults);
         nobody_waits_beside_a_ready_agent(self, &mut faults);
+        nobody_waits_for_nobody(self, &mut faults);
         faults
     }
 }
@@ -185,6 +187,23 @@ fn nobody_waits_beside_a_ready_agent(domain: &Domain, faults: &mut Vec<String>) 
             if let Some(key) = left {
                 faults.push(format!("I13: call {} waits while agent {} is ready", call.id, key.agent.0));
             }
+        }
+    }
+}
+
+/// I20: whom nobody can serve is about to be sent on, where his group says where to.
+fn nobody_waits_for_nobody(domain: &Domain, faults: &mut Vec<String>) {
+    for call in domain.calls.values().filter(|call| call.phase == Phase::Queued && call.offers.is_empty()) {
+        let group = domain.group(call.group);
+        let queue = &group.conf.queue;
+        let applies = queue.no_agent_action.is_some() && queue.no_agent_applies_to == NoAgentScope::All;
+        let somebody = call.pools.iter().map(|pool| &domain.pools[pool.0 as usize]).any(|pool| {
+            let here = |agent: &AgentIx| domain.agents[agent.0 as usize].absence(pool).is_none();
+            pool.members.iter().any(here)
+        });
+        let sent_on = group.gone || domain.timers.at(Timer::NoAgent(call.group)).is_some();
+        if applies && !somebody && !sent_on {
+            faults.push(format!("I20: call {} waits for ever at {}, where nobody is", call.id, group.conf.uri));
         }
     }
 }

@@ -227,7 +227,8 @@ pub struct Queue {
     pub timeout_action: Disposal,
     /// Whether the time-out cuts an alert short.
     pub deadline: Deadline,
-    /// Callers waiting at most; `None` is without limit, 0 overflows at once. At most 1000.
+    /// Callers waiting at most, without those for whom a phone rings; `None` is without limit. At 0 whoever finds no agent
+    /// free overflows at once. At most 1000.
     pub overflow_threshold: Option<u32>,
     /// Which caller overflows.
     pub overflow_candidate: OverflowCandidate,

@@ -88,7 +88,7 @@ impl Domain {
         let waited = key.map(|key| self.now.since(key.queued)).unwrap_or_default();
         let result = if waited <= target { QueueResult::AnsweredInTarget } else { QueueResult::AnsweredLate };
         if self.calls[&id].in_line {
-            self.leave_line(id, result);
+            self.leave_line(id, result, Outcome::Answered);
         }
         self.groups[group.0 as usize].talking += 1;
     }
@@ -144,21 +144,24 @@ impl Domain {
     }
 
     /// Closes the segment of a conversation, once.
-    pub(crate) fn end_talk(&mut self, id: CallId) {
+    pub(crate) fn end_talk(&mut self, id: CallId, outcome: Outcome) {
         let now = self.now;
         let call = self.calls.get_mut(&id).expect("only calls in hand talk");
         let Some(agent) = call.talks_with.take() else { return };
         let group = &mut self.groups[call.group.0 as usize];
         group.talking = group.talking.saturating_sub(1);
         let agent = self.agents[agent.0 as usize].uri.clone();
-        call.end_segment(now, SegmentKind::Talk { agent });
+        call.end_segment(now, SegmentKind::Talk { agent }, outcome);
     }
 
     pub(crate) fn caller_left(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id) else { return self.stale() };
-        let outcome = match &call.phase {
+        let outcome = match call.phase.clone() {
             Phase::Connected(_) => Outcome::Answered,
-            Phase::Forwarding { outcome, .. } => outcome.clone(),
+            Phase::Forwarding { outcome, .. } => {
+                self.close_last_segment(id, Outcome::Abandoned);
+                outcome
+            }
             Phase::Greeting(Step::Parting { why, .. }) => why.outcome(None),
             Phase::Reattaching(Before::Connected(_)) => Outcome::Answered,
             _ => Outcome::Abandoned,
@@ -185,8 +188,9 @@ impl Domain {
 
     /// One outcome, one record, one history entry for each agent who was offered it (I7, I8).
     fn finish_call(&mut self, id: CallId, outcome: Outcome, farewell: Option<Output>) {
-        self.leave_line(id, if outcome == Outcome::Abandoned { QueueResult::Abandoned } else { QueueResult::Other });
-        self.close_last_segment(id);
+        let result = if outcome == Outcome::Abandoned { QueueResult::Abandoned } else { QueueResult::Other };
+        self.leave_line(id, result, outcome.clone());
+        self.close_last_segment(id, outcome.clone());
         for timer in [CallTimer::Step, CallTimer::Bridge, CallTimer::Forward, CallTimer::Reattach] {
             self.timers.clear(Timer::Call(id, timer));
         }
@@ -235,32 +239,31 @@ impl Domain {
     }
 
     /// What the caller did last goes into the record too, so that segments make up the whole call (I19).
-    fn close_last_segment(&mut self, id: CallId) {
+    pub(crate) fn close_last_segment(&mut self, id: CallId, outcome: Outcome) {
         let now = self.now;
         let group = self.group(self.calls[&id].group).conf.uri.clone();
         let call = self.calls.get_mut(&id).expect("only calls in hand end");
         match call.phase.clone() {
             Phase::Greeting(_) | Phase::Reattaching(Before::Greeting(_)) => {
-                call.end_segment(now, SegmentKind::Greeting { group });
+                call.end_segment(now, SegmentKind::Greeting { group }, outcome);
             }
             Phase::Queued | Phase::Connecting(_) | Phase::Reattaching(Before::Waiting) => {
-                call.end_segment(now, SegmentKind::Queue { group });
+                call.end_segment(now, SegmentKind::Queue { group }, outcome);
             }
-            Phase::Connected(_) | Phase::Reattaching(Before::Connected(_)) => self.end_talk(id),
-            Phase::Forwarding { target, .. } => call.end_segment(now, SegmentKind::Forward { target }),
+            Phase::Connected(_) | Phase::Reattaching(Before::Connected(_)) => self.end_talk(id, outcome),
+            Phase::Forwarding { target, .. } => call.end_segment(now, SegmentKind::Forward { target }, outcome),
         }
     }
 
     pub(crate) fn forward_ended(&mut self, id: CallId, connected: bool) {
         let Some(call) = self.calls.get(&id) else { return self.stale() };
-        let Phase::Forwarding { target, outcome, agent, back } = call.phase.clone() else { return self.stale() };
+        let Phase::Forwarding { outcome, agent, back, .. } = call.phase.clone() else { return self.stale() };
         self.timers.clear(Timer::Call(id, CallTimer::Forward));
+        let part = if connected { Outcome::Answered } else { Outcome::Failed { why: Failure::ForwardFailed } };
+        self.close_last_segment(id, part);
         if connected {
             return self.end_call(id, outcome, false);
         }
-        let now = self.now;
-        let call = self.calls.get_mut(&id).expect("just found");
-        call.end_segment(now, SegmentKind::Forward { target });
         match agent.filter(|agent| self.offers.contains_key(agent)) {
             Some(agent) => self.return_to(id, agent),
             None if back => self.wait_again(id),
@@ -293,7 +296,7 @@ impl Domain {
     }
 
     fn part_from_agent(&mut self, id: CallId, number: OfferNo) {
-        self.end_talk(id);
+        self.end_talk(id, Outcome::Transferred { target: None });
         self.outbox.push_back(Output::Unbridge { call: id, offer: number });
         self.stop_monitors(id);
     }

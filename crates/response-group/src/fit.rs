@@ -18,19 +18,32 @@ pub trait Surroundings {
     fn is_conference(&self, number: &str) -> bool;
     /// Whether there is a way to the telephone network.
     fn has_trunk(&self) -> bool;
-    /// Whether a sound of this name can be played; `true` where that is not known.
-    fn is_sound(&self, name: &str) -> bool;
-    /// Whether something can be said in this language; `true` where that is not known.
-    fn is_language(&self, tag: &str) -> bool;
     /// Where a user has every call sent.
     fn forwards_to(&self, user: &UserUri) -> Option<UserUri>;
 }
 
+/// What callers can hear. Only who has the files knows.
+pub trait Sounds {
+    /// Whether a sound of this name can be played; `true` where that is not known.
+    fn is_sound(&self, name: &str) -> bool;
+    /// Whether something can be said in this language; `true` where that is not known.
+    fn is_language(&self, tag: &str) -> bool;
+}
+
 impl Config {
-    /// Every problem, in itself and with what stands around it.
+    /// Every problem with what callers are to hear.
+    pub fn validate_sounds(&self, sounds: &dyn Sounds) -> Result<(), Vec<Problem>> {
+        let mut check = Heard { sounds, problems: Vec::new() };
+        for (place, group) in (1..).zip(&self.groups) {
+            check.group(&format!("response_group[{place}]"), group);
+        }
+        if check.problems.is_empty() { Ok(()) } else { Err(check.problems) }
+    }
+
+    /// Every problem, in itself and with what stands around it, but for what callers hear.
     pub fn validate_in(&self, around: &dyn Surroundings) -> Result<(), Vec<Problem>> {
         let mut check = Fit { around, groups: &self.groups, problems: self.validate().err().unwrap_or_default() };
-        for (place, group) in self.groups.iter().enumerate() {
+        for (place, group) in (1..).zip(&self.groups) {
             check.group(&format!("response_group[{place}]"), group);
         }
         check.calls_come_to_an_end();
@@ -51,23 +64,13 @@ impl Fit<'_> {
 
     fn group(&mut self, key: &str, group: &ResponseGroup) {
         self.address(format!("{key}.uri"), &group.uri);
-        for (place, agents) in group.agent_groups.iter().enumerate() {
-            for (number, agent) in agents.agents.iter().enumerate() {
+        for (place, agents) in (1..).zip(&group.agent_groups) {
+            for (number, agent) in (1..).zip(&agents.agents) {
                 self.agent(format!("{key}.agent_group[{place}].agents[{number}]"), agent);
             }
         }
         for (name, disposal) in disposals(group) {
             self.disposal(&format!("{key}.{name}"), disposal);
-        }
-        for (name, sound) in [("welcome", &group.welcome), ("music", &group.music)] {
-            self.sound(format!("{key}.{name}"), sound.as_deref());
-        }
-        if let Some(language) = group.language.as_deref().filter(|language| !self.around.is_language(language)) {
-            self.report(
-                format!("{key}.language"),
-                language,
-                "nothing can be said in it; write one of the server's languages",
-            );
         }
         if let Some(question) = &group.question {
             self.question(&format!("{key}.question"), question);
@@ -107,7 +110,6 @@ impl Fit<'_> {
     }
 
     fn disposal(&mut self, key: &str, disposal: &Disposal) {
-        self.sound(format!("{key}.prompt"), disposal.prompt.as_deref().filter(|prompt| !prompt.is_empty()));
         let Action::Forward { target } = &disposal.action else { return };
         // What a group's own address as a target is to be is said by the groups themselves.
         let is_group = self.groups.iter().any(|group| group.uri == *target);
@@ -125,8 +127,7 @@ impl Fit<'_> {
     }
 
     fn question(&mut self, key: &str, question: &Question) {
-        self.sound(format!("{key}.prompt"), Some(&question.prompt));
-        for (place, answer) in question.answers.iter().enumerate() {
+        for (place, answer) in (1..).zip(&question.answers) {
             let key = format!("{key}.answer[{place}]");
             if let Some(disposal) = &answer.action {
                 self.disposal(&format!("{key}.action"), disposal);
@@ -134,12 +135,6 @@ impl Fit<'_> {
             if let Some(second) = &answer.question {
                 self.question(&format!("{key}.question"), second);
             }
-        }
-    }
-
-    fn sound(&mut self, key: String, name: Option<&str>) {
-        if let Some(name) = name.filter(|name| !self.around.is_sound(name)) {
-            self.report(key, name, "it is neither a phrase of the server nor a file in media.prompts_dir");
         }
     }
 
@@ -172,7 +167,7 @@ impl Fit<'_> {
                 next.insert(user, vec![target]);
             }
         }
-        for (place, group) in self.groups.iter().enumerate() {
+        for (place, group) in (1..).zip(self.groups) {
             let through_user = |at: &&UserUri| !self.groups.iter().any(|other| other.uri == **at);
             let mut users = next[&group.uri].iter().filter(through_user);
             // Circles of groups alone are refused where all of them pass callers on for the same reason.
@@ -181,6 +176,52 @@ impl Fit<'_> {
                 let why = format!("{user} has every call sent on, which leads back to this group; name somebody else");
                 self.report(format!("response_group[{place}]"), &user, why);
             }
+        }
+    }
+}
+
+struct Heard<'a> {
+    sounds: &'a dyn Sounds,
+    problems: Vec<Problem>,
+}
+
+impl Heard<'_> {
+    fn group(&mut self, key: &str, group: &ResponseGroup) {
+        self.sound(format!("{key}.welcome"), group.welcome.as_deref());
+        self.sound(format!("{key}.music"), group.music.as_deref());
+        for (name, disposal) in disposals(group) {
+            self.disposal(&format!("{key}.{name}"), disposal);
+        }
+        if let Some(language) = group.language.as_deref().filter(|language| !self.sounds.is_language(language)) {
+            let remedy = "nothing can be said in it; write one of the server's languages".to_owned();
+            self.problems.push(Problem { key: format!("{key}.language"), value: language.to_owned(), remedy });
+        }
+        if let Some(question) = &group.question {
+            self.question(&format!("{key}.question"), question);
+        }
+    }
+
+    fn question(&mut self, key: &str, question: &Question) {
+        self.sound(format!("{key}.prompt"), Some(&question.prompt));
+        for (place, answer) in (1..).zip(&question.answers) {
+            let key = format!("{key}.answer[{place}]");
+            if let Some(disposal) = &answer.action {
+                self.disposal(&format!("{key}.action"), disposal);
+            }
+            if let Some(second) = &answer.question {
+                self.question(&format!("{key}.question"), second);
+            }
+        }
+    }
+
+    fn disposal(&mut self, key: &str, disposal: &Disposal) {
+        self.sound(format!("{key}.prompt"), disposal.prompt.as_deref().filter(|prompt| !prompt.is_empty()));
+    }
+
+    fn sound(&mut self, key: String, name: Option<&str>) {
+        if let Some(name) = name.filter(|name| !self.sounds.is_sound(name)) {
+            let remedy = "it is neither a phrase of the server nor a file in media.prompts_dir".to_owned();
+            self.problems.push(Problem { key, value: name.to_owned(), remedy });
         }
     }
 }

@@ -66,7 +66,7 @@ pub use config::{
     Method, NoAgentScope, OverflowCandidate, Participation, Question, Queue, ResponseGroup, Timing,
 };
 pub use explain::{Candidate, Line, Story, Why, explain};
-pub use fit::Surroundings;
+pub use fit::{Sounds, Surroundings};
 pub use hours::{Day, Holiday, Hours};
 pub use input::{
     AgentChange, Arrival, DialogNo, Input, KeptOut, MonitorMode, OfferNo, Presence, Refusal, SupervisorCommand,

@@ -102,7 +102,7 @@ impl Domain {
     }
 
     /// The first agent group, in the listed order, in which somebody can be rung.
-    fn begin_round(&self, call: &Call) -> Option<(PoolIx, Vec<AgentIx>)> {
+    pub(crate) fn begin_round(&self, call: &Call) -> Option<(PoolIx, Vec<AgentIx>)> {
         call.pools.iter().find_map(|pool| {
             let agents = hunt::select(&self.pools[pool.0 as usize], call, self.now, 0);
             (!agents.is_empty()).then_some((*pool, agents))
@@ -165,6 +165,9 @@ impl Domain {
         let told = self.calls[&id].told_waiting;
         if !told {
             self.tell_waiting(id, next);
+        }
+        if self.is_forlorn(id) {
+            self.timers.set(Timer::NoAgent(self.calls[&id].group), self.now);
         }
     }
 

@@ -92,6 +92,7 @@ struct State {
     /// Where agents who talk may send their caller, once.
     transfers: Vec<Action>,
     crashes: u32,
+    departures: u32,
     patient: bool,
     faults: Vec<String>,
 }
@@ -103,6 +104,8 @@ struct Case {
     calls: u64,
     agents: u32,
     crashes: u32,
+    /// How many agents go for good; then nobody waits for a time-out, and a group without agents sends its callers away.
+    departures: u32,
     /// Agents press a key to take a call.
     confirm: bool,
     /// What becomes of a caller at the queue's time-out.
@@ -146,6 +149,7 @@ impl Case {
             forwarding: Vec::new(),
             transfers: self.transfers.clone(),
             crashes: self.crashes,
+            departures: self.departures,
             patient: self.patient,
             faults: Vec::new(),
         };
@@ -191,7 +195,11 @@ impl Case {
             ..AgentGroup::default()
         };
         let mut group = ResponseGroup::new(uri("group", number), "group", pool);
-        group.queue.timeout_seconds = Some(60);
+        if self.departures == 0 {
+            group.queue.timeout_seconds = Some(60);
+        } else {
+            group.queue.no_agent_action = Some(Action::Disconnect.into());
+        }
         group
     }
 
@@ -405,6 +413,13 @@ impl State {
         }
         if self.crashes > 0 {
             add(&State::crash);
+        }
+        for agent in self.domain.agents.iter().filter(|agent| agent.registered && self.departures > 0) {
+            add(&|state| {
+                state.departures -= 1;
+                let change = AgentChange::Registered { registered: false };
+                state.tell(Input::AgentChanged { agent: agent.uri.clone(), change });
+            });
         }
         next
     }

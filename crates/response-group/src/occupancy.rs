@@ -5,7 +5,7 @@ use base::{Timestamp, UserUri};
 use crate::Domain;
 use crate::agent::{AgentIx, Obstacle};
 use crate::explain::Why;
-use crate::group::{GroupIx, PoolIx};
+use crate::group::PoolIx;
 use crate::input::{AgentChange, Presence};
 use crate::offer::{OfferState, seconds};
 use crate::output::{AgentStatus, Ineligible, Output};
@@ -45,13 +45,7 @@ impl Domain {
         self.agents[agent.0 as usize].memberships = entry;
         self.touched.insert(agent);
         for group in lost {
-            self.nobody_there(group);
-        }
-    }
-
-    fn nobody_there(&mut self, group: GroupIx) {
-        if self.group(group).conf.queue.no_agent_action.is_some() {
-            self.timers.set(Timer::NoAgent(group), self.now);
+            self.mind_the_forlorn(group);
         }
     }
 

@@ -395,6 +395,14 @@ pub struct Segment {
     pub from: Timestamp,
     /// Until when.
     pub to: Timestamp,
+    /// What became of the caller in it; [`Outcome::Answered`] where it led on to what he called for.
+    #[serde(default = "led_on")]
+    pub outcome: Outcome,
+}
+
+/// Parts that an earlier version has written say no more.
+const fn led_on() -> Outcome {
+    Outcome::Answered
 }
 
 /// What a part of a call was.

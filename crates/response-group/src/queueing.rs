@@ -41,12 +41,20 @@ impl Domain {
         nobody.then_some(disposal)
     }
 
-    /// Overflow (routing.md 2.7, 6): whether the newcomer may wait.
+    /// Overflow (routing.md 2.7, 6): whether the newcomer may wait, if he has to. It is about those who wait: neither he
+    /// for whom a phone can be rung now counts, nor those for whom one rings.
     fn make_room(&mut self, id: CallId, group: GroupIx) -> bool {
         let entry = self.group(group);
         let queue = &entry.conf.queue;
         let (disposal, candidate) = (queue.overflow_action.clone(), queue.overflow_candidate);
-        if queue.overflow_threshold.is_none_or(|threshold| entry.line.len() < threshold as usize) {
+        let Some(threshold) = queue.overflow_threshold.map(|threshold| threshold as usize) else { return true };
+        let waits = |key: &&CallKey| {
+            let call = &self.calls[&key.call];
+            call.offers.is_empty() && !matches!(call.phase, Phase::Connecting(_))
+        };
+        let full =
+            entry.line.len() >= threshold && entry.line.iter().filter(waits).take(threshold).count() == threshold;
+        if !full || self.begin_round(&self.calls[&id]).is_some() {
             return true;
         }
         let oldest = match candidate {
@@ -79,7 +87,7 @@ impl Domain {
             _ => Sound::Music { name: conf.music.clone() },
         };
         let call = self.calls.get_mut(&id).expect("the caller found it");
-        call.end_segment(now, SegmentKind::Greeting { group: uri.clone() });
+        call.end_segment(now, SegmentKind::Greeting { group: uri.clone() }, Outcome::Answered);
         let key = CallKey { priority: call.priority.unwrap_or(usual), queued: now, seq, call: id };
         call.key = Some(key);
         call.in_line = true;
@@ -109,7 +117,7 @@ impl Domain {
     }
 
     /// Takes the caller out of the line, with what became of him.
-    pub(crate) fn leave_line(&mut self, id: CallId, result: QueueResult) {
+    pub(crate) fn leave_line(&mut self, id: CallId, result: QueueResult, outcome: Outcome) {
         for timer in [CallTimer::Queue, CallTimer::Retry, CallTimer::Announce] {
             self.timers.clear(Timer::Call(id, timer));
         }
@@ -123,7 +131,7 @@ impl Domain {
         group.line.remove(&key);
         group.count(result);
         let uri = group.conf.uri.clone();
-        call.end_segment(now, SegmentKind::Queue { group: uri.clone() });
+        call.end_segment(now, SegmentKind::Queue { group: uri.clone() }, outcome);
         let event = WallboardEvent::LeftQueue {
             group: uri,
             waiting: group.waiting(),
@@ -177,20 +185,33 @@ impl Domain {
         self.dispose(id, Disposition::TimeOut, disposal);
     }
 
+    /// Whether a caller waits whom nobody can serve, and for whom no phone rings that might still be answered.
+    pub(crate) fn is_forlorn(&self, id: CallId) -> bool {
+        let call = &self.calls[&id];
+        let group = self.group(call.group);
+        let applies = !group.gone && group.conf.queue.no_agent_applies_to == NoAgentScope::All;
+        let waits = call.phase == Phase::Queued && call.offers.is_empty();
+        applies && waits && self.disposal_without_agents(id).is_some()
+    }
+
+    /// Has forlorn callers sent on. Asked when an agent group loses its last agent; a call that comes to rest asks for
+    /// itself. Between the two nobody is forgotten, whatever rang when the last agent went (I20).
+    pub(crate) fn mind_the_forlorn(&mut self, group: GroupIx) {
+        if self.first_forlorn(group).is_some() {
+            self.timers.set(Timer::NoAgent(group), self.now);
+        }
+    }
+
+    fn first_forlorn(&self, group: GroupIx) -> Option<CallId> {
+        self.group(group).line.iter().map(|key| key.call).find(|call| self.is_forlorn(*call))
+    }
+
     /// Sends one caller of a group without agents on; the timer comes again while there are more.
     pub(crate) fn no_agent_timer(&mut self, group: GroupIx) {
-        let entry = self.group(group);
-        if entry.gone || entry.conf.queue.no_agent_applies_to == NoAgentScope::New {
-            return;
-        }
-        let forlorn = |key: &&CallKey| {
-            let call = &self.calls[&key.call];
-            call.phase == Phase::Queued && call.offers.is_empty() && self.disposal_without_agents(key.call).is_some()
-        };
-        let Some(id) = entry.line.iter().find(forlorn).map(|key| key.call) else { return };
-        let Some(disposal) = self.disposal_without_agents(id) else { return };
+        let Some(id) = self.first_forlorn(group) else { return };
+        let disposal = self.disposal_without_agents(id).expect("so it was found");
         self.dispose(id, Disposition::NoAgent, disposal);
-        self.timers.set(Timer::NoAgent(group), self.now);
+        self.mind_the_forlorn(group);
     }
 
     /// Says place and estimated wait, if they are wanted and became better.
@@ -227,7 +248,7 @@ impl Domain {
         if !self.calls[&id].in_line {
             self.count_turned_away(id, result);
         }
-        self.leave_line(id, result);
+        self.leave_line(id, result, why.outcome(None));
         let call = &self.calls[&id];
         let can_hear = call.answered || self.group(call.group).conf.answer != AnswerMode::OnAgent;
         match disposal.prompt {
@@ -241,6 +262,9 @@ impl Domain {
 
     /// He has heard what was to be said. Passing from group to group is bounded by the hops.
     pub(crate) fn send_away(&mut self, id: CallId, why: Disposition, action: Action) {
+        if matches!(self.calls[&id].phase, Phase::Greeting(_)) {
+            self.close_last_segment(id, why.outcome(None));
+        }
         match action {
             Action::Disconnect => self.end_call_saying(id, why.outcome(None), None),
             Action::Forward { target } => self.forward(id, target, why, None),
@@ -304,7 +328,6 @@ impl Domain {
     /// A call that passes through is ended with its group; one that rings is let finish.
     pub(crate) fn end_if_group_is_gone(&mut self, id: CallId) {
         if self.calls[&id].offers.is_empty() {
-            self.leave_line(id, QueueResult::Other);
             self.fail_call(id, Failure::GroupRemoved);
         }
     }

@@ -8,7 +8,7 @@ use base::CallId;
 use crate::call::{Before, Phase};
 use crate::input::OfferNo;
 use crate::offer::{OfferState, seconds};
-use crate::output::{CancelWhen, Failure, Outcome, Output, QueueResult, Release, Withdrawal};
+use crate::output::{CancelWhen, Failure, Outcome, Output, Release, Withdrawal};
 use crate::timers::{CallTimer, OfferTimer, Timer};
 use crate::{Domain, Fault};
 
@@ -34,7 +34,11 @@ impl Domain {
     fn call_after_restart(&mut self, id: CallId) {
         let call = self.calls.get_mut(&id).expect("taken from the table");
         call.monitors.clear();
-        if let Phase::Connecting(offer) = call.phase {
+        let joining = match call.phase {
+            Phase::Connecting(offer) => Some(offer),
+            _ => None,
+        };
+        if let Some(offer) = joining {
             self.outbox.push_back(Output::Unbridge { call: id, offer });
         }
         let before = match call.phase.clone() {
@@ -42,14 +46,20 @@ impl Domain {
             Phase::Queued | Phase::Connecting(_) => Before::Waiting,
             Phase::Connected(offer) => Before::Connected(offer),
             Phase::Reattaching(before) => before,
-            Phase::Forwarding { outcome, .. } => return self.end_call(id, outcome, true),
+            Phase::Forwarding { outcome, .. } => {
+                self.close_last_segment(id, Outcome::Failed { why: Failure::Restart });
+                return self.end_call(id, outcome, true);
+            }
         };
         let agent = match before {
             Before::Connected(offer) => self.offers.get(&offer).and_then(|entry| Some((offer, entry.dialog?))),
             _ => None,
         };
+        // Whoever's phone was cut off by the restart had no turn.
+        for offer in call.offers.drain(..).chain(joining) {
+            call.tried.remove(self.offers[&offer].agent);
+        }
         call.phase = Phase::Reattaching(before);
-        call.offers.clear();
         call.overtime = false;
         for timer in [CallTimer::Step, CallTimer::Queue, CallTimer::Retry, CallTimer::Announce, CallTimer::Bridge] {
             self.timers.clear(Timer::Call(id, timer));
@@ -99,6 +109,7 @@ impl Domain {
                 _ => Outcome::Failed { why: Failure::Stopping },
             };
             self.drop_offers(id, Withdrawal::CallerGone);
+            self.close_last_segment(id, Outcome::Failed { why: Failure::Stopping });
             self.end_call(id, outcome, true);
         }
     }
@@ -116,7 +127,6 @@ impl Domain {
         };
         self.timers.clear(Timer::Call(id, CallTimer::Reattach));
         if !caller {
-            self.leave_line(id, QueueResult::Other);
             return self.fail_call(id, Failure::Restart);
         }
         match before {
@@ -135,7 +145,7 @@ impl Domain {
 
     /// Only the caller came back: he is served again, at the head of the line.
     fn lose_agent(&mut self, id: CallId, offer: OfferNo) {
-        self.end_talk(id);
+        self.end_talk(id, Outcome::Failed { why: Failure::Restart });
         self.outbox.push_back(Output::Unbridge { call: id, offer });
         self.wait_again(id);
         if self.is_talking(offer) {

@@ -11,7 +11,7 @@ use crate::hours::{minute_of_day, overlap, time_zone};
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The key, such as `response_group[0].queue.overflow_action`.
+    /// The key, such as `response_group[1].queue.overflow_action`; counted from 1, as readers do.
     pub key: String,
     /// What stands there.
     pub value: String,
@@ -30,7 +30,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), Vec<Problem>> {
         let mut check = Check { groups: self.groups.iter().map(|group| &group.uri).collect(), problems: Vec::new() };
         let mut seen = BTreeSet::new();
-        for (place, group) in self.groups.iter().enumerate() {
+        for (place, group) in (1..).zip(&self.groups) {
             let key = format!("response_group[{place}]");
             if !seen.insert(&group.uri) {
                 check.report(format!("{key}.uri"), &group.uri, "another group has this address; give each its own");
@@ -72,7 +72,7 @@ impl<'a> Check<'a> {
         self.workflow(key, group);
         self.times(key, group);
         let mut names = BTreeSet::new();
-        for (place, agents) in group.agent_groups.iter().enumerate() {
+        for (place, agents) in (1..).zip(&group.agent_groups) {
             let key = format!("{key}.agent_group[{place}]");
             if !names.insert(&agents.name) {
                 self.report(format!("{key}.name"), &agents.name, "another agent group of this group has this name");
@@ -160,7 +160,7 @@ impl<'a> Check<'a> {
             self.report(format!("{key}.answer"), "[]", "list what the digits mean, or leave the question out");
         }
         let mut digits = BTreeSet::new();
-        for (place, answer) in question.answers.iter().enumerate() {
+        for (place, answer) in (1..).zip(&question.answers) {
             let key = format!("{key}.answer[{place}]");
             self.digit(format!("{key}.digit"), answer.digit);
             if !digits.insert(answer.digit) {
@@ -188,7 +188,7 @@ impl<'a> Check<'a> {
             let remedy = "write a name of the IANA database, such as \"Europe/Zurich\"";
             self.report(format!("{key}.time_zone"), &group.time_zone, remedy);
         }
-        for (place, hours) in group.hours.iter().enumerate() {
+        for (place, hours) in (1_usize..).zip(&group.hours) {
             let key = format!("{key}.hours[{place}]");
             for (name, text) in [("from", &hours.from), ("to", &hours.to)] {
                 if minute_of_day(text).is_none() {
@@ -206,13 +206,13 @@ impl<'a> Check<'a> {
                 self.report(format!("{key}.days"), "[]", "list days, such as [\"mon\", \"tue\"]");
             }
             let spans = hours.spans().unwrap_or_default();
-            let earlier = group.hours[..place].iter().filter_map(crate::hours::Hours::spans);
+            let earlier = group.hours[..place - 1].iter().filter_map(crate::hours::Hours::spans);
             if earlier.into_iter().any(|other| overlap(&other, &spans)) {
                 let value = format!("{} to {}", hours.from, hours.to);
                 self.report(key, value, "it overlaps with hours above; join the two or part them");
             }
         }
-        for (place, holiday) in group.holidays.iter().enumerate() {
+        for (place, holiday) in (1..).zip(&group.holidays) {
             let in_order = holiday.days().is_some_and(|(first, last)| first <= last);
             if !in_order {
                 let remedy = "write days as YYYY-MM-DD, the last not before the first";
@@ -237,7 +237,7 @@ impl<'a> Check<'a> {
             self.range(format!("{key}.{name}"), value, least, most);
         }
         let mut seen = BTreeSet::new();
-        for (place, agent) in agents.agents.iter().enumerate() {
+        for (place, agent) in (1..).zip(&agents.agents) {
             let key = format!("{key}.agents[{place}]");
             if !seen.insert(&agent.uri) {
                 self.report(key, &agent.uri, "he is listed already; list each agent once");
@@ -267,7 +267,7 @@ impl<'a> Check<'a> {
         };
         let next: BTreeMap<&UserUri, UserUri> =
             groups.iter().filter_map(|group| Some((&group.uri, target(group)?))).collect();
-        for (place, group) in groups.iter().enumerate() {
+        for (place, group) in (1..).zip(groups) {
             let path = std::iter::successors(next.get(&group.uri), |at| next.get(at));
             if path.take(groups.len()).any(|at| *at == group.uri) {
                 let remedy = "the groups refer to each other in a circle; end it with disconnect or forward";

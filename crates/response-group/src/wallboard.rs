@@ -8,8 +8,8 @@ use crate::agent::AgentIx;
 use crate::group::{Group, PoolIx};
 use crate::output::AgentStatus;
 
-/// The whole domain as of one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The whole domain as of one moment; that of a server without groups is the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Each group, in the order of the configuration.
     pub groups: Vec<GroupSnapshot>,

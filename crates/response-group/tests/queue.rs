@@ -2,11 +2,11 @@
 
 mod common;
 
-use base::LegId;
+use base::{CallId, LegId};
 use common::{World, config, order, sales, uri};
 use response_group::{
     Action, AgentChange, AgentStatus, Announcement, AnswerMode, Failure, Input, MonitorMode, Outcome, Output, Refusal,
-    Rejection, SupervisorCommand, Withdrawal,
+    Rejection, Segment, SupervisorCommand, Withdrawal,
 };
 
 /// Each call is taken at once and ended at once; who was rung for it.
@@ -153,12 +153,26 @@ fn a_dead_phone_does_not_eat_the_alert_time() {
 
 #[test]
 fn the_newest_overflows_by_default_and_zero_lets_nobody_wait() {
-    for (threshold, fit) in [(0, 0), (1, 1), (3, 3)] {
+    // Bob's phone rings for the first; who is rung for does not wait in the sense of the threshold.
+    for (threshold, fit) in [(0, 1), (1, 2), (3, 4)] {
         let mut world =
             World::new(sales(&format!("[response_group.queue]\noverflow_threshold = {threshold}"), &["bob"]));
         let calls: Vec<_> = (0..5).map(|_| world.call("sales")).collect();
         let waiting = calls.iter().filter(|call| world.outcome(**call).is_none()).count();
         assert_eq!(waiting, fit, "threshold {threshold}");
+        world.check();
+    }
+}
+
+#[test]
+fn callers_for_whom_an_agent_is_free_never_overflow() {
+    for threshold in [0, 1] {
+        let lines = format!("method = \"serial\"\n[response_group.queue]\noverflow_threshold = {threshold}");
+        let agents = ["ann", "bob", "carol"];
+        let mut world = World::new(sales(&lines, &agents));
+        let calls = [world.call("sales"), world.call("sales"), world.call("sales")];
+        assert_eq!(world.all_rung(), agents, "threshold {threshold}");
+        assert!(calls.iter().all(|call| world.outcome(*call).is_none()), "threshold {threshold}");
         world.check();
     }
 }
@@ -180,6 +194,64 @@ fn i20_a_group_without_anybody_still_acts() {
         assert_eq!(world.outcome(talking), None);
         world.check();
     }
+}
+
+#[test]
+fn i20_the_last_agent_goes_while_his_phone_rings() {
+    let lines = "[response_group.queue]\nno_agent_action = { kind = \"disconnect\" }";
+    let gone = |world: &mut World| {
+        world.agent("bob", AgentChange::Registered { registered: false });
+    };
+    let refused = |world: &mut World| {
+        gone(world);
+        world.refuses("bob", Refusal::Busy);
+    };
+    let rings_out = |world: &mut World| {
+        gone(world);
+        world.wait_seconds(20);
+    };
+    let drops = |world: &mut World| {
+        gone(world);
+        world.answers("bob").hangs_up("bob");
+    };
+    let group_without_agents = |world: &mut World| {
+        world.tell(Input::Configured { config: Box::new(sales(lines, &[])) });
+        assert_eq!(world.watch.faults, Vec::<String>::new());
+        world.refuses("bob", Refusal::Declined);
+    };
+    let crash = |world: &mut World| {
+        world.crash();
+        gone(world);
+        world.tell(Input::Reattached { call: CallId(1), caller: true, agent: false });
+    };
+    let ways: [&dyn Fn(&mut World); 5] = [&refused, &rings_out, &drops, &group_without_agents, &crash];
+    for (way, happens) in ways.into_iter().enumerate() {
+        let mut world = World::new(sales(lines, &["bob"]));
+        let call = world.call("sales");
+        world.rings("bob");
+        happens(&mut world);
+        world.wait_seconds(0);
+        assert_eq!(world.outcome(call), Some(Outcome::NoAgent { target: None }), "way {way}");
+        assert_eq!(world.watch.faults, Vec::<String>::new(), "way {way}");
+    }
+}
+
+#[test]
+fn a_phone_silenced_by_a_restart_is_rung_again_at_once() {
+    let lines = "method = \"serial\"\n[response_group.queue]\nretry_seconds = 60";
+    let mut world = World::new(sales(lines, &["bob", "carol"]));
+    let call = world.call("sales");
+    world.rings("bob").refuses("bob", Refusal::Busy);
+    world.rings("carol").crash();
+    world.tell(Input::Reattached { call, caller: true, agent: false });
+    world.refuses("carol", Refusal::Cancelled);
+    assert_eq!(world.all_rung(), ["bob", "carol", "carol"], "bob had his turn, carol's was cut off");
+    // So was one whose media were being joined.
+    world.rings("carol").answers("carol").crash();
+    world.tell(Input::Reattached { call, caller: true, agent: false });
+    world.hangs_up("carol");
+    assert_eq!(world.all_rung(), ["bob", "carol", "carol", "carol"]);
+    assert_eq!(world.watch.faults, Vec::<String>::new());
 }
 
 #[test]
@@ -451,8 +523,38 @@ fn i18_callers_of_a_removed_group_have_an_outcome() {
 }
 
 #[test]
+fn each_part_of_a_call_says_what_became_of_the_caller() {
+    let lines = "exit_key = { digit = \"0\", action = { kind = \"disconnect\" } }\n[response_group.queue]\n\
+                 timeout_seconds = 10\ntimeout_action = { kind = \"forward\", target = \"sip:frank@example.com\" }";
+    let parts = |world: &World| -> Vec<(u64, Outcome)> {
+        let record = world.log.iter().find_map(|output| match output {
+            Output::Cdr(record) => Some(record.clone()),
+            _ => None,
+        });
+        let length = |part: &Segment| (part.to.since(part.from).as_secs(), part.outcome.clone());
+        record.expect("the call is over").segments.iter().map(length).collect()
+    };
+    let failed = |why| Outcome::Failed { why };
+    let mut world = World::bare(sales(lines, &["bob"]));
+    let call = world.call("sales");
+    world.wait_seconds(13).tell(Input::ForwardEnded { call, connected: false });
+    assert_eq!(parts(&world), [(10, Outcome::TimedOut { target: None }), (3, failed(Failure::ForwardFailed))]);
+
+    let mut world = World::bare(sales(lines, &["bob"]));
+    let call = world.call("sales");
+    world.wait_seconds(2).tell(Input::CallerDigit { call, digit: '0' });
+    assert_eq!(parts(&world), [(2, Outcome::ChoseExit { target: None })]);
+
+    let mut world = World::new(sales(lines, &["bob"]));
+    let call = world.call("sales");
+    world.wait_seconds(1).takes("bob", call).wait_seconds(4).tell(Input::Stopping);
+    assert_eq!(parts(&world), [(1, Outcome::Answered), (4, failed(Failure::Stopping))]);
+    assert_eq!(world.outcome(call), Some(Outcome::Answered));
+}
+
+#[test]
 fn the_wallboard_counts() {
-    let mut world = World::new(sales("target_seconds = 20\n[response_group.queue]\noverflow_threshold = 2", &["bob"]));
+    let mut world = World::new(sales("target_seconds = 20\n[response_group.queue]\noverflow_threshold = 1", &["bob"]));
     let (one, two) = (world.call("sales"), world.call("sales"));
     world.call("sales");
     world.takes("bob", one).tell(Input::CallerLeft { call: two });

@@ -64,9 +64,10 @@ fn lines(method: usize) -> String {
         "method = {:?}\nanonymous = {}\nalert_time_seconds = 12\nwrap_up_seconds = 3\nmax_fork = 3\npause_after_no_answers = 3\n\
          exit_key = {{ digit = \"0\", action = {{ kind = \"disconnect\" }} }}\n\
          [response_group.queue]\ntimeout_seconds = 40\noverflow_threshold = 4\noverflow_candidate = \"oldest\"\n\
-         timeout_action = {{ kind = \"forward\", target = \"sip:frank@example.com\" }}",
+         timeout_action = {{ kind = \"forward\", target = \"sip:frank@example.com\" }}\n{}",
         METHODS[method],
-        method.is_multiple_of(2)
+        method.is_multiple_of(2),
+        if method.is_multiple_of(2) { "" } else { "no_agent_action = { kind = \"disconnect\" }" }
     )
 }
 
@@ -167,7 +168,8 @@ fn perform(world: &mut World, seen: &mut Seen, act: &Act) {
             Input::AgentChanged { agent: common::uri(AGENTS[usize::from(agent)]), change: change(what) }
         }
         Act::Reconfigure(method) => {
-            let agents = &AGENTS[usize::from(method % 2)..];
+            // A group that says what becomes of callers whom nobody can serve may lose all of its agents.
+            let agents = if method == 3 { &[] } else { &AGENTS[usize::from(method % 2)..] };
             Input::Configured { config: Box::new(sales(&lines(usize::from(method)), agents)) }
         }
         Act::Reattach(call, caller, agent) => Input::Reattached { call: seen.call(call), caller, agent },

@@ -51,37 +51,37 @@ fn each_mistake_is_named_by_its_key() {
     let agents = "agents = [\"sip:a@x\"]";
     let cases = [
         (agents.to_owned(), vec![]),
-        ("agents = []".to_owned(), vec!["response_group[0].agents"]),
+        ("agents = []".to_owned(), vec!["response_group[1].agents"]),
         ("agents = []\nqueue.no_agent_action.kind = \"disconnect\"".to_owned(), vec![]),
-        ("agents = [\"sip:a@x\", \"sip:a@x\"]".to_owned(), vec!["response_group[0].agent_group[0].agents[1]"]),
-        ("agents = [\"sip:two@x\"]".to_owned(), vec!["response_group[0].agent_group[0].agents[0]"]),
-        (format!("{agents}\nalert_time_seconds = 9"), vec!["response_group[0].agent_group[0].alert_time_seconds"]),
-        (format!("{agents}\nalert_time_seconds = 181"), vec!["response_group[0].agent_group[0].alert_time_seconds"]),
+        ("agents = [\"sip:a@x\", \"sip:a@x\"]".to_owned(), vec!["response_group[1].agent_group[1].agents[2]"]),
+        ("agents = [\"sip:two@x\"]".to_owned(), vec!["response_group[1].agent_group[1].agents[1]"]),
+        (format!("{agents}\nalert_time_seconds = 9"), vec!["response_group[1].agent_group[1].alert_time_seconds"]),
+        (format!("{agents}\nalert_time_seconds = 181"), vec!["response_group[1].agent_group[1].alert_time_seconds"]),
         (
             format!("{agents}\nqueue.overflow_action = {{ kind = \"group\", target = \"sip:one@x\" }}"),
-            vec!["response_group[0].queue.overflow_action"],
+            vec!["response_group[1].queue.overflow_action"],
         ),
         (
             format!("{agents}\nqueue.timeout_action = {{ kind = \"group\", target = \"sip:nobody@x\" }}"),
-            vec!["response_group[0].queue.timeout_action"],
+            vec!["response_group[1].queue.timeout_action"],
         ),
-        (format!("{agents}\ntime_zone = \"Moon/Base\""), vec!["response_group[0].time_zone"]),
+        (format!("{agents}\ntime_zone = \"Moon/Base\""), vec!["response_group[1].time_zone"]),
         (
             format!("{agents}\nhours = [{{ days = [\"mon\"], from = \"9\", to = \"24:01\" }}]"),
-            vec!["response_group[0].hours[0].from", "response_group[0].hours[0].to"],
+            vec!["response_group[1].hours[1].from", "response_group[1].hours[1].to"],
         ),
         (
             format!(
                 "{agents}\nhours = [{{ days = [\"sun\"], from = \"22:00\", to = \"06:00\" }}, \
                  {{ days = [\"mon\"], from = \"05:00\", to = \"12:00\" }}]"
             ),
-            vec!["response_group[0].hours[1]"],
+            vec!["response_group[1].hours[2]"],
         ),
         (
             format!("{agents}\nholidays = [{{ name = \"x\", from = \"2026-12-26\", to = \"2026-12-24\" }}]"),
-            vec!["response_group[0].holidays[0]"],
+            vec!["response_group[1].holidays[1]"],
         ),
-        (format!("{agents}\nqueue.timeout_seconds = 5"), vec!["response_group[0].queue.timeout_seconds"]),
+        (format!("{agents}\nqueue.timeout_seconds = 5"), vec!["response_group[1].queue.timeout_seconds"]),
     ];
     for (lines, expected) in cases {
         assert_eq!(problems(&lines), expected, "{lines}");

@@ -11,6 +11,8 @@ pub enum CallKind {
     Direct,
     /// A conference calls him: everything counts but the mailbox, which would only talk to the meeting.
     ConferenceDialOut,
+    /// A response group sends a caller on to him: everything counts but the mailbox (rule R1).
+    ResponseGroupForward,
     /// A response group offers him a call: nothing counts. His own registered devices ring, as long as the group says.
     ResponseGroupOffer,
 }

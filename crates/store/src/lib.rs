@@ -39,8 +39,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that read. In write-ahead mode they neither wait for the writer nor hold it up.
 const READERS: u32 = 4;
 
-/// Call detail records of one answer.
-const CDRS_MAX: u32 = 1_000;
+/// Call detail records of one answer, at most.
+pub const CDRS_MAX: u32 = 1_000;
 
 /// Lines of one user's call history that are kept; the oldest go first.
 pub const CONVERSATIONS_PER_USER: u32 = 1_000;

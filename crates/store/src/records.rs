@@ -100,7 +100,7 @@ pub struct Cdr {
     pub answered: UnixMillis,
     /// When it ended; not before `answered`.
     pub ended: UnixMillis,
-    /// Talking time in milliseconds, from the monotonic clock.
+    /// Talking time in milliseconds, from the monotonic clock; of a response group's call, the length of the part.
     pub duration_ms: u64,
     /// How it ended.
     pub termination: Termination,
@@ -113,10 +113,10 @@ pub struct Cdr {
     /// How its media fared.
     pub quality: Quality,
     /// Of a response group's call, which part this is: `greeting`, `queue`, `talk`, `forward` (on the way to a target),
-    /// `onward` (talking with it), or `none` for a call that had no parts. `attendant` for a caller who was asked for a
-    /// conference and got into none.
+    /// `onward` (talking with it), or `call` for the whole of it. `attendant` for a caller who was asked for a conference and
+    /// got into none.
     pub segment: Option<String>,
-    /// Of a response group's call, what became of the whole of it.
+    /// What became of the caller in that part of a response group's call.
     pub outcome: Option<String>,
 }
 

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use testkit::tone::{HEARD_DB, TONES, level_db};
 use testkit::wav::Sound;
 
-use crate::judge::sound::{Ear, payload_of};
+use crate::judge::sound::{Ear, payload_of, units_per_sample};
 use crate::media::clips::RATE;
-use crate::media::leg::LegRecord;
+use crate::media::leg::{Heard, LegRecord};
 use crate::plan::Codec;
 
 /// A tone below this is not heard; between this and [`HEARD_DB`] it is neither there nor away, and wrong both ways.
@@ -20,6 +20,10 @@ const LEAD_MS: i64 = 350;
 const TAIL_MS: i64 = 50;
 /// At the beginning of a window the decoder finds its way in; so many samples are not judged.
 const WARM_UP: usize = RATE / 10;
+/// Tones are looked for in pieces of this length: 50 ms, in which those of [`TONES`] are still told apart by 60 dB.
+const PIECE_SAMPLES: usize = RATE / 20;
+/// A longer hole than this in the time line is none: another stream began.
+const HOLE_MAX: usize = RATE;
 /// Fewer samples than this are not enough to tell tones apart.
 const SAMPLES_MIN: usize = RATE / 5;
 
@@ -135,25 +139,49 @@ fn levels_in(
     let (from, to) = (turn.from + LEAD_MS * 1_000_000, turn.to - TAIL_MS * 1_000_000);
     let heard_in = |record: &&'_ LegRecord| record.heard.iter().any(|heard| (from..to).contains(&heard.at));
     let record = records.iter().find(|record| heard_in(record));
-    let payloads: Vec<&[u8]> = record.map_or_else(Vec::new, |record| {
-        let window = record.heard.iter().filter(|heard| (from..to).contains(&heard.at));
-        window.map(|heard| payload_of(record, heard)).collect()
+    let packets: Vec<(usize, &[u8])> = record.map_or_else(Vec::new, |record| {
+        let mut window = record.heard.iter().filter(|heard| (from..to).contains(&heard.at)).peekable();
+        let start = window.peek().map_or(0, |first| first.timestamp);
+        let units = units_per_sample(codec);
+        let begins = |heard: &Heard| (heard.timestamp.wrapping_sub(start) / units) as usize;
+        let mut packets: Vec<_> = window.map(|heard| (begins(heard), payload_of(record, heard))).collect();
+        packets.sort_by_key(|&(begins, _)| begins);
+        packets
     });
     let mut hasher = DefaultHasher::new();
     (codec, turn.from).hash(&mut hasher);
-    payloads.hash(&mut hasher);
-    *known.entry(hasher.finish()).or_insert_with(|| levels_of(&payloads, codec))
+    packets.hash(&mut hasher);
+    *known.entry(hasher.finish()).or_insert_with(|| levels_of(&packets, codec))
 }
 
-fn levels_of(payloads: &[&[u8]], codec: Codec) -> [f64; TONES.len()] {
+/// The same in packets with the samples at which they begin. What is missing is silence, so that what comes after it keeps
+/// its time: else the pieces of a tone between lost packets would extinguish each other.
+fn levels_of(packets: &[(usize, &[u8])], codec: Codec) -> [f64; TONES.len()] {
     let mut ear = Ear::new(codec);
-    let mut samples: Vec<i16> = payloads.iter().flat_map(|payload| ear.decode(payload)).collect();
+    let mut samples: Vec<i16> = Vec::new();
+    for &(begins, payload) in packets {
+        if (samples.len()..samples.len() + HOLE_MAX).contains(&begins) {
+            samples.resize(begins, 0);
+        }
+        samples.extend(ear.decode(payload));
+    }
     samples.drain(..WARM_UP.min(samples.len()));
     if samples.len() < SAMPLES_MIN {
         return [f64::NEG_INFINITY; TONES.len()];
     }
-    let sound = Sound { rate: RATE as u32, samples };
-    TONES.map(|tone| level_db(&sound, tone))
+    TONES.map(|tone| mean_level_db(&samples, tone))
+}
+
+/// The level of a tone by its mean power in short pieces: after a lost packet its phase may be another, since a codec that
+/// lacks a part of the past goes on as it can. Over the whole length it would then extinguish itself, though one hears it.
+fn mean_level_db(samples: &[i16], tone: u32) -> f64 {
+    let pieces = samples.chunks_exact(PIECE_SAMPLES);
+    let count = pieces.len() as f64;
+    let power = pieces.map(|piece| {
+        let sound = Sound { rate: RATE as u32, samples: piece.to_vec() };
+        10_f64.powf(level_db(&sound, tone) / 10.0)
+    });
+    10.0 * (power.sum::<f64>() / count).log10()
 }
 
 #[cfg(test)]
@@ -173,13 +201,12 @@ mod tests {
                 let at = turn as i64 * TURN_NANOS + index as i64 * 20_000_000;
                 let (start, length) = (record.payloads.len() as u32, frame.payload.len() as u16);
                 record.payloads.extend(&frame.payload);
-                record.heard.push(Heard { at, timestamp: 0, start, length });
+                let timestamp = (at / 125_000) as u32 * units_per_sample(codec);
+                record.heard.push(Heard { at, timestamp, start, length });
             }
         }
         record
     }
-
-    use crate::media::leg::Heard;
 
     fn judge(heard: [&[Option<usize>]; 3]) -> Matrix {
         let codecs = [Codec::Opus, Codec::Pcmu, Codec::Pcma];
@@ -218,6 +245,32 @@ mod tests {
             assert_eq!(matrix.wrong(), 1, "{words}: {:?}", matrix.faults);
             assert!(matrix.faults[0].starts_with(words), "{:?}", matrix.faults);
         }
+    }
+
+    #[test]
+    fn a_tone_is_heard_between_lost_packets() {
+        let members = [0, 1].map(|caller| Member { caller, conference: 0, codec: Codec::Opus });
+        let mut random = crate::statistics::Random::new(1);
+        for tone in (0..TONES.len()).cycle().take(60) {
+            let turn = Turn { tones: vec![(1, tone)], from: 0, to: TURN_NANOS };
+            let (mut heard, own) = (record(0, Codec::Opus, &[Some(tone)]), record(1, Codec::Opus, &[None]));
+            heard.heard.retain(|_| random.unit() > 0.36);
+            let matrix = Matrix::judge(&members, &[turn], &HashMap::from([(0, vec![&heard]), (1, vec![&own])]));
+            assert_eq!(matrix.faults, Vec::<String>::new(), "{} Hz", TONES[tone]);
+        }
+    }
+
+    #[test]
+    fn a_tone_whose_phase_slips_is_heard() {
+        let members = [0, 1].map(|caller| Member { caller, conference: 0, codec: Codec::Pcmu });
+        let turn = Turn { tones: vec![(1, 3)], from: 0, to: TURN_NANOS };
+        let (mut heard, own) = (record(0, Codec::Pcmu, &[Some(3)]), record(1, Codec::Pcmu, &[None]));
+        // In place of each packet stands the one after the next, and so the tone is a fifth of a period off each time.
+        let count = heard.heard.len();
+        let starts: Vec<u32> = (0..count).map(|index| heard.heard[2 * index % count].start).collect();
+        heard.heard.iter_mut().zip(starts).for_each(|(packet, start)| packet.start = start);
+        let matrix = Matrix::judge(&members, &[turn], &HashMap::from([(0, vec![&heard]), (1, vec![&own])]));
+        assert_eq!(matrix.faults, Vec::<String>::new());
     }
 
     #[test]

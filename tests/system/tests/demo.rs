@@ -40,6 +40,7 @@ fn the_demo_runs_beside_a_server_and_leaves_what_was_heard() {
         "Dan was ejected",
         "ada@demo.convoke.invalid, attendee: dialing-out -> connected",
         "cleo@demo.convoke.invalid, presenter",
+        "olivia@demo.convoke.invalid, organizer: without a phone",
     ];
     for part in story {
         assert!(summary.contains(part), "{part} is missing in\n{summary}");

@@ -20,6 +20,8 @@ const OPUS_BITRATES: std::ops::RangeInclusive<u32> = 12_000..=128_000;
 const OPUS_COMPLEXITY_MAX: u8 = 10;
 /// Bounds of a jitter buffer in milliseconds: two packets, and what a conversation can bear.
 const JITTER_BUFFER_MS: std::ops::RangeInclusive<u16> = 40..=500;
+/// Below, a network that fails for half a minute would end calls.
+const SILENCE_SECONDS: std::ops::RangeInclusive<u32> = 30..=86_400;
 
 /// Session intervals: the shortest of RFC 4028 5, and two hours.
 const SESSION_EXPIRES_SECONDS: std::ops::RangeInclusive<u32> = 90..=7_200;
@@ -221,6 +223,10 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
     if !JITTER_BUFFER_MS.contains(&media.jitter_buffer_ms) {
         let why = format!("write {} to {}", JITTER_BUFFER_MS.start(), JITTER_BUFFER_MS.end());
         findings.push(Finding::error("media.jitter_buffer_ms", Some(media.jitter_buffer_ms.to_string()), why));
+    }
+    if media.silence_seconds != 0 && !SILENCE_SECONDS.contains(&media.silence_seconds) {
+        let why = format!("write {} to {}, or 0 for never", SILENCE_SECONDS.start(), SILENCE_SECONDS.end());
+        findings.push(Finding::error("media.silence_seconds", Some(media.silence_seconds.to_string()), why));
     }
     check_language(config, findings);
     if media.recordings_dir.is_none() && config.conferences.iter().any(|conference| conference.record) {

@@ -87,6 +87,13 @@ pub(super) const SECTION: Section = Section {
             "Devices in one conference, 2 to 5000, C3P clients among them; a further one is refused.",
         ),
         key(
+            "endpoints_per_user",
+            Plain,
+            Some("16"),
+            "16",
+            "Devices of one user in one conference, 2 to 100, calls and C3P clients together; a further one is refused with 486. A user who\njoins by a client and by its audio has two.",
+        ),
+        key(
             "dial_outs_max",
             Plain,
             Some("100"),
@@ -113,6 +120,7 @@ const RANGES: &[(&str, RangeInclusive<u32>, Value)] = &[
     ("pin_seconds", 5..=120, |focus| focus.pin_seconds),
     ("roster_interval_ms", 0..=1_000, |focus| focus.roster_interval_ms),
     ("legs_max", 2..=5_000, |focus| focus.legs_max),
+    ("endpoints_per_user", 2..=100, |focus| focus.endpoints_per_user),
     ("dial_outs_max", 1..=1_000, |focus| focus.dial_outs_max),
 ];
 
@@ -132,6 +140,7 @@ pub(crate) struct Focus {
     pub(crate) pin_seconds: u32,
     pub(crate) roster_interval_ms: u32,
     pub(crate) legs_max: u32,
+    pub(crate) endpoints_per_user: u32,
     pub(crate) dial_outs_max: u32,
 }
 
@@ -150,6 +159,7 @@ impl Default for Focus {
             pin_seconds: 30,
             roster_interval_ms: 100,
             legs_max: 5_000,
+            endpoints_per_user: 16,
             dial_outs_max: 100,
         }
     }

@@ -3,17 +3,17 @@
 use std::path::{Component, Path, PathBuf};
 
 use base::UserUri;
-use response_group::{Config as Groups, Surroundings};
+use response_group::{Config as Groups, Sounds, Surroundings};
 
-use super::check::may_be_spoken;
 use super::{Config, Finding};
 
 /// Everything that is wrong with the groups.
 pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
     check_codes(config, findings);
     let groups = Groups { groups: config.response_groups.clone(), ..Groups::default() };
-    for problem in groups.validate_in(config).err().unwrap_or_default() {
-        findings.push(Finding::error(from_one(&problem.key), Some(format!("{:?}", problem.value)), problem.remedy));
+    let problems = [groups.validate_in(config), groups.validate_sounds(&GroupSounds::new(config))];
+    for problem in problems.into_iter().filter_map(Result::err).flatten() {
+        findings.push(Finding::error(problem.key, Some(format!("{:?}", problem.value)), problem.remedy));
     }
 }
 
@@ -57,37 +57,37 @@ impl Surroundings for Config {
         !self.trunks.is_empty()
     }
 
-    fn is_sound(&self, name: &str) -> bool {
-        let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-        // A file may be looked at on another machine, where the directory is missing.
-        let there = |folder: &PathBuf| !folder.is_dir() || folder.join(name).is_file();
-        engine::is_phrase(name) || (inside && self.media.prompts_dir.as_ref().is_some_and(there))
-    }
-
-    fn is_language(&self, tag: &str) -> bool {
-        may_be_spoken(self, tag)
-    }
-
     fn forwards_to(&self, user: &UserUri) -> Option<UserUri> {
         let user = self.users.iter().find(|account| account.uri == *user)?;
         UserUri::parse(user.routing.forward_always.as_ref()?.expose()).ok()
     }
 }
 
-/// The machine counts from 0, the file's reader from 1.
-fn from_one(key: &str) -> String {
-    let mut text = String::new();
-    let mut rest = key;
-    while let Some((before, after)) = rest.split_once('[') {
-        let Some((number, behind)) = after.split_once(']') else { break };
-        text.push_str(before);
-        match number.parse::<usize>() {
-            Ok(number) => text.push_str(&format!("[{}]", number + 1)),
-            Err(_) => text.push_str(&format!("[{number}]")),
-        }
-        rest = behind;
+/// What a server with this configuration can play and say.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupSounds {
+    prompts_dir: Option<PathBuf>,
+    /// Languages are looked for in a directory of their own; which ones it holds is not known here.
+    other_languages: bool,
+}
+
+impl GroupSounds {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { prompts_dir: config.media.prompts_dir.clone(), other_languages: config.media.languages_dir.is_some() }
     }
-    text + rest
+}
+
+impl Sounds for GroupSounds {
+    fn is_sound(&self, name: &str) -> bool {
+        let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        // A file may be looked at on another machine, where the directory is missing.
+        let there = |folder: &PathBuf| !folder.is_dir() || folder.join(name).is_file();
+        engine::is_phrase(name) || (inside && self.prompts_dir.as_ref().is_some_and(there))
+    }
+
+    fn is_language(&self, tag: &str) -> bool {
+        self.other_languages || prompts::Languages::shipped().find(tag).is_some()
+    }
 }
 
 #[cfg(test)]
@@ -201,10 +201,5 @@ mod tests {
             config::check(&config).iter().filter(|f| f.is_error()).map(Finding::to_string).collect();
         assert!(errors.is_empty(), "{errors:#?}");
         assert_eq!(config.response_groups.len(), 2);
-    }
-
-    #[test]
-    fn places_are_counted_from_one() {
-        assert_eq!(from_one("response_group[0].agent_group[2].name"), "response_group[1].agent_group[3].name");
     }
 }

@@ -106,6 +106,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "The longest a packet that was received may wait for its turn, in milliseconds, 40 to 500. The buffer adapts: it\nholds as little as the network allows. What comes later than this is lost.",
             ),
             key(
+                "silence_seconds",
+                Plain,
+                Some("300"),
+                "300",
+                "Seconds a phone that is neither on hold nor only listens by agreement may send no packet at all, neither RTP nor RTCP,\nbefore its call is ended, 30 to 86400; 0: for ever. A phone that is muted may send neither, hence the long default. One\nthat has sent RTCP would go on (RFC 3550 6.3.5): without a sign of it the call ends after 60 at the latest.",
+            ),
+            key(
                 "dscp",
                 Plain,
                 Some("46"),
@@ -166,7 +173,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Text,
                 None,
                 r#""/var/lib/convoke/recordings""#,
-                "Directory recordings are written to; made if it is missing. Needed by every [[conference]] with `record`.",
+                "Directory recordings are written to; made if it is missing. Needed by every [[conference]] with `record`.\nOnly the user the server runs as may read them.",
             ),
             key(
                 "automatic_level",
@@ -727,7 +734,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 None,
                 "10",
-                "Callers waiting at most, 0 to 1000. Without a number, no limit.",
+                "Callers waiting at most, without those for whom a phone rings, 0 to 1000. Without a number, no limit.",
             ),
             key(
                 "overflow_candidate",

@@ -23,6 +23,7 @@ use serde::Deserialize;
 pub(crate) use check::check;
 pub(crate) use entries::{AccessNumber, Conference, EntryExit, LocationProfile, Trunk, User};
 pub(crate) use focus::Focus;
+pub(crate) use groups::GroupSounds;
 pub(crate) use load::{load, parse};
 pub(crate) use probe::{probe, probe_languages};
 pub(crate) use problem::{ConfigError, Finding};

@@ -151,6 +151,8 @@ pub(crate) struct Media {
     pub(crate) opus_complexity: u8,
     pub(crate) opus_speech_mode: bool,
     pub(crate) jitter_buffer_ms: u16,
+    /// How long a phone that should send may send nothing; 0: for ever.
+    pub(crate) silence_seconds: u32,
     pub(crate) dscp: Option<u8>,
     pub(crate) srtp: Srtp,
     pub(crate) music_when_alone: bool,
@@ -199,6 +201,7 @@ impl Default for Media {
             opus_complexity: 0,
             opus_speech_mode: false,
             jitter_buffer_ms: 120,
+            silence_seconds: 300,
             dscp: Some(46),
             srtp: Srtp::Support,
             music_when_alone: true,

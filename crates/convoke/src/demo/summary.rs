@@ -29,7 +29,10 @@ impl Summary {
     pub(super) async fn take_roster(&mut self, focus: &ConferenceClient) {
         for user in focus.users() {
             let role = focus.user(&user).map(|entry| entry.role).unwrap_or_default();
-            self.roster.push(format!("{user}, {role}: {}", focus.history(&user).join(" -> ")));
+            // The history is that of his audio.
+            let history = focus.history(&user);
+            let history = if history.is_empty() { "without a phone".to_owned() } else { history.join(" -> ") };
+            self.roster.push(format!("{user}, {role}: {history}"));
         }
         let legs = fetch(self.http, "/api/v1/conferences").await;
         let count = legs.as_ref().and_then(|list| list.get(0)?.get("participants")?.as_array().map(Vec::len));

@@ -8,12 +8,12 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use base::{ConferenceId, Pii, UserUri};
 use serde::{Deserialize, Serialize};
-use store::{Cdr, CdrDirection, Quality, Store};
+use store::{CDRS_MAX, Cdr, CdrDirection, Quality, Store};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::Api;
 use super::users::only_from_here;
+use super::{Api, limit_of};
 
 /// Records that are given when nobody says how many.
 const RECORDS: u32 = 100;
@@ -28,7 +28,7 @@ pub(super) fn routes() -> Router<Api> {
 struct Page {
     /// Records that ended before this (RFC 3339).
     before: Option<String>,
-    limit: Option<u32>,
+    limit: Option<String>,
 }
 
 async fn records(State(api): State<Api>, Query(page): Query<Page>) -> Response {
@@ -40,7 +40,11 @@ async fn answer(store: &Store, page: &Page) -> Response {
         let why = "before is no time of RFC 3339, such as 2026-01-31T12:00:00Z (a + is written %2B)\n";
         return (StatusCode::BAD_REQUEST, why).into_response();
     };
-    match store.cdrs_before(before, page.limit.unwrap_or(RECORDS)).await {
+    let limit = match limit_of(page.limit.as_deref(), RECORDS, CDRS_MAX) {
+        Ok(limit) => limit,
+        Err(why) => return (StatusCode::BAD_REQUEST, why).into_response(),
+    };
+    match store.cdrs_before(before, limit).await {
         Ok(cdrs) => Json(cdrs.iter().map(Record::from).collect::<Vec<_>>()).into_response(),
         Err(error) => {
             tracing::error!(%error, "the call detail records could not be read");
@@ -151,8 +155,9 @@ mod tests {
             ..crate::storage::segment_of_nobody(ended)
         };
         store.append_cdrs(&[cdr(1_000), cdr(2_000), cdr(3_000)]).await.expect("written");
-        let ask = async |before: Option<&str>, limit| {
-            let response = answer(&store, &Page { before: before.map(str::to_owned), limit }).await;
+        let ask = async |before: Option<&str>, limit: Option<&str>| {
+            let page = Page { before: before.map(str::to_owned), limit: limit.map(str::to_owned) };
+            let response = answer(&store, &page).await;
             let status = response.status();
             let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
             (status, serde_json::from_slice::<serde_json::Value>(&body).unwrap_or_default())
@@ -165,7 +170,15 @@ mod tests {
         assert_eq!((status, ids(&all)), (StatusCode::OK, ["s3000", "s2000", "s1000"].map(str::to_owned).to_vec()));
         assert_eq!((&all[0]["dialled"], &all[0]["trunk"]), (&"03055501234".into(), &"carrier".into()));
         assert_eq!((&all[0]["ended"], &all[0]["reason"]), (&"1970-01-01T00:00:03Z".into(), &"departed".into()));
-        assert_eq!(ids(&ask(Some("1970-01-01T00:00:03Z"), Some(1)).await.1), ["s2000"]);
+        assert_eq!(ids(&ask(Some("1970-01-01T00:00:03Z"), Some("1")).await.1), ["s2000"]);
         assert_eq!(ask(Some("yesterday"), None).await.0, StatusCode::BAD_REQUEST);
+        assert_eq!(ask(None, Some("1000")).await.0, StatusCode::OK);
+        for wrong in ["0", "-1", "1001", "99999", "4294967297", "many", ""] {
+            assert_eq!(ask(None, Some(wrong)).await.0, StatusCode::BAD_REQUEST, "{wrong}");
+            let page = Page { before: None, limit: Some(wrong.to_owned()) };
+            let body = axum::body::to_bytes(answer(&store, &page).await.into_body(), 1_000).await.expect("a body");
+            let why = format!("limit={wrong} is not possible; write 1 to 1000\n");
+            assert_eq!(String::from_utf8_lossy(&body), why);
+        }
     }
 }

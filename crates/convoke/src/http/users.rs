@@ -12,8 +12,9 @@ use axum::routing::{get, post};
 use base::{ConversationEntry, UserUri};
 use routing::{ProfileProblem, UserProfile};
 use serde::{Deserialize, Serialize};
+use store::CONVERSATIONS_PER_USER;
 
-use super::{Api, unavailable};
+use super::{Api, limit_of, unavailable};
 use crate::profiles::Refused;
 
 /// Lines of a history that are given when nobody says how many.
@@ -67,13 +68,17 @@ fn is_loopback_name(host: &str) -> bool {
 struct Page {
     /// Lines that ended before this, in milliseconds since 1970.
     before: Option<i64>,
-    limit: Option<u32>,
+    limit: Option<String>,
 }
 
 async fn calls(State(api): State<Api>, Path(user): Path<String>, Query(page): Query<Page>) -> Response {
     let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
     let before = page.before.unwrap_or(i64::MAX);
-    match api.users.store.conversations_of(&user, before, page.limit.unwrap_or(LINES)).await {
+    let limit = match limit_of(page.limit.as_deref(), LINES, CONVERSATIONS_PER_USER) {
+        Ok(limit) => limit,
+        Err(why) => return (StatusCode::BAD_REQUEST, why).into_response(),
+    };
+    match api.users.store.conversations_of(&user, before, limit).await {
         Ok(entries) => Json(entries.iter().map(Call::from).collect::<Vec<_>>()).into_response(),
         Err(error) => refused(&Refused::Store(error)),
     }

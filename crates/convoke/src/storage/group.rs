@@ -1,13 +1,13 @@
-//! A response group's call as call detail records: one for each part of it.
+//! A response group's call as call detail records: one for the whole, and one for each part of it.
 
-use base::{Pii, Termination, TerminationReason, Timestamp, UserUri};
+use base::{Pii, Termination, Timestamp, UserUri};
 use engine::{GroupCallRecord, GroupLegRecord};
 use response_group::{Outcome, SegmentKind};
 use store::{Cdr, CdrDirection};
 
 use super::{codec_name, number, quality, segment_of_nobody};
 
-/// A part of a call.
+/// A call, or a part of it.
 struct Part {
     kind: &'static str,
     with: Option<UserUri>,
@@ -15,67 +15,61 @@ struct Part {
     talked: bool,
     from: Timestamp,
     to: Timestamp,
+    outcome: &'static str,
+    termination: Termination,
 }
 
-/// The records of a call, in order; one that had no parts leaves one all the same. The figures of the caller's leg stand
-/// in the first record, those of any other leg in that of its first conversation.
+/// The records of a call: the whole of it, then its parts in order, which follow one another without gaps. The figures of
+/// the caller's leg stand in the first, those of any other leg in that of its first conversation.
 pub(super) fn cdrs(call: &GroupCallRecord) -> Vec<Cdr> {
-    let parts = parts(call);
     let mut legs: Vec<&GroupLegRecord> = call.legs.iter().collect();
-    let last = parts.len() - 1;
     let mut records = Vec::new();
-    for (place, part) in parts.iter().enumerate() {
+    for (place, part) in std::iter::once(whole(call)).chain(parts(call)).enumerate() {
         let party = part.with.as_ref().filter(|_| part.talked);
         let own = |leg: &&GroupLegRecord| party.is_some() && leg.party.as_ref() == party;
-        let callers = |leg: &&GroupLegRecord| place == 0 && party.is_none() && leg.party.is_none();
+        let callers = |leg: &&GroupLegRecord| place == 0 && leg.party.is_none();
         let leg = legs.iter().position(|leg| own(leg) || callers(leg)).map(|found| legs.remove(found));
-        // What another part followed was no end.
-        let in_order = part.talked || place < last;
-        let termination = if in_order { Termination::completed(TerminationReason::Departed) } else { call.termination };
-        records.push(cdr(call, part, place, leg, termination));
+        records.push(cdr(call, &part, place, leg));
     }
     records
 }
 
-fn parts(call: &GroupCallRecord) -> Vec<Part> {
+fn whole(call: &GroupCallRecord) -> Part {
     let machine = &call.call;
+    let to = call.onward.as_ref().map_or(machine.ended, |onward| onward.to);
+    let (outcome, termination) = (outcome(&machine.outcome), call.termination);
+    Part { kind: "call", with: None, talked: false, from: machine.arrived, to, outcome, termination }
+}
+
+fn parts(call: &GroupCallRecord) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
-    for segment in &machine.segments {
-        let (kind, with, talked) = match &segment.kind {
-            SegmentKind::Greeting { .. } => ("greeting", None, false),
-            SegmentKind::Queue { .. } => ("queue", None, false),
-            SegmentKind::Talk { agent } => ("talk", Some(agent.clone()), true),
-            SegmentKind::Forward { target } => ("forward", Some(target.clone()), false),
+    for segment in &call.call.segments {
+        let (kind, with) = match &segment.kind {
+            SegmentKind::Greeting { .. } => ("greeting", None),
+            SegmentKind::Queue { .. } => ("queue", None),
+            SegmentKind::Talk { agent } => ("talk", Some(agent.clone())),
+            SegmentKind::Forward { target } => ("forward", Some(target.clone())),
         };
-        parts.push(Part { kind, with, talked, from: segment.from, to: segment.to });
+        let talked = matches!(segment.kind, SegmentKind::Talk { .. });
+        // Whoever talked was answered, also where the conversation was cut off.
+        let cut_off = talked && matches!(segment.outcome, Outcome::Failed { .. });
+        let outcome = if cut_off { "answered" } else { outcome(&segment.outcome) };
+        let (from, to) = (segment.from, segment.to);
+        parts.push(Part { kind, with, talked, from, to, outcome, termination: call.termination_of(segment) });
     }
     if let Some(onward) = &call.onward {
-        parts.push(Part {
-            kind: "onward",
-            with: Some(onward.with.clone()),
-            talked: true,
-            from: onward.from,
-            to: onward.to,
-        });
-    }
-    if parts.is_empty() {
-        parts.push(Part { kind: "none", with: None, talked: false, from: machine.arrived, to: machine.ended });
+        let (from, to, termination) = (onward.from, onward.to, onward.termination);
+        let with = Some(onward.with.clone());
+        parts.push(Part { kind: "onward", with, talked: true, from, to, outcome: "answered", termination });
     }
     parts
 }
 
 /// The machine's times are the calendar's; the id is the same however often a journal is replayed, so that it is written
-/// once. What nobody answered has no talking time.
-fn cdr(
-    call: &GroupCallRecord,
-    part: &Part,
-    place: usize,
-    leg: Option<&GroupLegRecord>,
-    termination: Termination,
-) -> Cdr {
+/// once. A part is as long as the caller was in it.
+fn cdr(call: &GroupCallRecord, part: &Part, place: usize, leg: Option<&GroupLegRecord>) -> Cdr {
     let machine = &call.call;
     let millis = |at: Timestamp| i64::try_from(at.as_micros() / 1_000).unwrap_or(i64::MAX);
-    let talked_ms = if part.talked { part.to.since(part.from).as_millis() } else { 0 };
     Cdr {
         segment_id: format!("group-{}-{}-{place}-{}", machine.arrived.as_micros(), machine.call, part.kind),
         call: machine.call.0,
@@ -87,15 +81,15 @@ fn cdr(
         dialled: Some(Pii::new(machine.group.as_str())),
         number: part.with.as_ref().and_then(number),
         started: millis(part.from),
-        answered: millis(if part.talked { part.from } else { part.to }),
+        answered: millis(part.from),
         ended: millis(part.to),
-        duration_ms: u64::try_from(talked_ms).unwrap_or(u64::MAX),
+        duration_ms: u64::try_from(part.to.since(part.from).as_millis()).unwrap_or(u64::MAX),
         codec: leg.map(|leg| codec_name(leg.codec).to_owned()),
         encrypted: leg.is_some_and(|leg| leg.encrypted),
         quality: leg.map(|leg| quality(&leg.statistics)).unwrap_or_default(),
         segment: Some(part.kind.to_owned()),
-        outcome: Some(outcome(&machine.outcome).to_owned()),
-        ..segment_of_nobody(termination)
+        outcome: Some(part.outcome.to_owned()),
+        ..segment_of_nobody(part.termination)
     }
 }
 
@@ -116,10 +110,10 @@ const fn outcome(outcome: &Outcome) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use base::{CallId, TerminationResult};
+    use base::{CallId, TerminationReason, TerminationResult};
     use engine::Onward;
     use mcu_api::{Codec, LegStatistics};
-    use response_group::{CallRecord, Segment};
+    use response_group::{CallRecord, Failure, Segment};
 
     use super::*;
 
@@ -135,10 +129,14 @@ mod tests {
     }
 
     /// A call whose parts follow one another, each of one second.
-    fn call(outcome: Outcome, kinds: &[SegmentKind]) -> GroupCallRecord {
+    fn call(outcome: Outcome, parts: &[(SegmentKind, Outcome)]) -> GroupCallRecord {
         let at = |second: usize| Timestamp::from_millis(1_000_000 + 1_000 * second as u64);
-        let segment =
-            |(place, kind): (usize, &SegmentKind)| Segment { kind: kind.clone(), from: at(place), to: at(place + 1) };
+        let segment = |(place, (kind, outcome)): (usize, &(SegmentKind, Outcome))| Segment {
+            kind: kind.clone(),
+            from: at(place),
+            to: at(place + 1),
+            outcome: outcome.clone(),
+        };
         GroupCallRecord {
             call: CallRecord {
                 call: CallId(7),
@@ -146,36 +144,77 @@ mod tests {
                 group: user("sales"),
                 caller: "sip:ann@example.com".to_owned(),
                 arrived: at(0),
-                ended: at(kinds.len()),
+                ended: at(parts.len()),
                 outcome,
-                segments: kinds.iter().enumerate().map(segment).collect(),
+                segments: parts.iter().enumerate().map(segment).collect(),
             },
             onward: None,
             legs: Vec::new(),
+            refusals: Vec::new(),
             termination: Termination::failed(TerminationReason::Busy),
         }
     }
 
-    #[test]
-    fn a_call_is_told_part_by_part_and_only_talking_counts_as_answered() {
-        let queue = SegmentKind::Queue { group: user("sales") };
-        let bob = SegmentKind::Talk { agent: user("bob") };
-        let legs = vec![leg(None, 10), leg(Some(user("bob")), 20)];
-        let call = GroupCallRecord {
-            legs,
-            termination: Termination::completed(TerminationReason::Departed),
-            ..call(Outcome::Answered, &[queue, bob])
+    /// Part, length, outcome, result and reason of each record.
+    fn table(call: &GroupCallRecord) -> Vec<String> {
+        let line = |row: Cdr| {
+            let Termination { result, reason } = row.termination;
+            let (segment, outcome) = (row.segment.unwrap_or_default(), row.outcome.unwrap_or_default());
+            format!("{segment} {} {outcome} {result:?} {}", row.duration_ms, reason.as_str())
         };
-        let rows = cdrs(&call);
-        let of = |row: &Cdr| (row.segment.clone().unwrap_or_default(), row.duration_ms, row.answered == row.ended);
+        cdrs(call).into_iter().map(line).collect()
+    }
+
+    fn queue() -> SegmentKind {
+        SegmentKind::Queue { group: user("sales") }
+    }
+
+    fn talk() -> SegmentKind {
+        SegmentKind::Talk { agent: user("bob") }
+    }
+
+    #[test]
+    fn the_first_record_is_the_whole_and_each_leg_has_its_own() {
+        let legs = vec![leg(None, 10), leg(Some(user("bob")), 20)];
+        let parts = [(queue(), Outcome::Answered), (talk(), Outcome::Answered)];
+        let rows = cdrs(&GroupCallRecord { legs, ..call(Outcome::Answered, &parts) });
+        let kinds: Vec<_> = rows.iter().filter_map(|row| row.segment.as_deref()).collect();
+        assert_eq!(kinds, ["call", "queue", "talk"]);
+        let figures: Vec<_> = rows.iter().map(|row| row.quality.received_packets).collect();
+        assert_eq!(figures, [10, 0, 20], "the caller's figures are those of the whole call");
+        assert_eq!((rows[0].sip_call_id.as_str(), rows[2].sip_call_id.as_str()), ("id-10", "id-20"));
+        assert_eq!(rows[0].trunk.as_deref(), Some("carrier"));
+        assert_eq!((rows[2].codec.as_deref(), rows[2].encrypted), (Some("opus"), true));
+        assert_eq!(rows[1..].iter().map(|row| row.duration_ms).sum::<u64>(), rows[0].duration_ms);
+        assert!(rows.iter().all(|row| row.answered < row.ended));
+    }
+
+    #[test]
+    fn each_part_says_how_it_ended() {
+        let (timed_out, forward) = (Outcome::TimedOut { target: None }, SegmentKind::Forward { target: user("frank") });
+        let refused = Outcome::Failed { why: Failure::ForwardFailed };
+        let parts = [(queue(), timed_out), (forward, refused.clone())];
+        let refusals = vec![(Timestamp::from_millis(1_002_000), TerminationReason::Busy)];
+        let sent_on_in_vain = GroupCallRecord { refusals, ..call(refused, &parts) };
         assert_eq!(
-            rows.iter().map(of).collect::<Vec<_>>(),
-            [("queue".to_owned(), 0, true), ("talk".to_owned(), 1_000, false)]
+            table(&sent_on_in_vain),
+            [
+                "call 2000 failed Failed busy",
+                "queue 1000 timed-out Failed no-answer",
+                "forward 1000 failed Failed busy"
+            ]
         );
-        assert_eq!((rows[0].sip_call_id.as_str(), rows[0].trunk.as_deref()), ("id-10", Some("carrier")));
-        assert_eq!((rows[1].sip_call_id.as_str(), rows[1].quality.received_packets), ("id-20", 20));
-        assert_eq!((rows[1].codec.as_deref(), rows[1].encrypted), (Some("opus"), true));
-        assert!(rows.iter().all(|row| row.outcome.as_deref() == Some("answered")));
+        let stopping = Outcome::Failed { why: Failure::Stopping };
+        let cut_off = call(Outcome::Answered, &[(talk(), Outcome::Transferred { target: None }), (talk(), stopping)]);
+        assert_eq!(
+            table(&cut_off)[1..],
+            ["talk 1000 transferred Completed departed", "talk 1000 answered Completed server-stopping"]
+        );
+        let exit = Outcome::ChoseExit { target: None };
+        assert_eq!(
+            table(&call(exit.clone(), &[(queue(), exit)]))[1..],
+            ["queue 1000 chose-exit Cancelled request-cancelled"]
+        );
     }
 
     #[test]
@@ -186,27 +225,24 @@ mod tests {
             with: number.clone(),
             from: Timestamp::from_millis(1_001_000),
             to: Timestamp::from_millis(1_004_000),
+            termination: Termination::completed(TerminationReason::Departed),
         };
         let call = GroupCallRecord {
             onward: Some(onward),
             legs: vec![leg(Some(number.clone()), 30)],
-            ..call(Outcome::TimedOut { target: Some(user("frank")) }, &[forward])
+            ..call(Outcome::TimedOut { target: Some(user("frank")) }, &[(forward, Outcome::Answered)])
         };
         let rows = cdrs(&call);
-        let onward = &rows[1];
+        let onward = &rows[2];
         assert_eq!((onward.segment.as_deref(), onward.duration_ms), (Some("onward"), 3_000));
         assert_eq!((onward.user.as_ref(), onward.quality.received_packets), (Some(&number), 30));
         assert_eq!(onward.number.as_ref().map(Pii::expose), Some("+4930123456"));
         assert_eq!(onward.termination.result, TerminationResult::Completed);
-        assert_eq!(rows[0].duration_ms, 0, "ringing is not talking");
+        assert_eq!((rows[0].duration_ms, rows[1].duration_ms), (4_000, 1_000));
     }
 
     #[test]
     fn a_call_without_any_part_leaves_a_record_with_its_outcome() {
-        let rows = cdrs(&call(Outcome::Overflowed { target: None }, &[]));
-        assert_eq!(rows.len(), 1);
-        assert_eq!((rows[0].segment.as_deref(), rows[0].outcome.as_deref()), (Some("none"), Some("overflowed")));
-        assert_eq!(rows[0].termination, Termination::failed(TerminationReason::Busy));
-        assert_eq!((rows[0].duration_ms, rows[0].sip_call_id.as_str()), (0, "callers"));
+        assert_eq!(table(&call(Outcome::Overflowed { target: None }, &[])), ["call 0 overflowed Failed busy"]);
     }
 }

@@ -12,6 +12,10 @@ struct Live {
     timeout: Option<Timestamp>,
     /// It stands in `Conferences::touched`.
     touched: bool,
+    /// The MCU has it.
+    in_mcu: bool,
+    /// Somebody has joined it (c3p.md 8.1); before, it is nobody's news.
+    begun: bool,
 }
 
 /// Every live Focus. Only those that were touched are asked for outputs, and only the next timer is looked at.
@@ -25,7 +29,8 @@ pub(crate) struct Conferences {
 impl Conferences {
     /// Takes in a new Focus.
     pub(crate) fn insert(&mut self, conference: ConferenceId, focus: Focus) {
-        self.live.insert(conference.clone(), Live { focus, timeout: None, touched: false });
+        self.live
+            .insert(conference.clone(), Live { focus, timeout: None, touched: false, in_mcu: false, begun: false });
         self.touch(&conference);
     }
 
@@ -34,7 +39,19 @@ impl Conferences {
         self.live.get(conference).map(|live| &live.focus)
     }
 
-    /// How many are live.
+    /// Notes that the MCU is to have a conference; gives whether it has not had it so far.
+    pub(crate) fn enter_mcu(&mut self, conference: &ConferenceId) -> bool {
+        self.live.get_mut(conference).is_some_and(|live| !std::mem::replace(&mut live.in_mcu, true))
+    }
+
+    /// Notes that somebody has joined a conference.
+    pub(crate) fn begin(&mut self, conference: &ConferenceId) {
+        if let Some(live) = self.live.get_mut(conference) {
+            live.begun = true;
+        }
+    }
+
+    /// How many are live, those included that nobody has joined yet.
     pub(crate) fn len(&self) -> usize {
         self.live.len()
     }
@@ -46,9 +63,9 @@ impl Conferences {
         ids
     }
 
-    /// Every live Focus, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Focus> {
-        self.live.values().map(|live| &live.focus)
+    /// The Focus of every conference that somebody has joined, in no order.
+    pub(crate) fn begun(&self) -> impl Iterator<Item = &Focus> {
+        self.live.values().filter(|live| live.begun).map(|live| &live.focus)
     }
 
     /// Hands an input to a Focus; nothing happens when the conference is over.
@@ -59,11 +76,13 @@ impl Conferences {
         }
     }
 
-    /// Forgets a conference that is over.
-    pub(crate) fn remove(&mut self, conference: &ConferenceId) {
-        if let Some(Live { timeout: Some(at), .. }) = self.live.remove(conference) {
+    /// Forgets a conference that is over; gives whether the MCU has it, and whether somebody had joined it.
+    pub(crate) fn remove(&mut self, conference: &ConferenceId) -> (bool, bool) {
+        let Some(live) = self.live.remove(conference) else { return (false, false) };
+        if let Some(at) = live.timeout {
             self.timers.remove(&(at, conference.clone()));
         }
+        (live.in_mcu, live.begun)
     }
 
     /// The next output of any Focus.

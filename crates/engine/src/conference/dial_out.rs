@@ -10,12 +10,13 @@ use crate::Engine;
 use crate::conference::leg::{Branch, DialOut, Leg, LegKind, MediaLeg, MediaOrigin};
 use crate::destination::{Answerer, Destination, Found, Guide, Ring, RingTarget};
 use crate::event::EngineEvent;
-use crate::people::way::{Lost, Way};
+use crate::people::way::{Lost, Way, refusal_for_all};
+use crate::translate::NOT_WANTED;
 
 /// Hops a conference's call may go.
 const HOPS: u8 = 70;
 
-/// What a losing or given-up device is told, so that it counts no missed call (routing.md 2.4).
+/// What a device is told whose user has taken the call elsewhere or declined it, so that it counts no missed call.
 pub(crate) const COMPLETED_ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
 impl Engine {
@@ -114,7 +115,7 @@ impl Engine {
             headers,
             ring_limit: limit.unwrap_or(self.config.limits.dial_out_ring),
             silence_limit,
-            cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
+            cancel_reason: vec![NOT_WANTED.to_owned()],
             ..Dial::new(offer, legs, self.caller_id(&conference, false), to, Body::new("application/sdp", description))
         })));
     }
@@ -216,8 +217,14 @@ impl Engine {
     }
 
     /// A device refused. If it sends the call elsewhere, whoever else rings is left alone and the call goes on there,
-    /// by the rights of who asked for it; in the roster it stays the same endpoint.
-    pub(crate) fn divert_dial_out(&mut self, branch: LegId, status: Option<u16>, headers: &Headers) {
+    /// by the rights of who asked for it; in the roster it stays the same endpoint. If it refused for all, nobody rings on.
+    pub(crate) fn on_dial_out_refused(
+        &mut self,
+        branch: LegId,
+        termination: Termination,
+        status: Option<u16>,
+        headers: &Headers,
+    ) {
         let Some(&leg) = self.branches.get(&branch) else { return };
         let Some(entry) = self.legs.get(&leg) else { return };
         let LegKind::Media(media) = &entry.kind else { return };
@@ -231,13 +238,17 @@ impl Engine {
         let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(dial_out) = self.legs.get_mut(&leg).and_then(Leg::dial_out) else { return };
         let Some(way) = &mut dial_out.way else { return };
-        if !way.deflect(&guide, status, headers, payer.as_ref()) {
+        let (step, reason) = if way.deflect(&guide, status, headers, payer.as_ref()) {
+            (way.next(&guide), COMPLETED_ELSEWHERE.to_owned())
+        } else if let Some(reason) = refusal_for_all(status) {
+            (way.after(&guide, termination, status, dial_out.alerting), reason)
+        } else {
             return;
-        }
-        dial_out.alerting = false;
+        };
+        (dial_out.alerting, dial_out.offer) = (false, None);
         self.offers.remove(&offer);
-        self.call(call::Input::Cancel { offer, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
-        self.dial(leg);
+        self.call(call::Input::Cancel { offer, reason: vec![reason] });
+        self.take_dial_out_step(leg, step);
     }
 
     /// Somebody we call wants to know who we are, and we cannot tell him: the operator should know.

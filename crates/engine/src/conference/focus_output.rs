@@ -35,7 +35,7 @@ impl Engine {
             Output::SubscriptionEnded { subscription, reason } => self.end_subscription(subscription, reason),
             Output::Event(event) => {
                 if event == focus::FocusEvent::Activated {
-                    self.note_use(conference);
+                    self.begin_conference(conference);
                 }
                 self.announce_movement(conference, &event);
                 self.event(EngineEvent::Conference { conference: conference.clone(), event });
@@ -89,7 +89,7 @@ impl Engine {
         if let Some(sip) = sip {
             self.hang_up_sip(sip, termination);
         } else if let Some(offer) = offer {
-            let reason = translate::reason_header(base::TerminationReason::AnsweredElsewhere);
+            let reason = translate::cancel_reason(termination.reason);
             self.call(call::Input::Cancel { offer, reason });
         }
         self.release_media(leg);

@@ -224,9 +224,16 @@ impl Engine {
         if could_authenticate && reason == FailureReason::AnonymousUsersNotAllowed {
             self.challenge(leg);
         } else {
-            self.reject(leg, crate::translate::refusal_status(reason));
+            let (status, headers) = (crate::translate::refusal_status(reason), self.warning_of(reason));
+            self.call(call::Input::Reject { leg, status, headers, body: None });
         }
-        self.drop_leg(leg, Termination::failed(TerminationReason::Forbidden));
+        let ended = match reason {
+            FailureReason::MaximumMeetingSizeExceeded | FailureReason::TooManyEndpoints => {
+                TerminationReason::LimitReached
+            }
+            _ => TerminationReason::Forbidden,
+        };
+        self.drop_leg(leg, Termination::failed(ended));
     }
 
     pub(crate) fn reject(&mut self, leg: LegId, status: u16) {

@@ -23,6 +23,7 @@ impl Engine {
         if let Some(media) = entry.media() {
             media.in_mcu = true;
         }
+        self.bring_into_mcu(&conference);
         self.mcu(McuCommand::ReserveLeg { conference, leg });
     }
 

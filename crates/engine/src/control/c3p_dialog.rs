@@ -10,6 +10,7 @@ use crate::conference::leg::{Leg, LegKind, user_agent};
 use crate::control::c3p_command::{Control, Refused, parse_endpoint, parse_user, refused};
 use crate::control::roster_document::conference_info;
 use crate::event::EngineEvent;
+use crate::translate::{bound_met, refusal_status};
 use crate::{Engine, Origin, digits};
 
 /// The media type of C3P.
@@ -107,6 +108,10 @@ impl Engine {
                 let pending = c3p::Outcome::Pending(request.command.verb());
                 self.accept_focus_join(leg, Response::to(&request.envelope, pending).to_xml());
             }
+            Outcome::Failure(full) if bound_met(full.reason).is_some() => {
+                self.refuse_full_focus(leg, request, full.reason);
+                self.drop_leg(leg, Termination::failed(TerminationReason::LimitReached));
+            }
             Outcome::Failure(failure) => {
                 let refused = refused(
                     failure_reason(failure.reason),
@@ -129,6 +134,20 @@ impl Engine {
         let response = failure(request, refused.reason.clone());
         self.note_command(request, false);
         self.reject_diagnosed(leg, 403, refused.diagnostic, Vec::new(), Some(response));
+    }
+
+    /// There is no room: the status is that of a call (486), and since no id of c3p.md 2.10 says so, a warning does.
+    fn refuse_full_focus(&mut self, leg: LegId, request: &Request, why: focus::FailureReason) {
+        let body = Body::new(C3P, failure(request, failure_reason(why)));
+        self.note_command(request, false);
+        let (status, headers) = (refusal_status(why), self.warning_of(why));
+        self.call(call::Input::Reject { leg, status, headers, body: Some(body) });
+    }
+
+    /// The `Warning` of a refusal for want of room (RFC 3261 20.43).
+    pub(crate) fn warning_of(&self, why: focus::FailureReason) -> call::ExtraHeaders {
+        let warning = |text| ("Warning".to_owned(), format!("399 {} \"{text}\"", self.config.domain));
+        bound_met(why).map(warning).into_iter().collect()
     }
 
     pub(crate) fn reject_diagnosed(
@@ -351,7 +370,8 @@ fn failure_details(failure: &focus::Failure) -> Vec<c3p::KeyValue> {
         _ => None,
     });
     let status = status.map(|status: u16| entry("sip-status", status.to_string()));
-    diagnostic.into_iter().chain(termination).chain(status).collect()
+    let bound = bound_met(failure.reason).map(|bound| entry("warning", bound.to_owned()));
+    diagnostic.into_iter().chain(termination).chain(status).chain(bound).collect()
 }
 
 /// The Focus's reasons in the words of the wire. A locked conference has none of its own (c3p.md 2.9).
@@ -366,7 +386,9 @@ fn failure_reason(reason: focus::FailureReason) -> FailureReason {
         focus::FailureReason::UserDoesNotExist => FailureReason::UserDoesNotExist,
         focus::FailureReason::EndpointDoesNotExist => FailureReason::EndpointDoesNotExist,
         focus::FailureReason::MediaDoesNotExist => FailureReason::MediaDoesNotExist,
-        focus::FailureReason::MaximumMeetingSizeExceeded => FailureReason::MaximumMeetingSizeExceeded,
+        focus::FailureReason::MaximumMeetingSizeExceeded | focus::FailureReason::TooManyEndpoints => {
+            FailureReason::MaximumMeetingSizeExceeded
+        }
         focus::FailureReason::MediaNotSupported => FailureReason::MediaNotSupported,
         focus::FailureReason::Timeout => FailureReason::Timeout,
         focus::FailureReason::RequestCancelled => FailureReason::RequestCancelled,

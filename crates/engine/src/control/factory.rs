@@ -385,7 +385,10 @@ impl Engine {
         let body = match change {
             StoreCommand::SaveConference(saved) => {
                 let schedule = Box::new(self.schedule(&saved));
+                let (record, by) = (Box::new(saved.record.clone()), saved.record.organizer.clone());
                 self.directory.add_schedule(*saved);
+                // If it is on, those who are in are told, and whoever comes is judged by it (c3p.md 2.4).
+                self.focus(&record.id.clone(), focus::Input::Rescheduled { record, by });
                 match request.command {
                     Command::ModifyConference(_) => ResponseBody::ModifyConference(Some(schedule)),
                     _ => ResponseBody::AddConference(schedule),

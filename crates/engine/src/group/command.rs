@@ -2,7 +2,7 @@
 
 use base::{CallId, ConferenceNumber, UserUri};
 use response_group::{
-    Action, AgentChange, Config, Input, MonitorMode, Presence, Snapshot, SupervisorCommand, Surroundings,
+    Action, AgentChange, Config, Input, MonitorMode, Presence, Problem, Snapshot, SupervisorCommand, Surroundings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -164,8 +164,7 @@ impl Engine {
     }
 }
 
-/// What stands around the groups while the server runs. Sounds and languages are the media side's; what it lacks it says
-/// when that is to be played.
+/// What stands around the groups while the server runs. Sounds are files, which whoever hands a configuration in looks for.
 struct Around<'a> {
     directory: &'a Directory,
     domain: &'a str,
@@ -188,14 +187,6 @@ impl Surroundings for Around<'_> {
         self.directory.has_trunk()
     }
 
-    fn is_sound(&self, _name: &str) -> bool {
-        true
-    }
-
-    fn is_language(&self, _tag: &str) -> bool {
-        true
-    }
-
     fn forwards_to(&self, user: &UserUri) -> Option<UserUri> {
         UserUri::parse(self.directory.user_profile(user).forward_always.as_ref()?.expose()).ok()
     }
@@ -203,5 +194,11 @@ impl Surroundings for Around<'_> {
 
 fn objections(config: &Config, around: &Around<'_>) -> Option<String> {
     let problems = config.validate_in(around).err()?;
-    Some(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    Some(group_problems(&problems))
+}
+
+/// What is wrong with groups that are configured while the server runs, in one sentence. Their list is called `groups` there.
+pub fn group_problems(problems: &[Problem]) -> String {
+    let lines = problems.iter().map(|problem| problem.to_string().replacen("response_group[", "groups[", 1));
+    lines.collect::<Vec<_>>().join("; ")
 }

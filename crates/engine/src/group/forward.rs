@@ -1,7 +1,7 @@
 //! Callers who are sent elsewhere: by the queue's time-out or overflow, by an agent or by a supervisor.
 //!
 //! The caller stays on our mixer; the target is dialled into his conference. The target's own settings and redirections
-//! are honoured, for this is no offer any more (rule R12).
+//! are honoured, for this is no offer any more (rule R12); but for his mailbox, where no group's call may end (R1).
 
 use base::{CallId, LegId, OfferId, SubscriptionId, Termination, TerminationReason, Timestamp, UserUri};
 use call::{Body, Dial};
@@ -60,12 +60,14 @@ impl Engine {
     pub(super) fn forward_caller(&mut self, call: CallId, target: UserUri, hops: u32) {
         let Some(group) = self.groups.callers.get(&call).map(|caller| caller.group.clone()) else { return };
         let Found::Person(destination) = self.find_for_group(&group, target.as_str()) else {
-            return self.forward_failed(call);
+            return self.forward_failed(call, TerminationReason::InvalidTarget);
         };
-        let Some(seat) = self.take_seat(call, Purpose::Forward(call)) else { return self.forward_failed(call) };
+        let Some(seat) = self.take_seat(call, Purpose::Forward(call)) else {
+            return self.forward_failed(call, TerminationReason::LimitReached);
+        };
         let since = self.now;
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
-        let way = Way::new(CallKind::Direct, Some(caller.person.clone()), destination, caller.hops_left);
+        let way = Way::new(CallKind::ResponseGroupForward, Some(caller.person.clone()), destination, caller.hops_left);
         caller.forward = Some(Forwarding {
             seat,
             media: GroupMedia::default(),
@@ -94,7 +96,7 @@ impl Engine {
     fn take_forward_step(&mut self, call: CallId, step: Result<Ring, Lost>) {
         match step {
             Ok(ring) => self.ring_places(call, ring),
-            Err(_) => self.forward_failed(call),
+            Err(lost) => self.forward_failed(call, lost.termination.reason),
         }
     }
 
@@ -158,7 +160,7 @@ impl Engine {
         let (seat, good) = (forward.seat, forward.media.take_answer(body));
         let Some(agreed) = forward.media.agreed().filter(|_| good) else {
             self.hang_up_sip(leg, Termination::failed(TerminationReason::MediaNotSupported));
-            return self.forward_failed(call);
+            return self.forward_failed(call, TerminationReason::MediaNotSupported);
         };
         forward.answered = Some(leg);
         let who = match forward.rung.iter().find(|rung| rung.leg == leg).map(|rung| &rung.who) {
@@ -200,12 +202,14 @@ impl Engine {
 
     /// The conversation with the target is over: a line for him.
     fn tell_target(&mut self, call: CallId) {
-        let termination = Termination::completed(TerminationReason::Departed);
+        let stopping = self.groups.stopping;
+        let reason = if stopping { TerminationReason::ServerStopping } else { TerminationReason::Departed };
+        let termination = Termination::completed(reason);
         let story = self.groups.callers.get(&call).and_then(|caller| story(call, caller, termination));
         if let Some(line) = story.and_then(|story| self.line_of_callee(&story)) {
             self.write_history(line);
         }
-        self.end_onward(call);
+        self.end_onward(call, termination);
     }
 
     /// Nobody answered there: the next trunk if there is one, else the machine decides.
@@ -219,8 +223,9 @@ impl Engine {
         self.take_forward_step(call, step);
     }
 
-    fn forward_failed(&mut self, call: CallId) {
-        self.tell_those_rung(call, Termination::failed(TerminationReason::NoAnswer));
+    fn forward_failed(&mut self, call: CallId, reason: TerminationReason) {
+        self.note_refusal(call, reason);
+        self.tell_those_rung(call, Termination::failed(reason));
         let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take());
         if let Some(forward) = forward {
             self.leave_seat(forward.seat);

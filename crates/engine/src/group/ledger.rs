@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base::{CallId, ConversationEntry, ConversationKind, LegId, Termination, TerminationReason, Timestamp, UserUri};
 use call::DialogRecord;
 use mcu_api::{Codec, LegMedia, LegStatistics, McuEvent};
-use response_group::{CallRecord, Failure, HistoryEntry, HistoryKind, Outcome, Rejection, SegmentKind};
+use response_group::{CallRecord, Failure, HistoryEntry, HistoryKind, Outcome, Rejection, Segment, SegmentKind};
 use sip_api::SipUri;
 
 use super::Groups;
@@ -29,8 +29,17 @@ pub struct GroupCallRecord {
     pub onward: Option<Onward>,
     /// The legs that talked, in the order in which they were connected; the caller's is among them.
     pub legs: Vec<GroupLegRecord>,
+    /// Forwards that failed: when, and why.
+    pub refusals: Vec<(Timestamp, TerminationReason)>,
     /// How it ended for the caller.
     pub termination: Termination,
+}
+
+impl GroupCallRecord {
+    /// How a part of the call ended for the caller.
+    pub fn termination_of(&self, segment: &Segment) -> Termination {
+        termination_of_part(segment, &self.refusals)
+    }
 }
 
 /// A conversation outside the group.
@@ -42,6 +51,8 @@ pub struct Onward {
     pub from: Timestamp,
     /// Until when.
     pub to: Timestamp,
+    /// How it ended.
+    pub termination: Termination,
 }
 
 /// One leg of a group's call and how its media fared.
@@ -68,6 +79,7 @@ struct Page {
     lines: Vec<HistoryEntry>,
     record: Option<CallRecord>,
     onward: Option<Onward>,
+    refusals: Vec<(Timestamp, TerminationReason)>,
     legs: Vec<(LegId, GroupLegRecord)>,
     /// Legs of the MCU whose end it has not reported.
     open: BTreeSet<LegId>,
@@ -153,15 +165,22 @@ impl Engine {
     /// The caller talks with whom he was sent on to.
     pub(super) fn note_onward(&mut self, call: CallId, with: UserUri) {
         let now = self.group_time();
-        self.groups.ledger.page(call).onward = Some(Onward { with, from: now, to: now });
+        let termination = Termination::completed(TerminationReason::Departed);
+        self.groups.ledger.page(call).onward = Some(Onward { with, from: now, to: now, termination });
     }
 
     /// That conversation is over.
-    pub(super) fn end_onward(&mut self, call: CallId) {
+    pub(super) fn end_onward(&mut self, call: CallId, termination: Termination) {
         let now = self.group_time();
         if let Some(onward) = &mut self.groups.ledger.page(call).onward {
-            onward.to = now;
+            (onward.to, onward.termination) = (now, termination);
         }
+    }
+
+    /// Whom the caller was to be sent on to is not reached.
+    pub(super) fn note_refusal(&mut self, call: CallId, reason: TerminationReason) {
+        let now = self.group_time();
+        self.groups.ledger.page(call).refusals.push((now, reason));
     }
 
     /// A line for an agent; when he talked, only the record says.
@@ -186,7 +205,8 @@ impl Engine {
         let Some(record) = page.record.clone() else { return };
         if !std::mem::replace(&mut page.told_caller, true) {
             let onward = page.onward.clone();
-            if let Some(line) = self.line_of_group_caller(&record, onward.as_ref()) {
+            let termination = termination_of(&record, onward.as_ref(), &page.refusals);
+            if let Some(line) = self.line_of_group_caller(&record, onward.as_ref(), termination) {
                 self.write_history(line);
             }
         }
@@ -194,9 +214,10 @@ impl Engine {
             return;
         }
         let Some(page) = self.groups.ledger.pages.remove(&call) else { return };
-        let termination = termination_of(&record, page.onward.is_some());
+        let termination = termination_of(&record, page.onward.as_ref(), &page.refusals);
         let legs = page.legs.into_iter().map(|(_, leg)| leg).collect();
-        let record = GroupCallRecord { call: record, onward: page.onward, legs, termination };
+        let (onward, refusals) = (page.onward, page.refusals);
+        let record = GroupCallRecord { call: record, onward, legs, refusals, termination };
         self.event(EngineEvent::GroupCallEnded(Box::new(record)));
     }
 
@@ -204,6 +225,8 @@ impl Engine {
     fn line_of_agent(&self, entry: &HistoryEntry, record: &CallRecord) -> ConversationEntry {
         let first = talks(record).next();
         let own = || talks(record).find(|(agent, _, _)| **agent == entry.agent);
+        let is_his = |segment: &&Segment| matches!(&segment.kind, SegmentKind::Talk { agent } if *agent == entry.agent);
+        let his_end = record.segments.iter().find(is_his).map(|segment| termination_of_part(segment, &[]));
         let (kind, reason) = match entry.kind {
             HistoryKind::GroupCallAnsweredByYou => {
                 (ConversationKind::GroupCallAnsweredByYou, TerminationReason::Departed)
@@ -237,12 +260,21 @@ impl Engine {
             started: unix_ms(entry.arrived),
             answered: (by_him || by_other).then_some(unix_ms(answered)),
             ended: unix_ms(ended),
-            termination: if by_him { Termination::completed(reason) } else { Termination::cancelled(reason) },
+            termination: match his_end {
+                Some(termination) if by_him => termination,
+                _ if by_him => Termination::completed(reason),
+                _ => Termination::cancelled(reason),
+            },
         }
     }
 
     /// The call in the history of who made it, if he is a user of ours. An anonymous group tells him of no agent.
-    fn line_of_group_caller(&self, record: &CallRecord, onward: Option<&Onward>) -> Option<ConversationEntry> {
+    fn line_of_group_caller(
+        &self,
+        record: &CallRecord,
+        onward: Option<&Onward>,
+        termination: Termination,
+    ) -> Option<ConversationEntry> {
         let user = person(&record.caller);
         self.directory.user(&user)?;
         let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
@@ -264,7 +296,7 @@ impl Engine {
             started: unix_ms(record.arrived),
             answered: answered.map(unix_ms),
             ended: unix_ms(onward.map_or(record.ended, |onward| onward.to)),
-            termination: termination_of(record, onward.is_some()),
+            termination,
         })
     }
 }
@@ -286,27 +318,55 @@ fn talks(record: &CallRecord) -> impl Iterator<Item = (&UserUri, Timestamp, Time
     })
 }
 
-/// How a call ended for whoever made it.
-fn termination_of(record: &CallRecord, went_on: bool) -> Termination {
-    if went_on || talks(record).next().is_some() || record.outcome == Outcome::Answered {
-        return Termination::completed(TerminationReason::Departed);
+/// How a call ended for whoever made it: as his last conversation did, if he had one.
+fn termination_of(
+    record: &CallRecord,
+    onward: Option<&Onward>,
+    refusals: &[(Timestamp, TerminationReason)],
+) -> Termination {
+    let talk = record.segments.iter().rfind(|segment| matches!(segment.kind, SegmentKind::Talk { .. }));
+    match (onward, talk) {
+        (Some(onward), _) => onward.termination,
+        (None, Some(talk)) => termination_of_part(talk, refusals),
+        (None, None) => untalked(&record.outcome, refusals.last().map(|(_, reason)| *reason)),
     }
-    Termination::failed(match &record.outcome {
-        Outcome::Answered | Outcome::Abandoned => {
+}
+
+/// How a part of a call ended. Whoever talked was served, however that ended.
+fn termination_of_part(segment: &Segment, refusals: &[(Timestamp, TerminationReason)]) -> Termination {
+    let refusal = refusals.iter().find(|(at, _)| *at == segment.to).map(|(_, reason)| *reason);
+    match (&segment.kind, &segment.outcome) {
+        (SegmentKind::Talk { .. }, Outcome::Failed { why: Failure::Stopping }) => {
+            Termination::completed(TerminationReason::ServerStopping)
+        }
+        (SegmentKind::Talk { .. }, Outcome::Failed { why: Failure::Restart }) => {
+            Termination::failed(TerminationReason::McuLost)
+        }
+        (SegmentKind::Talk { .. }, _) => Termination::completed(TerminationReason::Departed),
+        (_, outcome) => untalked(outcome, refusal),
+    }
+}
+
+/// How something ended in which nobody talked; `refusal` says why a target was not reached.
+fn untalked(outcome: &Outcome, refusal: Option<TerminationReason>) -> Termination {
+    Termination::failed(match outcome {
+        Outcome::Answered | Outcome::Transferred { .. } => {
+            return Termination::completed(TerminationReason::Departed);
+        }
+        // He gave up waiting, or chose not to wait.
+        Outcome::Abandoned | Outcome::ChoseExit { .. } => {
             return Termination::cancelled(TerminationReason::RequestCancelled);
         }
         Outcome::Overflowed { .. } => TerminationReason::Busy,
-        Outcome::TimedOut { .. }
-        | Outcome::NoAgent { .. }
-        | Outcome::ChoseExit { .. }
-        | Outcome::Transferred { .. }
-        | Outcome::Failed { why: Failure::ForwardFailed } => TerminationReason::NoAnswer,
+        Outcome::TimedOut { .. } | Outcome::NoAgent { .. } => TerminationReason::NoAnswer,
+        Outcome::Failed { why: Failure::ForwardFailed } => refusal.unwrap_or(TerminationReason::NoAnswer),
         Outcome::Closed { .. } => TerminationReason::ServiceUnavailable,
         Outcome::Rejected { why: Rejection::UnknownGroup } | Outcome::Failed { why: Failure::GroupRemoved } => {
             TerminationReason::InvalidTarget
         }
-        Outcome::Rejected { why: Rejection::TooManyCalls } => TerminationReason::LimitReached,
-        Outcome::Failed { why: Failure::Loop } => TerminationReason::ProtocolError,
+        Outcome::Rejected { why: Rejection::TooManyCalls } | Outcome::Failed { why: Failure::Loop } => {
+            TerminationReason::LimitReached
+        }
         Outcome::Failed { why: Failure::Restart } => TerminationReason::McuLost,
         Outcome::Failed { why: Failure::Stopping } => TerminationReason::ServerStopping,
     })

@@ -164,7 +164,7 @@ impl Engine {
             return self.tell_groups(Input::Reattached { call, caller: false, agent: false });
         };
         let conference = self.make_group_conference(call.0, AloneAudio::Music);
-        let leg = self.take_up(WireLeg::Caller(call), Role::Caller(call), *dialog);
+        let leg = self.take_up(WireLeg::Caller(call), Role::Caller(call), *dialog, Some(from.to_string()));
         let mut restored = Caller::new(leg, conference, group, from);
         restored.accepted = true;
         restored.recorded = true;
@@ -199,7 +199,7 @@ impl Engine {
     pub(super) fn take_up_agent(&mut self, number: OfferNo, call: CallId) -> Option<LegId> {
         let dialog = self.groups.earlier.take_agent(number)?;
         let name = WireLeg::CallId(dialog.names.call_id.clone());
-        let leg = self.take_up(name, Role::Device(number), dialog);
+        let leg = self.take_up(name, Role::Device(number), dialog, None);
         let mut offer = Offer::new(OfferOrder { call, ..forgotten_order(number) });
         offer.answered = Some(leg);
         self.groups.offers.insert(number, offer);

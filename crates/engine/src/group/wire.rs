@@ -221,7 +221,7 @@ impl Engine {
     /// Ends what an earlier process left on the wire and nobody has taken up.
     pub(super) fn end_leftovers(&mut self, left: Leftovers) {
         for (name, dialog) in left.dialogs {
-            let leg = self.take_up(name, Role::Leftover, dialog);
+            let leg = self.take_up(name, Role::Leftover, dialog, None);
             self.hang_up_sip(leg, Termination::failed(TerminationReason::ServiceUnavailable));
         }
         // One dial for each pair of parties: its INVITEs share their From and To.
@@ -240,15 +240,15 @@ impl Engine {
     }
 
     /// Goes on with a dialog of an earlier process. The number from which its requests are counted now is written down, so
-    /// that a third process uses none of them again.
-    pub(super) fn take_up(&mut self, name: WireLeg, role: Role, dialog: DialogRecord) -> LegId {
+    /// that a third process uses none of them again; beside it, how a caller is shown to agents.
+    pub(super) fn take_up(&mut self, name: WireLeg, role: Role, dialog: DialogRecord, shown: Option<String>) -> LegId {
         let leg = self.calls.allocate_leg();
         self.groups.legs.insert(leg, role);
         self.groups.recorded.insert(leg, name.clone());
         self.call(call::Input::Restore { leg, record: Box::new(dialog) });
         if let Some(dialog) = self.calls.dialog_record(leg).map(Box::new) {
             self.record(match (name, role) {
-                (WireLeg::Caller(call), _) => WireRecord::CallerUp { call, dialog },
+                (WireLeg::Caller(call), _) => WireRecord::CallerUp { call, dialog, shown },
                 (WireLeg::CallId(_), Role::Device(offer)) => WireRecord::AgentUp { offer, dialog },
                 (WireLeg::CallId(_), _) => WireRecord::Up { dialog },
             });

@@ -10,7 +10,7 @@ use crate::conference::dial_out::COMPLETED_ELSEWHERE;
 use crate::control::multipart::fallback_of;
 use crate::destination::{Answerer, Destination, Found, Guide, Ring, RingTarget};
 use crate::people::bridge::{Bridge, Party, Ringing, Rung, Side};
-use crate::people::way::{Lost, Way};
+use crate::people::way::{Lost, Way, refusal_for_all};
 
 /// How long a person's devices may ring; less than the caller's own INVITE may stay unanswered (Timer C).
 const RING_LIMIT: base::Duration = base::Duration::from_secs(120);
@@ -237,7 +237,7 @@ impl Engine {
     }
 
     /// A device of the callee refused. If it sends the call elsewhere, the call goes on there at its user's expense and
-    /// by his rights; if he declined, it is declined for everybody who rings for him.
+    /// by his rights; if it refused for all, it is refused for everybody who rings for him.
     pub(crate) fn on_bridge_leg_refused(
         &mut self,
         call: CallId,
@@ -253,15 +253,15 @@ impl Engine {
             return;
         }
         let (offer, rang) = (ringing.offer, ringing.rang);
-        let step = if bridge.way.deflect(&guide, status, headers, None) {
-            bridge.way.next(&guide)
-        } else if matches!(status, Some(603 | 607 | 608)) {
-            bridge.way.after(&guide, termination, status, rang)
+        let (step, reason) = if bridge.way.deflect(&guide, status, headers, None) {
+            (bridge.way.next(&guide), COMPLETED_ELSEWHERE.to_owned())
+        } else if let Some(reason) = refusal_for_all(status) {
+            (bridge.way.after(&guide, termination, status, rang), reason)
         } else {
             return;
         };
         self.bridges.stop_ringing(call);
-        self.call(call::Input::Cancel { offer, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
+        self.call(call::Input::Cancel { offer, reason: vec![reason] });
         self.take_step(call, step);
     }
 

@@ -5,6 +5,7 @@ use call::RingMode;
 use routing::{CallKind, Diversion, DiversionReason, RingPlan, RingWho, Ringing, Sensitivity, plan_sensitive};
 use sip_api::Headers;
 
+use crate::conference::dial_out::COMPLETED_ELSEWHERE;
 use crate::destination::{Answerer, Destination, Guide, Ring, RingTarget, devices};
 use crate::people::diversion::{DeadEnd, Diversions, places_of, redirections};
 
@@ -59,6 +60,16 @@ impl Lost {
 
     fn at(dead_end: DeadEnd) -> Self {
         Self { status: dead_end.status(), termination: Termination::failed(TerminationReason::InvalidTarget) }
+    }
+}
+
+/// What the user's other devices are told when he refused a call on one of them for all (RFC 3261 16.7: a 6xx ends every
+/// branch); `None` when the device spoke for itself alone. Who declined knows of the call and counts no missed one.
+pub(crate) fn refusal_for_all(status: Option<u16>) -> Option<String> {
+    match status? {
+        603 | 607 | 608 => Some(COMPLETED_ELSEWHERE.to_owned()),
+        status @ 600..=699 => Some(format!("SIP;cause={status}")),
+        _ => None,
     }
 }
 

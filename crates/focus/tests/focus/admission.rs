@@ -155,6 +155,7 @@ fn nobody_joins_as_somebody_else() {
     let mut w = World::new();
     let (_, outputs) = w.join_focus(account("bob"), "ann", "bob-pc");
     assert_eq!(failure(&outputs).reason, FailureReason::InvalidUserEntity);
+    let mut w = World::new();
     let (_, outputs) = w.join_focus(Requester::Operator, "bob", "bob-pc");
     assert_eq!(granted(&outputs), Role::Attendee, "the operator vouches for others");
 }
@@ -186,12 +187,13 @@ fn callers_without_a_number_are_different_people() {
 
 #[test]
 fn a_locked_conference_takes_nobody_new_but_the_organizer() {
-    let mut w = World::with(|record, _| record.locked = true);
-    let (_, outputs) = w.join_focus(account("bob"), "bob", "bob-pc");
+    let locked = || World::with(|record, _| record.locked = true);
+    let (_, outputs) = locked().join_focus(account("bob"), "bob", "bob-pc");
     assert_eq!(failure(&outputs).reason, FailureReason::ConferenceLocked);
+    let mut w = locked();
+    w.attend("ann");
     let (_, outputs) = w.join_focus(account("pat"), "pat", "pat-pc");
     assert_eq!(failure(&outputs).reason, FailureReason::ConferenceLocked);
-    w.attend("ann");
     let (_, _, outputs) = w.dial(account("ann"), "cleo");
     assert_eq!(failure(&outputs).reason, FailureReason::ConferenceLocked, "nobody is invited while it is locked");
 }
@@ -261,7 +263,7 @@ fn one_account_has_a_bounded_number_of_endpoints() {
     w.join_focus(account("bob"), "bob", "one");
     w.join_focus(account("bob"), "bob", "two");
     let (_, outputs) = w.join_focus(account("bob"), "bob", "three");
-    assert_eq!(failure(&outputs).reason, FailureReason::MaximumMeetingSizeExceeded);
+    assert_eq!(failure(&outputs).reason, FailureReason::TooManyEndpoints);
 }
 
 #[test]

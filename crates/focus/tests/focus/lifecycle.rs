@@ -41,11 +41,23 @@ fn it_may_linger() {
 }
 
 #[test]
-fn it_ends_when_nobody_comes() {
-    let mut w = World::with(|record, _| record.access = AccessType::Closed);
-    w.join_focus(account("zoe"), "zoe", "zoe-pc");
-    assert_eq!(w.pass(Duration::from_secs(59)), []);
-    assert_eq!(w.pass(Duration::from_secs(1)), [Output::ConferenceEnded { reason: EndReason::Empty }]);
+fn it_does_not_begin_with_somebody_who_is_refused_or_hangs_up_before_he_entered_the_pin() {
+    let begun = |outputs: &[Output]| outputs.contains(&Output::Event(FocusEvent::Activated));
+    let mut w = World::with(|record, config| {
+        record.access = AccessType::Closed;
+        config.empty_linger = MINUTE;
+    });
+    let (_, outputs) = w.join_focus(account("zoe"), "zoe", "zoe-pc");
+    assert_eq!((begun(&outputs), ended(&outputs)), (false, Some(EndReason::Empty)), "{outputs:?}");
+
+    let mut w = World::with(|record, _| {
+        record.access = AccessType::Anonymous;
+        record.pin = Some(Pin::parse("4711").expect("valid"));
+    });
+    let (caller, outputs) = w.join_media(phone("+1425"), "", None);
+    assert_eq!((begun(&outputs), ended(&outputs)), (false, None), "he is asked for the PIN");
+    let outputs = w.end(caller, TerminationReason::Departed);
+    assert_eq!((begun(&outputs), ended(&outputs)), (false, Some(EndReason::Empty)), "{outputs:?}");
 }
 
 #[test]

@@ -6,12 +6,13 @@ use base::{
     AccessType, CommandId, Duration, LegId, Role, SubscriptionId, Termination, TerminationReason, Timestamp, UserUri,
 };
 use focus::{
-    AdmissionChange, ControlRequest, DialOut, ElementState, EndReason, EndpointStatus, Focus, FocusConfig, FocusEvent,
-    Input, JoinFocus, JoinMedia, Lobby, LobbyAccess, MediaFilter, Outcome, Output, Pin, Requester, UsersMediaFilters,
+    AdmissionChange, ConferenceRecord, ControlRequest, DialOut, ElementState, EndReason, EndpointStatus, Focus,
+    FocusConfig, FocusEvent, Input, JoinFocus, JoinMedia, Lobby, LobbyAccess, MediaFilter, Outcome, Output, Pin,
+    Requester, UsersMediaFilters,
 };
 use proptest::prelude::*;
 
-use crate::world::{View, endpoint, record, user};
+use crate::world::{View, account, endpoint, record, user};
 
 const NAMES: [&str; 5] = ["ann", "pat", "bob", "cleo", "zoe"];
 const DEVICES: [&str; 3] = ["pc", "audio", "mobile"];
@@ -149,6 +150,10 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Other(Input::Subscribe { subscription, requester })
         }),
         1 => subscription().prop_map(|subscription| Step::Other(Input::Unsubscribe { subscription })),
+        1 => (access(), any::<bool>()).prop_map(|(access, locked)| {
+            let record = Box::new(ConferenceRecord { access, locked, ..record() });
+            Step::Other(Input::Rescheduled { record, by: user("ann") })
+        }),
         3 => (0..90_u64).prop_map(|seconds| Step::Pass(Duration::from_secs(seconds))),
         3 => (0..200_u64).prop_map(|milliseconds| Step::Pass(Duration::from_millis(milliseconds))),
         1 => Just(Step::Ask { requester: Requester::Operator, request: ControlRequest::DeleteConference }),
@@ -191,7 +196,7 @@ impl Checked {
         config.lobby_wait = Duration::from_secs(120);
         config.empty_linger = Duration::from_secs(if linger { 300 } else { 0 });
         Self {
-            focus: Focus::new(Timestamp::ZERO, record, config),
+            focus: Focus::new(record, config),
             now: Timestamp::ZERO,
             commands: 0,
             open: BTreeMap::new(),
@@ -410,9 +415,13 @@ proptest! {
         lobby in lobby(),
         with_pin in any::<bool>(),
         linger in any::<bool>(),
+        begins in prop::bool::weighted(0.9),
         interval_ms in prop::sample::select(vec![0_u64, 100, 2_000]),
     ) {
         let mut checked = Checked::new(access, lobby, with_pin, linger, Duration::from_millis(interval_ms));
+        if begins {
+            checked.play(Step::JoinFocus { leg: LegId(0), requester: account("ann"), name: "ann", device: "pc" });
+        }
         for step in steps {
             checked.play(step);
         }

@@ -56,7 +56,7 @@ impl World {
         // Most tests are about one change at a time.
         config.roster_interval = Duration::ZERO;
         edit(&mut record, &mut config);
-        Self { focus: Focus::new(Timestamp::ZERO, record, config), now: Timestamp::ZERO, next: 0 }
+        Self { focus: Focus::new(record, config), now: Timestamp::ZERO, next: 0 }
     }
 
     pub(crate) fn number(&mut self) -> u64 {

@@ -60,6 +60,7 @@ impl State {
         for agent in &domain.agents {
             let talks: Vec<usize> = agent.talks.iter().map(|offer| number(*offer)).collect();
             let _ = write!(text, "A{:?}{talks:?}{:?}", agent.ring.map(number), agent.cool_down_until.is_some());
+            let _ = write!(text, "{}", agent.registered);
         }
         for (timer, _) in domain.timers.all() {
             match timer {
@@ -92,7 +93,7 @@ impl State {
         let asking: Vec<usize> = self.asking.iter().map(|offer| number(*offer)).collect();
         let _ = write!(text, "J{:?}R{:?}K{asking:?}", self.joining, self.attaching);
         let _ = write!(text, "W{:?}S{}", self.forwarding, self.transfers.len());
-        let _ = write!(text, "X{}F{}", self.crashes, self.faults.len().min(1));
+        let _ = write!(text, "X{}D{}F{}", self.crashes, self.departures, self.faults.len().min(1));
         text
     }
 }

@@ -156,7 +156,13 @@ impl Watch {
             Input::Configured { config } => self.configured(now, config),
             Input::AgentChanged { agent, change } => self.turns.agent_changed(now, agent, change),
             Input::AgentSigned { agent, .. } => self.turns.forget_idle(agent),
-            Input::Restarted => self.crashed = true,
+            Input::Restarted => {
+                self.crashed = true;
+                // Whose ringing the crash cut off may be rung at once; whoever was told to stop before had his turn.
+                for wire in self.open.values().filter(|wire| wire.ending.is_none()) {
+                    self.turns.cut_off(wire.call, &wire.agent);
+                }
+            }
             _ => {}
         }
     }

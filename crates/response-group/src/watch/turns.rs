@@ -150,6 +150,11 @@ impl Turns {
         Vec::new()
     }
 
+    /// A restart cut the ringing off: that was no turn.
+    pub(super) fn cut_off(&mut self, call: CallId, agent: &UserUri) {
+        self.offered.remove(&(call, agent.clone()));
+    }
+
     /// I11. A pass ends with a pause, and so do two turns of one agent.
     fn offered_again(&self, now: Timestamp, call: CallId, agent: &UserUri, key: &PoolKey) -> Option<String> {
         let pair = (call, agent.clone());

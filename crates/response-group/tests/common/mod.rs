@@ -97,6 +97,7 @@ impl World {
             self.log.push(output);
         }
         self.watch.end_of_step(self.now);
+        self.watch.faults.extend(self.domain.breaches());
     }
 
     /// Lets time pass, with every timer at its moment.

@@ -49,6 +49,7 @@ fn what_is_wrong_is_told_with_key_value_and_remedy() {
             &["error: media.language", "name one"],
         ),
         ("[media]\njitter_buffer_ms = 30", &["error: media.jitter_buffer_ms = 30", "40 to 500"]),
+        ("[media]\nsilence_seconds = 29", &["error: media.silence_seconds = 29", "30 to 86400", "0 for never"]),
         ("[media]\nopus_bitrate = 6000", &["error: media.opus_bitrate = 6000", "12000 to 128000"]),
         ("[media]\nopus_complexity = 11", &["error: media.opus_complexity = 11", "0 to 10"]),
         ("[media]\naddress = \"0.0.0.0\"", &["error: media.address = \"0.0.0.0\"", "media.advertised"]),
