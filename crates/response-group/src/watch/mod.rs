@@ -38,9 +38,16 @@ struct Wire {
     won: bool,
     /// A dialog of it was ended, and it has no other.
     releasing: bool,
+    /// Dialogs of further devices that were ended beside the one that goes on.
+    extra: BTreeSet<DialogNo>,
     group: UserUri,
     /// The dialog that was asked for the key, until that is decided.
     asked: Option<DialogNo>,
+}
+
+/// Whether an offer stands, or began to end less than this ago.
+fn is_ending(wire: &Wire, now: Timestamp, within: Duration) -> bool {
+    wire.ending.is_none_or(|since| now.since(since) < within)
 }
 
 /// What was told and seen, and every breach so far.
@@ -143,7 +150,10 @@ impl Watch {
                     self.turns.declined(now, *offer, wire.call, &wire.agent);
                 }
                 if let Some(wire) = self.open.get_mut(offer) {
-                    wire.up.remove(dialog);
+                    if wire.up.remove(dialog) && !wire.extra.contains(dialog) {
+                        // The one that went on is over; a further device may still be on its way out.
+                        wire.ending.get_or_insert(now);
+                    }
                     if wire.up.is_empty() && !wire.seen.is_empty() {
                         self.open.remove(offer);
                     }
@@ -212,9 +222,10 @@ impl Watch {
         let fresh = wire.ending.is_none();
         match reason {
             // A second device is hung up beside the one that goes on.
-            Release::SecondAnswer => {}
+            Release::SecondAnswer => drop(wire.extra.insert(dialog)),
             // The end is waited for anew where a phone answered that was being silenced, and after a restart.
-            _ if !wire.releasing || reason == Release::Restart => {
+            // Once that wait is over, nothing renews it: the offer is closed.
+            _ if reason == Release::Restart || (!wire.releasing && is_ending(wire, now, GUARD)) => {
                 wire.ending = Some(now);
                 wire.releasing = true;
             }
@@ -268,12 +279,11 @@ impl Watch {
         if !self.turns.is_member(&order.agent) {
             self.fault(now, format!("I18: {} was removed and is offered a call", order.agent));
         }
-        let is_ending = |wire: &Wire, within: Duration| wire.ending.is_none_or(|since| now.since(since) < within);
-        self.open.retain(|_, wire| is_ending(wire, GUARD + GRACE));
+        self.open.retain(|_, wire| is_ending(wire, now, GUARD + GRACE));
         let clash = self
             .open
             .values()
-            .find(|wire| wire.agent == order.agent && !(concurrent && wire.won) && is_ending(wire, GUARD));
+            .find(|wire| wire.agent == order.agent && !(concurrent && wire.won) && is_ending(wire, now, GUARD));
         if let Some(call) = clash.map(|wire| wire.call) {
             self.fault(now, format!("I2: the phone of {} rings for {} and {call}", order.agent, order.call));
         }
@@ -290,6 +300,7 @@ impl Watch {
             seen: BTreeSet::new(),
             won: false,
             releasing: false,
+            extra: BTreeSet::new(),
             asked: None,
             group: order.group.clone(),
         };
