@@ -322,7 +322,7 @@ pub enum Rejection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
-    /// Its media could not be attached again after a restart.
+    /// Its media could not be attached again after a restart, or a target was being called for it when the process ended.
     Restart,
     /// It went from group to group too often.
     Loop,

@@ -46,10 +46,9 @@ impl Domain {
             Phase::Queued | Phase::Connecting(_) => Before::Waiting,
             Phase::Connected(offer) => Before::Connected(offer),
             Phase::Reattaching(before) => before,
-            Phase::Forwarding { outcome, .. } => {
-                self.close_last_segment(id, Outcome::Failed { why: Failure::Restart });
-                return self.end_call(id, outcome, true);
-            }
+            // The target's phones are silenced, and the caller is hung up: that is what he is recorded with, and not that
+            // he was sent there.
+            Phase::Forwarding { .. } => return self.fail_call(id, Failure::Restart),
         };
         let agent = match before {
             Before::Connected(offer) => self.offers.get(&offer).and_then(|entry| Some((offer, entry.dialog?))),

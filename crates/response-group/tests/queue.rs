@@ -566,3 +566,17 @@ fn the_wallboard_counts() {
     assert_eq!((counters.abandoned, counters.overflowed, group.waiting, group.talking), (1, 1, 0, 1));
     world.check();
 }
+
+#[test]
+fn i17_whoever_was_being_sent_on_when_the_process_ended_has_an_outcome_that_says_so() {
+    let forward = "[response_group.queue]\ntimeout_seconds = 10\n\
+        timeout_action = { kind = \"forward\", target = \"sip:frank@example.com\" }";
+    let mut world = World::new(sales(forward, &["a"]));
+    let call = world.call("sales");
+    world.rings("a").wait_seconds(16);
+    assert!(world.log.iter().any(|output| matches!(output, Output::Forward { .. })), "he is on his way");
+    world.crash();
+    assert_eq!(world.outcome(call), Some(Outcome::Failed { why: response_group::Failure::Restart }));
+    assert_eq!(world.histories(call), [("a".to_owned(), response_group::HistoryKind::GroupCallNotAnswered)]);
+    assert!(world.did(|output| matches!(output, Output::Disconnect { .. })), "and he is hung up");
+}

@@ -105,9 +105,10 @@ impl Engine {
             | GroupCommand::Presence { agent, .. } => {
                 (!self.is_agent(agent)).then(|| format!("{agent} is an agent of no response group"))
             }
-            GroupCommand::Monitor { call, .. }
-            | GroupCommand::StopMonitor { call, .. }
-            | GroupCommand::Transfer { call, .. } => {
+            GroupCommand::StopMonitor { call, supervisor } => {
+                (!self.supervises(*call, supervisor)).then(|| format!("{supervisor} does not take part in call {call}"))
+            }
+            GroupCommand::Monitor { call, .. } | GroupCommand::Transfer { call, .. } => {
                 let known = self.groups.callers.contains_key(call) && !domain.config().groups.is_empty();
                 (!known).then(|| format!("there is no call {call}"))
             }

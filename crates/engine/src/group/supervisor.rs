@@ -60,13 +60,21 @@ impl Engine {
     pub(super) fn dismiss_supervisor(&mut self, call: CallId, user: &UserUri) {
         let Some(caller) = self.groups.callers.get(&call) else { return };
         let Some(there) = caller.supervisors.iter().find(|there| there.user == *user) else { return };
+        let seat = there.seat;
         match (there.leg, there.dial) {
             (Some(leg), _) => self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed)),
             (None, Some(offer)) => {
                 self.call(call::Input::Cancel { offer, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
             }
-            (None, None) => {}
+            // He has no ports yet, so that nothing rings.
+            (None, None) => self.remove_supervisor(call, seat, SupervisorState::Left),
         }
+    }
+
+    /// Whether somebody takes part in a conversation as its supervisor, or is being rung for that.
+    pub(super) fn supervises(&self, call: CallId, user: &UserUri) -> bool {
+        let caller = self.groups.callers.get(&call);
+        caller.is_some_and(|caller| caller.supervisors.iter().any(|there| there.user == *user))
     }
 
     pub(super) fn ring_supervisor(&mut self, call: CallId, seat: LegId) {
