@@ -576,7 +576,7 @@ fn i17_whoever_was_being_sent_on_when_the_process_ended_has_an_outcome_that_says
     world.rings("a").wait_seconds(16);
     assert!(world.log.iter().any(|output| matches!(output, Output::Forward { .. })), "he is on his way");
     world.crash();
-    assert_eq!(world.outcome(call), Some(Outcome::Failed { why: response_group::Failure::Restart }));
+    assert_eq!(world.outcome(call), Some(Outcome::Failed { why: Failure::Restart }));
     assert_eq!(world.histories(call), [("a".to_owned(), response_group::HistoryKind::GroupCallNotAnswered)]);
     assert!(world.did(|output| matches!(output, Output::Disconnect { .. })), "and he is hung up");
 }

@@ -348,7 +348,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Text,
                 Some(r#""open""#),
                 r#""anonymous""#,
-                "\"open\": every user of this server; \"closed\": the organizer and whom he invites; \"anonymous\": whoever gives\nthe PIN.",
+                "\"open\": every user of this server and, where there is a PIN, whoever gives it; \"closed\": the organizer and whom he\ninvites; \"anonymous\": whoever gives the PIN and, where there is none, everybody.",
             ),
             key(
                 "organizer",
