@@ -197,6 +197,28 @@ pub enum Output {
     },
 }
 
+impl Output {
+    /// The leg whose call, dialog or end this is about. `None` for what is about an offer as a whole, about no leg, or about
+    /// a request that does not count for its leg.
+    pub fn leg(&self) -> Option<LegId> {
+        match self {
+            Self::Incoming { leg, .. }
+            | Self::Ringing { leg, .. }
+            | Self::Answered { leg, .. }
+            | Self::Confirmed { leg, .. }
+            | Self::Offered { leg, .. }
+            | Self::OfferWithdrawn { leg }
+            | Self::ReofferAnswered { leg, .. }
+            | Self::Refreshed { leg, .. }
+            | Self::Info { leg, .. }
+            | Self::InfoAnswered { leg, .. }
+            | Self::Referred { leg, .. }
+            | Self::Ended { leg, .. } => Some(*leg),
+            _ => None,
+        }
+    }
+}
+
 /// An INVITE that opens a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Invitation {

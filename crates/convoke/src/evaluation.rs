@@ -33,7 +33,7 @@ pub(crate) fn add(config: &mut Config) -> Result<String, String> {
         "[[conference]]\nnumber = \"{NUMBER}\"\npin = \"{pin}\"\naccess = \"anonymous\"\nsubject = \"Evaluation\"\n"
     ));
     told.push_str(&format!(
-        "  conference {NUMBER}: accounts enter at once, others type {pin}# when they hear the tone\n"
+        "  conference {NUMBER}: accounts enter at once, others type {pin}# when they are asked for it\n"
     ));
     let evaluation = config::parse(&format!("domain = \"{domain}\"\n{text}")).map_err(|error| error.to_string())?;
     config.users.extend(evaluation.users);

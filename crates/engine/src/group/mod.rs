@@ -322,16 +322,8 @@ impl Engine {
     fn group_leg(&self, output: &call::Output) -> Option<(LegId, Role)> {
         use call::Output;
         let leg = match output {
-            Output::Confirmed { leg, .. }
-            | Output::Offered { leg, .. }
-            | Output::OfferWithdrawn { leg }
-            | Output::ReofferAnswered { leg, .. }
-            | Output::Refreshed { leg, .. }
-            | Output::Info { leg, .. }
-            | Output::InfoAnswered { leg, .. }
-            | Output::Referred { leg, .. }
-            | Output::Ended { leg, .. } => *leg,
-            _ => return None,
+            Output::Incoming { .. } | Output::Ringing { .. } | Output::Answered { .. } => return None,
+            other => other.leg()?,
         };
         Some((leg, self.groups.role(leg)?))
     }

@@ -325,16 +325,7 @@ impl Bridges {
             Output::Ringing { offer, .. } | Output::Answered { offer, .. } | Output::OfferFailed { offer, .. } => {
                 self.offers.get(offer).copied()
             }
-            Output::Confirmed { leg, .. }
-            | Output::Offered { leg, .. }
-            | Output::OfferWithdrawn { leg }
-            | Output::ReofferAnswered { leg, .. }
-            | Output::Refreshed { leg, .. }
-            | Output::Info { leg, .. }
-            | Output::InfoAnswered { leg, .. }
-            | Output::Referred { leg, .. }
-            | Output::Ended { leg, .. } => self.legs.get(leg).copied(),
-            _ => None,
+            other => self.legs.get(&other.leg()?).copied(),
         }
     }
 }

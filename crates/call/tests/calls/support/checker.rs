@@ -23,7 +23,7 @@ impl Checker {
 
     /// Looks at one output.
     pub(crate) fn see(&mut self, output: &Output) {
-        if let Some(leg) = leg_of(output) {
+        if let Some(leg) = output.leg() {
             assert!(!self.ended.contains(&leg), "{leg:?} goes on after its end: {output:?}");
         }
         match output {
@@ -50,24 +50,5 @@ impl Checker {
     pub(crate) fn check_drained(&self) {
         assert!(self.open_legs.is_empty(), "never ended: {:?}", self.open_legs);
         assert!(self.open_offers.is_empty(), "never decided: {:?}", self.open_offers);
-    }
-}
-
-/// The leg an output is about.
-pub(crate) fn leg_of(output: &Output) -> Option<LegId> {
-    match output {
-        Output::Incoming { leg, .. }
-        | Output::Ringing { leg, .. }
-        | Output::Answered { leg, .. }
-        | Output::Confirmed { leg, .. }
-        | Output::Offered { leg, .. }
-        | Output::OfferWithdrawn { leg }
-        | Output::ReofferAnswered { leg, .. }
-        | Output::Refreshed { leg, .. }
-        | Output::Info { leg, .. }
-        | Output::InfoAnswered { leg, .. }
-        | Output::Referred { leg, .. }
-        | Output::Ended { leg, .. } => Some(*leg),
-        _ => None,
     }
 }
