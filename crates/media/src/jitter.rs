@@ -166,7 +166,7 @@ impl JitterBuffer {
         }
         self.delay.observe(arrival.at, micros(arrival.at) - self.to_us(arrival.timestamp));
         let end = arrival.timestamp + self.packet_length;
-        let seen = self.slots.get(arrival.sequence).is_some();
+        let seen = self.slots.knows(arrival.sequence);
         if end <= self.floor {
             self.counters.late_packets += u64::from(!seen);
             return;
@@ -470,7 +470,7 @@ impl JitterBuffer {
             pauses,
             payload: Vec::new(),
         };
-        let duplicate = self.slots.get(arrival.sequence).is_some();
+        let duplicate = self.slots.knows(arrival.sequence);
         self.counters.late_packets += match self.slots.insert(slot, arrival.payload) {
             Ok(given_up) => given_up,
             Err(_) => u64::from(!duplicate),
