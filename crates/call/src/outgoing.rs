@@ -232,6 +232,7 @@ impl Calls {
         if reasons.is_empty() {
             bye.headers.push("Reason", ELSEWHERE);
         }
+        self.unwanted.insert(id, dialog.record());
         self.send_as(Purpose::Bye(id), None, bye, over, authority);
     }
 
