@@ -36,6 +36,9 @@ pub struct Limits {
     /// How long an INVITE may go without a final response; then it is answered 408 and its call is cancelled. Longer
     /// than any ringing.
     pub invite_answer: Duration,
+    /// Ended calls of response groups whose records the store has not confirmed, kept so that a crash does not lose them; for a
+    /// further one the oldest is no longer made anew after a crash.
+    pub unstored_group_calls: usize,
     /// SIP message size in bytes (head and body); a larger one is answered 513 or the connection is closed.
     pub sip_message: usize,
     /// C3P body size in bytes; a larger one is answered 413 (reliability.md A12).
@@ -78,6 +81,7 @@ impl Default for Limits {
             transactions: 50_000,
             pending_invites_per_source: 500,
             invite_answer: Duration::from_secs(600),
+            unstored_group_calls: 1_000,
             sip_message: 64 * 1024,
             c3p_body: 256 * 1024,
             sdp_body: 16 * 1024,

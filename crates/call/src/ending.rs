@@ -137,6 +137,7 @@ impl Calls {
         *byes -= 1;
         if *byes == 0 {
             self.byes.remove(&leg);
+            self.unwanted.remove(&leg);
         }
     }
 

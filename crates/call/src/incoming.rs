@@ -42,6 +42,7 @@ impl Calls {
             Leg::new(LegState::Invited, Invite::Incoming(Box::new(incoming(transaction, &call, caller.clone()))));
         leg.dialog = Some(self.dialogs.insert(dialog, user, Some(id)));
         leg.session.peer_updates = allows(&call.request.headers, &Method::Update);
+        leg.session.peer_reinvites = allows(&call.request.headers, &Method::Invite);
         self.legs.insert(id, leg);
         self.servers.insert(transaction, id);
         self.callers.insert(caller);

@@ -119,8 +119,9 @@ pub enum Input {
         /// The offer; its version is the caller's business.
         body: Body,
     },
-    /// Tell the peer of a leg with whom he is connected now (RFC 4916): by an UPDATE without a body, if he allows UPDATE;
-    /// else he is told nothing. It waits until the leg is connected; a newer one then replaces it.
+    /// Tell the peer of a leg with whom he is connected now (RFC 4916): by an UPDATE without a body if he allows UPDATE, else
+    /// by a re-INVITE that repeats our description, if his `Allow` has INVITE. It waits until the leg is connected; a newer one
+    /// then replaces it.
     Identify {
         /// The leg.
         leg: LegId,

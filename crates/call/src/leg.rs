@@ -147,6 +147,8 @@ pub(crate) struct Session {
     pub(crate) timer: Option<SessionTimer>,
     /// Whether the peer allows UPDATE.
     pub(crate) peer_updates: bool,
+    /// Whether he says that he allows INVITE.
+    pub(crate) peer_reinvites: bool,
     /// Whether the Call-ID is ours, which decides about the glare delay.
     pub(crate) owns_call_id: bool,
     /// What challenges are answered with, and those met so far.
@@ -288,6 +290,7 @@ impl Session {
             timer: None,
             identity: None,
             peer_updates: false,
+            peer_reinvites: false,
             owns_call_id,
             authority: None,
             infos_received: Vec::new(),

@@ -82,6 +82,8 @@ pub struct Calls {
     clients: BTreeMap<ClientTransactionId, ClientTransaction>,
     /// BYEs of ours without a final response, by the leg they end: a leg may have several, one for each device.
     byes: BTreeMap<LegId, usize>,
+    /// Dialogs of answers that nobody wanted, until their BYE is over.
+    unwanted: BTreeMap<LegId, DialogRecord>,
     /// INVITE requests of peers, until they are refused or their 2xx is acknowledged.
     servers: BTreeMap<ServerTransactionId, LegId>,
     /// INFO requests of peers that above has not answered.
@@ -122,6 +124,7 @@ impl Calls {
             subscriptions: BTreeMap::new(),
             clients: BTreeMap::new(),
             byes: BTreeMap::new(),
+            unwanted: BTreeMap::new(),
             servers: BTreeMap::new(),
             infos: BTreeMap::new(),
             callers: HashSet::new(),

@@ -138,6 +138,7 @@ impl Calls {
         }
         let Some(leg) = self.legs.get_mut(&id) else { return };
         leg.session.peer_updates = allows(&response.headers, &Method::Update);
+        leg.session.peer_reinvites = allows(&response.headers, &Method::Invite);
         leg.session.timer = session_timer::granted(&response.headers);
         let Some(offer) = leg.outgoing().map(|outgoing| outgoing.offer) else { return };
         self.arm_session_timer(cx, id);
@@ -231,6 +232,7 @@ impl Calls {
         if reasons.is_empty() {
             bye.headers.push("Reason", ELSEWHERE);
         }
+        self.unwanted.insert(id, dialog.record());
         self.send_as(Purpose::Bye(id), None, bye, over, authority);
     }
 

@@ -3,7 +3,8 @@
 use base::{Duration, LegId, Termination, TerminationReason};
 use sip_api::{Headers, Method, NameAddr, Response};
 
-use crate::leg::{Ending, LegState};
+use crate::dialogs::DialogId;
+use crate::leg::{Ending, Leg, LegState};
 use crate::message::push_abilities;
 use crate::session_timer::{self, Refresher, SessionTimer};
 use crate::timer::Timer;
@@ -34,36 +35,45 @@ impl Calls {
         self.advance(id);
     }
 
-    /// The peer is connected with somebody else now. Who does not allow UPDATE is not told: a re-INVITE for a name alone
-    /// would interrupt more than it says.
+    /// The peer is connected with somebody else now. Who does not say what he allows, or with what media he is here, is not
+    /// told: for him a re-INVITE for a name alone may interrupt more than it says.
     pub(crate) fn identify(&mut self, id: LegId, headers: ExtraHeaders, from: Option<NameAddr>) {
-        let Some(leg) = self.legs.get_mut(&id).filter(|leg| leg.session.peer_updates) else { return self.ignore() };
+        let can_be_told =
+            |leg: &&mut Leg| leg.session.peer_updates || leg.session.peer_reinvites && leg.session.local.is_some();
+        let Some(leg) = self.legs.get_mut(&id).filter(can_be_told) else { return self.ignore() };
         leg.session.identity = Some((headers, from));
         self.advance(id);
     }
 
-    /// Refreshes by UPDATE without a body if the peer allows it, else by repeating our description in a re-INVITE. The
-    /// UPDATE says with whom he is connected, where that is new.
+    /// Refreshes by UPDATE without a body if the peer allows it, else by repeating our description in a re-INVITE. Either
+    /// says with whom he is connected, where that is new.
     pub(crate) fn refresh(&mut self, id: LegId) {
         let policy = self.policy;
         let Some(leg) = self.legs.get_mut(&id).filter(|leg| !leg.session.refreshing) else { return };
         let (Some(dialog), timer) = (leg.dialog, leg.session.timer) else { return };
-        let (identity, from) = leg.session.identity.take().unwrap_or_default();
         if !leg.session.peer_updates {
             let body = leg.session.local.clone();
             return self.send_reinvite(id, false, body);
         }
         leg.session.refresh_wanted = false;
         leg.session.refreshing = true;
-        if let (Some(entry), Some(from)) = (self.dialogs.get_mut(dialog), from) {
-            entry.dialog.rename(from);
-        }
+        let identity = self.take_identity(id, dialog);
         self.send_in_dialog(Purpose::Update(id), dialog, Method::Update, |mut update| {
             push_abilities(&mut update.headers);
             session_timer::write_request(&mut update.headers, policy, timer);
             identity.into_iter().for_each(|(name, value)| update.headers.push(&name, value));
             update
         });
+    }
+
+    /// The headers that say with whom the peer is connected, where that is new; from now on `From` does so too, if it is to.
+    pub(crate) fn take_identity(&mut self, id: LegId, dialog: DialogId) -> ExtraHeaders {
+        let identity = self.legs.get_mut(&id).and_then(|leg| leg.session.identity.take());
+        let (headers, from) = identity.unwrap_or_default();
+        if let (Some(entry), Some(from)) = (self.dialogs.get_mut(dialog), from) {
+            entry.dialog.rename(from);
+        }
+        headers
     }
 
     /// A 2xx to an UPDATE of ours.

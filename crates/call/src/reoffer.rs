@@ -218,9 +218,11 @@ impl Calls {
         leg.session.refresh_wanted = false;
         leg.session.exchange = Exchange::Sent { reoffer, body: body.clone() };
         let timer = leg.session.timer;
+        let identity = self.take_identity(id, dialog);
         self.send_in_dialog(Purpose::Reinvite(id), dialog, Method::Invite, |mut request| {
             push_abilities(&mut request.headers);
             session_timer::write_request(&mut request.headers, policy, timer);
+            identity.into_iter().for_each(|(name, value)| request.headers.push(&name, value));
             request.with(body.as_ref())
         });
     }

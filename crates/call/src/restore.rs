@@ -73,6 +73,11 @@ impl Calls {
         Some(DialogRecord { user: entry.user.clone(), ..entry.dialog.record() })
     }
 
+    /// The same of a leg whose answer came when nobody wanted it any more, while it is being said BYE.
+    pub fn unwanted_dialog(&self, leg: LegId) -> Option<&DialogRecord> {
+        self.unwanted.get(&leg)
+    }
+
     /// Takes a dialog of an earlier process up. Nothing is sent; offer a new description to find out whether the peer
     /// is still there.
     pub(crate) fn restore(&mut self, id: LegId, record: &DialogRecord) {

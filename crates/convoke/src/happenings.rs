@@ -86,6 +86,9 @@ fn happening(event: &EngineEvent) -> Option<(&'static str, Value)> {
         EngineEvent::GroupSupervisorRefused { call, why } => {
             ("supervisor", json!({ "call": call, "state": "refused", "why": why }))
         }
+        EngineEvent::GroupTransfer { call, reached } => {
+            ("transfer", json!({ "call": call, "state": if *reached { "done" } else { "not_reached" } }))
+        }
         EngineEvent::GroupCallEnded(record) => {
             // Where a caller was sent on to may be a number of his own.
             let outcome = json!(record.call.outcome)["outcome"].clone();

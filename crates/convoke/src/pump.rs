@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::UserUri;
-use engine::{ConferenceView, Effect, Engine, GroupCommand, Input, LoudnessChange, StoreTicket};
+use engine::{ConferenceView, Effect, Engine, GroupCommand, Input, LoudnessChange};
 use mcu_api::McuEvent;
 use media_io::MediaServer;
 use routing::{ProfileProblem, UserProfile};
@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::journal::Journal;
-use crate::storage::StorageQueue;
+use crate::storage::{StorageQueue, Stored};
 use crate::watch::Watch;
 
 /// A question about the engine's state, answered between two inputs.
@@ -66,7 +66,7 @@ pub(crate) struct Sources {
     /// The media side.
     pub(crate) mcu: mpsc::Receiver<McuEvent>,
     /// The store.
-    pub(crate) stored: mpsc::UnboundedReceiver<(StoreTicket, bool)>,
+    pub(crate) stored: mpsc::UnboundedReceiver<Stored>,
     /// Questions.
     pub(crate) questions: mpsc::Receiver<Question>,
 }
@@ -101,7 +101,10 @@ async fn turn(engine: &mut Engine, clock: Clock, sources: &mut Sources, sinks: &
         let input = tokio::select! {
             event = sources.sip.recv() => match event { Some(event) => Input::Sip(event), None => return },
             event = sources.mcu.recv() => match event { Some(event) => Input::Mcu(event), None => return },
-            Some((ticket, done)) = sources.stored.recv() => Input::Stored { ticket, done },
+            Some(stored) = sources.stored.recv() => match stored {
+                Stored::Conference(ticket, done) => Input::Stored { ticket, done },
+                Stored::GroupCalls(calls) => Input::GroupCallsStored { calls },
+            },
             Some(question) = sources.questions.recv() => match answer(engine, question) {
                 Some(input) => input,
                 None => continue,

@@ -117,12 +117,13 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
 /// silenced as soon as the engine runs.
 fn open_groups(config: &Config, engine: &mut Engine, clock: Clock) -> Result<Journal, String> {
     let (journal, records) = Journal::open(&config.data_dir)?;
-    if records.is_empty() && !config.response_groups.is_empty() {
-        let torn_bytes = journal.torn_bytes();
-        tracing::warn!(
+    match journal.torn_bytes() {
+        _ if !records.is_empty() || config.response_groups.is_empty() => {}
+        0 => tracing::info!("the response groups' journal begins with this start"),
+        torn_bytes => tracing::warn!(
             torn_bytes,
-            "the response groups' journal holds nothing, as at a first start: no sign-in, pause, change at run time or caller of an earlier process is known"
-        );
+            "the response groups' journal holds nothing but a torn line: no sign-in, pause, change at run time or caller of an earlier process is known"
+        ),
     }
     let groups = response_group::Config { groups: config.response_groups.clone(), ..Default::default() };
     engine.open_groups(clock.now(), groups, &records).map_err(|problems| {

@@ -7,7 +7,7 @@ mod group;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use base::{ConversationEntry, Pii, Termination, Timestamp, UserUri};
+use base::{CallId, ConversationEntry, Pii, Termination, Timestamp, UserUri};
 use engine::{CallRecord, Expiry, GroupCallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
 use focus::{ConferenceRecord, Lobby, Pin};
 use store::{CDR_TEXT_MAX, Cdr, CdrDirection, Quality, RegistrationRow, Store, UnixMillis};
@@ -37,21 +37,30 @@ enum Job {
     Flush(oneshot::Sender<()>),
 }
 
+/// What the store has done.
+pub(crate) enum Stored {
+    /// A change of a conference lasts, or does not.
+    Conference(StoreTicket, bool),
+    /// These calls of response groups have left all they leave.
+    GroupCalls(Vec<CallId>),
+}
+
 /// The entrance of the queue.
 #[derive(Clone)]
 pub(crate) struct StorageQueue {
     jobs: mpsc::Sender<Job>,
-    answers: mpsc::UnboundedSender<(StoreTicket, bool)>,
+    answers: mpsc::UnboundedSender<Stored>,
     calendar: Calendar,
     tally: Arc<CdrTally>,
 }
 
 impl StorageQueue {
     /// Starts the writing task. Its answers come out of the receiver.
-    pub(crate) fn start(store: Store, calendar: Calendar) -> (Self, mpsc::UnboundedReceiver<(StoreTicket, bool)>) {
+    pub(crate) fn start(store: Store, calendar: Calendar) -> (Self, mpsc::UnboundedReceiver<Stored>) {
         let (jobs, mut queue) = mpsc::channel(QUEUE);
         // Bounded by construction: each answer belongs to a change the engine asked for on behalf of a request that is not
-        // answered yet, or of a conference that ends, and `Limits` bounds both (`transactions`, `conferences`).
+        // answered yet, or of a conference that ends, and `Limits` bounds both (`transactions`, `conferences`); or to calls
+        // of groups whose records stood in the queue.
         let (answers, receiver) = mpsc::unbounded_channel();
         let done = answers.clone();
         let tally = Arc::new(CdrTally::default());
@@ -66,18 +75,23 @@ impl StorageQueue {
                             tracing::error!(%error, "a conference could not be stored");
                         }
                         // The engine may be gone already; then nobody waits.
-                        let _nobody_waits = done.send((ticket, result.is_ok()));
+                        let _nobody_waits = done.send(Stored::Conference(ticket, result.is_ok()));
                     }
                     Job::Record(first) => {
                         let mut batch = Batch::default();
                         batch.add(first);
                         left = gather(&mut batch, &mut queue).await;
                         batch.write(&store, &mut backlog).await;
+                        tell_of_calls(&done, &mut backlog);
                     }
-                    Job::Retry => backlog.retry(&store, Instant::now()).await,
-                    Job::Flush(done) => {
+                    Job::Retry => {
+                        backlog.retry(&store, Instant::now()).await;
+                        tell_of_calls(&done, &mut backlog);
+                    }
+                    Job::Flush(flushed) => {
                         backlog.close(&store, Instant::now()).await;
-                        let _nobody_waits = done.send(());
+                        tell_of_calls(&done, &mut backlog);
+                        let _nobody_waits = flushed.send(());
                     }
                 }
             }
@@ -94,7 +108,7 @@ impl StorageQueue {
     pub(crate) fn store(&self, ticket: StoreTicket, command: StoreCommand) {
         if self.jobs.try_send(Job::Conference(ticket, command)).is_err() {
             tracing::error!("the storage queue is full; a conference was refused");
-            let _nobody_waits = self.answers.send((ticket, false));
+            let _nobody_waits = self.answers.send(Stored::Conference(ticket, false));
         }
     }
 
@@ -122,7 +136,12 @@ impl StorageQueue {
 
     /// Stores a group's call: one record for the whole, and one for each part of it.
     pub(crate) fn record_group_call(&self, call: &GroupCallRecord) {
-        group::cdrs(call).into_iter().for_each(|cdr| self.record(cdr));
+        self.queue(Record::GroupCall(call.call.call, group::cdrs(call)));
+    }
+
+    /// Stores a line of a user's call history unless an earlier process did.
+    pub(crate) fn record_conversation_again(&self, entry: ConversationEntry) {
+        self.queue(Record::ConversationAgain(Box::new(entry)));
     }
 
     /// Stores one line of a user's call history.
@@ -144,8 +163,19 @@ impl StorageQueue {
         let why = error.to_string();
         match error.into_inner() {
             Job::Record(Record::Cdr(cdr)) => self.tally.lose(&cdr, "the storage queue is full"),
+            Job::Record(Record::GroupCall(_, cdrs)) => {
+                cdrs.iter().for_each(|cdr| self.tally.lose(cdr, "the storage queue is full"));
+            }
             _ => tracing::error!(why, "what a call or a registration leaves could not be queued"),
         }
+    }
+}
+
+/// Tells the engine which calls of response groups the disk has. It may be gone already; then its next process asks again.
+fn tell_of_calls(answers: &mpsc::UnboundedSender<Stored>, backlog: &mut Backlog) {
+    let calls = backlog.take_stored();
+    if !calls.is_empty() {
+        let _nobody_waits = answers.send(Stored::GroupCalls(calls));
     }
 }
 
@@ -381,7 +411,7 @@ fn record(row: store::ConferenceRecord) -> ConferenceRecord {
 
 #[cfg(test)]
 mod tests {
-    use base::{CallId, LegId, TerminationReason};
+    use base::{LegId, TerminationReason};
 
     use super::*;
 

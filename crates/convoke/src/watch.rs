@@ -213,6 +213,7 @@ impl Watch {
                 }
             }
             EngineEvent::GroupSupervisor { call, state, .. } => tracing::info!(%call, ?state, "supervisor"),
+            EngineEvent::GroupTransfer { call, reached } => tracing::info!(%call, reached, "supervisor's transfer"),
             EngineEvent::GroupSupervisorRefused { call, why } => tracing::info!(%call, why, "supervisor refused"),
             EngineEvent::CallEnded(call) => {
                 metrics.leg_ended(call.termination.reason, Some(call.ended.since(call.connected)));
@@ -224,6 +225,7 @@ impl Watch {
                 tracing::info!(call = %entry.call, kind = entry.kind.as_str(), "call history written");
                 storage.record_conversation(*entry);
             }
+            EngineEvent::ConversationAgain(entry) => storage.record_conversation_again(*entry),
             EngineEvent::MissedCallNotice { user, devices } => {
                 metrics.missed_call_notice();
                 tracing::info!(%user, devices, "missed call told");

@@ -78,7 +78,8 @@ pub enum EngineEvent {
     },
     /// A leg with audio, answered or not, is over on both sides. Exactly once for each.
     LegEnded(Box<LegRecord>),
-    /// A caller of a response group has gone, and every leg of his call is accounted for. Exactly once for each.
+    /// A caller of a response group has gone, and every leg of his call is accounted for. Exactly once for each; after a crash
+    /// once more for those of whom [`crate::Input::GroupCallsStored`] was not said.
     GroupCallEnded(Box<GroupCallRecord>),
     /// An agent's state changed.
     GroupAgent {
@@ -98,6 +99,13 @@ pub enum EngineEvent {
         /// Where he is.
         state: SupervisorState,
     },
+    /// What became of a caller whom a supervisor sent elsewhere.
+    GroupTransfer {
+        /// The call.
+        call: CallId,
+        /// He waits in the other group, or talks with whom he was sent to; else that one was not reached.
+        reached: bool,
+    },
     /// A supervisor's command could not be carried out.
     GroupSupervisorRefused {
         /// The call.
@@ -110,6 +118,8 @@ pub enum EngineEvent {
     /// A call is over for a user: one line of his history. Exactly once for each call and each user who was in it or was
     /// offered it.
     Conversation(Box<ConversationEntry>),
+    /// The same of a call that ended in an earlier process, which may have stored the line.
+    ConversationAgain(Box<ConversationEntry>),
     /// A user's devices were told that he missed a call.
     MissedCallNotice {
         /// The user.

@@ -49,8 +49,8 @@ pub use control::schedule::{Expiry, Schedule};
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use group::{
-    GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireLeg, WireRecord,
-    group_problems, is_phrase,
+    EndedCall, GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireLeg,
+    WireRecord, group_problems, is_phrase,
 };
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
@@ -87,6 +87,11 @@ pub enum Input {
     GroupJournal {
         /// Whether it can.
         sound: bool,
+    },
+    /// The store has every record of these calls of response groups, and what stood before them in their histories.
+    GroupCallsStored {
+        /// Which.
+        calls: Vec<base::CallId>,
     },
     /// A user has seen his missed calls; his devices put the lamp out.
     MissedCallsSeen {
@@ -255,6 +260,7 @@ impl Engine {
             }
             Input::Group(command) => self.on_group_command(command),
             Input::GroupJournal { sound } => self.note_journal(sound),
+            Input::GroupCallsStored { calls } => self.on_group_calls_stored(calls),
             Input::MissedCallsSeen { user } => self.on_missed_calls_seen(&user),
             Input::SetLoudness(change) => self.on_loudness_change(&change),
             Input::TimerFired => self.on_timer(),

@@ -4,12 +4,14 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use base::{CallId, Duration};
-use engine::{GroupCommand, GroupJournal, Input, UserAccount, WireLeg, WireRecord};
+use base::{CallId, Duration, Termination, TerminationReason};
+use engine::{EngineEvent, GroupCommand, GroupJournal, Input, UserAccount, WireLeg, WireRecord};
 use mcu_api::McuCommand;
-use response_group::{Action, AgentStatus, Config, Confirm, Decision, Entry, Method as Hunt, MonitorMode};
+use response_group::{
+    Action, AgentStatus, Config, Confirm, Decision, Entry, Failure, Method as Hunt, MonitorMode, Outcome,
+};
 use sip_api::{ClientTransactionId, Method, Request, SipCommand, SipEvent};
-use world::groups::{config, dial, ok, parallel, sales};
+use world::groups::{check_drained, config, dial, history, ok, outcomes, parallel, records, sales};
 use world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 /// A new process on the journal, two seconds later.
@@ -52,29 +54,116 @@ fn an_agent_who_was_asked_for_the_key_is_hung_up_by_the_next_process() {
     assert_eq!(call_ids(byes), [invite.call_id()], "bob answered and nobody else did");
 }
 
-#[test]
-fn a_forwarded_caller_and_his_target_are_hung_up_by_the_next_process() {
+fn plain() -> Config {
+    config(sales(Hunt::Parallel, &["bob", "cleo"]))
+}
+
+/// A caller who was sent to dave, whose phone rings; and the journal so far.
+fn sent_to_dave() -> (World, world::groups::Caller, (ClientTransactionId, Request), Vec<GroupJournal>) {
     let mut world = parallel();
     let caller = dial(&mut world, 1);
-    let forward = Action::Forward { target: user("dave") };
+    let target = Action::Forward { target: user("dave") };
     world.register("dave", &[43_000]);
-    world.input(Input::Group(GroupCommand::Transfer { call: CallId(1), target: forward }));
-    let (transaction, invite) = rings(&mut world, "dave");
+    world.input(Input::Group(GroupCommand::Transfer { call: CallId(1), target }));
+    let ringing = rings(&mut world, "dave");
     let journal = world.journal.clone();
+    (world, caller, ringing, journal)
+}
+
+/// The one request of a method in a dialog.
+fn request_of(world: &mut World, method: &Method, call_id: &str) -> Option<(ClientTransactionId, Request)> {
+    let requests = world.take_requests(method);
+    let (mut his, others): (Vec<_>, Vec<_>) =
+        requests.into_iter().partition(|(_, request)| request.call_id() == call_id);
+    world.put_back(others);
+    his.pop()
+}
+
+#[test]
+fn a_target_who_was_rung_is_silenced_by_the_next_process_and_rung_anew_for_the_caller() {
+    let (world, caller, (_, invite), journal) = sent_to_dave();
+    let mut after = restarted(&world, plain(), &journal);
+    after.register("dave", &[43_000]);
+    let (transaction, repeated) = request_of(&mut after, &Method::Invite, invite.call_id()).expect("once more");
+    assert!(after.sip.iter().any(|command| matches!(command, SipCommand::Cancel { .. })));
+    after.respond(transaction, answer_to(&repeated, 487));
+    let (transaction, reinvite) =
+        request_of(&mut after, &Method::Invite, caller.invite.call_id()).expect("he is taken up");
+    after.respond(transaction, ok(&reinvite));
+    let (transaction, anew) = rings(&mut after, "dave");
+    assert_ne!(anew.call_id(), invite.call_id());
+    after.respond(transaction, ok(&anew));
+    assert!(after.take_requests(&Method::Bye).is_empty(), "they talk");
+    after.request(caller.bye(), None);
+    assert_eq!(outcomes(&after), [Outcome::Transferred { target: Some(user("dave")) }]);
+    check_drained(&mut after);
+}
+
+#[test]
+fn a_caller_who_was_being_sent_on_and_does_not_come_back_has_an_outcome() {
+    let (world, caller, ..) = sent_to_dave();
+    let hung_up = Outcome::Transferred { target: Some(user("dave")) };
+    for (status, outcome) in [(488, Outcome::Failed { why: Failure::Restart }), (481, hung_up)] {
+        let mut after = restarted(&world, plain(), &world.journal);
+        for (transaction, request) in after.take_requests(&Method::Invite) {
+            let his = request.call_id() == caller.invite.call_id();
+            after.respond(transaction, answer_to(&request, if his { status } else { 487 }));
+        }
+        assert_eq!(outcomes(&after), [outcome]);
+        assert_eq!(history(&after, "ann").len(), 1, "an entry for the caller");
+        check_drained(&mut after);
+    }
+}
+
+/// Those who talk outside the groups are given their audio back, and the record says how long they talked in all.
+#[test]
+fn a_caller_and_whom_he_was_sent_to_talk_on_after_a_crash() {
+    let (mut world, caller, (transaction, invite), _) = sent_to_dave();
     world.respond(transaction, ok(&invite));
+    let talking_from = world.now;
+    world.pass(Duration::from_secs(5));
+    let checkpoint = world.engine.group_checkpoint().expect("there are groups");
+    for journal in [world.journal.clone(), checkpoint] {
+        let mut after = restarted(&world, plain(), &journal);
+        for call_id in [caller.invite.call_id(), invite.call_id()] {
+            let (transaction, reinvite) = request_of(&mut after, &Method::Invite, call_id).expect("is taken up");
+            after.respond(transaction, ok(&reinvite));
+        }
+        assert!(after.take_requests(&Method::Bye).is_empty(), "they talk");
+        let mixed = after.mcu.iter().filter(|command| matches!(command, McuCommand::SetInMix { in_mix: true, .. }));
+        assert_eq!(mixed.count(), 1, "the target is heard again");
+        assert!(records(&after).is_empty(), "the call goes on");
+        after.pass(Duration::from_secs(5));
+        after.request(caller.bye(), None);
+        let records = records(&after);
+        let [record] = &records[..] else { panic!("one record: {records:?}") };
+        let onward = record.onward.as_ref().expect("they talked");
+        assert_eq!(onward.to.since(onward.from), after.now.since(talking_from));
+        assert_eq!(record.legs.len(), 2, "his leg and the target's: {:?}", record.legs);
+        let lines = history(&after, "dave");
+        let [line] = &lines[..] else { panic!("one line: {lines:?}") };
+        assert_eq!(line.ended - line.answered.expect("he answered"), 12_000);
+        check_drained(&mut after);
+    }
+}
 
-    let mut ringing = restarted(&world, config(sales(Hunt::Parallel, &["bob", "cleo"])), &journal);
-    let repeated = call_ids(ringing.take_requests(&Method::Invite));
-    assert!(repeated.iter().any(|call_id| call_id == invite.call_id()), "dave's INVITE once more: {repeated:?}");
-    assert!(ringing.sip.iter().any(|command| matches!(command, SipCommand::Cancel { .. })));
-    assert_eq!(call_ids(ringing.take_requests(&Method::Bye)), [caller.invite.call_id()]);
-
-    let mut connected = restarted(&world, config(sales(Hunt::Parallel, &["bob", "cleo"])), &world.journal);
-    let mut ended = call_ids(connected.take_requests(&Method::Bye));
-    ended.sort_unstable();
-    let mut both = [caller.invite.call_id(), invite.call_id()];
-    both.sort_unstable();
-    assert_eq!(ended, both);
+#[test]
+fn when_one_of_them_does_not_come_back_the_other_is_hung_up() {
+    let (mut world, caller, (transaction, invite), _) = sent_to_dave();
+    world.respond(transaction, ok(&invite));
+    let ids = [caller.invite.call_id(), invite.call_id()];
+    for (gone, left) in [(ids[0], ids[1]), (ids[1], ids[0])] {
+        let mut after = restarted(&world, plain(), &world.journal);
+        let (transaction, reinvite) = request_of(&mut after, &Method::Invite, left).expect("is taken up");
+        after.respond(transaction, ok(&reinvite));
+        let (transaction, reinvite) = request_of(&mut after, &Method::Invite, gone).expect("is taken up");
+        after.respond(transaction, answer_to(&reinvite, 481));
+        assert!(request_of(&mut after, &Method::Bye, left).is_some());
+        let records = records(&after);
+        let [record] = &records[..] else { panic!("one record: {records:?}") };
+        assert_eq!(record.termination, Termination::failed(TerminationReason::McuLost));
+        check_drained(&mut after);
+    }
 }
 
 fn is_over(record: &GroupJournal) -> bool {
@@ -203,7 +292,52 @@ fn story() -> World {
         world.respond(transaction, answer_to(&bye, 200));
     }
     world.pass(Duration::from_secs(40));
+    world.input(Input::GroupCallsStored { calls: vec![CallId(1)] });
+    world.input(Input::TimerFired);
     world
+}
+
+type Line = (base::UserUri, CallId, base::ConversationKind, i64);
+
+/// What the store knows a line of a history by.
+fn key(line: &base::ConversationEntry) -> Line {
+    (line.user.clone(), line.call, line.kind, line.started)
+}
+
+/// Agents and what their histories say, as the machine decided over both processes.
+fn lines_of_agents(entries: &[Entry]) -> Vec<base::UserUri> {
+    let outputs = response_group::replay(entries).map(|(_, outputs)| outputs).unwrap_or_default();
+    let lines = outputs.into_iter().filter_map(|output| match output {
+        response_group::Output::History(entry) => Some(entry.agent),
+        _ => None,
+    });
+    lines.collect()
+}
+
+/// What a call leaves is in the store once, whether or not the process that died had stored it.
+fn check_left(cut: usize, before: &[Step], after: &World, entries: &[Entry], came: bool) {
+    let stored = before.iter().any(|step| matches!(step, Step::Written(GroupJournal::Wire(WireRecord::Stored { .. }))));
+    let expected = usize::from(came && !stored);
+    assert_eq!(records(after).len(), expected, "cut {cut}: one record, unless the store has said that it has it");
+    let lines: Vec<Line> = after.events.iter().filter_map(line_of).map(key).collect();
+    for user in lines_of_agents(entries).into_iter().chain(came.then(|| user("ann"))) {
+        let his = lines.iter().filter(|(owner, ..)| *owner == user).count();
+        assert_eq!(his, expected, "cut {cut}: a line for {user}, of {lines:?}");
+    }
+    let said = |step: &Step| match step {
+        Step::Said(event) => line_of(event).filter(|line| line.kind.as_str().starts_with("group_call")).map(key),
+        _ => None,
+    };
+    for line in before.iter().filter_map(said).filter(|_| expected > 0) {
+        assert!(lines.contains(&line), "cut {cut}: {line:?} is known as the same line by {lines:?}");
+    }
+}
+
+fn line_of(event: &EngineEvent) -> Option<&base::ConversationEntry> {
+    match event {
+        EngineEvent::Conversation(line) | EngineEvent::ConversationAgain(line) => Some(line),
+        _ => None,
+    }
 }
 
 /// The Call-IDs of INVITEs that are not over and of dialogs that stand, after these steps.
@@ -293,14 +427,16 @@ fn whenever_the_process_dies_nobody_is_left_on_the_line() {
         };
         // What the first one was told decides as it did then, also where its last lines are lost.
         let replayed = response_group::replay(&machine(&journal)).map(|(_, outputs)| outputs).unwrap_or_default();
-        let before = replayed.into_iter().filter_map(|output| match output {
+        let decided = replayed.into_iter().filter_map(|output| match output {
             response_group::Output::Journal(entry) => Some(*entry),
             _ => None,
         });
-        let ended = before
+        let ended = decided
             .chain(machine(&after.journal))
             .filter(|entry| matches!(entry, Entry::Decided { decided: Decision::Ended { .. }, .. }));
         assert_eq!(ended.count(), usize::from(came), "cut {cut}: one outcome for one caller");
+        let entries: Vec<Entry> = machine(&journal).into_iter().chain(machine(&after.journal)).collect();
+        check_left(cut, before, &after, &entries, came);
     }
 }
 
@@ -429,4 +565,31 @@ fn after_a_crash_an_agent_is_not_rung_while_a_device_of_his_still_rings() {
     after.pass(Duration::from_secs(12));
     let rung = after.take_requests(&Method::Invite);
     assert!(rung.iter().any(|(_, invite)| invite.uri.to_string().contains("bob")), "now he is free");
+}
+
+/// The second device of an agent answered beside the first: the process that said BYE to it may have died before the BYE
+/// arrived.
+#[test]
+fn a_device_that_answered_too_late_is_said_bye_by_the_next_process_too() {
+    let group = || config(sales(Hunt::Parallel, &["bob"]));
+    let mut world = World::new();
+    world.open_groups(group(), &[]);
+    world.register("bob", &[41_000, 41_002]);
+    let caller = dial(&mut world, 1);
+    let [(first, one), (second, two)] = &caller.rung[..] else { panic!("both devices: {:?}", caller.rung) };
+    for (transaction, invite) in [(first, one), (second, two)] {
+        world.respond(*transaction, answer_to(invite, 180));
+    }
+    world.respond(*first, ok(one));
+    world.respond(*second, ok(two));
+    let (transaction, bye) = request_of(&mut world, &Method::Bye, two.call_id()).expect("nobody wants it");
+    let mut after = restarted(&world, group(), &world.journal);
+    let (_, again) = request_of(&mut after, &Method::Bye, two.call_id()).expect("the BYE may be lost");
+    assert_eq!(again.headers.get("To"), bye.headers.get("To"), "in the same dialog");
+    assert!(again.cseq() > bye.cseq());
+    assert!(request_of(&mut after, &Method::Invite, two.call_id()).is_none(), "its INVITE is over");
+    world.respond(transaction, answer_to(&bye, 200));
+    world.input(Input::TimerFired);
+    let mut after = restarted(&world, group(), &world.journal);
+    assert!(request_of(&mut after, &Method::Bye, two.call_id()).is_none(), "it was answered");
 }

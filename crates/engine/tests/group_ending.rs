@@ -3,11 +3,11 @@
 mod world;
 
 use base::{CallId, Duration};
-use engine::{GroupCommand, Input};
+use engine::{EngineEvent, GroupCommand, GroupJournal, Input};
 use mcu_api::{Announcement, McuCommand, Phrase, Spoken};
-use response_group::{Action, Disposal, Failure, Method as Hunt, MonitorMode, Outcome, Queue, ResponseGroup};
+use response_group::{Action, Disposal, Failure, Method as Hunt, MonitorMode, Outcome, Queue, ResponseGroup, Segment};
 use sip_api::{Method, Request};
-use world::groups::{SDP, cancels, check_drained, config, dial, ok, open, outcomes, parallel, sales};
+use world::groups::{SDP, cancels, check_drained, config, dial, ok, open, outcomes, parallel, records, sales};
 use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 fn said(world: &mut World) -> Vec<Announcement> {
@@ -121,6 +121,71 @@ fn a_stopping_server_ends_conversations_and_forwarded_calls() {
         [&talking.invite, &talking.rung[0].1, &sent_on.invite, &rung[0].1].map(|one| one.call_id().to_owned());
     all.sort_unstable();
     assert_eq!(ended, all);
+}
+
+/// Whom a supervisor sends elsewhere while he waits: the supervisor hears of it, and record and story say it.
+#[test]
+fn what_becomes_of_a_supervisors_transfer_is_told() {
+    let to = |target: &str| Action::Forward { target: user(target) };
+    for (target, status, reached) in [(to("dave"), 200, true), (to("dave"), 486, false), (to("nobody"), 0, false)] {
+        let mut world = parallel();
+        let caller = dial(&mut world, 1);
+        world.register("dave", &[43_000]);
+        world.pass(Duration::from_secs(1));
+        world.input(Input::Group(GroupCommand::Transfer { call: CallId(1), target }));
+        assert!(transfers(&world).is_empty() || status == 0, "nothing is decided");
+        if status > 0 {
+            let (transaction, invite) = world.take_requests(&Method::Invite).pop().expect("dave is rung");
+            let answer = if status == 200 { ok(&invite) } else { answer_to(&invite, status) };
+            world.respond(transaction, answer);
+        }
+        assert_eq!(transfers(&world), [reached]);
+        world.request(caller.bye(), None);
+        for (transaction, invite) in &caller.rung {
+            world.respond(*transaction, answer_to(invite, 487));
+        }
+        let records = records(&world);
+        let is_sent_on = |segment: &Segment| matches!(segment.outcome, Outcome::Transferred { .. });
+        assert!(records[0].call.segments.iter().any(is_sent_on));
+        assert!(told(&world).iter().any(|line| line.starts_with("a supervisor has the caller sent to")));
+    }
+}
+
+#[test]
+fn a_supervisor_hears_that_a_caller_waits_in_another_group() {
+    let mut world = World::new();
+    let mut groups = config(sales(Hunt::Parallel, &["bob"]));
+    groups.groups.push(ResponseGroup { uri: user("support"), ..sales(Hunt::Parallel, &["cleo"]) });
+    world.open_groups(groups, &[]);
+    dial(&mut world, 1);
+    let target = Action::Group { target: user("support") };
+    world.input(Input::Group(GroupCommand::Transfer { call: CallId(1), target: target.clone() }));
+    assert_eq!(transfers(&world), [true]);
+    assert!(told(&world).contains(&"a supervisor has the caller sent to sip:support@example.com".to_owned()));
+    // What is refused is told as that, and later news of the call is no answer to it.
+    let caller = dial(&mut world, 2);
+    world.request(caller.bye(), None);
+    world.input(Input::Group(GroupCommand::Transfer { call: CallId(2), target }));
+    assert_eq!(transfers(&world), [true]);
+}
+
+fn transfers(world: &World) -> Vec<bool> {
+    let reached = world.events.iter().filter_map(|event| match event {
+        EngineEvent::GroupTransfer { reached, .. } => Some(*reached),
+        _ => None,
+    });
+    reached.collect()
+}
+
+/// The story of the first call.
+fn told(world: &World) -> Vec<String> {
+    let entries = world.journal.iter().filter_map(|record| match record {
+        GroupJournal::Machine(entry) => Some(entry.clone()),
+        GroupJournal::Wire(_) => None,
+    });
+    let entries: Vec<_> = entries.collect();
+    let story = response_group::explain(&entries, "1").expect("a journal").expect("the call");
+    story.lines.into_iter().map(|line| line.what).collect()
 }
 
 /// He is rung neither for his own call nor for another one while he calls a group himself.

@@ -6,7 +6,7 @@ use base::Duration;
 use engine::UserAccount;
 use response_group::{AnswerMode, Method as Hunt, ResponseGroup};
 use sip_api::{Method, Request, Response, ServerTransactionId, SipCommand};
-use world::groups::{bye_of_callee, config, ok, open, sales};
+use world::groups::{acks, bye_of_callee, config, ok, open, sales};
 use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 const SDP: &str = "application/sdp";
@@ -63,7 +63,7 @@ fn a_caller_who_waited_is_told_who_answered_and_that_he_waits_again() {
 }
 
 #[test]
-fn from_changes_for_a_phone_that_follows_it_and_a_phone_without_update_is_told_nothing() {
+fn from_changes_for_a_phone_that_follows_it_alone() {
     let mut world = open(sales(Hunt::Serial, &["bob"]));
     let follows = invite("c1", "timer, from-change");
     let (answer, _) = talk(&mut world, &follows);
@@ -71,13 +71,30 @@ fn from_changes_for_a_phone_that_follows_it_and_a_phone_without_update_is_told_n
     let from = told[0].headers.name_addr("From").expect("one").expect("valid");
     let to = answer.headers.name_addr("To").expect("one").expect("valid");
     assert_eq!((from.uri.to_string().as_str(), from.tag()), ("sip:bob@example.com", to.tag()));
+}
 
+#[test]
+fn a_phone_without_update_is_told_by_a_re_invite_with_the_same_description() {
     let mut world = open(sales(Hunt::Serial, &["bob"]));
     let mut plain = invite("c2", "timer");
     plain.headers.set("Allow", "INVITE, ACK, BYE, CANCEL");
-    talk(&mut world, &plain);
+    let (answer, _) = talk(&mut world, &plain);
     assert!(updates(&mut world).is_empty());
-    assert!(world.take_requests(&Method::Invite).is_empty(), "nor is he re-invited for a name");
+    let told = world.take_requests(&Method::Invite);
+    let [(transaction, reinvite)] = &told[..] else { panic!("one re-INVITE: {told:?}") };
+    assert_eq!((reinvite.call_id(), identity(reinvite)), ("c2", Some("<sip:bob@example.com>")));
+    assert_eq!(reinvite.body, answer.body, "the media stay as they are");
+    let acknowledged = acks(&world);
+    world.respond(*transaction, answer_to(reinvite, 200).with_body(SDP, sdp_body(30_000)));
+    assert_eq!(acks(&world), acknowledged + 1);
+    assert!(world.take_requests(&Method::Invite).is_empty(), "he is told once");
+
+    // Who does not say what he allows may not bear it.
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    let mut silent = invite("c3", "timer");
+    silent.headers.remove("Allow");
+    talk(&mut world, &silent);
+    assert!(updates(&mut world).is_empty() && world.take_requests(&Method::Invite).is_empty());
 }
 
 /// Every text that goes to the caller, from the first response to the last request, also where his 200 waits for the agent.

@@ -100,6 +100,12 @@ pub(crate) enum Before {
     Greeting(Step),
     Waiting,
     Connected(OfferNo),
+    /// On the way to a target outside; the fields are those of [`Phase::Forwarding`].
+    Forwarding {
+        target: UserUri,
+        outcome: Outcome,
+        back: bool,
+    },
 }
 
 /// What a caller hears before he queues.

@@ -159,7 +159,7 @@ impl Domain {
         let Some(call) = self.calls.get(&id) else { return self.stale() };
         let outcome = match call.phase.clone() {
             Phase::Connected(_) => Outcome::Answered,
-            Phase::Forwarding { outcome, .. } => {
+            Phase::Forwarding { outcome, .. } | Phase::Reattaching(Before::Forwarding { outcome, .. }) => {
                 self.close_last_segment(id, Outcome::Abandoned);
                 outcome
             }
@@ -252,7 +252,9 @@ impl Domain {
                 call.end_segment(now, SegmentKind::Queue { group }, outcome);
             }
             Phase::Connected(_) | Phase::Reattaching(Before::Connected(_)) => self.end_talk(id, outcome),
-            Phase::Forwarding { target, .. } => call.end_segment(now, SegmentKind::Forward { target }, outcome),
+            Phase::Forwarding { target, .. } | Phase::Reattaching(Before::Forwarding { target, .. }) => {
+                call.end_segment(now, SegmentKind::Forward { target }, outcome);
+            }
         }
     }
 
@@ -404,7 +406,7 @@ impl Phase {
     }
 
     /// The offer that won the call, while its agent's leg belongs to it.
-    fn agent(&self) -> Option<OfferNo> {
+    pub(crate) fn agent(&self) -> Option<OfferNo> {
         match self {
             Self::Forwarding { agent, .. } => *agent,
             phase => phase.bridged(),

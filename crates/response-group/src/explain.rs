@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::Domain;
 use crate::agent::{AgentIx, Obstacle};
 use crate::call::Call;
+use crate::config::Action;
 use crate::group::Pool;
-use crate::input::Input;
+use crate::input::{Input, SupervisorCommand};
 use crate::journal::{Entry, JournalError, feed};
 use crate::offer::OfferState;
 use crate::output::{Decision, Ineligible, Output};
@@ -198,8 +199,27 @@ fn told_about(domain: &Domain, told: &Input, call: CallId) -> Option<String> {
         Input::OfferConfirmed { offer, accepted: true } => Some(format!("{} pressed the key", of(offer)?)),
         Input::Bridged { call: this } if *this == call => Some("caller and agent are connected".to_owned()),
         Input::BridgeFailed { call: this } if *this == call => Some("the media could not be joined".to_owned()),
+        Input::ForwardEnded { call: this, connected } if *this == call => Some(if *connected {
+            "whom the caller was sent to answered".to_owned()
+        } else {
+            "whom the caller was sent to was not reached".to_owned()
+        }),
+        Input::Supervise { call: this, command: SupervisorCommand::Transfer { target } } if *this == call => {
+            Some(format!("a supervisor has the caller {}", sent_by(target)))
+        }
+        Input::AgentTransferred { offer, target } => Some(format!("{} has the caller {}", of(offer)?, sent_by(target))),
+        Input::Reattached { call: this, caller: true, .. } if *this == call => {
+            Some("the caller's audio is here again".to_owned())
+        }
         Input::Restarted if domain.calls.contains_key(&call) => Some("the server was restarted".to_owned()),
         _ => None,
+    }
+}
+
+fn sent_by(action: &Action) -> String {
+    match action {
+        Action::Disconnect => "hung up".to_owned(),
+        Action::Forward { target } | Action::Group { target } => format!("sent to {target}"),
     }
 }
 

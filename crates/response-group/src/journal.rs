@@ -104,9 +104,12 @@ pub fn replay(entries: &[Entry]) -> Result<(Domain, Vec<Output>), JournalError> 
     Ok((domain, outputs))
 }
 
-/// The machine at the end of a journal.
-pub(crate) fn state_of(entries: &[Entry]) -> Result<Domain, JournalError> {
-    feed(entries, |domain, _| domain.outbox.clear())
+/// The machine at the end of a journal, and what the calls that ended in it left: histories and records, in order.
+pub(crate) fn state_of(entries: &[Entry]) -> Result<(Domain, Vec<Output>), JournalError> {
+    let mut left = Vec::new();
+    let leaves = |output: &Output| matches!(output, Output::History(_) | Output::Cdr(_));
+    let domain = feed(entries, |domain, _| left.extend(domain.outbox.drain(..).filter(leaves)))?;
+    Ok((domain, left))
 }
 
 /// Feeds the inputs one by one; `after` sees the machine after each, and must take its outputs.

@@ -180,10 +180,13 @@ impl Domain {
 
     /// The machine of a journal whose process ended. What the journal says was done is not done again; outputs begin
     /// with what a restart asks for: every open offer is cancelled once, every caller is attached again.
-    pub fn restore(now: Timestamp, entries: &[Entry]) -> Result<Self, JournalError> {
-        let mut domain = journal::state_of(entries)?;
+    ///
+    /// Beside it, what the calls that ended in the journal left: each [`Output::History`] and [`Output::Cdr`] once more, for
+    /// the process may have ended before these were where they last.
+    pub fn restore(now: Timestamp, entries: &[Entry]) -> Result<(Self, Vec<Output>), JournalError> {
+        let (mut domain, left) = journal::state_of(entries)?;
         domain.handle(now, Input::Restarted);
-        Ok(domain)
+        Ok((domain, left))
     }
 
     /// Its whole state, as an entry with which a new journal may begin: what was told before is not needed any more.

@@ -314,11 +314,23 @@ impl Domain {
     }
 
     pub(crate) fn forward(&mut self, id: CallId, target: UserUri, why: Disposition, agent: Option<OfferNo>) {
-        let limit = self.now + seconds(self.config.timing.forward_seconds);
-        let call = self.calls.get_mut(&id).expect("only calls in hand are forwarded");
         let outcome = why.outcome(Some(target.clone()));
         // Who was queueing or talking when somebody sent him on is served again when that fails.
-        let back = why == Disposition::Transfer && call.key.is_some();
+        let back = why == Disposition::Transfer && self.calls[&id].key.is_some();
+        self.ring_target(id, target, outcome, back, agent);
+    }
+
+    /// Has the target rung; the arguments are those of [`Phase::Forwarding`].
+    pub(crate) fn ring_target(
+        &mut self,
+        id: CallId,
+        target: UserUri,
+        outcome: Outcome,
+        back: bool,
+        agent: Option<OfferNo>,
+    ) {
+        let limit = self.now + seconds(self.config.timing.forward_seconds);
+        let call = self.calls.get_mut(&id).expect("only calls in hand are forwarded");
         call.phase = Phase::Forwarding { target: target.clone(), outcome, agent, back };
         let hops = call.hops + 1;
         self.timers.set(Timer::Call(id, CallTimer::Forward), limit);

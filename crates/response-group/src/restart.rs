@@ -46,9 +46,9 @@ impl Domain {
             Phase::Queued | Phase::Connecting(_) => Before::Waiting,
             Phase::Connected(offer) => Before::Connected(offer),
             Phase::Reattaching(before) => before,
-            // The target's phones are silenced, and the caller is hung up: that is what he is recorded with, and not that
-            // he was sent there.
-            Phase::Forwarding { .. } => return self.fail_call(id, Failure::Restart),
+            // The target's phones are silenced, and rung anew when the caller is back. The agent who sent him there has lost
+            // sight of both.
+            Phase::Forwarding { target, outcome, back, .. } => Before::Forwarding { target, outcome, back },
         };
         let agent = match before {
             Before::Connected(offer) => self.offers.get(&offer).and_then(|entry| Some((offer, entry.dialog?))),
@@ -60,7 +60,8 @@ impl Domain {
         }
         call.phase = Phase::Reattaching(before);
         call.overtime = false;
-        for timer in [CallTimer::Step, CallTimer::Queue, CallTimer::Retry, CallTimer::Announce, CallTimer::Bridge] {
+        use CallTimer::{Announce, Bridge, Forward, Queue, Retry, Step};
+        for timer in [Step, Queue, Retry, Announce, Bridge, Forward] {
             self.timers.clear(Timer::Call(id, timer));
         }
         self.place_among_hungry(id);
@@ -90,8 +91,8 @@ impl Domain {
                 self.guard_after_restart(number);
             }
             OfferState::Talking => {
-                let call = offer.call;
-                if !self.calls.contains_key(&call) {
+                let call = self.calls.get(&offer.call);
+                if call.is_none_or(|call| call.phase.agent() != Some(number)) {
                     self.release(number, Release::Restart);
                 }
             }
@@ -104,7 +105,9 @@ impl Domain {
         for id in calls {
             let outcome = match &self.calls[&id].phase {
                 Phase::Connected(_) | Phase::Reattaching(Before::Connected(_)) => Outcome::Answered,
-                Phase::Forwarding { outcome, .. } => outcome.clone(),
+                Phase::Forwarding { outcome, .. } | Phase::Reattaching(Before::Forwarding { outcome, .. }) => {
+                    outcome.clone()
+                }
                 _ => Outcome::Failed { why: Failure::Stopping },
             };
             self.drop_offers(id, Withdrawal::CallerGone);
@@ -135,6 +138,7 @@ impl Domain {
                 self.calls.get_mut(&id).expect("just found").phase = Phase::Connected(offer);
             }
             Before::Connected(offer) => self.lose_agent(id, offer),
+            Before::Forwarding { target, outcome, back } => self.ring_target(id, target, outcome, back, None),
         }
     }
 

@@ -23,6 +23,7 @@ mod queue;
 mod roster;
 mod scene;
 mod stack;
+mod store;
 mod swarm;
 mod wire;
 mod world;

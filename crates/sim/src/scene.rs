@@ -49,6 +49,9 @@ pub(crate) fn groups(day: Day) -> response_group::Config {
         // Who waits too long at the desk is passed to everybody else.
         groups[2].queue.timeout_action = Action::Group { target: user("sales") }.into();
     }
+    // Nobody waits where nobody is left.
+    groups[0].queue.no_agent_action = Some(Action::Forward { target: user("cleo") }.into());
+    groups[1].queue.no_agent_action = Some(Action::Disconnect.into());
     let mut config = Config { groups, ..Config::default() };
     if day == Day::CrashesWithoutGuard {
         config.timing.restart_guard_seconds = u32::MAX;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use base::{Duration, LegId, Timestamp, UserUri};
-use engine::{Effect, Engine, Input, StoreTicket};
+use engine::{Effect, Engine, EngineEvent, GroupCommand, Input, StoreTicket};
 use mcu_api::{McuCommand, McuEvent};
 use sip_api::{Binding, CONTACT_PLACEHOLDER, Flow, Request, Response, SipCommand, SipEvent, SipUri};
 
@@ -17,6 +17,7 @@ use crate::phone::{Action, Cx, Phone, Wish};
 use crate::queue::Queue;
 use crate::scene;
 use crate::stack::{Out, RespondError, Stack, Timer};
+use crate::store::Store;
 use crate::swarm::Swarm;
 use crate::wire::{Network, Packet};
 use crate::{Broken, Day, Report, Trace, seconds};
@@ -31,6 +32,9 @@ const STEPS_MAX: u64 = 400_000;
 /// How long after the end of the day everything must be over: a session of half an hour may have to expire.
 const REST_WITHIN: Duration = Duration::from_secs(2 * 60 * 60);
 
+/// How long the store gathers before it writes.
+const WRITTEN_AFTER: Duration = Duration::from_millis(50);
+
 /// Something that happens.
 #[derive(Debug)]
 enum Event {
@@ -41,10 +45,14 @@ enum Event {
     Act(usize, Action),
     Mcu(u32, McuEvent),
     Stored(u32, StoreTicket, bool),
+    /// The store writes what calls of groups have left.
+    Write(u32),
     /// The media side loses a conference.
     LoseConference,
     /// Somebody's devices register or go away.
     Registration,
+    /// An agent wants no calls of groups any more, or wants them again.
+    Opt,
     /// The server is told to stop.
     Stop,
     /// The server is about to be killed.
@@ -74,6 +82,7 @@ pub(crate) struct World {
     engine: Engine,
     edge: Stack,
     process: Process,
+    store: Store,
     registered: BTreeMap<UserUri, Vec<Binding>>,
     phones: Vec<Phone>,
     by_address: BTreeMap<SocketAddr, usize>,
@@ -118,6 +127,7 @@ impl World {
             engine,
             edge: Stack::new(scene::address(SERVER_PORT)),
             process: Process::default(),
+            store: Store::default(),
             registered: BTreeMap::new(),
             phones: scene.phones,
             by_address,
@@ -176,6 +186,13 @@ impl World {
                 self.queue.push(start + after, Event::Registration);
             }
         }
+        if self.swarm.registrations {
+            // Drawn beside the others, so that no known seed gets another story.
+            let mut dice = Dice::new(!self.seed);
+            for _ in 0..dice.between(0, 8) {
+                self.queue.push(start + dice.millis(0, day_ms), Event::Opt);
+            }
+        }
         if self.kind != Day::Ordinary {
             for _ in 0..self.dice.between(1, 4) {
                 let after = self.dice.millis(0, day_ms);
@@ -217,7 +234,10 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Packet(packet) => self.deliver(packet),
-            Event::EdgeTimer(process, _) | Event::Mcu(process, _) | Event::Stored(process, ..)
+            Event::EdgeTimer(process, _)
+            | Event::Mcu(process, _)
+            | Event::Stored(process, ..)
+            | Event::Write(process)
                 if process != self.process.number => {}
             Event::EdgeTimer(_, timer) => self.edge.fire(timer),
             Event::PhoneTimer(phone, timer) => self.with_phone(phone, |phone, cx| phone.fire(cx, timer)),
@@ -227,6 +247,12 @@ impl World {
                 self.note(|_| format!("store: {ticket:?} done {done}"));
                 self.tell(Input::Stored { ticket, done });
             }
+            Event::Write(_) => {
+                let calls = self.store.write();
+                if !calls.is_empty() {
+                    self.tell(Input::GroupCallsStored { calls });
+                }
+            }
             Event::LoseConference => {
                 if let Some((at, event)) = self.mcu.lose_conference(self.now, &mut self.dice) {
                     self.count("conference lost");
@@ -234,6 +260,7 @@ impl World {
                 }
             }
             Event::Registration => self.change_registration(),
+            Event::Opt => self.change_opting(),
             Event::Stop => {
                 self.count("server stopped");
                 self.tell(Input::Stop);
@@ -273,6 +300,14 @@ impl World {
         bindings.retain(|_| self.dice.chance(0.6));
         self.count("registrations changed");
         self.register(owner, bindings);
+    }
+
+    fn change_opting(&mut self) {
+        let owners = scene::owners();
+        let agent = self.dice.pick(&owners).expect("some have devices").clone();
+        let opted_in = self.dice.chance(0.4);
+        self.count(if opted_in { "agent opted in" } else { "agent opted out" });
+        self.tell(Input::Group(GroupCommand::Opt { agent, opted_in }));
     }
 
     /// The registrar knows these devices of a user, also after a restart.
@@ -432,7 +467,15 @@ impl World {
                 }
                 self.note(|_| format!("journal: {record:?}"));
             }
-            Effect::Event(event) => self.note(|_| format!("engine tells {event:?}")),
+            Effect::Event(event) => {
+                self.note(|_| format!("engine tells {event:?}"));
+                if matches!(event, EngineEvent::ConversationAgain(_)) {
+                    self.count("history made anew");
+                }
+                if self.store.take(&event) {
+                    self.queue.push(self.now + WRITTEN_AFTER, Event::Write(self.process.number));
+                }
+            }
         }
     }
 
@@ -497,7 +540,8 @@ impl World {
     }
 
     fn check_rest(&mut self) {
-        if let Err(rule) = self.checker.at_rest(&self.engine, &self.edge, &self.phones) {
+        let at_rest = self.checker.at_rest(&self.engine, &self.edge, &self.phones);
+        if let Err(rule) = at_rest.and_then(|()| self.store.agrees_with(&self.process.journal)) {
             self.broke(rule);
         }
     }

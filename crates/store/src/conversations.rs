@@ -14,6 +14,26 @@ use crate::{CONVERSATIONS_PER_USER, StoreError, UnixMillis};
 /// Rows of one statement: SQLite takes 32,766 parameters at most, and a statement is read anew for each number of rows.
 const ROWS: usize = 64;
 
+/// Writes those of the lines that are not there already: one for each call, and for each time it began for a user.
+pub(crate) async fn append_missing(writer: &mut SqliteConnection, entries: &[ConversationEntry]) -> sqlx::Result<()> {
+    let mut missing = Vec::new();
+    for entry in entries {
+        let known: Option<i64> = sqlx::query_scalar(
+            "SELECT sequence FROM conversations WHERE user = ? AND call = ? AND kind = ? AND started = ? LIMIT 1",
+        )
+        .bind(entry.user.as_str())
+        .bind(entry.call.0.cast_signed())
+        .bind(word(&entry.kind))
+        .bind(entry.started)
+        .fetch_optional(&mut *writer)
+        .await?;
+        if known.is_none() {
+            missing.push(entry.clone());
+        }
+    }
+    append(writer, &missing).await
+}
+
 /// Writes lines; what lies beyond a user's last [`CONVERSATIONS_PER_USER`] goes.
 pub(crate) async fn append(writer: &mut SqliteConnection, entries: &[ConversationEntry]) -> sqlx::Result<()> {
     for entries in entries.chunks(ROWS) {

@@ -140,6 +140,15 @@ impl Store {
         self.append_records(&[], entries).await.map(drop)
     }
 
+    /// The same of lines that may be there already: a line with the same user, call, kind and beginning is left as it is.
+    pub async fn append_missing_conversations(&self, entries: &[ConversationEntry]) -> Result<(), StoreError> {
+        entries.iter().try_for_each(bounds::check_conversation)?;
+        let mut transaction = self.begin().await?;
+        let appended = conversations::append_missing(&mut transaction, entries).await;
+        appended.map_err(|error| self.location.explain(error))?;
+        self.commit(transaction).await
+    }
+
     /// Appends what calls leave in one transaction, which is one wait for the disk: call detail records as by
     /// [`Store::append_cdrs`], and lines of call histories. How many records were new. When one is invalid, none of all
     /// is written.

@@ -73,6 +73,26 @@ async fn a_history_is_bounded_and_the_oldest_lines_go() {
 }
 
 #[tokio::test]
+async fn a_line_that_is_written_again_is_there_once() {
+    let (store, _directory) = open().await;
+    let (first, other) =
+        (line("bob", ConversationKind::GroupCallNotAnswered, 5), line("cleo", ConversationKind::Incoming, 5));
+    store.append_conversations(std::slice::from_ref(&first)).await.expect("appended");
+    let later = ConversationEntry { started: 4, ..first.clone() };
+    let lines = [ConversationEntry { peer_name: Some("Ann".to_owned()), ..first.clone() }, other, later.clone()];
+    for _ in 0..2 {
+        store.append_missing_conversations(&lines).await.expect("appended");
+    }
+    let kept = store.conversations_of(&user("bob"), i64::MAX, 10).await.expect("read");
+    assert_eq!(
+        kept,
+        [later, first],
+        "the first stays as it is; a call of the same number at another time is another one"
+    );
+    assert_eq!(store.conversations_of(&user("cleo"), i64::MAX, 10).await.expect("read").len(), 1);
+}
+
+#[tokio::test]
 async fn missed_calls_are_counted_until_they_are_seen() {
     let (store, _directory) = open().await;
     let lines = [

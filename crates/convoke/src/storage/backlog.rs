@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use base::ConversationEntry;
+use base::{CallId, ConversationEntry};
 use store::{Cdr, Store, StoreError};
 
 /// The first wait before records are tried again; each refusal doubles it.
@@ -67,6 +67,10 @@ impl CdrTally {
 /// The records that wait, oldest first.
 pub(super) struct Backlog {
     cdrs: VecDeque<Cdr>,
+    /// Calls of response groups of whom a record waits, or may wait.
+    waiting: Vec<CallId>,
+    /// Those of whom none does any more, until somebody asks.
+    stored: Vec<CallId>,
     room: usize,
     pause: Duration,
     due: Option<Instant>,
@@ -76,7 +80,15 @@ pub(super) struct Backlog {
 impl Backlog {
     /// Room for so many records; the oldest is given up for a further one.
     pub(super) fn new(room: usize, tally: Arc<CdrTally>) -> Self {
-        Self { cdrs: VecDeque::new(), room, pause: PAUSE_MIN, due: None, tally }
+        Self {
+            cdrs: VecDeque::new(),
+            waiting: Vec::new(),
+            stored: Vec::new(),
+            room,
+            pause: PAUSE_MIN,
+            due: None,
+            tally,
+        }
     }
 
     /// When the disk is to be tried again, if anything waits.
@@ -84,10 +96,17 @@ impl Backlog {
         self.due
     }
 
-    /// Writes new records; those that the disk refuses are kept.
+    /// Calls of response groups whose records the disk has, each once. A call one of whose records was given up for want of
+    /// room is not among them.
+    pub(super) fn take_stored(&mut self) -> Vec<CallId> {
+        std::mem::take(&mut self.stored)
+    }
+
+    /// Writes new records; those that the disk refuses are kept. All records of the calls of response groups are among them.
     pub(super) async fn write(
         &mut self,
         cdrs: Vec<Cdr>,
+        calls: Vec<CallId>,
         entries: &[ConversationEntry],
         disk: &impl Disk,
         now: Instant,
@@ -96,9 +115,17 @@ impl Backlog {
             return;
         }
         match disk.append(&cdrs, entries).await {
-            Ok(_) if self.cdrs.is_empty() => {}
-            Ok(_) => self.due = Some(now),
+            Ok(_) => {
+                self.stored.extend(calls);
+                if !self.cdrs.is_empty() {
+                    self.due = Some(now);
+                }
+            }
             Err(error) => {
+                self.waiting.extend(calls);
+                if self.waiting.len() > self.room {
+                    self.waiting.clear();
+                }
                 let refused = self.part(cdrs, &error, disk).await;
                 for entry in entries {
                     if let Err(error) = disk.append(&[], std::slice::from_ref(entry)).await {
@@ -108,6 +135,7 @@ impl Backlog {
                 if !refused.is_empty() {
                     self.keep(refused, &error, now);
                 }
+                self.settle();
             }
         }
     }
@@ -144,7 +172,10 @@ impl Backlog {
             waiting = self.cdrs.len();
             self.retry(disk, now).await;
         }
-        self.cdrs.drain(..).for_each(|cdr| self.tally.lose(&cdr, "the server ends and the disk does not take it"));
+        if !self.cdrs.is_empty() {
+            self.cdrs.drain(..).for_each(|cdr| self.tally.lose(&cdr, "the server ends and the disk does not take it"));
+            self.waiting.clear();
+        }
         self.settle();
     }
 
@@ -175,10 +206,10 @@ impl Backlog {
                 && let Some(oldest) = self.cdrs.pop_front()
             {
                 self.tally.lose(&oldest, "too many wait for the disk");
+                self.waiting.clear();
             }
             self.cdrs.push_back(cdr);
         }
-        self.settle();
     }
 
     fn wait(&mut self, waiting: usize, error: &StoreError, now: Instant) {
@@ -192,6 +223,7 @@ impl Backlog {
         if self.cdrs.is_empty() {
             self.due = None;
             self.pause = PAUSE_MIN;
+            self.stored.append(&mut self.waiting);
         }
         self.tally.waiting.store(self.cdrs.len() as u64, Ordering::Relaxed);
     }
@@ -262,7 +294,7 @@ mod tests {
     async fn what_a_full_disk_refuses_is_tried_ever_more_rarely_and_written_when_there_is_room() {
         let (disk, (mut backlog, tally)) = (FakeDisk::full(), backlog(1_000));
         let start = Instant::now();
-        backlog.write(cdrs([1, 2]), &[], &disk, start).await;
+        backlog.write(cdrs([1, 2]), Vec::new(), &[], &disk, start).await;
         assert_eq!((tally.failures(), tally.waiting(), tally.lost()), (1, 2, 0));
         let mut pauses = Vec::new();
         let mut now = start;
@@ -278,14 +310,14 @@ mod tests {
         assert_eq!(disk.written(), [1, 2]);
         assert_eq!((backlog.due(), tally.waiting(), tally.lost()), (None, 0, 0));
         disk.full.store(true, Ordering::Relaxed);
-        backlog.write(cdrs([3]), &[], &disk, now).await;
+        backlog.write(cdrs([3]), Vec::new(), &[], &disk, now).await;
         assert_eq!(backlog.due(), Some(now + PAUSE_MIN), "the next trouble begins with the shortest pause");
     }
 
     #[tokio::test]
     async fn a_full_disk_is_not_asked_about_each_record() {
         let (disk, (mut backlog, _)) = (FakeDisk::full(), backlog(1_000));
-        backlog.write(cdrs(1..=100), &[], &disk, Instant::now()).await;
+        backlog.write(cdrs(1..=100), Vec::new(), &[], &disk, Instant::now()).await;
         assert_eq!(disk.attempts.load(Ordering::Relaxed), 1);
     }
 
@@ -293,9 +325,9 @@ mod tests {
     async fn a_record_that_gets_through_brings_those_that_wait() {
         let (disk, (mut backlog, tally)) = (FakeDisk::full(), backlog(1_000));
         let now = Instant::now();
-        backlog.write(cdrs(1..=300), &[], &disk, now).await;
+        backlog.write(cdrs(1..=300), Vec::new(), &[], &disk, now).await;
         disk.free();
-        backlog.write(cdrs([301]), &[], &disk, now).await;
+        backlog.write(cdrs([301]), Vec::new(), &[], &disk, now).await;
         let mut attempts = 0;
         while backlog.due() == Some(now) {
             backlog.retry(&disk, now).await;
@@ -306,11 +338,31 @@ mod tests {
         assert_eq!((backlog.due(), tally.waiting()), (None, 0));
     }
 
+    /// A call of a group is said to be stored when none of its records waits; when one was given up, it is not.
+    #[tokio::test]
+    async fn calls_of_groups_are_stored_with_the_last_of_their_records() {
+        let (disk, (mut backlog, _)) = (FakeDisk::default(), backlog(3));
+        let (now, call) = (Instant::now(), |number| vec![CallId(number)]);
+        backlog.write(cdrs([1, 1]), call(1), &[], &disk, now).await;
+        assert_eq!((backlog.take_stored(), backlog.take_stored()), (call(1), Vec::new()));
+        disk.full.store(true, Ordering::Relaxed);
+        backlog.write(cdrs([2, 2]), call(2), &[], &disk, now).await;
+        assert_eq!(backlog.take_stored(), Vec::new());
+        disk.free();
+        backlog.retry(&disk, now).await;
+        assert_eq!(backlog.take_stored(), call(2));
+        disk.full.store(true, Ordering::Relaxed);
+        backlog.write(cdrs([3, 3, 3, 3]), call(3), &[], &disk, now).await;
+        disk.free();
+        backlog.retry(&disk, now).await;
+        assert_eq!(backlog.take_stored(), Vec::new(), "one of its records is in the log alone");
+    }
+
     #[tokio::test]
     async fn the_oldest_is_given_up_for_a_new_one() {
         let (disk, (mut backlog, tally)) = (FakeDisk::full(), backlog(3));
         let now = Instant::now();
-        backlog.write(cdrs(1..=5), &[], &disk, now).await;
+        backlog.write(cdrs(1..=5), Vec::new(), &[], &disk, now).await;
         assert_eq!((tally.waiting(), tally.lost()), (3, 2));
         disk.free();
         backlog.retry(&disk, now).await;
@@ -320,7 +372,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_can_never_be_written_holds_no_other_up() {
         let (disk, (mut backlog, tally)) = (FakeDisk::default(), backlog(10));
-        backlog.write(cdrs([1, INVALID, 2]), &[], &disk, Instant::now()).await;
+        backlog.write(cdrs([1, INVALID, 2]), Vec::new(), &[], &disk, Instant::now()).await;
         assert_eq!(disk.written(), [1, 2]);
         assert_eq!((backlog.due(), tally.waiting(), tally.lost()), (None, 0, 1));
     }
@@ -329,12 +381,12 @@ mod tests {
     async fn the_end_of_the_server_writes_what_it_can_and_gives_up_the_rest() {
         let (disk, (mut kept, tally)) = (FakeDisk::full(), backlog(1_000));
         let now = Instant::now();
-        kept.write(cdrs(1..=200), &[], &disk, now).await;
+        kept.write(cdrs(1..=200), Vec::new(), &[], &disk, now).await;
         disk.free();
         kept.close(&disk, now).await;
         assert_eq!((disk.written().len(), tally.lost()), (200, 0));
         let (disk, (mut kept, tally)) = (FakeDisk::full(), backlog(1_000));
-        kept.write(cdrs(1..=200), &[], &disk, now).await;
+        kept.write(cdrs(1..=200), Vec::new(), &[], &disk, now).await;
         kept.close(&disk, now).await;
         assert_eq!((tally.waiting(), tally.lost(), kept.due()), (0, 200, None));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use base::{ConversationEntry, UserUri};
+use base::{CallId, ConversationEntry, UserUri};
 use store::{Cdr, RegistrationRow, Store};
 
 use super::backlog::Backlog;
@@ -14,8 +14,12 @@ const RECORDS_MAX: usize = 128;
 pub(super) enum Record {
     /// For the operator.
     Cdr(Box<Cdr>),
+    /// The same of a call of a response group: all of it together.
+    GroupCall(CallId, Vec<Cdr>),
     /// For a user.
     Conversation(Box<ConversationEntry>),
+    /// For a user, who may have it already.
+    ConversationAgain(Box<ConversationEntry>),
     /// The devices a user has from now on.
     Registrations(UserUri, Vec<RegistrationRow>),
 }
@@ -24,6 +28,8 @@ pub(super) enum Record {
 #[derive(Default)]
 pub(super) struct Batch {
     cdrs: Vec<Cdr>,
+    group_calls: Vec<CallId>,
+    again: Vec<ConversationEntry>,
     conversations: Vec<ConversationEntry>,
     registrations: Vec<(UserUri, Vec<RegistrationRow>)>,
 }
@@ -33,6 +39,11 @@ impl Batch {
     pub(super) fn add(&mut self, record: Record) {
         match record {
             Record::Cdr(cdr) => self.cdrs.push(*cdr),
+            Record::GroupCall(call, cdrs) => {
+                self.cdrs.extend(cdrs);
+                self.group_calls.push(call);
+            }
+            Record::ConversationAgain(entry) => self.again.push(*entry),
             Record::Conversation(entry) => self.conversations.push(*entry),
             Record::Registrations(user, devices) => self.registrations.push((user, devices)),
         }
@@ -40,7 +51,7 @@ impl Batch {
 
     /// Whether no further record may be added.
     pub(super) fn is_full(&self) -> bool {
-        self.cdrs.len() + self.conversations.len() + self.registrations.len() >= RECORDS_MAX
+        self.cdrs.len() + self.conversations.len() + self.again.len() + self.registrations.len() >= RECORDS_MAX
     }
 
     /// Writes everything; call detail records that the disk refuses are kept in the backlog.
@@ -50,6 +61,11 @@ impl Batch {
         {
             tracing::error!(%error, users = self.registrations.len(), "registrations could not be stored");
         }
-        backlog.write(self.cdrs, &self.conversations, store, Instant::now()).await;
+        if !self.again.is_empty()
+            && let Err(error) = store.append_missing_conversations(&self.again).await
+        {
+            tracing::error!(%error, lines = self.again.len(), "lines of call histories could not be made anew");
+        }
+        backlog.write(self.cdrs, self.group_calls, &self.conversations, store, Instant::now()).await;
     }
 }

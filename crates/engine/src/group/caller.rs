@@ -66,6 +66,8 @@ pub(super) struct Caller {
     queued: bool,
     /// The REFER of the agent who sends him elsewhere.
     pub(super) transfer: Option<SubscriptionId>,
+    /// A supervisor sends him elsewhere and has not heard what became of that.
+    pub(super) sent_by_supervisor: bool,
     /// The machine has done with him.
     pub(super) over: bool,
 }
@@ -98,6 +100,7 @@ impl Caller {
             shown: None,
             queued: false,
             transfer: None,
+            sent_by_supervisor: false,
             over: false,
         }
     }
@@ -332,6 +335,7 @@ impl Engine {
         let Some(caller) = self.groups.callers.get(&call) else { return };
         let (over, conference) = (caller.over, caller.conference.clone());
         self.end_forward(call);
+        self.groups.attaching.remove(&call);
         self.end_supervisors(call);
         self.mcu(McuCommand::EndConference { conference });
         self.groups.seats.retain(|_, seat| seat.call != call);

@@ -1,9 +1,7 @@
 //! What operators, supervisors and agents change at run time, by whatever surface: one command, one outcome.
 
 use base::{CallId, ConferenceNumber, UserUri};
-use response_group::{
-    Action, AgentChange, Config, Input, MonitorMode, Presence, Problem, Snapshot, SupervisorCommand, Surroundings,
-};
+use response_group::{Action, AgentChange, Config, Input, MonitorMode, Presence, Problem, Snapshot, Surroundings};
 use serde::{Deserialize, Serialize};
 
 use crate::{Directory, Engine};
@@ -132,9 +130,7 @@ impl Engine {
             }
             GroupCommand::Monitor { call, supervisor, mode } => self.call_supervisor(call, supervisor, mode),
             GroupCommand::StopMonitor { call, supervisor } => self.dismiss_supervisor(call, &supervisor),
-            GroupCommand::Transfer { call, target } => {
-                self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Transfer { target } });
-            }
+            GroupCommand::Transfer { call, target } => self.send_by_supervisor(call, target),
         }
     }
 

@@ -6,18 +6,19 @@
 use base::{CallId, LegId, OfferId, SubscriptionId, Termination, TerminationReason, Timestamp, UserUri};
 use call::{Body, Dial};
 use mcu_api::{LegMedia, McuCommand};
-use response_group::{Action, Input};
+use response_group::{Action, Input, SupervisorCommand};
 use routing::CallKind;
 use sip_api::{Headers, NameAddr};
 
 use super::caller::Caller;
 use super::headers::HOPS_HEADER;
-use super::ledger::GroupLegs;
+use super::ledger::{GroupLegs, unix_ms};
 use super::media::GroupMedia;
 use super::{Purpose, Role, WireRecord};
 use crate::Engine;
 use crate::conference::dial_out::COMPLETED_ELSEWHERE;
 use crate::destination::{Answerer, Found, Guide, Ring, RingTarget};
+use crate::event::EngineEvent;
 use crate::people::bridge::Rung;
 use crate::people::history::Story;
 use crate::people::way::{Lost, Way};
@@ -43,6 +44,22 @@ pub(super) struct Forwarding {
 }
 
 impl Forwarding {
+    /// A conversation of an earlier process, with whom it is and since when, as far as this process goes.
+    pub(super) fn taken_up(seat: LegId, leg: LegId, way: Way, taken: (Timestamp, UserUri)) -> Self {
+        Self {
+            seat,
+            media: GroupMedia::default(),
+            answered: Some(leg),
+            dial: None,
+            way,
+            rung: Vec::new(),
+            rang: true,
+            hops: 0,
+            since: taken.0,
+            taken: Some(taken),
+        }
+    }
+
     /// Who answered, if he is somebody we know.
     pub(super) fn person(&self) -> Option<&UserUri> {
         self.taken.as_ref().map(|(_, who)| who)
@@ -200,13 +217,24 @@ impl Engine {
         lines.into_iter().for_each(|line| self.write_history(line));
     }
 
-    /// The conversation with the target is over: a line for him.
+    /// Whom a caller was sent on to and talks with.
+    pub(super) fn person_sent_to(&self, call: CallId) -> Option<UserUri> {
+        self.groups.callers.get(&call)?.forward.as_ref()?.person().cloned()
+    }
+
+    /// The conversation with the target is over: a line for him. It may have begun in an earlier process.
     fn tell_target(&mut self, call: CallId) {
-        let stopping = self.groups.stopping;
-        let reason = if stopping { TerminationReason::ServerStopping } else { TerminationReason::Departed };
-        let termination = Termination::completed(reason);
+        let termination = match (self.groups.attaching.contains_key(&call), self.groups.stopping) {
+            (true, _) => Termination::failed(TerminationReason::McuLost),
+            (false, true) => Termination::completed(TerminationReason::ServerStopping),
+            (false, false) => Termination::completed(TerminationReason::Departed),
+        };
         let story = self.groups.callers.get(&call).and_then(|caller| story(call, caller, termination));
-        if let Some(line) = story.and_then(|story| self.line_of_callee(&story)) {
+        if let Some(mut line) = story.and_then(|story| self.line_of_callee(&story)) {
+            if let Some(from) = self.groups.ledger.talks_on(call).map(|(_, onward)| unix_ms(onward.from)) {
+                line.started = line.started.min(from);
+                line.answered = line.answered.map(|answered| answered.min(from));
+            }
             self.write_history(line);
         }
         self.end_onward(call, termination);
@@ -312,11 +340,39 @@ impl Engine {
         group.map_or(Action::Forward { target }, |target| Action::Group { target })
     }
 
+    /// Tells whoever sent a caller elsewhere what became of that: an agent by NOTIFY, a supervisor by an event.
     fn report_transfer(&mut self, call: CallId, status: u16) {
-        let refer = self.groups.callers.get_mut(&call).and_then(|caller| caller.transfer.take());
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        let (refer, supervised) = (caller.transfer.take(), std::mem::take(&mut caller.sent_by_supervisor));
         if let Some(refer) = refer {
             self.call(call::Input::ReferProgress { refer, status });
         }
+        if supervised {
+            self.event(EngineEvent::GroupTransfer { call, reached: status == 200 });
+        }
+    }
+
+    /// A supervisor sends a caller elsewhere.
+    pub(super) fn send_by_supervisor(&mut self, call: CallId, target: Action) {
+        if let Some(caller) = self.groups.callers.get_mut(&call) {
+            caller.sent_by_supervisor = true;
+        }
+        self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Transfer { target } });
+    }
+
+    /// The caller waits in another group now.
+    pub(super) fn on_caller_moved(&mut self, call: CallId) {
+        if self.groups.callers.get(&call).is_some_and(|caller| caller.sent_by_supervisor) {
+            self.report_transfer(call, 200);
+        }
+    }
+
+    /// A supervisor's command was refused, whichever it was.
+    pub(super) fn on_supervisor_refused(&mut self, call: CallId, why: String) {
+        if let Some(caller) = self.groups.callers.get_mut(&call) {
+            caller.sent_by_supervisor = false;
+        }
+        self.event(EngineEvent::GroupSupervisorRefused { call, why });
     }
 
     /// A seat that is nobody's offer was lost: a target's or a supervisor's.

@@ -7,6 +7,9 @@ use call::DialogRecord;
 use response_group::{Config, Entry, OfferNo};
 use serde::{Deserialize, Serialize};
 
+use super::ledger::Onward;
+use super::unstored::EndedCall;
+
 /// One line of the journal. It must be safe before any effect that comes after it is carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -55,10 +58,31 @@ pub enum WireRecord {
         /// One for each device.
         invites: Vec<SentInvite>,
     },
-    /// A dialog with somebody who is neither a waiting caller nor an agent stands: after a restart it is only ended.
+    /// A dialog with somebody who is neither a waiting caller nor an agent stands. After a restart it is ended, unless a caller
+    /// who was sent on talks with him.
     Up {
         /// The dialog.
         dialog: Box<DialogRecord>,
+        /// The call whose caller was sent on to him, if one was.
+        #[serde(default)]
+        onward: Option<CallId>,
+    },
+    /// A caller talks with whom his group has sent him on to, or does so no more: then once again, with the end.
+    Onward {
+        /// The call.
+        call: CallId,
+        /// The conversation; until it is over its end is its beginning.
+        onward: Onward,
+    },
+    /// A call of a journal before this one is over for the machine, and the store need not have its records.
+    Ended {
+        /// The call.
+        ended: Box<EndedCall>,
+    },
+    /// The store has all records of these calls.
+    Stored {
+        /// Which.
+        calls: Vec<CallId>,
     },
     /// An INVITE or a dialog is over: a restarted server has nothing to do about it.
     Over {

@@ -11,7 +11,8 @@ use mcu_api::{Codec, LegMedia, LegStatistics, McuEvent};
 use response_group::{CallRecord, Failure, HistoryEntry, HistoryKind, Outcome, Rejection, Segment, SegmentKind};
 use sip_api::SipUri;
 
-use super::Groups;
+use super::unstored::EndedCall;
+use super::{Groups, WireRecord};
 use crate::Engine;
 use crate::event::EngineEvent;
 use crate::people::bridge_setup::person_of;
@@ -43,7 +44,7 @@ impl GroupCallRecord {
 }
 
 /// A conversation outside the group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Onward {
     /// With whom: a user, or a number as `tel:`.
     pub with: UserUri,
@@ -75,7 +76,7 @@ pub struct GroupLegRecord {
 /// What is known of one call so far.
 #[derive(Debug, Default)]
 struct Page {
-    /// Lines of agents, until the record says who talked when.
+    /// What is said to agents; lines are made of it when the record says who talked when.
     lines: Vec<HistoryEntry>,
     record: Option<CallRecord>,
     onward: Option<Onward>,
@@ -85,6 +86,8 @@ struct Page {
     open: BTreeSet<LegId>,
     /// The caller's own line is written.
     told_caller: bool,
+    /// The call ended in an earlier process, which may have stored what it left.
+    earlier: bool,
 }
 
 /// Every call that is not recorded yet.
@@ -92,6 +95,8 @@ struct Page {
 pub(super) struct Ledger {
     pages: BTreeMap<CallId, Page>,
     legs: BTreeMap<LegId, CallId>,
+    /// Calls that are recorded, until the store has said so.
+    pub(super) unstored: BTreeMap<CallId, EndedCall>,
 }
 
 impl Ledger {
@@ -108,6 +113,32 @@ impl Ledger {
     /// Calls that wait for nothing but the MCU.
     pub(super) fn waiting<'a>(&'a self, callers: impl Fn(&CallId) -> bool + 'a) -> usize {
         self.pages.keys().filter(|call| !callers(call)).count()
+    }
+
+    /// A call that ended in an earlier process.
+    pub(super) fn take_up(&mut self, call: EndedCall) {
+        let EndedCall { record, agents, onward } = call;
+        let page = Page { lines: agents, record: Some(record), onward, earlier: true, ..Page::default() };
+        self.pages.insert(page.record.as_ref().map_or(CallId(0), |record| record.call), page);
+    }
+
+    /// Those.
+    pub(super) fn ended_earlier(&self) -> Vec<CallId> {
+        self.pages.iter().filter(|(_, page)| page.earlier).map(|(call, _)| *call).collect()
+    }
+
+    /// Calls that are over for the machine and not recorded yet.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = EndedCall> + '_ {
+        self.pages.values().filter_map(|page| {
+            let (record, agents) = (page.record.clone()?, page.lines.clone());
+            Some(EndedCall { record, agents, onward: page.onward.clone() })
+        })
+    }
+
+    /// A call that is over for the machine, and with whom its caller talks on outside the groups.
+    pub(super) fn talks_on(&self, call: CallId) -> Option<(&CallRecord, &Onward)> {
+        let page = self.pages.get(&call)?;
+        page.record.as_ref().zip(page.onward.as_ref())
     }
 
     fn close_leg(&mut self, leg: LegId, statistics: Option<LegStatistics>) -> Option<CallId> {
@@ -166,7 +197,9 @@ impl Engine {
     pub(super) fn note_onward(&mut self, call: CallId, with: UserUri) {
         let now = self.group_time();
         let termination = Termination::completed(TerminationReason::Departed);
-        self.groups.ledger.page(call).onward = Some(Onward { with, from: now, to: now, termination });
+        let onward = Onward { with, from: now, to: now, termination };
+        self.groups.ledger.page(call).onward = Some(onward.clone());
+        self.record(WireRecord::Onward { call, onward });
     }
 
     /// That conversation is over.
@@ -174,6 +207,8 @@ impl Engine {
         let now = self.group_time();
         if let Some(onward) = &mut self.groups.ledger.page(call).onward {
             (onward.to, onward.termination) = (now, termination);
+            let onward = onward.clone();
+            self.record(WireRecord::Onward { call, onward });
         }
     }
 
@@ -191,11 +226,25 @@ impl Engine {
     /// The machine has done with a call.
     pub(super) fn file_record(&mut self, record: CallRecord) {
         let call = record.call;
-        for entry in std::mem::take(&mut self.groups.ledger.page(call).lines) {
-            let line = self.line_of_agent(&entry, &record);
-            self.write_history(line);
-        }
         self.groups.ledger.page(call).record = Some(record);
+        self.write_agents_lines(call);
+    }
+
+    /// Writes the lines of a call's agents.
+    pub(super) fn write_agents_lines(&mut self, call: CallId) {
+        let Some(page) = self.groups.ledger.pages.get(&call) else { return };
+        let Some(record) = &page.record else { return };
+        let lines: Vec<_> = page.lines.iter().map(|entry| self.line_of_agent(entry, record)).collect();
+        let earlier = page.earlier;
+        lines.into_iter().for_each(|line| self.write_group_line(line, earlier));
+    }
+
+    /// A line of a call that ended in an earlier process may be there already.
+    fn write_group_line(&mut self, line: ConversationEntry, earlier: bool) {
+        match earlier {
+            false => self.write_history(line),
+            true => self.event(EngineEvent::ConversationAgain(Box::new(line))),
+        }
     }
 
     /// Records a call as soon as the caller has gone and every leg is accounted for.
@@ -204,10 +253,10 @@ impl Engine {
         let Some(page) = self.groups.ledger.pages.get_mut(&call).filter(|_| !caller_is_here) else { return };
         let Some(record) = page.record.clone() else { return };
         if !std::mem::replace(&mut page.told_caller, true) {
-            let onward = page.onward.clone();
+            let (onward, earlier) = (page.onward.clone(), page.earlier);
             let termination = termination_of(&record, onward.as_ref(), &page.refusals);
             if let Some(line) = self.line_of_group_caller(&record, onward.as_ref(), termination) {
-                self.write_history(line);
+                self.write_group_line(line, earlier);
             }
         }
         if self.groups.ledger.pages.get(&call).is_none_or(|page| !page.open.is_empty()) {
@@ -217,6 +266,10 @@ impl Engine {
         let termination = termination_of(&record, page.onward.as_ref(), &page.refusals);
         let legs = page.legs.into_iter().map(|(_, leg)| leg).collect();
         let (onward, refusals) = (page.onward, page.refusals);
+        if let Some(record) = page.record {
+            let ended = EndedCall { record, agents: page.lines, onward: onward.clone() };
+            self.groups.ledger.keep_until_stored(ended, self.config.limits.unstored_group_calls);
+        }
         let record = GroupCallRecord { call: record, onward, legs, refusals, termination };
         self.event(EngineEvent::GroupCallEnded(Box::new(record)));
     }
@@ -373,7 +426,7 @@ fn untalked(outcome: &Outcome, refusal: Option<TerminationReason>) -> Terminatio
 }
 
 /// A time of the machine.
-fn unix_ms(at: Timestamp) -> i64 {
+pub(super) fn unix_ms(at: Timestamp) -> i64 {
     i64::try_from(at.as_micros() / 1_000).unwrap_or(i64::MAX)
 }
 

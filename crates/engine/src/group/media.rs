@@ -157,6 +157,7 @@ impl Engine {
             Purpose::Forward(call) => self.ring_target(call, seat),
             Purpose::Supervisor(call, _) => self.ring_supervisor(call, seat),
             Purpose::Reattach(offer) => self.reoffer_agent(offer, seat),
+            Purpose::ReattachTarget(call) => self.reoffer_target(call, seat),
             Purpose::Silence => {}
         }
     }
@@ -234,15 +235,20 @@ impl Engine {
             Some((seat, media)) if media.awaits_answer() => {
                 let good = media.take_answer(body.as_ref());
                 let agreed = media.agreed().filter(|_| good);
-                if let (Role::Caller(call), Some(agreed)) = (role, &agreed) {
-                    self.note_group_leg(call, GroupLegs { sip: leg, media: seat }, None, agreed);
+                let party = match role {
+                    Role::Caller(call) => Some((call, None)),
+                    Role::Target(call) => Some((call, self.person_sent_to(call))),
+                    _ => None,
+                };
+                if let (Some((call, party)), Some(agreed)) = (party, &agreed) {
+                    self.note_group_leg(call, GroupLegs { sip: leg, media: seat }, party, agreed);
                 }
                 self.connect_group_leg(seat, agreed);
                 good
             }
             _ => false,
         };
-        self.note_reattached(leg, role, answered);
+        self.note_reattached(role, answered);
     }
 
     /// The negotiation of a SIP leg, and the leg of the MCU it is about.

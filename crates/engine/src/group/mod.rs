@@ -18,9 +18,11 @@ mod journal;
 mod ledger;
 mod media;
 mod offer;
+mod onward;
 mod output;
 mod restart;
 mod supervisor;
+mod unstored;
 mod wire;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -40,6 +42,7 @@ pub use command::{GroupCommand, group_problems};
 pub use errand::GroupCodes;
 pub use journal::{GroupJournal, SentInvite, WireLeg, WireRecord};
 pub use ledger::{GroupCallRecord, GroupLegRecord, Onward};
+pub use unstored::EndedCall;
 
 use caller::Caller;
 use errand::Errand;
@@ -78,6 +81,8 @@ enum Purpose {
     Supervisor(CallId, LegId),
     /// Nothing is dialled: the agent of an earlier process is given a seat again.
     Reattach(OfferNo),
+    /// The same of whom a caller was sent on to.
+    ReattachTarget(CallId),
     /// An INVITE of an earlier process is repeated, only to be cancelled.
     Silence,
 }
@@ -165,11 +170,13 @@ impl Engine {
 
     /// When the machine's next timer is due, in the engine's time.
     pub(crate) fn group_timeout(&self) -> Option<Timestamp> {
-        Some(self.groups.domain.as_ref()?.poll_timeout()? - self.groups.epoch)
+        let machine = self.groups.domain.as_ref()?.poll_timeout().map(|due| due - self.groups.epoch);
+        machine.into_iter().chain(self.onward_timeout()).min()
     }
 
     /// Fires the machine's timers that are due.
     pub(crate) fn fire_group_timers(&mut self) {
+        self.fire_onward_timers();
         if self.group_timeout().is_some_and(|due| due <= self.now) {
             self.tell_groups(response_group::Input::TimerFired);
         }
@@ -342,6 +349,7 @@ impl Engine {
                 self.groups.legs.remove(&leg);
                 self.groups.lost.remove(&leg);
                 self.groups.silencing.remove(&leg);
+                self.record_unwanted(leg);
                 self.note_over(leg);
                 match role {
                     Role::Caller(call) => self.on_caller_ended(call),

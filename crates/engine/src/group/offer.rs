@@ -218,7 +218,7 @@ impl Engine {
             Some(Purpose::Offer(number)) => self.on_offer_answered(number, leg, body.as_ref(), headers),
             Some(Purpose::Forward(call)) => self.on_target_answered(call, leg, body.as_ref()),
             Some(Purpose::Supervisor(call, seat)) => self.on_supervisor_answered(call, seat, leg, body.as_ref()),
-            Some(Purpose::Reattach(_) | Purpose::Silence) | None => {}
+            Some(Purpose::Reattach(_) | Purpose::ReattachTarget(_) | Purpose::Silence) | None => {}
         }
     }
 
@@ -245,7 +245,7 @@ impl Engine {
             }
             Some(Purpose::Forward(call)) => self.on_target_failed(call, termination, status),
             Some(Purpose::Supervisor(call, seat)) => self.on_supervisor_failed(call, seat),
-            Some(Purpose::Reattach(_) | Purpose::Silence) | None => {}
+            Some(Purpose::Reattach(_) | Purpose::ReattachTarget(_) | Purpose::Silence) | None => {}
         }
     }
 

@@ -12,11 +12,12 @@ impl Engine {
     pub(super) fn on_group_output(&mut self, output: Output) {
         match output {
             Output::Journal(entry) => {
-                let decided = waits(&entry);
+                let (decided, moved) = (waits(&entry), moves(&entry));
                 self.journal(GroupJournal::Machine(*entry));
                 if let Some((call, waits)) = decided {
                     self.tell_caller_that_he_waits(call, waits);
                 }
+                moved.into_iter().for_each(|call| self.on_caller_moved(call));
             }
             Output::AnswerCaller { call, mode } => self.answer_group_caller(call, mode),
             Output::Sound { call, sound } => self.play_sound(call, sound),
@@ -34,9 +35,7 @@ impl Engine {
             }
             Output::Reattach { call, agent } => self.reattach(call, agent),
             Output::Monitor { call, leg, mode } => self.monitor(call, leg, mode),
-            Output::SupervisorRefused { call, why } => {
-                self.event(EngineEvent::GroupSupervisorRefused { call, why });
-            }
+            Output::SupervisorRefused { call, why } => self.on_supervisor_refused(call, why),
             Output::History(entry) => self.file_history(entry),
             Output::Cdr(record) => {
                 let forwarded = is_forwarded(&record.outcome);
@@ -59,6 +58,14 @@ fn waits(entry: &Entry) -> Option<(CallId, bool)> {
     match entry {
         Entry::Decided { decided: Decision::Waiting { call, .. }, .. } => Some((*call, true)),
         Entry::Decided { decided: Decision::Offered { call, .. }, .. } => Some((*call, false)),
+        _ => None,
+    }
+}
+
+/// Which call was moved to another group.
+fn moves(entry: &Entry) -> Option<CallId> {
+    match entry {
+        Entry::Decided { decided: Decision::Moved { call, .. }, .. } => Some(*call),
         _ => None,
     }
 }

@@ -8,18 +8,33 @@ use response_group::{Config, DialogNo, Domain, Entry, Input, JournalError, Offer
 use sip_api::{Flow, NameAddr, SipUri, Transport};
 
 use super::caller::Caller;
+use super::ledger::Ledger;
 use super::offer::Offer;
 use super::wire::{OnWire, UpCaller};
 use super::{GroupJournal, Purpose, Role, SentInvite, WireLeg, WireRecord};
 use crate::Engine;
 use crate::conference::dial_out::COMPLETED_ELSEWHERE;
 
-/// A caller who is being attached again: who has answered, of himself and his agent.
+/// A caller who is being attached again: who has answered, of himself and whom he talks with.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Attaching {
     caller: Option<bool>,
-    /// `None` when there is no agent to wait for.
-    agent: Option<Option<bool>>,
+    /// An agent, or whom the caller was sent on to; `None` when there is nobody to wait for.
+    other: Option<Option<bool>>,
+    /// Until when both must have answered, where the machine has no limit of its own.
+    until: Option<Timestamp>,
+}
+
+impl Attaching {
+    /// Nobody has answered yet, of two who talk outside the groups.
+    pub(super) fn onward(until: Timestamp) -> Self {
+        Self { caller: None, other: Some(None), until: Some(until) }
+    }
+
+    /// Until when both must have answered.
+    pub(super) fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
 }
 
 impl Engine {
@@ -34,7 +49,8 @@ impl Engine {
         self.set_epoch(&entries);
         let at = self.group_time();
         if !entries.is_empty() {
-            let domain = Domain::restore(at, &entries).map_err(|error| vec![unreadable(&error)])?;
+            let (domain, left) = Domain::restore(at, &entries).map_err(|error| vec![unreadable(&error)])?;
+            self.groups.ledger = Ledger::of_earlier(records, left, self.config.limits.unstored_group_calls);
             self.groups.wire = OnWire::of(records);
             self.groups.earlier = self.groups.wire.clone();
             self.groups.next_call = domain.last_call().0;
@@ -46,6 +62,9 @@ impl Engine {
             self.drain_groups();
             self.tell_registrations();
         }
+        self.settle();
+        self.reattach_onward();
+        self.settle_earlier_calls();
         self.settle();
         let left = std::mem::take(&mut self.groups.earlier).into_leftovers();
         self.end_leftovers(left);
@@ -156,28 +175,32 @@ impl Engine {
     /// The machine wants a caller's media here again, and his agent's if he had one.
     pub(super) fn reattach(&mut self, call: CallId, agent: Option<(OfferNo, DialogNo)>) {
         let parties = self.groups.domain.as_ref().and_then(|domain| domain.parties(call));
-        let (user, group) = parties.map(|(caller, group)| (UserUri::parse(caller).ok(), group.clone())).unzip();
-        let caller = self.groups.earlier.take_caller(call);
-        let shown = caller.as_ref().map(|caller| caller.shown.as_ref().unwrap_or(&caller.dialog.remote));
-        let from = shown.and_then(|shown| NameAddr::parse(shown).ok());
-        let (Some(UpCaller { dialog, .. }), Some(group), Some(from)) = (caller, group, from) else {
+        let parties = parties.map(|(caller, group)| (caller.to_owned(), group.clone()));
+        if parties.and_then(|(caller, group)| self.restore_caller(call, group, &caller)).is_none() {
             return self.tell_groups(Input::Reattached { call, caller: false, agent: false });
-        };
+        }
+        let mut attaching = Attaching::default();
+        if let Some((offer, _)) = agent {
+            attaching.other = Some(self.restore_agent(call, offer));
+        }
+        self.groups.attaching.insert(call, attaching);
+        self.reserve_caller(call);
+    }
+
+    /// The dialog with a caller of an earlier process, with a new conference of his own; `None` when there is none any more.
+    pub(super) fn restore_caller(&mut self, call: CallId, group: UserUri, person: &str) -> Option<()> {
+        let UpCaller { dialog, shown } = self.groups.earlier.take_caller(call)?;
+        let from = NameAddr::parse(shown.as_ref().unwrap_or(&dialog.remote)).ok()?;
         let conference = self.make_group_conference(call.0, AloneAudio::Music);
         let leg = self.take_up(WireLeg::Caller(call), Role::Caller(call), *dialog, Some(from.to_string()));
         let mut restored = Caller::new(leg, conference, group, from);
         restored.accepted = true;
         restored.recorded = true;
-        restored.user = user.flatten();
+        restored.user = UserUri::parse(person).ok();
         let user = restored.user.clone();
         self.groups.callers.insert(call, restored);
         user.iter().for_each(|user| self.note_conversation(user));
-        let mut attaching = Attaching::default();
-        if let Some((offer, _)) = agent {
-            attaching.agent = Some(self.restore_agent(call, offer));
-        }
-        self.groups.attaching.insert(call, attaching);
-        self.reserve_caller(call);
+        Some(())
     }
 
     /// `Some(false)` when there is no agent to be reached any more.
@@ -227,9 +250,9 @@ impl Engine {
     }
 
     /// One of the two has answered or gone. With the last of them the machine is told.
-    pub(super) fn note_reattached(&mut self, _leg: LegId, role: Role, good: bool) {
+    pub(super) fn note_reattached(&mut self, role: Role, good: bool) {
         let call = match role {
-            Role::Caller(call) => call,
+            Role::Caller(call) | Role::Target(call) => call,
             Role::Device(offer) => match self.groups.offers.get(&offer) {
                 Some(offer) => offer.order.call,
                 None => return,
@@ -239,15 +262,17 @@ impl Engine {
         let Some(attaching) = self.groups.attaching.get_mut(&call) else { return };
         match role {
             Role::Caller(_) => attaching.caller = Some(good),
-            _ => attaching.agent = Some(Some(good)),
+            _ => attaching.other = Some(Some(good)),
         }
         self.finish_reattaching(call);
     }
 
     fn finish_reattaching(&mut self, call: CallId) {
         let Some(attaching) = self.groups.attaching.get(&call).copied() else { return };
-        let (Some(caller), agent) = (attaching.caller, attaching.agent.unwrap_or(Some(false))) else { return };
-        let Some(agent) = agent else { return };
+        let (Some(caller), Some(agent)) = (attaching.caller, attaching.other.unwrap_or(Some(false))) else { return };
+        if self.groups.callers.get(&call).is_some_and(|caller| caller.over) {
+            return self.finish_onward(call, caller && agent);
+        }
         self.groups.attaching.remove(&call);
         if caller {
             self.play_to_caller(call);

@@ -36,6 +36,8 @@ pub(super) struct UpCaller {
 struct Other {
     /// The offer he was rung for, if any.
     offer: Option<OfferNo>,
+    /// The call whose caller was sent on to him.
+    onward: Option<CallId>,
     /// How he was invited, if he was.
     invite: Option<SentInvite>,
     /// His dialog, once he has answered.
@@ -71,8 +73,10 @@ impl OnWire {
             WireRecord::CallerUp { call, dialog, shown } => {
                 self.callers.insert(*call, UpCaller { dialog: dialog.clone(), shown: shown.clone() });
             }
-            WireRecord::AgentUp { offer, dialog } => self.answered(Some(*offer), dialog),
-            WireRecord::Up { dialog } => self.answered(None, dialog),
+            WireRecord::AgentUp { offer, dialog } => self.answered(Some(*offer), None, dialog),
+            WireRecord::Up { dialog, onward } => self.answered(None, *onward, dialog),
+            // Nothing of them is on the wire; see `unstored`.
+            WireRecord::Onward { .. } | WireRecord::Ended { .. } | WireRecord::Stored { .. } => {}
             WireRecord::Over { leg: WireLeg::Caller(call) } => drop(self.callers.remove(call)),
             WireRecord::Over { leg: WireLeg::CallId(call_id) } => drop(self.others.remove(call_id)),
         }
@@ -80,14 +84,14 @@ impl OnWire {
 
     fn invited(&mut self, offer: Option<OfferNo>, invites: &[SentInvite]) {
         for invite in invites {
-            let other = Other { offer, invite: Some(invite.clone()), dialog: None };
+            let other = Other { offer, onward: None, invite: Some(invite.clone()), dialog: None };
             self.others.insert(invite.call_id.clone(), other);
         }
     }
 
-    fn answered(&mut self, offer: Option<OfferNo>, dialog: &DialogRecord) {
+    fn answered(&mut self, offer: Option<OfferNo>, onward: Option<CallId>, dialog: &DialogRecord) {
         let other = self.others.entry(dialog.names.call_id.clone()).or_default();
-        other.offer = offer;
+        (other.offer, other.onward) = (offer, onward);
         other.dialog = Some(dialog.clone());
     }
 
@@ -106,7 +110,7 @@ impl OnWire {
             });
             let up = other.dialog.clone().map(Box::new).map(|dialog| match other.offer {
                 Some(offer) => WireRecord::AgentUp { offer, dialog },
-                None => WireRecord::Up { dialog },
+                None => WireRecord::Up { dialog, onward: other.onward },
             });
             invited.into_iter().chain(up)
         });
@@ -123,6 +127,18 @@ impl OnWire {
         let answered = |other: &&Other| other.offer == Some(offer) && other.dialog.is_some();
         let call_id = self.others.iter().find(|(_, other)| answered(other)).map(|(call_id, _)| call_id.clone())?;
         self.others.remove(&call_id)?.dialog
+    }
+
+    /// The dialogs with those to whom callers were sent on, and whose caller it was, for whoever takes them up.
+    pub(super) fn take_targets(&mut self) -> Vec<(CallId, DialogRecord)> {
+        let stands = |_: &String, other: &mut Other| other.onward.is_some() && other.dialog.is_some();
+        let targets = self.others.extract_if(.., stands);
+        targets.filter_map(|(_, other)| other.onward.zip(other.dialog)).collect()
+    }
+
+    /// A dialog that nobody takes up.
+    pub(super) fn put_back(&mut self, dialog: DialogRecord) {
+        self.answered(None, None, &dialog);
     }
 
     /// The INVITEs of an offer that nobody has answered.
@@ -152,7 +168,8 @@ impl Engine {
     /// To be asked for when every effect has been taken.
     pub fn group_checkpoint(&self) -> Option<Vec<GroupJournal>> {
         let machine = GroupJournal::Machine(self.groups.domain.as_ref()?.checkpoint());
-        let wire = self.groups.wire.records().into_iter().map(GroupJournal::Wire);
+        let wire = self.groups.wire.records().into_iter().chain(self.groups.ledger.unstored());
+        let wire = wire.map(GroupJournal::Wire);
         Some(std::iter::once(machine).chain(wire).collect())
     }
 
@@ -195,7 +212,23 @@ impl Engine {
     pub(super) fn record_up(&mut self, leg: LegId) {
         let Some(dialog) = self.calls.dialog_record(leg) else { return };
         self.groups.recorded.insert(leg, WireLeg::CallId(dialog.names.call_id.clone()));
-        self.record(WireRecord::Up { dialog: Box::new(dialog) });
+        let onward = self.onward_call(leg);
+        self.record(WireRecord::Up { dialog: Box::new(dialog), onward });
+    }
+
+    /// A phone answered although nobody wanted it any more: should its BYE be lost with the process, the next one says it.
+    pub(super) fn record_unwanted(&mut self, leg: LegId) {
+        if let Some(dialog) = self.calls.unwanted_dialog(leg).cloned().map(Box::new) {
+            self.record(WireRecord::Up { dialog, onward: None });
+        }
+    }
+
+    /// The call whose caller is sent on to whom this leg leads to.
+    fn onward_call(&self, leg: LegId) -> Option<CallId> {
+        match self.groups.role(leg)? {
+            Role::Target(call) => Some(call),
+            _ => None,
+        }
     }
 
     /// A leg has ended. That is written down with the next input after its BYE was answered, or with the next one where it
@@ -250,7 +283,7 @@ impl Engine {
             self.record(match (name, role) {
                 (WireLeg::Caller(call), _) => WireRecord::CallerUp { call, dialog, shown },
                 (WireLeg::CallId(_), Role::Device(offer)) => WireRecord::AgentUp { offer, dialog },
-                (WireLeg::CallId(_), _) => WireRecord::Up { dialog },
+                (WireLeg::CallId(_), _) => WireRecord::Up { dialog, onward: self.onward_call(leg) },
             });
         }
         leg

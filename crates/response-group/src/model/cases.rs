@@ -44,8 +44,8 @@ fn every_interleaving_of_one_call_or_one_agent_keeps_the_invariants() {
         ("the same, a crash anywhere", Case { crashes: 1, ..serial(2, 1) }, 2_034),
         ("agents press a key, parallel", Case { confirm: true, ..parallel(1, 2) }, 3_621),
         ("agents press a key, serial, a crash", Case { confirm: true, crashes: 1, ..serial(1, 2) }, 20_500),
-        ("forwarded at the time-out, a crash", Case { timeout: forward(), crashes: 1, ..parallel(1, 1) }, 429),
-        ("sent on by an agent, a crash", Case { transfers: vec![forward()], crashes: 1, ..parallel(1, 1) }, 507),
+        ("forwarded at the time-out, a crash", Case { timeout: forward(), crashes: 1, ..parallel(1, 1) }, 471),
+        ("sent on by an agent, a crash", Case { transfers: vec![forward()], crashes: 1, ..parallel(1, 1) }, 520),
         (
             "to the second group, by an agent and at the time-out",
             Case { second: Some(9), timeout: second_group(), transfers: vec![second_group()], ..parallel(1, 1) },

@@ -183,7 +183,7 @@ impl World {
 
     /// The process dies and begins anew on its journal.
     pub fn crash(&mut self) -> &mut Self {
-        self.domain = Domain::restore(self.now, &self.journal).expect("the journal can be read");
+        (self.domain, _) = Domain::restore(self.now, &self.journal).expect("the journal can be read");
         self.watch.told(self.now, &Input::Restarted);
         self.drain();
         self

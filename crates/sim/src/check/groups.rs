@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base::{CallId, ConferenceId, LegId};
 use engine::GroupJournal;
-use response_group::{CallRecord, Decision, Entry, Input};
+use response_group::{CallRecord, Decision, Entry, Input, Outcome};
 use sip_api::Method;
 
 use super::twin::Twin;
@@ -16,6 +16,8 @@ use crate::stack::Stack;
 pub(super) struct Groups {
     open: BTreeMap<CallId, String>,
     ended: BTreeMap<CallId, String>,
+    /// Callers whose record this process has given.
+    recorded: BTreeSet<CallId>,
     /// The machine beside the engine's; `None` until the first groups are there.
     twin: Option<Twin>,
 }
@@ -32,10 +34,12 @@ impl Groups {
         }
     }
 
-    /// A caller's record.
+    /// A caller's record: one in each process, and the same in all.
     pub(super) fn ended(&mut self, record: &CallRecord) -> Result<(), String> {
         let outcome = format!("{:?}", record.outcome);
-        if self.open.remove(&record.call).is_none() {
+        let first = self.recorded.insert(record.call);
+        let again = first && self.ended.get(&record.call) == Some(&outcome);
+        if self.open.remove(&record.call).is_none() && !again {
             return Err(format!("caller {} ends as {outcome}, after {:?}", record.call, self.ended.get(&record.call)));
         }
         self.ended.insert(record.call, outcome);
@@ -46,6 +50,7 @@ impl Groups {
     /// in the journal was never there.
     pub(super) fn server_died(&mut self, journal: &[GroupJournal]) -> Result<(), String> {
         self.twin = None;
+        self.recorded.clear();
         let (mut arrived, mut ended) = (BTreeSet::new(), BTreeMap::new());
         for record in journal {
             let GroupJournal::Machine(entry) = record else { continue };
@@ -116,6 +121,10 @@ pub(crate) fn happened(record: &GroupJournal) -> Option<&'static str> {
     match record {
         GroupJournal::Machine(Entry::Decided { decided: Decision::Won { .. }, .. }) => Some("group call answered"),
         GroupJournal::Machine(Entry::Decided { decided: Decision::Offered { .. }, .. }) => Some("group call offered"),
+        GroupJournal::Machine(Entry::Decided { decided: Decision::Ended { outcome, .. }, .. }) => match outcome {
+            Outcome::NoAgent { .. } => Some("caller sent on from where nobody was"),
+            _ => None,
+        },
         GroupJournal::Machine(Entry::Told { told, .. }) => match told {
             Input::Reattached { caller: true, agent: true, .. } => Some("conversation attached again"),
             Input::Reattached { caller: true, agent: false, .. } => Some("caller attached again"),

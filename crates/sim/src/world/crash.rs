@@ -1,7 +1,7 @@
 //! The server's process dies, at any boundary between two effects, and another one begins on its journal.
 
 use base::Duration;
-use engine::{Effect, Engine, GroupJournal, Input};
+use engine::{Effect, Engine, GroupJournal, Input, WireRecord};
 use sip_api::SipEvent;
 
 use super::{Event, World};
@@ -78,6 +78,7 @@ impl World {
                 _ => {}
             }
         }
+        self.store.server_died(all);
         self.process.number += 1;
         self.process.down = true;
         self.process.dies_in = None;
@@ -102,7 +103,13 @@ impl World {
             self.process.dies_in = Some(self.dice.between(1, 40));
         }
         self.unsettled = true;
+        let before = self.process.journal.len();
         self.open_groups();
+        let taken_up =
+            |record: &GroupJournal| matches!(record, GroupJournal::Wire(WireRecord::Up { onward: Some(_), .. }));
+        if self.process.journal[before.min(self.process.journal.len())..].iter().any(taken_up) {
+            self.count("conversation outside the groups attached again");
+        }
         for (user, bindings) in self.registered.clone() {
             self.tell(Input::Sip(SipEvent::BindingsChanged { user, bindings }));
         }
