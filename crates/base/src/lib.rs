@@ -45,3 +45,14 @@ pub enum AccessType {
     /// Anybody who gives the PIN (or anybody at all when the conference has none).
     Anonymous,
 }
+
+impl std::fmt::Display for AccessType {
+    /// As the configuration writes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Anonymous => "anonymous",
+        })
+    }
+}

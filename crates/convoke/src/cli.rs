@@ -215,9 +215,15 @@ fn banner(config: &Config, server: &server::Server) -> String {
     for conference in &config.conferences {
         let pin = conference.pin.as_ref().map_or(String::new(), |_| ", with a PIN".to_owned());
         text.push_str(&format!(
-            "  conference sip:{}@{} ({:?}{pin})\n",
+            "  conference sip:{}@{} ({}{pin})\n",
             conference.number, config.domain, conference.access
         ));
+    }
+    for access in &config.access_numbers {
+        text.push_str(&format!("  telephone  {}\n", access.number));
+    }
+    for trunk in &config.trunks {
+        text.push_str(&format!("  trunk      {} ({})\n", trunk.name, trunk.target));
     }
     for group in &config.response_groups {
         text.push_str(&format!("  group      {} ({})\n", group.uri, group.name));

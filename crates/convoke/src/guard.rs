@@ -44,17 +44,26 @@ fn lock_directory(directory: &Path) -> Result<File, String> {
 }
 
 fn already_served(directory: &Path, file: &mut File) -> String {
-    let mut holder = String::new();
-    // Without the number the sentence is as true.
-    let _read = file.read_to_string(&mut holder);
-    let holder = match holder.trim() {
-        "" => String::new(),
-        process => format!(" (process {process})"),
-    };
     format!(
-        "data_dir = {directory:?}: another server runs on it{holder}; stop that one, or give this one a data_dir of its \
-         own"
+        "data_dir = {directory:?}: another server runs on it{}; stop that one, or give this one a data_dir of its own",
+        holder(file)
     )
+}
+
+/// Who wrote himself into the lock, in brackets; nothing where that cannot be read.
+fn holder(file: &mut File) -> String {
+    let mut holder = String::new();
+    match file.read_to_string(&mut holder) {
+        Ok(_) if !holder.trim().is_empty() => format!(" (process {})", holder.trim()),
+        _ => String::new(),
+    }
+}
+
+/// That a server runs on this data directory, in words for the operator; nothing is made or changed.
+pub(crate) fn served(directory: &Path) -> Option<String> {
+    let mut file = File::open(directory.join(LOCK)).ok()?;
+    let held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    held.then(|| format!("a server runs on it{}", holder(&mut file)))
 }
 
 /// Holds the first port of the range. Two servers with the same range would otherwise share it call by call, and each
@@ -89,7 +98,9 @@ mod tests {
         for fragment in ["data_dir = ", "another server", process.as_str(), "a data_dir of its own"] {
             assert!(told.contains(fragment), "{told}");
         }
+        assert_eq!(served(&directory).as_deref(), Some(format!("a server runs on it ({process})").as_str()));
         drop(first);
+        assert_eq!(served(&directory), None);
         Guards::take(&config(&directory, "23504-23507")).expect("unlocked");
     }
 

@@ -6,6 +6,8 @@
 
 mod note;
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use base::{CallId, Duration, Timestamp, UserUri};
@@ -27,7 +29,21 @@ struct Rig {
     now: Timestamp,
     calls: u64,
     open: Vec<(OfferNo, CallId)>,
-    steps: Vec<u64>,
+    /// Nanoseconds of each step, and what it was about.
+    steps: Vec<(u64, &'static str)>,
+}
+
+/// What a step is about.
+const fn name(input: &Input) -> &'static str {
+    match input {
+        Input::CallerArrived(_) => "a caller arrives",
+        Input::OfferProgressed { .. } => "a phone rings",
+        Input::OfferRefused { .. } => "an agent refuses",
+        Input::OfferAnswered { .. } => "an agent answers",
+        Input::OfferDialogEnded { .. } => "an agent hangs up",
+        Input::TimerFired => "a timer fires",
+        _ => "else",
+    }
 }
 
 impl Rig {
@@ -47,6 +63,7 @@ impl Rig {
 
     fn tell(&mut self, input: Input) {
         self.now = self.now + Duration::from_millis(1);
+        let about = name(&input);
         let begin = Instant::now();
         self.domain.handle(self.now, input);
         let mut offered = Vec::new();
@@ -56,7 +73,7 @@ impl Rig {
             }
         }
         let nanos = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.steps.push(nanos);
+        self.steps.push((nanos, about));
         self.open.extend(offered);
     }
 
@@ -92,8 +109,19 @@ impl Rig {
     /// Microseconds of the steps so far: median, 99 of 100, the longest.
     fn figures(&mut self) -> [f64; 3] {
         self.steps.sort_unstable();
-        let at = |share: usize| self.steps[(self.steps.len() - 1) * share / 1_000] as f64 / 1_000.0;
+        let at = |share: usize| self.steps[(self.steps.len() - 1) * share / 1_000].0 as f64 / 1_000.0;
         [at(500), at(990), at(1_000)]
+    }
+
+    /// What the slowest hundredth of the steps is about, most of them first; they are in order already.
+    fn slowest(&self) -> String {
+        let slowest = &self.steps[self.steps.len() * 99 / 100..];
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        slowest.iter().for_each(|(_, about)| *counts.entry(about).or_default() += 1);
+        let mut counts: Vec<_> = counts.into_iter().map(|(about, count)| (Reverse(count), about)).collect();
+        counts.sort_unstable();
+        let shares = counts.iter().map(|(Reverse(count), about)| format!("{about} {count}"));
+        shares.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -120,6 +148,7 @@ fn steps(method: Method) -> f64 {
     println!(
         "step, 1000 agents, 10000 waiting, {method:?}: {count} steps, median {median:.1} us, p99 {p99:.1} us, max {longest:.1} us (p99 at most {STEP_MAX_US})"
     );
+    println!("    the slowest hundredth: {}", rig.slowest());
     p99
 }
 

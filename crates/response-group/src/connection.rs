@@ -104,6 +104,7 @@ impl Domain {
     /// An offer of the call can no longer win, or its conversation ended.
     pub(crate) fn lost_offer(&mut self, id: CallId, number: OfferNo) {
         let Some(call) = self.calls.get_mut(&id) else { return };
+        call.offers.retain(|offer| *offer != number);
         match &mut call.phase {
             Phase::Queued if call.overtime && call.offers.is_empty() => self.time_out(id),
             Phase::Queued => {

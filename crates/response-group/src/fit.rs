@@ -69,11 +69,8 @@ impl Fit<'_> {
                 self.agent(format!("{key}.agent_group[{place}].agents[{number}]"), agent);
             }
         }
-        for (name, disposal) in disposals(group) {
-            self.disposal(&format!("{key}.{name}"), disposal);
-        }
-        if let Some(question) = &group.question {
-            self.question(&format!("{key}.question"), question);
+        for (key, disposal) in all_disposals(key, group) {
+            self.disposal(key, disposal);
         }
         if group.answer == AnswerMode::OnAgent {
             self.nothing_is_said_on_agent(key, group);
@@ -109,7 +106,7 @@ impl Fit<'_> {
         }
     }
 
-    fn disposal(&mut self, key: &str, disposal: &Disposal) {
+    fn disposal(&mut self, key: String, disposal: &Disposal) {
         let Action::Forward { target } = &disposal.action else { return };
         // What a group's own address as a target is to be is said by the groups themselves.
         let is_group = self.groups.iter().any(|group| group.uri == *target);
@@ -120,21 +117,9 @@ impl Fit<'_> {
         }
         if is_number && is_ours && !self.around.has_trunk() {
             let why = "a number is reached by a trunk, and there is none; add a [[trunk]] or name a user";
-            self.report(key.to_owned(), target, why);
+            self.report(key, target, why);
         } else if is_ours && !is_number {
-            self.report(key.to_owned(), target, "there is no such user; name a user, a number or a group");
-        }
-    }
-
-    fn question(&mut self, key: &str, question: &Question) {
-        for (place, answer) in (1..).zip(&question.answers) {
-            let key = format!("{key}.answer[{place}]");
-            if let Some(disposal) = &answer.action {
-                self.disposal(&format!("{key}.action"), disposal);
-            }
-            if let Some(second) = &answer.question {
-                self.question(&format!("{key}.question"), second);
-            }
+            self.report(key, target, "there is no such user; name a user, a number or a group");
         }
     }
 
@@ -189,33 +174,16 @@ impl Heard<'_> {
     fn group(&mut self, key: &str, group: &ResponseGroup) {
         self.sound(format!("{key}.welcome"), group.welcome.as_deref());
         self.sound(format!("{key}.music"), group.music.as_deref());
-        for (name, disposal) in disposals(group) {
-            self.disposal(&format!("{key}.{name}"), disposal);
+        for (key, disposal) in all_disposals(key, group) {
+            self.sound(format!("{key}.prompt"), disposal.prompt.as_deref().filter(|prompt| !prompt.is_empty()));
+        }
+        for (key, question) in questions(key, group) {
+            self.sound(format!("{key}.prompt"), Some(&question.prompt));
         }
         if let Some(language) = group.language.as_deref().filter(|language| !self.sounds.is_language(language)) {
             let remedy = "nothing can be said in it; write one of the server's languages".to_owned();
             self.problems.push(Problem { key: format!("{key}.language"), value: language.to_owned(), remedy });
         }
-        if let Some(question) = &group.question {
-            self.question(&format!("{key}.question"), question);
-        }
-    }
-
-    fn question(&mut self, key: &str, question: &Question) {
-        self.sound(format!("{key}.prompt"), Some(&question.prompt));
-        for (place, answer) in (1..).zip(&question.answers) {
-            let key = format!("{key}.answer[{place}]");
-            if let Some(disposal) = &answer.action {
-                self.disposal(&format!("{key}.action"), disposal);
-            }
-            if let Some(second) = &answer.question {
-                self.question(&format!("{key}.question"), second);
-            }
-        }
-    }
-
-    fn disposal(&mut self, key: &str, disposal: &Disposal) {
-        self.sound(format!("{key}.prompt"), disposal.prompt.as_deref().filter(|prompt| !prompt.is_empty()));
     }
 
     fn sound(&mut self, key: String, name: Option<&str>) {
@@ -226,7 +194,7 @@ impl Heard<'_> {
     }
 }
 
-/// What becomes of callers whom the group does not connect, by key.
+/// What becomes of callers whom the group does not connect and who chose nothing else, by key.
 fn disposals(group: &ResponseGroup) -> Vec<(&'static str, &Disposal)> {
     let queue = &group.queue;
     let mut all = vec![
@@ -237,6 +205,31 @@ fn disposals(group: &ResponseGroup) -> Vec<(&'static str, &Disposal)> {
     ];
     all.extend(queue.no_agent_action.iter().map(|disposal| ("queue.no_agent_action", disposal)));
     all.extend(group.exit_key.iter().map(|exit| ("exit_key.action", &exit.action)));
+    all
+}
+
+/// The group's questions by key, those of the second level after the first.
+fn questions<'a>(key: &str, group: &'a ResponseGroup) -> Vec<(String, &'a Question)> {
+    let mut all: Vec<_> = group.question.iter().map(|question| (format!("{key}.question"), question)).collect();
+    let mut next = 0;
+    while let Some((key, question)) = all.get(next).cloned() {
+        for (place, answer) in (1..).zip(&question.answers) {
+            all.extend(answer.question.as_deref().map(|second| (format!("{key}.answer[{place}].question"), second)));
+        }
+        next += 1;
+    }
+    all
+}
+
+/// What becomes of callers whom the group does not connect, also of those who chose so by a key.
+fn all_disposals<'a>(key: &str, group: &'a ResponseGroup) -> Vec<(String, &'a Disposal)> {
+    let mut all: Vec<_> =
+        disposals(group).into_iter().map(|(name, disposal)| (format!("{key}.{name}"), disposal)).collect();
+    for (key, question) in questions(key, group) {
+        for (place, answer) in (1..).zip(&question.answers) {
+            all.extend(answer.action.iter().map(|disposal| (format!("{key}.answer[{place}].action"), disposal)));
+        }
+    }
     all
 }
 

@@ -56,7 +56,7 @@ pub mod watch;
 mod words;
 mod workflow;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use base::{CallId, Timestamp, UserUri};
 use serde::{Deserialize, Serialize};
@@ -108,7 +108,7 @@ pub struct Domain {
     wake: Wake,
     /// Agents whose state may have changed with this input.
     #[serde(skip)]
-    touched: BTreeSet<AgentIx>,
+    touched: Vec<AgentIx>,
     #[serde(skip)]
     outbox: VecDeque<Output>,
     stale: u64,
@@ -164,7 +164,7 @@ impl Domain {
             offers: BTreeMap::new(),
             timers: Timers::default(),
             wake: Wake::default(),
-            touched: BTreeSet::new(),
+            touched: Vec::new(),
             outbox: VecDeque::new(),
             stale: 0,
             last_call: CallId(0),

@@ -43,7 +43,7 @@ impl Domain {
             }
         }
         self.agents[agent.0 as usize].memberships = entry;
-        self.touched.insert(agent);
+        self.touched.push(agent);
         for group in lost {
             self.mind_the_forlorn(group);
         }
@@ -166,7 +166,11 @@ impl Domain {
 
     /// Tells what the agents touched by this input are now, each at most once.
     pub(crate) fn tell_agents(&mut self) {
-        while let Some(agent) = self.touched.pop_first() {
+        // The list itself is kept: it is wanted with each input.
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort_unstable();
+        touched.dedup();
+        for agent in touched.drain(..) {
             let status = self.status(agent);
             let entry = &mut self.agents[agent.0 as usize];
             if entry.told.as_ref() != Some(&status) {
@@ -175,6 +179,7 @@ impl Domain {
                 self.outbox.push_back(Output::AgentState { agent, state: status });
             }
         }
+        self.touched = touched;
     }
 
     pub(crate) fn status(&self, agent: AgentIx) -> AgentStatus {

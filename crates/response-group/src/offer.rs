@@ -293,15 +293,15 @@ impl Domain {
     pub(crate) fn withdraw(&mut self, number: OfferNo, reason: Withdrawal) {
         let offer = self.offers.get_mut(&number).expect("only open offers are withdrawn");
         offer.state = OfferState::Withdrawing(reason);
+        let (agent, call) = (offer.agent, offer.call);
         let cancel = if offer.provisional { CancelWhen::Now } else { CancelWhen::AfterProvisional };
         self.outbox.push_back(Output::Withdraw { offer: number, reason, cancel });
         self.guard(number);
-        self.detach(number);
+        // It can win no more. It never did, so that there is no conversation to be charged.
+        self.lost_offer(call, number);
         if self.has(Fault::FreesAtWithdrawal) {
-            let agent = self.offers[&number].agent;
             self.agents[agent.0 as usize].ring = None;
         }
-        let agent = self.offers[&number].agent;
         self.agent_changed(agent);
     }
 
@@ -321,9 +321,10 @@ impl Domain {
     fn releasing(&mut self, number: OfferNo, reason: CloseReason) {
         let offer = self.offers.get_mut(&number).expect("only open offers are released");
         offer.state = OfferState::Releasing(reason);
-        let agent = offer.agent;
+        let (agent, call) = (offer.agent, offer.call);
         self.guard(number);
-        self.detach(number);
+        self.stop_talking(number);
+        self.lost_offer(call, number);
         self.agent_changed(agent);
     }
 
@@ -355,15 +356,6 @@ impl Domain {
         }
     }
 
-    /// The offer can win no more, which its call and its conversation notice.
-    fn detach(&mut self, number: OfferNo) {
-        let call = self.offers[&number].call;
-        self.stop_talking(number);
-        let Some(entry) = self.calls.get_mut(&call) else { return };
-        entry.offers.retain(|offer| *offer != number);
-        self.lost_offer(call, number);
-    }
-
     /// Charges the conversation to the agent, until his leg ends and not longer (I19).
     fn stop_talking(&mut self, number: OfferNo) {
         let offer = self.offers.get_mut(&number).expect("the caller found it");
@@ -391,10 +383,7 @@ impl Domain {
             self.wrap_up(offer.agent, offer.pool);
         }
         self.agent_changed(offer.agent);
-        if let Some(call) = self.calls.get_mut(&offer.call) {
-            call.offers.retain(|open| *open != number);
-            self.lost_offer(offer.call, number);
-        }
+        self.lost_offer(offer.call, number);
     }
 
     pub(crate) fn offer_timer(&mut self, number: OfferNo, timer: OfferTimer) {

@@ -24,8 +24,11 @@ pub(crate) fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
     };
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let config = read(&text, variables)?;
-    Ok(Config { file: path.map(Path::to_owned), ..config })
+    match read(&text, variables) {
+        Ok(config) => Ok(Config { file: path.map(Path::to_owned), ..config }),
+        Err(ConfigError::Syntax { why, .. }) => Err(ConfigError::Syntax { path: path.map(Path::to_owned), why }),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads a text alone, without the environment.
@@ -43,7 +46,9 @@ fn read(text: &str, variables: impl Iterator<Item = (String, String)>) -> Result
             figment.merge(Serialized::from(figment::util::nest(&path, variable(&path, &value)), Profile::Default));
         set.push((path, name));
     }
-    let tree: Dict = figment.extract().map_err(|error| ConfigError::Syntax(without_excerpt(&error.to_string())))?;
+    let tree: Dict = figment
+        .extract()
+        .map_err(|error| ConfigError::Syntax { path: None, why: without_excerpt(&error.to_string()) })?;
     let mut problems = Vec::new();
     examine(&tree, "", "", &mut problems);
     if problems.is_empty() {

@@ -10,15 +10,24 @@ use routing::TrunkTarget;
 
 use super::check::unknown_language;
 use super::{Config, Finding, Transport};
+use crate::guard;
 
 /// File descriptors beside those of media: listeners, database, connections of HTTP and SIP.
 const DESCRIPTORS_BESIDE_MEDIA: usize = 256;
 
-/// Tries what the server will need.
+/// Tries what the server will need. Its ports are not tried while it runs on its data directory, for it has them.
 pub(crate) fn probe(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
-    probe_listeners(config, &mut findings);
-    probe_media(config, &mut findings);
+    match guard::served(&config.data_dir) {
+        Some(told) => {
+            let why = format!("{told}; whether ports are free was not tried, for it has its own");
+            findings.push(Finding::warning("data_dir", Some(format!("{:?}", config.data_dir)), why));
+        }
+        None => {
+            probe_listeners(config, &mut findings);
+            probe_media(config, &mut findings);
+        }
+    }
     findings.extend(probe_languages(config));
     probe_directory(&config.data_dir, &mut findings);
     probe_certificates(config, &mut findings);
@@ -187,6 +196,24 @@ mod tests {
         drop((tcp.1, udp.1));
         let second = told(&text);
         assert!(!second.contains("listen"), "{second}");
+    }
+
+    #[test]
+    fn ports_are_not_tried_beside_the_server_that_has_them() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let http = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let text = format!(
+            "data_dir = {:?}\n[sip]\nlisten = [\"udp:127.0.0.1:0\"]\n[http]\nlisten = \"{}\"\n[media]\nports = \"23520-23523\"",
+            directory.path(),
+            http.local_addr().expect("bound")
+        );
+        let server = guard::Guards::take(&parse(&text).expect("valid")).expect("free");
+        let beside = told(&text);
+        assert!(beside.contains("warning: data_dir") && beside.contains("a server runs on it (process"), "{beside}");
+        assert!(!beside.contains("error"), "{beside}");
+        drop(server);
+        let alone = told(&text);
+        assert!(alone.contains("error: http.listen") && !alone.contains("a server runs"), "{alone}");
     }
 
     #[test]

@@ -57,8 +57,13 @@ pub(crate) enum ConfigError {
         why: String,
     },
     /// It is not TOML.
-    #[error("the configuration is not valid TOML: {0}")]
-    Syntax(String),
+    #[error("{}: it is not valid TOML: {why}; correct it there", .path.as_ref().map_or("the configuration".to_owned(), |path| format!("--config {path:?}")))]
+    Syntax {
+        /// The file as given; `None` for a text that came otherwise.
+        path: Option<PathBuf>,
+        /// What was stumbled over, and where.
+        why: String,
+    },
     /// Keys or values that cannot be understood; at least one.
     #[error("{}", lines(.0))]
     Keys(Vec<Problem>),
