@@ -504,7 +504,8 @@ fn branch_of(request: &Request, attempt: usize) -> String {
     }
 }
 
-fn has_placeholder(headers: &Headers) -> bool {
+/// Whether a Contact is still to be filled in.
+pub(super) fn has_placeholder(headers: &Headers) -> bool {
     headers.get_all("Contact").any(|contact| contact.contains(CONTACT_PLACEHOLDER))
 }
 
