@@ -1,9 +1,9 @@
 //! The process dies: whatever it had on the wire is ended or taken up by the next one, at whatever moment it was.
 
-mod world;
-
 use std::collections::BTreeMap;
 
+use crate::world::groups::{check_drained, config, dial, history, ok, outcomes, parallel, records, sales};
+use crate::world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::{CallId, Duration, Termination, TerminationReason};
 use engine::{EngineEvent, GroupCommand, GroupJournal, Input, UserAccount, WireLeg, WireRecord};
 use mcu_api::McuCommand;
@@ -11,8 +11,6 @@ use response_group::{
     Action, AgentStatus, Config, Confirm, Decision, Entry, Failure, Method as Hunt, MonitorMode, Outcome,
 };
 use sip_api::{ClientTransactionId, Method, Request, SipCommand, SipEvent};
-use world::groups::{check_drained, config, dial, history, ok, outcomes, parallel, records, sales};
-use world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 /// A new process on the journal, two seconds later.
 fn restarted(world: &World, groups: Config, journal: &[GroupJournal]) -> World {
@@ -59,7 +57,7 @@ fn plain() -> Config {
 }
 
 /// A caller who was sent to dave, whose phone rings; and the journal so far.
-fn sent_to_dave() -> (World, world::groups::Caller, (ClientTransactionId, Request), Vec<GroupJournal>) {
+fn sent_to_dave() -> (World, crate::world::groups::Caller, (ClientTransactionId, Request), Vec<GroupJournal>) {
     let mut world = parallel();
     let caller = dial(&mut world, 1);
     let target = Action::Forward { target: user("dave") };

@@ -1,10 +1,8 @@
 //! REFER to a conference: adding people, sending them away, and called users who send the call elsewhere.
 
-mod world;
-
+use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use focus::EndpointStatus::{Alerting, Connected, DialingOut};
 use sip_api::{ClientTransactionId, Method, Request, Response, SipCommand};
-use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 const CONFERENCE: &str = "sip:1234@example.com";
 
@@ -103,7 +101,7 @@ fn a_refer_to_no_live_conference_is_refused() {
     let mut world = World::new();
     for (target, status) in [(CONFERENCE, 403), ("sip:bob@example.com", 404)] {
         let mut request = refer("ann", target, "<sip:cleo@example.com>");
-        request.uri = world::uri(target);
+        request.uri = crate::world::uri(target);
         let transaction = world.request(request, Some(user("ann")));
         assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(status), "{target}");
     }

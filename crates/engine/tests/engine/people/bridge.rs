@@ -1,11 +1,9 @@
 //! Ordinary calls between people: two legs, first answer wins, and everything passes through.
 
-mod world;
-
+use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::{Duration, TerminationReason};
 use engine::{CallRecord, EngineEvent};
 use sip_api::{ClientTransactionId, Method, Request, Response, ServerTransactionId, SipCommand};
-use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 const SDP: &str = "application/sdp";
 

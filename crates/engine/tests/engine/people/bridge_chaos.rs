@@ -1,15 +1,13 @@
 //! Calls between people under any order of events: each ends on both sides, leaves one record, and nothing else.
 
-mod world;
-
 use std::collections::BTreeSet;
 
+use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::{ConversationKind, Duration, Pii};
 use engine::{EngineEvent, Input};
 use proptest::prelude::*;
 use routing::UserProfile;
 use sip_api::{ClientFailure, ClientTransactionId, Method, Request, Response, SipCommand, SipEvent};
-use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 /// Something that happens. Indexes choose among the requests of ours that have no final response.
 #[derive(Clone, Debug)]

@@ -1,12 +1,10 @@
 //! Keys of a telephone inside a conference, and what the record of a leg says afterwards.
 
-mod world;
-
+use crate::world::{World, in_dialog, out_of_dialog, sdp_body, user};
 use base::LegId;
 use engine::{EngineEvent, Loudness, LoudnessChange};
 use mcu_api::{Codec, McuCommand, MediaFilter, Phrase, Prompt, Spoken};
 use sip_api::{Method, Request, Response};
-use world::{World, in_dialog, out_of_dialog, sdp_body, user};
 
 struct Caller {
     leg: LegId,

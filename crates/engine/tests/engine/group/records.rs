@@ -1,13 +1,11 @@
 //! What a response group's call leaves: lines in the histories of everybody it concerned, and one record.
 
-mod world;
-
+use crate::world::groups::{Caller, check_drained, dial, history, ok, open, outcomes, parallel, records, sales};
+use crate::world::{World, answer_to, flow, user};
 use base::{ConversationKind, Duration, TerminationReason, TerminationResult, UserUri};
 use mcu_api::{LegStatistics, McuEvent};
 use response_group::{Action, Method as Hunt, Outcome, Queue, ResponseGroup, SegmentKind};
 use sip_api::{Method, SipEvent};
-use world::groups::{Caller, check_drained, dial, history, ok, open, outcomes, parallel, records, sales};
-use world::{World, answer_to, flow, user};
 
 /// A group whose only agent is busy and whose callers go on to this target after thirty seconds.
 fn forwarding(target: &UserUri) -> ResponseGroup {
@@ -232,8 +230,8 @@ fn a_call_that_overflows_at_once_is_recorded_without_segments() {
     let mut world = open(ResponseGroup { queue, ..sales(Hunt::Serial, &["bob"]) });
     // The only agent's phone rings for an earlier caller.
     dial(&mut world, 1);
-    let invite = world::out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c2")
-        .with_body("application/sdp", world::sdp_body(30_002));
+    let invite = crate::world::out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c2")
+        .with_body("application/sdp", crate::world::sdp_body(30_002));
     let transaction = world.request(invite, Some(user("ann")));
     world.pass(Duration::from_secs(1));
     assert!(!world.take_responses(transaction).is_empty());

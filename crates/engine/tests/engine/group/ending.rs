@@ -1,14 +1,12 @@
 //! How calls of a group end that no agent took: what callers hear, how they are hung up, and what a stopping server does.
 
-mod world;
-
+use crate::world::groups::{SDP, cancels, check_drained, config, dial, ok, open, outcomes, parallel, records, sales};
+use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::{CallId, Duration};
 use engine::{EngineEvent, GroupCommand, GroupJournal, Input};
 use mcu_api::{Announcement, McuCommand, Phrase, Spoken};
 use response_group::{Action, Disposal, Failure, Method as Hunt, MonitorMode, Outcome, Queue, ResponseGroup, Segment};
 use sip_api::{Method, Request};
-use world::groups::{SDP, cancels, check_drained, config, dial, ok, open, outcomes, parallel, records, sales};
-use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 fn said(world: &mut World) -> Vec<Announcement> {
     let said = world.mcu.drain(..).filter_map(|command| match command {

@@ -1,14 +1,12 @@
 //! Nothing is done twice and nothing is left over: what the simulator found by chance, each in its smallest form.
 
-mod world;
-
+use crate::world::c3p_client::{schedule, service};
+use crate::world::{World, in_dialog, out_of_dialog, sdp_body, user};
 use base::LegId;
 use c3p::{Command, ConferenceKeys, DeleteConference, Outcome};
 use engine::{Effect, EngineEvent, Input};
 use mcu_api::{McuCommand, McuEvent};
 use sip_api::{Method, Request};
-use world::c3p_client::{schedule, service};
-use world::{World, in_dialog, out_of_dialog, sdp_body, user};
 
 /// Somebody calls and is in; gives his leg.
 fn caller(world: &mut World, number: &str, name: &str) -> LegId {

@@ -1,7 +1,9 @@
 //! What callers hear and press, what agents must do to take a call, and who else may take part.
 
-mod world;
-
+use crate::world::groups::{
+    Caller, bye_of_callee, cancels, check_drained, dial, history, ok, open, outcomes, records, sales,
+};
+use crate::world::{World, answer_to, in_dialog, user};
 use base::{Duration, LegId, UserUri};
 use engine::{EngineEvent, GroupCommand, Input, SupervisorState};
 use mcu_api::{McuCommand, MediaFilter, Phrase, Spoken};
@@ -10,8 +12,6 @@ use response_group::{
     Outcome, Presence, Question, ResponseGroup,
 };
 use sip_api::{ClientTransactionId, Method, Request};
-use world::groups::{Caller, bye_of_callee, cancels, check_drained, dial, history, ok, open, outcomes, records, sales};
-use world::{World, answer_to, in_dialog, user};
 
 const NUMBER: &str = "tel:+4930123456";
 
@@ -108,8 +108,8 @@ fn b17_whoever_does_not_press_1_or_answers_too_fast_does_not_get_the_caller() {
 #[test]
 fn a_trunk_is_shown_the_operators_number_and_no_identity_of_a_private_caller() {
     let mut world = open(by_telephone());
-    let mut private = world::out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c1")
-        .with_body("application/sdp", world::sdp_body(30_000));
+    let mut private = crate::world::out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c1")
+        .with_body("application/sdp", crate::world::sdp_body(30_000));
     private.headers.push("Privacy", "id");
     world.request(private, Some(user("ann")));
     let (_, invite) = world.take_requests(&Method::Invite).pop().expect("the agent is rung");
@@ -346,20 +346,20 @@ fn commands_pause_agents_publish_their_presence_and_send_callers_on() {
 #[test]
 fn a_new_configuration_holds_for_the_next_call() {
     let mut world = open(sales(Hunt::Serial, &["bob"]));
-    let config = world::groups::config(sales(Hunt::Serial, &["cleo"]));
+    let config = crate::world::groups::config(sales(Hunt::Serial, &["cleo"]));
     command(&mut world, GroupCommand::Configure { config: Box::new(config) });
     let caller = dial(&mut world, 1);
     assert!(caller.rung[0].1.uri.to_string().contains("cleo"));
     world.request(caller.bye(), None);
     let wrong = sales(Hunt::Serial, &["cleo", "cleo"]);
-    let refused = GroupCommand::Configure { config: Box::new(world::groups::config(wrong)) };
+    let refused = GroupCommand::Configure { config: Box::new(crate::world::groups::config(wrong)) };
     assert!(world.engine.group_objection(&refused).is_some(), "the same agent twice");
 }
 
 #[test]
 fn a_caller_of_a_trusted_trunk_is_whom_the_trunk_asserts() {
-    let mut invite = world::out_of_dialog(Method::Invite, "sip:sales@example.com", "anonymous", "c1")
-        .with_body("application/sdp", world::sdp_body(30_000));
+    let mut invite = crate::world::out_of_dialog(Method::Invite, "sip:sales@example.com", "anonymous", "c1")
+        .with_body("application/sdp", crate::world::sdp_body(30_000));
     invite.headers.push("P-Asserted-Identity", "\"Smith\" <sip:+4930999@trunk.example>");
     invite.headers.set("From", "<sip:anonymous@anonymous.invalid>;tag=from-c1");
     for (trusted, host) in [(true, [127, 0, 0, 9]), (false, [127, 0, 0, 1])] {
@@ -389,8 +389,8 @@ fn a_caller_whose_200_waits_for_an_agent_reads_who_he_is_unless_the_group_is_ano
     for anonymous in [false, true] {
         let group = ResponseGroup { anonymous, answer: AnswerMode::OnAgent, ..sales(Hunt::Serial, &["bob"]) };
         let mut world = open(group);
-        let invite = world::out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c1")
-            .with_body("application/sdp", world::sdp_body(30_000));
+        let invite = crate::world::out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c1")
+            .with_body("application/sdp", crate::world::sdp_body(30_000));
         let transaction = world.request(invite, Some(user("ann")));
         let (offer, rung) = world.take_requests(&Method::Invite).pop().expect("bob is rung");
         world.respond(offer, ok(&rung));
@@ -403,7 +403,7 @@ fn a_caller_whose_200_waits_for_an_agent_reads_who_he_is_unless_the_group_is_ano
 
 /// A new offer of the agent inside his dialog.
 fn reoffer(world: &mut World, invite: &Request, number: u32, direction: &str) {
-    let body = format!("{}a={direction}\r\n", world::sdp_body(31_000));
+    let body = format!("{}a={direction}\r\n", crate::world::sdp_body(31_000));
     let mut again = bye_of_callee(invite, &ok(invite), number).with_body("application/sdp", body);
     again.method = Method::Invite;
     again.headers.set("CSeq", format!("{number} INVITE"));

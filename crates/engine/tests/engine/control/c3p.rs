@@ -1,7 +1,7 @@
 //! C3P from end to end: scheduling, the Focus, its commands and its refusals.
 
-mod world;
-
+use crate::world::c3p_client::{Answer, Client, address, endpoint, join_request, notified, request, schedule, service};
+use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::{Role, TerminationReason};
 use c3p::{
     Command, ConferenceKeys, DeleteConference, DeleteUser, DisconnectionMethod, EndpointStatus, FailureReason,
@@ -10,8 +10,6 @@ use c3p::{
 use engine::{EngineEvent, Input};
 use mcu_api::McuCommand;
 use sip_api::{ClientFailure, ClientTransactionId, Method, Request, SipCommand, SipEvent};
-use world::c3p_client::{Answer, Client, address, endpoint, join_request, notified, request, schedule, service};
-use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 const PHONE: &str = "{phone}";
 
@@ -257,7 +255,7 @@ fn somebody_without_an_account_is_shown_as_known_otherwise() {
 }
 
 fn focus_of(number: &str) -> String {
-    let record = world::permanent(number, base::AccessType::Anonymous, None);
+    let record = crate::world::permanent(number, base::AccessType::Anonymous, None);
     c3p::FocusUri::new(&record.organizer, record.id).to_string()
 }
 

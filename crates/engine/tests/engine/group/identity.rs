@@ -1,13 +1,11 @@
 //! Who is shown to whom: callers read who answered, agents read what rings, and nobody reads what is to stay hidden.
 
-mod world;
-
+use crate::world::groups::{acks, bye_of_callee, config, ok, open, sales};
+use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::Duration;
 use engine::UserAccount;
 use response_group::{AnswerMode, Method as Hunt, ResponseGroup};
 use sip_api::{Method, Request, Response, ServerTransactionId, SipCommand};
-use world::groups::{acks, bye_of_callee, config, ok, open, sales};
-use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 const SDP: &str = "application/sdp";
 

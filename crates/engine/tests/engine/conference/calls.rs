@@ -1,13 +1,11 @@
 //! Calls to and from conferences, through the whole control side in virtual time.
 
-mod world;
-
+use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::{AccessType, Duration, LegId, UserUri};
 use engine::EngineEvent;
 use focus::EndpointStatus::{Alerting, Connected, DialingOut, OnHold};
 use mcu_api::{McuCommand, McuEvent};
 use sip_api::{Method, Request, Response};
-use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 fn invite(target: &str, from: &str, call_id: &str) -> Request {
     out_of_dialog(Method::Invite, target, from, call_id).with_body("application/sdp", sdp_body(30_000))
@@ -242,8 +240,8 @@ fn media_that_stops_ends_the_call() {
 #[test]
 fn a_refused_caller_starts_no_conference() {
     let mut world = World::with(|directory| {
-        let closed = world::permanent("1111", AccessType::Closed, None);
-        let with_pin = world::permanent("2345", AccessType::Anonymous, Some("4711"));
+        let closed = crate::world::permanent("1111", AccessType::Closed, None);
+        let with_pin = crate::world::permanent("2345", AccessType::Anonymous, Some("4711"));
         directory.record_conference(closed.id.clone());
         directory.record_conference(with_pin.id);
         directory.add_conference(closed);

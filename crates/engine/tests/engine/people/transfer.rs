@@ -1,11 +1,9 @@
 //! Somebody in a call sends the other on (RFC 5589), or goes on with it on another device (RFC 3891).
 
-mod world;
-
+use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::{Duration, TerminationReason};
 use engine::{CallRecord, EngineEvent, Input};
 use sip_api::{ClientTransactionId, Method, Request, Response, SipCommand, SipEvent};
-use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 const SDP: &str = "application/sdp";
 

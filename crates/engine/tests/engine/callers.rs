@@ -1,11 +1,9 @@
 //! Callers without an account, and callers with too many calls.
 
-mod world;
-
+use crate::world::{World, answer_to, flow, in_dialog, out_of_dialog, sdp_body, user};
 use base::Limits;
 use engine::{CallBound, EngineEvent, Input};
 use sip_api::{Method, Request, Response, ServerTransactionId, SipEvent};
-use world::{World, answer_to, flow, in_dialog, out_of_dialog, sdp_body, user};
 
 /// A guest calls the conference with a PIN; his INVITE and the final response.
 fn guest(world: &mut World, number: u64, from: [u8; 4]) -> (Request, Response) {

@@ -1,14 +1,14 @@
 //! Response groups on the wire, in virtual time: rules R1 to R12 and what happens when answers cross.
 
-mod world;
-
+use crate::world::groups::{
+    ELSEWHERE, SDP, acks, cancels, check_drained, config, dial, ok, open, outcomes, parallel, sales,
+};
+use crate::world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::Duration;
 use engine::{EngineEvent, GroupJournal};
 use mcu_api::{Background, McuCommand};
 use response_group::{Action, Method as Hunt, Outcome, Queue, ResponseGroup};
 use sip_api::{ClientTransactionId, Method, Request, SipCommand};
-use world::groups::{ELSEWHERE, SDP, acks, cancels, check_drained, config, dial, ok, open, outcomes, parallel, sales};
-use world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 #[test]
 fn parallel_agents_ring_the_first_answer_wins_and_the_loser_is_cancelled_with_the_reason() {

@@ -1,7 +1,7 @@
 //! What a Focus Factory keeps, and what it refuses (c3p.md 2.4), and the lobby of a conference scheduled with one.
 
-mod world;
-
+use crate::world::c3p_client::{Client, address, endpoint, join_request, notified, service};
+use crate::world::{World, in_dialog, user};
 use base::{AccessType, Duration, Role};
 use c3p::conference_info::{ConferenceInfo, Description};
 use c3p::{
@@ -9,8 +9,6 @@ use c3p::{
     Outcome, ResponseBody, SetLobbyAccess, State,
 };
 use sip_api::Method;
-use world::c3p_client::{Client, address, endpoint, join_request, notified, service};
-use world::{World, in_dialog, user};
 
 /// How long a tidy world keeps a conference that is of no use.
 const KEPT: Duration = Duration::from_secs(600);
@@ -246,7 +244,8 @@ fn somebody_waits_in_the_lobby_and_is_let_in() {
         users: vec![address("bob")],
         access: LobbyAccess::Granted,
     });
-    let (status, _) = ann.inform(&mut world, &world::c3p_client::request(&address("ann"), &ann.focus, admit).to_xml());
+    let (status, _) =
+        ann.inform(&mut world, &crate::world::c3p_client::request(&address("ann"), &ann.focus, admit).to_xml());
     assert_eq!(status, 202);
     let told: Vec<_> = world
         .take_requests(&Method::Info)

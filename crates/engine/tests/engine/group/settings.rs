@@ -1,14 +1,12 @@
 //! Agents' own settings (rules R3 to R5): each is honoured for a direct call, and none of them for a group's.
 
-mod world;
-
+use crate::world::groups::{SDP, cancels, dial, open, sales};
+use crate::world::{World, answer_to, out_of_dialog, sdp_body, user};
 use base::{Duration, Pii};
 use engine::Input;
 use response_group::Method as Hunt;
 use routing::UserProfile;
 use sip_api::Method;
-use world::groups::{SDP, cancels, dial, open, sales};
-use world::{World, answer_to, out_of_dialog, sdp_body, user};
 
 const MOBILE: &str = "+491715550123";
 

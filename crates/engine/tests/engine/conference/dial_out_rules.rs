@@ -1,14 +1,12 @@
 //! Rules R8 to R11 of docs/routing.md: a conference calls people at addresses and numbers, by its leader's word.
 
-mod world;
-
+use crate::world::c3p_client::{Client, address, endpoint, notified, schedule};
+use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::{Duration, Role};
 use c3p::{Command, DeleteUser, DisconnectionMethod, EndpointStatus, ModifyUserRoles, Outcome, ResponseBody};
 use engine::UserAccount;
 use mcu_api::McuCommand;
 use sip_api::{ClientTransactionId, Method, Request};
-use world::c3p_client::{Client, address, endpoint, notified, schedule};
-use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 
 const PHONE: &str = "{phone}";
 const SDP: &str = "application/sdp";

@@ -1,15 +1,13 @@
 //! Dial-in by telephone: access numbers and the attendant.
 
-mod world;
-
+use crate::world::c3p_client::service;
+use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body};
 use base::{Duration, LegId};
 use c3p::{Command, Outcome, ResponseBody};
 use engine::{EngineEvent, Input};
 use focus::EndpointStatus::{Connected, DialingIn};
 use mcu_api::{McuCommand, McuEvent, Phrase, Spoken};
 use sip_api::{Method, Request, Response};
-use world::c3p_client::service;
-use world::{World, answer_to, in_dialog, out_of_dialog, sdp_body};
 
 const ACCESS: &str = "sip:+14255550100@example.com";
 
@@ -187,7 +185,7 @@ fn an_account_that_calls_the_access_number_is_itself() {
     let invite = out_of_dialog(Method::Invite, ACCESS, "bob", "c1").with_body("application/sdp", sdp_body(30_000));
     let transaction = world.request(invite.clone(), None);
     assert!(world.is_challenged(transaction), "he must prove it");
-    let transaction = world.request(invite.clone(), Some(world::user("bob")));
+    let transaction = world.request(invite.clone(), Some(crate::world::user("bob")));
     let ok = world.take_responses(transaction).pop().expect("a final response");
     world.ack(in_dialog(Method::Ack, &invite, &ok, 1));
     let leg = reserved(&world)[0];

@@ -1,12 +1,10 @@
 //! Users' call-routing settings on the wire: who rings when, where a call goes on, and what is told of it (R2 to R7, R12).
 
-mod world;
-
+use crate::world::{World, answer_to, flow, in_dialog, out_of_dialog, sdp_body, user};
 use base::{ConversationEntry, ConversationKind, Duration, Pii};
 use engine::{EngineEvent, Input};
 use routing::UserProfile;
 use sip_api::{ClientTransactionId, Method, Request, Response, ServerTransactionId, SipCommand, SipEvent};
-use world::{World, answer_to, flow, in_dialog, out_of_dialog, sdp_body, user};
 
 const SDP: &str = "application/sdp";
 const MOBILE: &str = "+491715550123";

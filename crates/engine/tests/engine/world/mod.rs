@@ -1,8 +1,6 @@
 //! One engine in virtual time, with a store that always succeeds, an MCU that always has ports, and a SIP edge that
 //! writes down what it is told.
 
-#![allow(dead_code, reason = "each test binary uses its own part of the world")]
-
 pub(crate) mod c3p_client;
 pub(crate) mod groups;
 

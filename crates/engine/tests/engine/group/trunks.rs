@@ -1,13 +1,11 @@
 //! Groups and the telephone network: agents and targets behind a trunk.
 
-mod world;
-
+use crate::world::groups::{bye_of_callee, config, dial, ok, sales};
+use crate::world::{World, answer_to, user};
 use base::{CallId, Pii, UserUri};
 use engine::{GroupCommand, Input};
 use response_group::{Action, Agent, AgentGroup, Method as Hunt, ResponseGroup};
 use sip_api::{ClientTransactionId, Method, Request};
-use world::groups::{bye_of_callee, config, dial, ok, sales};
-use world::{World, answer_to, user};
 
 const NUMBER: &str = "tel:+4930123456";
 

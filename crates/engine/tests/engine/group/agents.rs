@@ -1,7 +1,7 @@
 //! Agents of a group: what keeps them from calls, and what they do with the calls they have.
 
-mod world;
-
+use crate::world::groups::{SDP, config, dial, ok, sales};
+use crate::world::{World, in_dialog, out_of_dialog, sdp_body, user};
 use base::UserUri;
 use engine::{Directory, GroupCommand, Input};
 use response_group::{
@@ -10,8 +10,6 @@ use response_group::{
 };
 use routing::UserProfile;
 use sip_api::{Method, Request, Response};
-use world::groups::{SDP, config, dial, ok, sales};
-use world::{World, in_dialog, out_of_dialog, sdp_body, user};
 
 fn open_with(groups: Config, change: impl FnOnce(&mut Directory)) -> World {
     let mut world = World::with(change);
