@@ -9,6 +9,7 @@ use sdp::{LocalKey, LocalMedia, Session, SrtpPolicy};
 use crate::Engine;
 use crate::conference::attendant::is_attendants;
 use crate::conference::leg::MediaOrigin;
+use crate::conference::pin_guard::Guesser;
 use crate::digits::Way;
 use crate::event::EngineEvent;
 
@@ -168,7 +169,8 @@ impl Engine {
     /// Tells the MCU what was agreed.
     fn connect_media(&mut self, leg: LegId) {
         let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
-        let Some(agreed) = media.session.as_ref().map(|session| session.media().clone()) else { return };
+        let Some(mut agreed) = media.session.as_ref().map(|session| session.media().clone()) else { return };
+        agreed.remote_signalling = media.guesser.as_ref().and_then(Guesser::address);
         let is_kept_out = media.pin_entry.is_some() || media.in_lobby;
         if is_kept_out {
             self.mcu(McuCommand::SetInMix { leg, in_mix: false });
