@@ -58,6 +58,9 @@ impl Engine {
             }
             McuEvent::AnnouncementEnded { leg, .. } => self.on_announcement_ended(leg),
             McuEvent::RecordingEnded { conference, file, length_ms, error } => {
+                if error.is_some() {
+                    self.conferences.note_recording_failed(&conference);
+                }
                 self.event(EngineEvent::RecordingEnded { conference, file, length_ms, error });
             }
         }
@@ -189,7 +192,7 @@ impl Engine {
         let waits = entry.media().is_some_and(|media| media.in_lobby);
         let conference = entry.conference.clone();
         let has_audio = entry.media().is_some();
-        let recorded = has_audio && self.directory.is_recorded(&conference);
+        let recorded = has_audio && self.is_being_recorded(&conference);
         self.focus(&conference, focus::Input::LegConnected { leg });
         // In one announcement, for a second one would cut the first off; whoever is recorded has to know it.
         let said = [(recorded, Phrase::Recorded), (waits, Phrase::WaitInLobby)];
