@@ -97,7 +97,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 Some("false"),
                 "false",
-                "Whether mixes are encoded in Opus' speech mode: three times the processor time of the low-delay mode, and\n4 ms more delay. Who asks for forward error correction gets it in any case.",
+                "Whether mixes are encoded in Opus' speech mode: three times the processor time of the low-delay mode, and\n4 ms more delay. Who asks for forward error correction gets it, and that mode, while he reports loss.",
             ),
             key(
                 "jitter_buffer_ms",

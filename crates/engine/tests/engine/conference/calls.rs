@@ -323,16 +323,14 @@ fn while_draining_a_live_conference_goes_on_and_no_other_begins() {
 
 #[test]
 fn a_conference_that_is_to_be_recorded_is_and_everybody_is_told() {
-    let mut world = World::with(|directory| {
-        let number = base::ConferenceNumber::parse("3456").expect("valid");
-        directory.record_conference(engine::Directory::permanent_id(&number));
-    });
+    let conference = engine::Directory::permanent_id(&base::ConferenceNumber::parse("3456").expect("valid"));
+    let mut world = World::with(|directory| directory.record_conference(conference.clone()));
     for (name, call) in [("ann", "c1"), ("bob", "c2")] {
         connect(&mut world, &invite("sip:3456@example.com", name, call), Some(name));
     }
     connect(&mut world, &invite("sip:1234@example.com", "cleo", "c3"), Some("cleo"));
     let started = |command: &&McuCommand| matches!(command, McuCommand::StartRecording { .. });
-    let told = |command: &McuCommand| match command {
+    let told_leg = |command: &McuCommand| match command {
         McuCommand::Announce { leg, announcement } => {
             assert_eq!(announcement.parts, [mcu_api::Spoken::Phrase(mcu_api::Phrase::Recorded)]);
             Some(*leg)
@@ -340,8 +338,15 @@ fn a_conference_that_is_to_be_recorded_is_and_everybody_is_told() {
         _ => None,
     };
     assert_eq!(world.mcu.iter().filter(started).count(), 1);
-    let told: Vec<LegId> = world.mcu.iter().filter_map(told).collect();
+    let told: Vec<LegId> = world.mcu.iter().filter_map(told_leg).collect();
     assert_eq!(told, reserved_legs(&world)[..2], "those of this conference and nobody else");
+
+    // The disk is full: who comes later is not recorded and is not told that he is.
+    let error = Some("no space left on device".to_owned());
+    let failed = McuEvent::RecordingEnded { conference, file: "x.incomplete.opus".to_owned(), length_ms: 1_000, error };
+    world.input(engine::Input::Mcu(failed));
+    connect(&mut world, &invite("sip:3456@example.com", "dave", "c4"), Some("dave"));
+    assert_eq!(world.mcu.iter().filter_map(told_leg).count(), 2);
 }
 
 #[test]
