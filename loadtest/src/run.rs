@@ -80,7 +80,7 @@ fn join_all(stage: &mut Stage<'_>) -> Result<Duration, Failure> {
         let due = start + Duration::from_secs_f64(caller as f64 / arrivals.per_second);
         stage.pump_until("joining", due)?;
         while arrivals.outstanding_max > 0 && stage.outstanding() >= arrivals.outstanding_max {
-            stage.pump_until("joining", Instant::now() + Duration::from_millis(2))?;
+            stage.pump_once("joining", Instant::now() + JOIN_LIMIT)?;
         }
         stage.join(caller)?;
     }

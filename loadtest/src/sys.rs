@@ -47,8 +47,8 @@ fn set_option(socket: &UdpSocket, option: libc::c_int, value: libc::c_int) -> io
 }
 
 /// Waits until one of the sockets can be read or the time is over; the places of those that can.
-pub fn wait_readable(sockets: &[&UdpSocket], timeout: Duration) -> Vec<usize> {
-    let watch = |socket: &&UdpSocket| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+pub fn wait_readable<S: AsRawFd>(sockets: &[&S], timeout: Duration) -> Vec<usize> {
+    let watch = |socket: &&S| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let mut polls: Vec<libc::pollfd> = sockets.iter().map(watch).collect();
     let timeout = libc::timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),

@@ -240,20 +240,26 @@ impl<'a> Stage<'a> {
     /// Works until a moment, at least once.
     pub fn pump_until(&mut self, phase: &str, deadline: Instant) -> Result<(), Failure> {
         loop {
-            self.exchange.pump(deadline.min(self.gauge.next()));
-            while let Some(event) = self.exchange.poll_event() {
-                self.on_event(event)?;
-            }
-            while let Some(caller) = self.waiting.pop_front() {
-                self.join(caller)?;
-            }
-            if Instant::now() >= self.gauge.next() {
-                self.sample(phase)?;
-            }
+            self.pump_once(phase, deadline)?;
             if Instant::now() >= deadline {
                 return Ok(());
             }
         }
+    }
+
+    /// Waits until something happens, `deadline` at the latest, and sees to it.
+    pub fn pump_once(&mut self, phase: &str, deadline: Instant) -> Result<(), Failure> {
+        self.exchange.pump(deadline.min(self.gauge.next()));
+        while let Some(event) = self.exchange.poll_event() {
+            self.on_event(event)?;
+        }
+        while let Some(caller) = self.waiting.pop_front() {
+            self.join(caller)?;
+        }
+        if Instant::now() >= self.gauge.next() {
+            self.sample(phase)?;
+        }
+        Ok(())
     }
 
     /// All figures start anew.
