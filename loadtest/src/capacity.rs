@@ -165,7 +165,7 @@ fn measured(
     match outcome.verdict {
         Verdict::Pass | Verdict::Info => Ok(outcome),
         Verdict::Invalid => Err(Failure(format!("the generator was saturated: {}", outcome.doubts.join("; ")))),
-        Verdict::Fail => Err(Failure(format!("callers were lost: {}", outcome.faults.join("; ")))),
+        Verdict::Fail => Err(Failure(format!("the measurement failed: {}", outcome.broken().join("; ")))),
     }
 }
 

@@ -147,9 +147,14 @@ impl Target {
         answer.map(|text| metrics_of(&text)).unwrap_or_default()
     }
 
-    /// Whether it was started here and has ended by itself, and its last words.
+    /// Whether it has ended, and its last words if it was started here. Of a server that runs already only its process
+    /// can tell.
     pub fn last_words(&mut self) -> Option<String> {
-        self.process.as_mut()?.last_words()
+        if let Some(process) = &mut self.process {
+            return process.last_words();
+        }
+        let pid = self.running.pid.filter(|pid| Usage::of(*pid).is_err())?;
+        Some(format!("the server's process {pid} has ended"))
     }
 }
 

@@ -97,7 +97,8 @@ fn section(outcome: &Outcome, text: &mut String) {
 }
 
 fn complaints(outcome: &Outcome, text: &mut String) {
-    let lines: Vec<&String> = outcome.doubts.iter().chain(&outcome.earlier).chain(&outcome.faults).collect();
+    let lines: Vec<&String> =
+        outcome.reasons.iter().chain(&outcome.doubts).chain(&outcome.earlier).chain(&outcome.faults).collect();
     if lines.is_empty() {
         return;
     }

@@ -12,6 +12,9 @@ pub fn table(outcome: &Outcome) -> String {
     for figure in outcome.figures.iter().filter(|figure| figure.value.is_some() || figure.bound.is_some()) {
         _ = writeln!(text, "{}", line(figure));
     }
+    for reason in &outcome.reasons {
+        _ = writeln!(text, "  ! {reason}");
+    }
     for fault in outcome.faults.iter().take(10) {
         _ = writeln!(text, "  ! {fault}");
     }

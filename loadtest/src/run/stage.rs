@@ -299,7 +299,15 @@ impl<'a> Stage<'a> {
             metrics: [before.metrics, metrics],
             drops,
             others_percent,
+            broke_off: None,
         })
+    }
+
+    /// Ends the audio before its time and collects what was seen until then.
+    pub fn break_off(&mut self, why: String) -> Result<Evidence, Failure> {
+        let before = Before::now(self.target.usage(), BTreeMap::new());
+        let evidence = self.finish(None, before, Vec::new(), self.started.elapsed())?;
+        Ok(Evidence { broke_off: Some(why), ..evidence })
     }
 
     /// Everybody hangs up.

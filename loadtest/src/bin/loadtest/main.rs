@@ -16,7 +16,7 @@ use loadtest::machine::Machine;
 use loadtest::peers::{self, Contest};
 use loadtest::plan::{Impairment, Plan};
 use loadtest::relay::Relay;
-use loadtest::results::{Report, compare, html, junit, table, write_file};
+use loadtest::results::{Report, check_writable, compare, html, junit, table, write_file};
 use loadtest::run::gauge::Sample;
 use loadtest::run::outcome::{Outcome, exit_code};
 use loadtest::run::run_again;
@@ -62,22 +62,32 @@ fn run(arguments: &RunArguments) -> Result<u8, Failure> {
         plans.iter_mut().for_each(|plan| plan.generator.others_percent = 100.0);
     }
     let source = source(arguments)?;
-    let mut outcomes = Vec::new();
+    for path in [&arguments.html, &arguments.junit, &arguments.json].into_iter().flatten() {
+        check_writable(path)?;
+    }
+    let mut report = Report { outcomes: Vec::new() };
+    let mut not_run = false;
     for plan in &plans {
-        match run_plan(plan, &source, arguments.retries)? {
-            Done::Once(outcome) => {
+        match run_plan(plan, &source, arguments.retries) {
+            Ok(Done::Once(outcome)) => {
                 say(&table::table(&outcome));
-                outcomes.push(*outcome);
+                report.outcomes.push(*outcome);
             }
-            Done::Search(climb) => {
+            Ok(Done::Search(climb)) => {
                 say(&climb.sentence());
-                outcomes.extend(climb.outcomes);
+                report.outcomes.extend(climb.outcomes);
+            }
+            Err(why) => {
+                not_run = true;
+                let outcome = Outcome::not_run(plan, &why.0);
+                say(&table::table(&outcome));
+                report.outcomes.push(outcome);
             }
         }
+        // After each plan: whatever ends the others early, these are not lost.
+        write_reports(arguments, &report)?;
     }
-    let code = exit_code(&outcomes);
-    write_reports(arguments, outcomes)?;
-    Ok(code)
+    Ok(if not_run { 2 } else { exit_code(&report.outcomes) })
 }
 
 /// What came of a plan.
@@ -126,15 +136,15 @@ fn figures(arguments: &FiguresArguments) -> Result<u8, Failure> {
     Ok(lines.iter().map(Line::exit_code).max().unwrap_or(0))
 }
 
-fn write_reports(arguments: &RunArguments, outcomes: Vec<Outcome>) -> Result<(), Failure> {
+fn write_reports(arguments: &RunArguments, report: &Report) -> Result<(), Failure> {
     if let Some(path) = &arguments.html {
-        write_file(path, &html::page(&outcomes))?;
+        write_file(path, &html::page(&report.outcomes))?;
     }
     if let Some(path) = &arguments.junit {
-        write_file(path, &junit::document(&outcomes))?;
+        write_file(path, &junit::document(&report.outcomes))?;
     }
     match &arguments.json {
-        Some(path) => Report { outcomes }.write(path),
+        Some(path) => report.write(path),
         None => Ok(()),
     }
 }
