@@ -9,7 +9,7 @@ use testkit::Credentials;
 
 use crate::Failure;
 use crate::plan::Plan;
-use crate::process::{CALLER_BOUNDS, Places, Process, get};
+use crate::process::{CALLER_BOUNDS, Places, Process, get, own_folder};
 use crate::signalling::janus::Janus;
 use crate::signalling::{Exchange, Signalling};
 use crate::usage::Usage;
@@ -77,7 +77,7 @@ impl Target {
     }
 
     fn start_janus(binary: &Path) -> Result<Self, Failure> {
-        let folder = tempfile::Builder::new().prefix("convoke-peer-").tempdir()?;
+        let folder = own_folder("convoke-peer-")?;
         let mut command = Janus::command(binary, folder.path())?;
         let mut process = Process::spawn(&mut command, folder)?;
         process.wait_ready(Janus::is_ready)?;

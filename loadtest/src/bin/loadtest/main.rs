@@ -15,6 +15,7 @@ use loadtest::goals::{self, Line};
 use loadtest::machine::Machine;
 use loadtest::peers::{self, Contest};
 use loadtest::plan::{Impairment, Plan};
+use loadtest::process;
 use loadtest::relay::Relay;
 use loadtest::results::{Report, check_writable, compare, html, junit, table, write_file};
 use loadtest::run::gauge::Sample;
@@ -29,7 +30,19 @@ use crate::arguments::{
 use crate::progress::ProgressLine;
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    let done = process::end_children_on_signals().and_then(|()| obey(command));
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(why) => {
+            complain(&why.0);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn obey(command: Command) -> Result<u8, Failure> {
+    match command {
         Command::Run(arguments) => run(&arguments),
         Command::List { plans } => list(&plans),
         Command::Compare { baseline, now, tolerance } => compare_reports(&baseline, &now, tolerance),
@@ -38,13 +51,6 @@ fn main() -> ExitCode {
         Command::Relay(arguments) => relay(&arguments),
         Command::Peers(arguments) => peers(&arguments),
         Command::Figures(arguments) => figures(&arguments),
-    };
-    match done {
-        Ok(code) => ExitCode::from(code),
-        Err(why) => {
-            complain(&why.0);
-            ExitCode::from(2)
-        }
     }
 }
 
