@@ -156,10 +156,10 @@ fn write_reports(arguments: &RunArguments, report: &Report) -> Result<(), Failur
 }
 
 fn compare_reports(baseline: &Path, now: &Path, tolerance: f64) -> Result<u8, Failure> {
-    let comparison = compare::compare(&Report::read(baseline)?, &Report::read(now)?, tolerance);
+    let comparison = compare::compare(&Report::read(baseline)?, &Report::read(now)?, tolerance)?;
     say(&comparison.text);
-    say(&format!("{} figures became worse", comparison.worse));
-    Ok(u8::from(comparison.worse > 0))
+    say(&format!("{} became worse, {} could not be compared", comparison.worse, comparison.invalid));
+    Ok(comparison.exit_code())
 }
 
 fn calibrate(binary: Option<&Path>, output: &Path) -> Result<u8, Failure> {
@@ -187,9 +187,6 @@ fn plan_capacity(arguments: &CapacityArguments) -> Result<u8, Failure> {
         spare: arguments.spare,
         cores: arguments.cores,
     };
-    if [habits.users, habits.size, habits.minutes, habits.load].iter().any(|number| *number <= 0.0) {
-        return Err(Failure("users, size, minutes and load are more than 0".to_owned()));
-    }
     let need = capacity::plan(&costs, &habits);
     if arguments.json {
         say(&serde_json::to_string_pretty(&need).map_err(|error| Failure(error.to_string()))?);
