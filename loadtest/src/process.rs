@@ -112,6 +112,7 @@ impl Process {
         let places = Places { sip: free_udp()?, http: free_tcp()?, data: folder.path().join("data") };
         let config = folder.path().join("convoke.toml");
         std::fs::write(&config, configuration(&places))?;
+        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600))?;
         let mut command = Command::new(binary);
         command.args(["serve", "--config"]).arg(&config).env(LOG_LEVEL.0, LOG_LEVEL.1);
         let mut process = Self::spawn(&mut command, folder)?;

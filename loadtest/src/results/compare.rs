@@ -139,7 +139,7 @@ impl Comparison {
         let percent = if before == 0.0 { String::new() } else { format!("{:+.0} %", 100.0 * (after / before - 1.0)) };
         _ = writeln!(
             self.text,
-            "  {word:<7} {:<20} {:>10} -> {:>10} {:<4} {percent}",
+            "  {word:<7} {:<20} {:>10} -> {:>10} {:<6} {percent}",
             new.name,
             number(before),
             number(after),

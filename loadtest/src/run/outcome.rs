@@ -515,7 +515,12 @@ mod tests {
     fn seen(plan: &Plan, answered: usize) -> Evidence {
         let turns = vec![Turn { tones: vec![(0, 0)], from: 0, to: 1_000_000_000 }];
         Evidence {
-            harvests: vec![Harvest { legs: Vec::new(), lateness: Histogram::new(0.25, 400), busy: 0.0 }],
+            harvests: vec![Harvest {
+                legs: Vec::new(),
+                lateness: Histogram::new(0.25, 400),
+                losses: Default::default(),
+                busy: 0.0,
+            }],
             turns,
             seconds: 4.0,
             ramp_seconds: 1.0,
