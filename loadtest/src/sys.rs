@@ -5,6 +5,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Datagrams read with one call.
@@ -27,6 +29,30 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     // SAFETY: `limit` is readable and outlives the call.
     checked(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
     Ok(limit.rlim_cur)
+}
+
+/// Lets the kernel kill the command's child when the thread that starts it ends, however it ends (prctl(2)).
+pub fn end_with_us(command: &mut Command) {
+    let parent = std::process::id();
+    let arrange = move || {
+        // SAFETY: prctl takes numbers alone here.
+        checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) })?;
+        // SAFETY: getppid has no preconditions. Whoever lost his parent already would never be told.
+        let orphaned = unsafe { libc::getppid() }.cast_unsigned() != parent;
+        if orphaned { Err(io::Error::from_raw_os_error(libc::ESRCH)) } else { Ok(()) }
+    };
+    // SAFETY: between fork and exec, `arrange` makes two system calls and neither allocates nor locks.
+    unsafe { command.pre_exec(arrange) };
+}
+
+/// Kills a child of this process and waits until it is gone.
+pub fn kill_child(pid: u32) {
+    let pid = pid.cast_signed();
+    // SAFETY: both take numbers, and waitpid no place for the status; a child that is gone already is told by an error.
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+        libc::waitpid(pid, std::ptr::null_mut(), 0);
+    }
 }
 
 /// Asks the kernel to stamp each datagram with its arrival, so that a reader who comes late still knows when it came.
