@@ -78,7 +78,7 @@ pub use output::{
     WallboardEvent, Withdrawal,
 };
 pub use validate::Problem;
-pub use wallboard::{AgentSnapshot, Counters, GroupSnapshot, Snapshot, WaitingSnapshot};
+pub use wallboard::{AgentSnapshot, Counters, GroupSnapshot, Snapshot, TalkSnapshot, WaitingSnapshot};
 
 use agent::{AgentEntry, AgentIx};
 use call::Call;
