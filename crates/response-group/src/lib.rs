@@ -49,6 +49,7 @@ mod queueing;
 mod restart;
 #[cfg(test)]
 mod stories;
+mod telling;
 mod timers;
 mod validate;
 mod wallboard;
