@@ -125,18 +125,16 @@ fn a_stopping_server_ends_conversations_and_forwarded_calls() {
 #[test]
 fn what_becomes_of_a_supervisors_transfer_is_told() {
     let to = |target: &str| Action::Forward { target: user(target) };
-    for (target, status, reached) in [(to("dave"), 200, true), (to("dave"), 486, false), (to("nobody"), 0, false)] {
+    for (target, status, reached) in [(to("dave"), 200, true), (to("dave"), 486, false)] {
         let mut world = parallel();
         let caller = dial(&mut world, 1);
         world.register("dave", &[43_000]);
         world.pass(Duration::from_secs(1));
         world.input(Input::Group(GroupCommand::Transfer { call: CallId(1), target }));
-        assert!(transfers(&world).is_empty() || status == 0, "nothing is decided");
-        if status > 0 {
-            let (transaction, invite) = world.take_requests(&Method::Invite).pop().expect("dave is rung");
-            let answer = if status == 200 { ok(&invite) } else { answer_to(&invite, status) };
-            world.respond(transaction, answer);
-        }
+        assert!(transfers(&world).is_empty(), "nothing is decided");
+        let (transaction, invite) = world.take_requests(&Method::Invite).pop().expect("dave is rung");
+        let answer = if status == 200 { ok(&invite) } else { answer_to(&invite, status) };
+        world.respond(transaction, answer);
         assert_eq!(transfers(&world), [reached]);
         world.request(caller.bye(), None);
         for (transaction, invite) in &caller.rung {
@@ -147,6 +145,43 @@ fn what_becomes_of_a_supervisors_transfer_is_told() {
         assert!(records[0].call.segments.iter().any(is_sent_on));
         assert!(told(&world).iter().any(|line| line.starts_with("a supervisor has the caller sent to")));
     }
+}
+
+/// Nothing has happened when a command is refused: the agent is not hung up for a target that is not there.
+#[test]
+fn a_supervisor_is_told_at_once_what_cannot_be() {
+    let mut world = parallel();
+    let talking = dial(&mut world, 1);
+    world.respond(talking.rung[0].0, ok(&talking.rung[0].1));
+    world.respond(talking.rung[1].0, answer_to(&talking.rung[1].1, 487));
+    let transfer = |target| GroupCommand::Transfer { call: CallId(1), target };
+    let forward = |name: &str| transfer(Action::Forward { target: user(name) });
+    let monitor =
+        |name: &str| GroupCommand::Monitor { call: CallId(1), supervisor: user(name), mode: MonitorMode::Listen };
+    let cases = [
+        (transfer(Action::Group { target: user("nosuch") }), "target = sip:nosuch@example.com: no such group"),
+        (forward("nobody"), "target = sip:nobody@example.com: there is no such user"),
+        (forward("sales"), "target = sip:sales@example.com: this is a response group"),
+        (forward("1234"), "target = sip:1234@example.com: this is a conference"),
+        (monitor("nobody"), "supervisor = sip:nobody@example.com: there is no such user"),
+        (monitor("sales"), "supervisor = sip:sales@example.com: there is no such user"),
+        (monitor("ann"), "supervisor = sip:ann@example.com: he is the caller"),
+        (monitor("bob"), "supervisor = sip:bob@example.com: he talks in this very call"),
+        (
+            GroupCommand::Pause { agent: user("bob"), seconds: 86_401 },
+            "seconds = 86401: write a number from 0 to 86400",
+        ),
+    ];
+    for (command, why) in cases {
+        let told = world.engine.group_objection(&command).unwrap_or_default();
+        assert!(told.starts_with(why), "{told} is not {why}");
+        world.input(Input::Group(command));
+        assert!(world.take_requests(&Method::Bye).is_empty() && world.take_requests(&Method::Invite).is_empty());
+    }
+    for good in [forward("dave"), monitor("dave"), transfer(Action::Group { target: user("sales") })] {
+        assert_eq!(world.engine.group_objection(&good), None);
+    }
+    world.request(talking.bye(), None);
 }
 
 #[test]

@@ -60,6 +60,23 @@ fn a_caller_who_waited_is_told_who_answered_and_that_he_waits_again() {
     assert_eq!(told.iter().map(identity).collect::<Vec<_>>(), [Some("<sip:sales@example.com>")]);
 }
 
+/// Anybody may write anything into From: agents see it there, and it is not vouched for.
+#[test]
+fn a_guest_is_shown_and_not_asserted() {
+    for (user, asserted) in [(Some(user("ann")), true), (None, false)] {
+        let mut world = open(sales(Hunt::Serial, &["bob"]));
+        let mut invite = invite("c1", "timer");
+        if user.is_none() {
+            invite.headers.set("From", "\"Central Bank\" <sip:governor@bank.example>;tag=1");
+        }
+        world.request(invite, user);
+        let (_, rung) = world.take_requests(&Method::Invite).pop().expect("bob is rung");
+        assert_eq!(identity(&rung).is_some(), asserted, "{rung:?}");
+        let shown = if asserted { "ann@example.com" } else { "Central Bank\" <sip:governor@bank.example>" };
+        assert!(rung.headers.get("From").is_some_and(|from| from.contains(shown)), "{rung:?}");
+    }
+}
+
 #[test]
 fn from_changes_for_a_phone_that_follows_it_alone() {
     let mut world = open(sales(Hunt::Serial, &["bob"]));
