@@ -172,6 +172,7 @@ pub(crate) fn engine_config(config: &Config, calendar: Calendar, trusted_peers: 
         language: config.media.language.clone(),
         caller_number: config.caller_number.clone(),
         attendees_may_dial_out: config.attendees_may_dial_out,
+        recording_format: config.media.recording_format,
         access_numbers: config.access_numbers.iter().map(access_number).collect(),
         trusted_peers,
         limits,

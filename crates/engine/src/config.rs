@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use base::{Limits, UserUri};
 use call::CallConfig;
 use focus::FocusConfig;
-use mcu_api::{Codec, ConferenceMedia};
+use mcu_api::{Codec, ConferenceMedia, RecordingFormat};
 use sdp::SrtpPolicy;
 
 use crate::conference::attendant::AccessNumber;
@@ -30,6 +30,8 @@ pub struct EngineConfig {
     pub media_ports: Option<RangeInclusive<u16>>,
     /// What each conference's data plane does by itself.
     pub media: ConferenceMedia,
+    /// What recordings are written as.
+    pub recording_format: RecordingFormat,
     /// When the process started, in milliseconds since 1970; for dates that people read.
     pub unix_start_ms: i64,
     /// Settings of each Focus.

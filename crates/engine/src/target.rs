@@ -3,7 +3,7 @@
 use base::{ConferenceId, ConferenceNumber};
 use c3p::{ConferenceUri, FocusUri, McuType};
 use focus::{ConferenceRecord, EndReason, Focus};
-use mcu_api::{McuCommand, RecordingFormat};
+use mcu_api::McuCommand;
 use sip_api::{CONTACT_PLACEHOLDER, SipUri};
 
 use crate::Engine;
@@ -92,7 +92,7 @@ impl Engine {
             self.mcu(McuCommand::StartRecording {
                 conference: conference.clone(),
                 name: recording_name(conference, self.unix_ms(self.now)),
-                format: RecordingFormat::Opus,
+                format: self.config.recording_format,
             });
         }
         self.event(EngineEvent::ConferenceStarted { conference: conference.clone() });

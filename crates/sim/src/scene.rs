@@ -94,6 +94,7 @@ pub(crate) fn config(swarm: &Swarm) -> EngineConfig {
             media_silence_ms: 30_000,
             jitter_delay_max_ms: 120,
         },
+        recording_format: mcu_api::RecordingFormat::Opus,
         unix_start_ms: 1_700_000_000_000,
         focus: focus::FocusConfig {
             // Not a kind of its own, which would give every known seed another story.

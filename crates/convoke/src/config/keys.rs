@@ -177,6 +177,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Directory recordings are written to; made if it is missing. Needed by every [[conference]] with `record`.\nOnly the user the server runs as may read them.",
             ),
             key(
+                "recording_format",
+                Text,
+                Some(r#""opus""#),
+                r#""opus""#,
+                "What recordings are written as: \"opus\" (Ogg/Opus; 29 MB an hour at an opus_bitrate of 64,000) or \"wav\"\n(16-bit WAVE at 48 kHz, 346 MB an hour).",
+            ),
+            key(
                 "automatic_level",
                 Plain,
                 Some("true"),
@@ -364,7 +371,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 Some("false"),
                 "true",
-                "Whether it is recorded, to Ogg/Opus in media.recordings_dir, whenever it is held. Whoever joins is told so.",
+                "Whether it is recorded, in media.recordings_dir, whenever it is held. Whoever joins is told so.",
             ),
             key(
                 "entry_exit",

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use mcu_api::RecordingFormat;
 use serde::Deserialize;
 
 /// `[sip]`: where SIP is spoken.
@@ -167,6 +168,8 @@ pub(crate) struct Media {
     pub(crate) prompts_dir: Option<PathBuf>,
     /// Where recordings are written.
     pub(crate) recordings_dir: Option<PathBuf>,
+    /// What they are written as.
+    pub(crate) recording_format: RecordingFormat,
     /// Voices are levelled.
     pub(crate) automatic_level: bool,
     /// Background is taken away while nothing is said.
@@ -211,6 +214,7 @@ impl Default for Media {
             languages_dir: None,
             prompts_dir: None,
             recordings_dir: None,
+            recording_format: RecordingFormat::Opus,
             automatic_level: true,
             noise_gate: false,
         }

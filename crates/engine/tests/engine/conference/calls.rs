@@ -1,10 +1,10 @@
 //! Calls to and from conferences, through the whole control side in virtual time.
 
-use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
+use crate::world::{World, answer_to, config, in_dialog, out_of_dialog, sdp_body, user};
 use base::{AccessType, Duration, LegId, UserUri};
-use engine::EngineEvent;
+use engine::{EngineConfig, EngineEvent};
 use focus::EndpointStatus::{Alerting, Connected, DialingOut, OnHold};
-use mcu_api::{McuCommand, McuEvent};
+use mcu_api::{McuCommand, McuEvent, RecordingFormat};
 use sip_api::{Method, Request, Response};
 
 fn invite(target: &str, from: &str, call_id: &str) -> Request {
@@ -272,6 +272,23 @@ fn a_refused_caller_starts_no_conference() {
     connect(&mut world, &invite("sip:1111@example.com", "ann", "c3"), Some("ann"));
     assert_eq!(world.engine.conferences().len(), 1);
     assert!(world.mcu.iter().any(|command| matches!(command, McuCommand::StartRecording { .. })));
+}
+
+#[test]
+fn a_recording_has_the_form_that_is_set() {
+    for set in [RecordingFormat::Opus, RecordingFormat::Wav] {
+        let mut world = World::of(EngineConfig { recording_format: set, ..config() }, |directory| {
+            let conference = crate::world::permanent("1111", AccessType::Open, None);
+            directory.record_conference(conference.id.clone());
+            directory.add_conference(conference);
+        });
+        connect(&mut world, &invite("sip:1111@example.com", "ann", "c1"), Some("ann"));
+        let written = world.mcu.iter().find_map(|command| match command {
+            McuCommand::StartRecording { format, .. } => Some(*format),
+            _ => None,
+        });
+        assert_eq!(written, Some(set));
+    }
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn access_number(number: &str, language: &str) -> engine::AccessNumber {
     engine::AccessNumber { number: number.to_owned(), language: language.to_owned(), region: region.to_owned() }
 }
 
-fn config() -> EngineConfig {
+pub(crate) fn config() -> EngineConfig {
     EngineConfig {
         domain: DOMAIN.to_owned(),
         hosts: vec!["127.0.0.1".to_owned()],
@@ -96,6 +96,7 @@ fn config() -> EngineConfig {
             media_silence_ms: 30_000,
             jitter_delay_max_ms: 120,
         },
+        recording_format: mcu_api::RecordingFormat::Opus,
         unix_start_ms: 1_700_000_000_000,
         // Most tests are about one change at a time.
         focus: focus::FocusConfig { roster_interval: Duration::ZERO, ..focus::FocusConfig::default() },
@@ -130,7 +131,8 @@ impl World {
         Self::of(config, |_| {})
     }
 
-    fn of(config: EngineConfig, change: impl FnOnce(&mut Directory)) -> Self {
+    /// A world of these settings, with something more in the directory.
+    pub(crate) fn of(config: EngineConfig, change: impl FnOnce(&mut Directory)) -> Self {
         let mut router = routing::Router { domains: vec![DOMAIN.to_owned()], ..routing::Router::default() };
         for (name, country) in [("default", "+49$1"), ("paris", "+33$1")] {
             let rules = [routing::Rule { pattern: r"0(\d+)".to_owned(), translation: country.to_owned() }];
