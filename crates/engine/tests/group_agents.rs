@@ -301,3 +301,47 @@ fn a_caller_who_leaves_sets_an_agent_free_whose_other_device_says_nothing() {
     assert_eq!(status_of(&world, "bob"), AgentStatus::Free);
     assert_eq!(dial(&mut world, 2).rung.len(), 1);
 }
+
+/// RFC 3261 16.7: a 6xx ends the fork, here that of one agent's devices. What else a device says leaves the others ringing.
+#[test]
+fn who_declines_on_one_device_is_not_rung_on_the_others() {
+    for (status, cancelled) in [(603, 1), (600, 1), (486, 0), (302, 0)] {
+        let mut world = with_a_dead_device();
+        let caller = dial(&mut world, 1);
+        for (transaction, invite) in &caller.rung {
+            world.respond(*transaction, answer_to(invite, 180));
+        }
+        world.respond(caller.rung[0].0, answer_to(&caller.rung[0].1, status));
+        let stopped: Vec<_> = cancels(&mut world).into_iter().map(|(transaction, _)| transaction).collect();
+        assert_eq!(stopped.len(), cancelled, "{status}");
+        if status == 603 {
+            assert_eq!(stopped, [caller.rung[1].0]);
+            world.respond(caller.rung[1].0, answer_to(&caller.rung[1].1, 487));
+            let written = world.journal.iter().any(|record| format!("{record:?}").contains("reason: Declined"));
+            assert!(written, "it is written down that he declined");
+        }
+        world.request(caller.bye(), None);
+    }
+}
+
+#[test]
+fn agents_may_pass_a_caller_on_as_often_as_they_like() {
+    let support = ResponseGroup { uri: user("support"), ..sales(Hunt::Serial, &["cleo"]) };
+    let groups = Config { groups: vec![sales(Hunt::Serial, &["bob"]), support], ..Config::default() };
+    let mut world = open_with(groups, |_| {});
+    let caller = dial(&mut world, 1);
+    let mut rung = caller.rung[0].clone();
+    for turn in 0..8 {
+        let answer = ok(&rung.1);
+        world.respond(rung.0, answer.clone());
+        let target = if turn % 2 == 0 { "support" } else { "sales" };
+        let transaction = world.request(refer(&rung.1, &answer, 1, target), None);
+        assert_eq!(world.take_responses(transaction)[0].status, 202);
+        world.take_bodies(&Method::Notify);
+        let byes = world.take_requests(&Method::Bye);
+        assert_eq!(byes.len(), 1, "the agent has done his part, the caller stays: transfer {turn}");
+        world.respond(byes[0].0, answer_to(&byes[0].1, 200));
+        rung = world.take_requests(&Method::Invite).pop().expect("the next agent is rung");
+    }
+    world.request(caller.bye(), None);
+}

@@ -44,8 +44,8 @@ pub(super) struct Offer {
     pub(super) spoke: bool,
     /// A device answered when the offer was withdrawn already.
     pub(super) late: bool,
-    /// When its INVITEs left.
-    pub(super) sent: Timestamp,
+    /// When its INVITEs left; `None` for those of an earlier process, which may have rung whatever is heard of them now.
+    pub(super) sent: Option<Timestamp>,
     /// Trunks that are left, for an agent on the telephone network.
     destination: Option<Destination>,
     rang: bool,
@@ -65,7 +65,7 @@ impl Offer {
             refusal: None,
             spoke: false,
             late: false,
-            sent: Timestamp::ZERO,
+            sent: None,
             destination: None,
             rang: false,
             language: None,
@@ -172,7 +172,7 @@ impl Engine {
         let (legs, invites) = self.name_invites(targets, Role::Device(number), &from, &to);
         self.groups.unheard.extend(invites.iter().map(|invite| (invite.call_id.clone(), number)));
         if let Some(offer) = self.groups.offers.get_mut(&number) {
-            offer.sent = self.now;
+            offer.sent = Some(self.now);
             offer.dial = Some(dial);
             offer.open = legs.iter().map(|(leg, _)| *leg).collect();
         }
@@ -197,7 +197,6 @@ impl Engine {
     /// Files a dial of an earlier process that is about to be cancelled.
     pub(super) fn file_repeated(&mut self, number: OfferNo, dial: OfferId, legs: Vec<LegId>) {
         let Some(offer) = self.groups.offers.get_mut(&number) else { return };
-        offer.sent = self.now;
         offer.dial = Some(dial);
         offer.open = legs;
         self.groups.dials.insert(dial, Purpose::Offer(number));
@@ -295,6 +294,12 @@ impl Engine {
         let heard = refusal_of(&offer.order, offer.withdrawn, status, headers);
         offer.refusal = Some(worse(offer.refusal, heard));
         let refusal = offer.refusal.unwrap_or(heard);
+        // A 6xx speaks for the person: his other devices stop (RFC 3261 16.7, 5). A trunk's says nothing of another trunk.
+        let global = status.is_some_and(|status| (600..700).contains(&status)) && !offer.order.pstn;
+        if let Some(dial) = offer.dial.filter(|_| global && offer.answered.is_none() && !offer.withdrawn) {
+            self.call(call::Input::Cancel { offer: dial, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
+        }
+        let Some(offer) = self.groups.offers.get_mut(&number) else { return };
         if !offer.open.is_empty() || offer.answered.is_some() {
             return self.mind_the_deaf(number);
         }
@@ -326,7 +331,7 @@ impl Engine {
         let Some(offer) = self.groups.offers.remove(&number) else { return };
         self.groups.deaf.remove(&number);
         let ringing = offer.open.iter().filter(|leg| offer.answered != Some(**leg));
-        let silenced = |leg: &LegId| (*leg, Silenced { agent: offer.order.agent.clone(), rang: false });
+        let silenced = |leg: &LegId| (*leg, Silenced { agent: offer.order.agent.clone(), rang: offer.sent.is_none() });
         self.groups.silencing.extend(ringing.map(silenced));
         let Some(seat) = offer.seat else { return };
         let wanted = self.groups.callers.get(&offer.order.call).is_some_and(|caller| caller.seat == Some(seat));

@@ -35,7 +35,8 @@ impl Engine {
                 _ => return Vec::new(),
             }
         }
-        let is_deaf = |target: &Target| deaf.iter().any(|other| other.uri == target.uri && other.flow == target.flow);
+        // The Contact names the device, whatever way leads to it meanwhile.
+        let is_deaf = |target: &Target| deaf.iter().any(|other| other.uri == target.uri);
         targets.into_iter().filter(|target| !is_deaf(target)).collect()
     }
 
@@ -48,7 +49,8 @@ impl Engine {
         if offer.answered.is_some() || offer.open.is_empty() || offer.open.iter().any(was_heard) {
             return;
         }
-        let (until, dial, late) = (offer.sent + PATIENCE, offer.dial, offer.late);
+        let Some(until) = offer.sent.map(|sent| sent + PATIENCE) else { return };
+        let (dial, late) = (offer.dial, offer.late);
         if self.now < until {
             self.groups.deaf.insert(number, until);
             return;

@@ -123,10 +123,10 @@ pub(crate) fn happened(record: &GroupJournal) -> Option<&'static str> {
     match record {
         GroupJournal::Machine(Entry::Decided { decided: Decision::Won { .. }, .. }) => Some("group call answered"),
         GroupJournal::Machine(Entry::Decided { decided: Decision::Offered { .. }, .. }) => Some("group call offered"),
-        GroupJournal::Machine(Entry::Decided { decided: Decision::Ended { outcome, .. }, .. }) => match outcome {
-            Outcome::NoAgent { .. } => Some("caller sent on from where nobody was"),
-            _ => None,
-        },
+        GroupJournal::Machine(Entry::Decided {
+            decided: Decision::Ended { outcome: Outcome::NoAgent { .. }, .. },
+            ..
+        }) => Some("caller sent on from where nobody was"),
         GroupJournal::Machine(Entry::Told { told, .. }) => match told {
             Input::Reattached { caller: true, agent: true, .. } => Some("conversation attached again"),
             Input::Reattached { caller: true, agent: false, .. } => Some("caller attached again"),
