@@ -133,9 +133,17 @@ pub fn describe(costs: &Costs, habits: &Habits, need: &Need) -> String {
                 number(habits.spare)
             ),
         ),
-        ("participants a node", number(need.participants_each), String::new()),
-        ("memory a node", number(need.memory_mib_each), "MiB for participants, beside the server's own".to_owned()),
-        ("bandwidth a node", number(need.mbit_each), "Mbit/s in, and as much out".to_owned()),
+        ("participants a node", number(need.participants_each), "while all nodes work, spare ones too".to_owned()),
+        (
+            "memory a node",
+            number(need.memory_mib_each),
+            "MiB for participants, beside the server's own, when the spare nodes are gone".to_owned(),
+        ),
+        (
+            "bandwidth a node",
+            number(need.mbit_each),
+            "Mbit/s in, and as much out, when the spare nodes are gone".to_owned(),
+        ),
     ];
     for (name, value, words) in lines {
         _ = writeln!(text, "  {name:<20} {value:>10}  {words}");
@@ -165,7 +173,7 @@ fn measured(
     match outcome.verdict {
         Verdict::Pass | Verdict::Info => Ok(outcome),
         Verdict::Invalid => Err(Failure(format!("the generator was saturated: {}", outcome.doubts.join("; ")))),
-        Verdict::Fail => Err(Failure(format!("callers were lost: {}", outcome.faults.join("; ")))),
+        Verdict::Fail => Err(Failure(format!("the measurement failed: {}", outcome.broken().join("; ")))),
     }
 }
 
@@ -234,6 +242,8 @@ mod tests {
         assert_eq!((need.nodes, need.mbit_each), (3.0, 50.0));
         let more = plan(&example(), &Habits { users: 400_000.0, ..HABITS });
         assert!((more.cores - 10.0 * need.cores).abs() < 1e-9);
+        let text = describe(&example(), &HABITS, &need);
+        assert!(text.contains("while all nodes work") && text.matches("when the spare nodes are gone").count() == 2);
         assert_eq!(plan(&example(), &Habits { users: 1.0, spare: 0.0, ..HABITS }).nodes, 1.0);
     }
 

@@ -58,6 +58,17 @@ fn main() -> ExitCode {
         progress("there is no server beside this program; build it, or name it with --server");
         return ExitCode::from(1);
     };
+    let unknown: Vec<&String> =
+        arguments.only.iter().filter(|only| MEASUREMENTS.iter().all(|(name, _)| name != only)).collect();
+    if let Some(unknown) = unknown.first() {
+        let names = MEASUREMENTS.map(|(name, _)| name).join(", ");
+        progress(&format!("--only {unknown}: there is no such measurement; write one of {names}"));
+        return ExitCode::from(1);
+    }
+    if let Err(why) = loadtest::process::end_children_on_signals() {
+        progress(&why.0);
+        return ExitCode::from(1);
+    }
     let setting = Setting { binary, tone_seconds: arguments.seconds };
     let mut results: Vec<Figure> = Vec::new();
     for (name, measure) in MEASUREMENTS {

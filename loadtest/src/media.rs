@@ -6,6 +6,7 @@
 pub mod cipher;
 pub mod clips;
 pub mod leg;
+pub mod losses;
 pub mod rtp;
 pub mod sequence;
 pub mod wheel;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Failure;
 pub use crate::plan::thresholds::{MEASURES, Measure, Thresholds};
 
+mod ranges;
 mod thresholds;
 
 /// One plan.
@@ -294,15 +295,13 @@ impl Plan {
     /// Reads and checks a plan.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let plan: Self = toml::from_str(text).map_err(|error| Failure(error.to_string().trim_end().to_owned()))?;
-        match plan.fault() {
-            Some(fault) => Err(Failure(fault.to_owned())),
-            None => Ok(plan),
-        }
+        ranges::check(&plan)?;
+        Ok(plan)
     }
 
     /// How many callers there are.
     pub const fn callers(&self) -> usize {
-        self.shape.conferences * self.shape.participants
+        self.shape.conferences.saturating_mul(self.shape.participants)
     }
 
     /// The codec of a caller: the same for the same plan, and even over any stretch of neighbours.
@@ -348,45 +347,6 @@ impl Plan {
         }
         plan
     }
-
-    fn fault(&self) -> Option<&'static str> {
-        let shape = &self.shape;
-        let percents = [
-            self.callers.registered,
-            self.callers.dialled_out,
-            self.network.callers,
-            self.network.impairment.loss,
-            self.network.impairment.reorder,
-        ];
-        let codecs = self.callers.codecs;
-        let rules = [
-            (
-                shape.conferences == 0 || shape.participants < 2,
-                "[shape] needs conferences of at least two participants",
-            ),
-            (shape.talkers > shape.participants, "[shape] talkers: not more than participants"),
-            (shape.hold_seconds <= 0.0 || shape.settle_seconds < 0.0, "[shape] the times are more than 0 seconds"),
-            (percents.iter().any(|share| !(0.0..=100.0).contains(share)), "shares are 0 to 100 percent"),
-            (codecs.opus + codecs.pcmu + codecs.pcma <= 0.0, "[callers] codecs: at least one has a share"),
-            (!(0.0..=1_000.0).contains(&self.callers.drift_ppm), "[callers] drift_ppm: 0 to 1000"),
-            (self.arrivals.per_second <= 0.0, "[arrivals] per_second: more than 0"),
-            (!(1..=12).contains(&self.check.speakers), "[check] speakers: 1 to 12, for as many tones are told apart"),
-            (!(1..=4).contains(&self.check.together), "[check] together: 1 to 4"),
-            (!(1..=16).contains(&self.generator.threads), "[generator] threads: 1 to 16"),
-            (
-                self.search.is_some_and(|search| search.steps == 0 || search.attempts == 0),
-                "[search] steps and attempts: at least 1",
-            ),
-            (
-                self.search.is_some_and(|search| {
-                    search.more_participants + search.more_conferences == 0
-                        && search.participants_percent + search.conferences_percent <= 0.0
-                }),
-                "[search] says neither more_participants nor more_conferences, nor either in percent",
-            ),
-        ];
-        rules.into_iter().find(|(broken, _)| *broken).map(|(_, fault)| fault)
-    }
 }
 
 /// A number from 0 up to 1 for each caller, spread evenly: multiples of the golden ratio (Weyl's sequence).
@@ -428,7 +388,7 @@ mod tests {
         let cases = [
             ("[shapes]\n", "unknown field"),
             ("[callers]\ncodecs = { opus = 0 }\n", "codecs"),
-            ("[callers]\nregistered = 101\n", "percent"),
+            ("[callers]\nregistered = 101\n", "registered"),
             ("[check]\nspeakers = 13\n", "12"),
             ("[search]\nsteps = 3\n", "neither"),
             ("[thresholds]\njoin_p98_ms = 3\n", "unknown field"),

@@ -2,13 +2,18 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
+use crate::sys;
 use crate::usage::Usage;
 
 /// How long a server may take to be ready.
@@ -16,7 +21,52 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// What the server writes down while it is measured: as in production, nothing of a call that goes well.
 const LOG_LEVEL: (&str, &str) = ("CONVOKE_LOG", "warn");
 
-/// A running child. Dropping it ends it.
+/// The children that run, by process and folder: a signal ends this program without dropping anything.
+static CHILDREN: Mutex<Vec<(u32, PathBuf)>> = Mutex::new(Vec::new());
+
+fn children() -> MutexGuard<'static, Vec<(u32, PathBuf)>> {
+    CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on SIGINT, SIGTERM and SIGHUP kill every child and remove its folder before they end this program, with 128 and
+/// their number as its exit code.
+///
+/// # Errors
+/// When the signals cannot be caught.
+pub fn end_children_on_signals() -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupted, mut terminated, mut hung_up) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let kind = runtime.block_on(async {
+            tokio::select! {
+                _ = interrupted.recv() => SignalKind::interrupt(),
+                _ = terminated.recv() => SignalKind::terminate(),
+                _ = hung_up.recv() => SignalKind::hangup(),
+            }
+        });
+        // The lock is held to the end, so that no further child is started.
+        let children = children();
+        for (pid, folder) in &*children {
+            sys::kill_child(*pid);
+            let _ = std::fs::remove_dir_all(folder);
+        }
+        std::process::exit(128 + kind.as_raw_value());
+    })?;
+    Ok(())
+}
+
+/// A folder for a child, which nobody else may read: its configuration has passwords. It goes when it is dropped.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn own_folder(prefix: &str) -> std::io::Result<TempDir> {
+    tempfile::Builder::new().prefix(prefix).permissions(std::fs::Permissions::from_mode(0o700)).tempdir()
+}
+
+/// A running child. Dropping it ends it, and so does whatever ends this program.
 pub struct Process {
     child: Child,
     folder: TempDir,
@@ -42,6 +92,9 @@ impl Process {
     pub fn spawn(command: &mut Command, folder: TempDir) -> Result<Self, Failure> {
         let log = std::fs::File::create(folder.path().join("log"))?;
         let program = command.get_program().display().to_string();
+        // A group of its own: Ctrl-C at the terminal is for us, who end it.
+        sys::end_with_us(command.process_group(0));
+        let mut children = children();
         let child = command
             .current_dir(folder.path())
             .stdin(Stdio::null())
@@ -49,15 +102,17 @@ impl Process {
             .stderr(log)
             .spawn()
             .map_err(|error| Failure(format!("{program}: {error}")))?;
+        children.push((child.id(), folder.path().to_owned()));
         Ok(Self { child, folder })
     }
 
     /// Starts Convoke with the configuration that is made for its places, and waits until it is ready.
     pub fn convoke(binary: &Path, configuration: impl FnOnce(&Places) -> String) -> Result<(Self, Places), Failure> {
-        let folder = tempfile::Builder::new().prefix("convoke-load-").tempdir()?;
+        let folder = own_folder("convoke-load-")?;
         let places = Places { sip: free_udp()?, http: free_tcp()?, data: folder.path().join("data") };
         let config = folder.path().join("convoke.toml");
         std::fs::write(&config, configuration(&places))?;
+        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600))?;
         let mut command = Command::new(binary);
         command.args(["serve", "--config"]).arg(&config).env(LOG_LEVEL.0, LOG_LEVEL.1);
         let mut process = Self::spawn(&mut command, folder)?;
@@ -116,6 +171,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // Calls are still up when a run failed; draining would wait for them.
+        let mut children = children();
+        children.retain(|(pid, _)| *pid != self.child.id());
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -142,8 +199,6 @@ fn free_tcp() -> std::io::Result<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     /// The server's log would be a good part of what a call costs.

@@ -40,14 +40,48 @@ impl Report {
 
 /// Writes a file, and its folder if that is missing.
 pub fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| Failure(format!("{}: {error}", path.display()));
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(failed)?;
+    let written = make_folder_of(path).and_then(|()| std::fs::write(path, text));
+    written.map_err(|error| Failure(format!("{}: {error}", path.display())))
+}
+
+/// Whether [`write_file`] will be able to: a run that lasts for hours should not end with a report nobody gets. What the
+/// file holds stays; one that is missing is there afterwards, and empty.
+///
+/// # Errors
+/// With the file's name and why it cannot be written.
+pub fn check_writable(path: &Path) -> Result<(), Failure> {
+    let open = || std::fs::OpenOptions::new().append(true).create(true).open(path);
+    let opened = make_folder_of(path).and_then(|()| open());
+    opened.map(drop).map_err(|error| Failure(format!("{} cannot be written: {error}", path.display())))
+}
+
+fn make_folder_of(path: &Path) -> std::io::Result<()> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) => std::fs::create_dir_all(folder),
+        None => Ok(()),
     }
-    std::fs::write(path, text).map_err(failed)
 }
 
 /// Text inside XML and HTML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_refused_before_the_run_when_it_cannot_be_written_and_otherwise_left_alone() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("deep/er/report.json");
+        assert!(check_writable(&file).is_ok());
+        std::fs::write(&file, "old")?;
+        assert!(check_writable(&file).is_ok() && std::fs::read_to_string(&file)? == "old");
+        for bad in [file.join("below-a-file"), folder.path().to_path_buf()] {
+            let Err(Failure(why)) = check_writable(&bad) else { panic!("{} is no file", bad.display()) };
+            assert!(why.contains("cannot be written"), "{why}");
+        }
+        Ok(())
+    }
 }

@@ -35,13 +35,18 @@ pub type Onlooker<'a> = &'a mut dyn FnMut(&str, &Sample);
 /// Runs a plan once.
 ///
 /// # Errors
-/// When it could not be run at all; whatever happened while it ran is in the outcome.
+/// When it could not begin; whatever happened while it ran is in the outcome, even that the server ended.
 pub fn run(plan: &Plan, source: &Source, onlooker: Onlooker<'_>) -> Result<Outcome, Failure> {
     let started = Instant::now();
     let mut stage = Stage::set(plan, source, onlooker)?;
     let score = Score::new(plan);
-    let evidence = perform(&mut stage, &score)?;
-    stage.leave()?;
+    let evidence = match perform(&mut stage, &score) {
+        Ok(evidence) => {
+            stage.leave()?;
+            evidence
+        }
+        Err(why) => stage.break_off(why.0)?,
+    };
     Ok(Outcome::judge(plan, evidence, started.elapsed().as_secs_f64()))
 }
 
@@ -80,7 +85,7 @@ fn join_all(stage: &mut Stage<'_>) -> Result<Duration, Failure> {
         let due = start + Duration::from_secs_f64(caller as f64 / arrivals.per_second);
         stage.pump_until("joining", due)?;
         while arrivals.outstanding_max > 0 && stage.outstanding() >= arrivals.outstanding_max {
-            stage.pump_until("joining", Instant::now() + Duration::from_millis(2))?;
+            stage.pump_once("joining", Instant::now() + JOIN_LIMIT)?;
         }
         stage.join(caller)?;
     }
@@ -136,4 +141,36 @@ fn talk(stage: &mut Stage<'_>, score: &Score) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+    use crate::target::Running;
+
+    /// The outcome has the reason and what was seen until then; whoever runs more plans goes on.
+    #[test]
+    fn a_server_that_ends_in_mid_run_fails_the_plan_with_the_reason() -> Result<(), Failure> {
+        let text = "name = 'x'\nabout = 'y'\n[shape]\nconferences = 1\nparticipants = 3\nhold_seconds = 2\n";
+        let mut ended = std::process::Command::new("true").spawn()?;
+        let pid = ended.id();
+        ended.wait()?;
+        let deaf = UdpSocket::bind("127.0.0.1:0")?;
+        let source = Source::Running(Running {
+            sip: deaf.local_addr()?,
+            domain: "load.invalid".to_owned(),
+            first_number: 7_000,
+            password: String::new(),
+            http: None,
+            pid: Some(pid),
+        });
+        let outcome = run_again(&Plan::parse(text)?, &source, 3, &mut |_, _| {})?;
+        assert_eq!((outcome.verdict, outcome.broke_off, outcome.joined), (Verdict::Fail, true, 0));
+        let reasons = outcome.reasons.join("; ");
+        assert!(reasons.contains(&format!("the server's process {pid} has ended")), "{reasons}");
+        assert!(!outcome.samples.is_empty() && outcome.earlier.is_empty());
+        Ok(())
+    }
 }

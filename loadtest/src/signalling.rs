@@ -22,8 +22,6 @@ use crate::sys;
 
 /// How often unanswered requests are looked through. RFC 3261 17.1.1.2 repeats them after 500 ms at the earliest.
 const SWEEP: Duration = Duration::from_millis(100);
-/// The longest sleep on the socket.
-const NAP: Duration = Duration::from_millis(2);
 /// Room for answers that come while something else is done.
 const RECEIVE_BUFFER: i32 = 4 << 20;
 
@@ -93,7 +91,7 @@ impl Exchange {
         let probe = UdpSocket::bind((server_family(server), 0))?;
         probe.connect(server)?;
         let socket = UdpSocket::bind((probe.local_addr()?.ip(), 0))?;
-        socket.set_read_timeout(Some(NAP))?;
+        socket.set_nonblocking(true)?;
         sys::set_receive_buffer(&socket, RECEIVE_BUFFER)?;
         Ok(Self {
             local: socket.local_addr()?,
@@ -337,8 +335,10 @@ impl Signalling for Exchange {
             }
             if let Ok((length, source)) = self.socket.recv_from(&mut self.buffer) {
                 self.take(length, source);
-            } else if Instant::now() >= deadline {
+            } else if now >= deadline {
                 return;
+            } else {
+                sys::wait_readable(&[&self.socket], (deadline - now).min(SWEEP));
             }
         }
     }

@@ -5,6 +5,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Datagrams read with one call.
@@ -29,6 +31,30 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// Lets the kernel kill the command's child when the thread that starts it ends, however it ends (prctl(2)).
+pub fn end_with_us(command: &mut Command) {
+    let parent = std::process::id();
+    let arrange = move || {
+        // SAFETY: prctl takes numbers alone here.
+        checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) })?;
+        // SAFETY: getppid has no preconditions. Whoever lost his parent already would never be told.
+        let orphaned = unsafe { libc::getppid() }.cast_unsigned() != parent;
+        if orphaned { Err(io::Error::from_raw_os_error(libc::ESRCH)) } else { Ok(()) }
+    };
+    // SAFETY: between fork and exec, `arrange` makes two system calls and neither allocates nor locks.
+    unsafe { command.pre_exec(arrange) };
+}
+
+/// Kills a child of this process and waits until it is gone.
+pub fn kill_child(pid: u32) {
+    let pid = pid.cast_signed();
+    // SAFETY: both take numbers, and waitpid no place for the status; a child that is gone already is told by an error.
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+        libc::waitpid(pid, std::ptr::null_mut(), 0);
+    }
+}
+
 /// Asks the kernel to stamp each datagram with its arrival, so that a reader who comes late still knows when it came.
 pub fn stamp_arrivals(socket: &UdpSocket) -> io::Result<()> {
     set_option(socket, libc::SO_TIMESTAMPNS, 1)
@@ -47,8 +73,8 @@ fn set_option(socket: &UdpSocket, option: libc::c_int, value: libc::c_int) -> io
 }
 
 /// Waits until one of the sockets can be read or the time is over; the places of those that can.
-pub fn wait_readable(sockets: &[&UdpSocket], timeout: Duration) -> Vec<usize> {
-    let watch = |socket: &&UdpSocket| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+pub fn wait_readable<S: AsRawFd>(sockets: &[&S], timeout: Duration) -> Vec<usize> {
+    let watch = |socket: &&S| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let mut polls: Vec<libc::pollfd> = sockets.iter().map(watch).collect();
     let timeout = libc::timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),

@@ -9,7 +9,7 @@ use testkit::Credentials;
 
 use crate::Failure;
 use crate::plan::Plan;
-use crate::process::{CALLER_BOUNDS, Places, Process, get};
+use crate::process::{CALLER_BOUNDS, Places, Process, get, own_folder};
 use crate::signalling::janus::Janus;
 use crate::signalling::{Exchange, Signalling};
 use crate::usage::Usage;
@@ -77,7 +77,7 @@ impl Target {
     }
 
     fn start_janus(binary: &Path) -> Result<Self, Failure> {
-        let folder = tempfile::Builder::new().prefix("convoke-peer-").tempdir()?;
+        let folder = own_folder("convoke-peer-")?;
         let mut command = Janus::command(binary, folder.path())?;
         let mut process = Process::spawn(&mut command, folder)?;
         process.wait_ready(Janus::is_ready)?;
@@ -147,9 +147,14 @@ impl Target {
         answer.map(|text| metrics_of(&text)).unwrap_or_default()
     }
 
-    /// Whether it was started here and has ended by itself, and its last words.
+    /// Whether it has ended, and its last words if it was started here. Of a server that runs already only its process
+    /// can tell.
     pub fn last_words(&mut self) -> Option<String> {
-        self.process.as_mut()?.last_words()
+        if let Some(process) = &mut self.process {
+            return process.last_words();
+        }
+        let pid = self.running.pid.filter(|pid| Usage::of(*pid).is_err())?;
+        Some(format!("the server's process {pid} has ended"))
     }
 }
 

@@ -16,6 +16,9 @@ const DEPARTED_MAX: usize = 16;
 /// `Reason` of a leg that is not wanted because another one answered (routing.md 2.4).
 pub(crate) const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 
+/// `Reason` of a telephone whose answer came too soon to be a person's; nobody else has the call.
+pub(crate) const MACHINE: &str = "SIP;cause=480;text=\"Answered too soon for a person, taken for a mailbox\"";
+
 /// How a refused INVITE of ours ends (c3p.md 4.3; `TerminationReason` names the statuses).
 pub(crate) fn refusal(status: u16) -> Termination {
     use TerminationReason::{

@@ -9,7 +9,7 @@ use sip_api::{
 use crate::credentials::Authority;
 use crate::dialog::Dialog;
 use crate::dialogs::DialogId;
-use crate::ending::{ELSEWHERE, refusal, silence};
+use crate::ending::{ELSEWHERE, MACHINE, refusal, silence};
 use crate::input::{Body, Dial, Target};
 use crate::leg::{Ending, Exchange, LegState, OwedAck};
 use crate::message::{
@@ -208,6 +208,9 @@ impl Calls {
         flow: Flow,
     ) {
         self.timers.clear(Timer::Silence(id));
+        if let Some(sent) = self.clients.get_mut(&transaction) {
+            sent.late_reason = vec![MACHINE.to_owned()];
+        }
         self.refuse_late_answer(cx, transaction, id, response, flow);
         self.fail_leg(cx, id, Termination::failed(TerminationReason::NoAnswer), None, Headers::new());
     }

@@ -1,7 +1,7 @@
 //! Opus at the mixer's rate, in mono.
 
 use mixer::{CodecError, Decoder, Encoder, EncoderSettings, FRAME_SAMPLES, PACKET_BYTES_MAX, SAMPLE_RATE};
-use opus::{Application, Bitrate, Channels};
+use opus::{Application, Bandwidth, Bitrate, Channels};
 
 /// How Opus encodes a mix. The defaults were chosen by score; the table is in this crate's README.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,8 +10,8 @@ pub struct OpusMix {
     pub bitrate: u32,
     /// How hard the encoder tries, 0 to 10.
     pub complexity: u8,
-    /// Use the speech mode, which costs three times as much; it is used in any case for those who asked for forward error
-    /// correction, which the low-delay mode has not.
+    /// Use the speech mode, which costs three times as much; it is used in any case where there is forward error
+    /// correction, which the low-delay mode has not, and below 32 kbit/s.
     pub speech_mode: bool,
 }
 
@@ -21,6 +21,9 @@ impl Default for OpusMix {
         Self { bitrate: 64_000, complexity: 0, speech_mode: false }
     }
 }
+
+/// Bits per second below which the speech mode sounds so much better that it is worth its cost.
+const SPEECH_MODE_BELOW: u32 = 32_000;
 
 /// The loss, in percent, for which forward error correction is dimensioned.
 const EXPECTED_LOSS: i32 = 10;
@@ -64,12 +67,16 @@ pub(crate) struct OpusEncoder {
 impl OpusEncoder {
     pub(crate) fn new(settings: EncoderSettings, mix: OpusMix) -> Result<Self, CodecError> {
         // Low delay is CELT alone: a third of the cost of the speech mode. Only the speech mode has error correction.
-        let speech_mode = settings.fec || mix.speech_mode;
+        let bitrate = settings.limits.bitrate.map_or(mix.bitrate, |most| most.min(mix.bitrate));
+        let speech_mode = settings.fec || mix.speech_mode || bitrate < SPEECH_MODE_BELOW;
         let application = if speech_mode { Application::Voip } else { Application::LowDelay };
         let mut opus = opus::Encoder::new(SAMPLE_RATE, Channels::Mono, application).map_err(setup)?;
-        let bitrate = i32::try_from(mix.bitrate).map_err(|_| CodecError::Setup("bit rate"))?;
+        let bitrate = i32::try_from(bitrate).map_err(|_| CodecError::Setup("bit rate"))?;
         opus.set_bitrate(Bitrate::Bits(bitrate)).map_err(setup)?;
         opus.set_complexity(mix.complexity.into()).map_err(setup)?;
+        if let Some(rate) = settings.limits.playback_rate {
+            opus.set_max_bandwidth(bandwidth_of(rate)).map_err(setup)?;
+        }
         if settings.fec {
             opus.set_inband_fec(true).map_err(setup)?;
             opus.set_packet_loss_perc(EXPECTED_LOSS).map_err(setup)?;
@@ -106,6 +113,16 @@ impl Encoder for OpusEncoder {
 
     fn refresh(&mut self) {
         self.refresh = true;
+    }
+}
+
+/// The widest audio that can be heard at a sampling rate (RFC 7587 3.1.1).
+fn bandwidth_of(playback_rate: u32) -> Bandwidth {
+    match playback_rate {
+        ..16_000 => Bandwidth::Narrowband,
+        16_000..24_000 => Bandwidth::Wideband,
+        24_000..48_000 => Bandwidth::Superwideband,
+        48_000.. => Bandwidth::Fullband,
     }
 }
 

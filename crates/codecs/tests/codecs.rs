@@ -3,7 +3,7 @@
 use std::f64::consts::TAU;
 
 use codecs::Codecs;
-use mcu_api::Codec;
+use mcu_api::{Codec, OpusLimits};
 use mixer::{CodecFactory, Decoder, Encoder, EncoderSettings, FRAME_SAMPLES, PACKET_BYTES_MAX, PACKET_SAMPLES_MAX};
 use proptest::prelude::*;
 
@@ -156,5 +156,43 @@ fn a_silent_telephone_line_is_not_dead() {
         let heard: Vec<i16> = (0..50).flat_map(|_| decode(&mut *decoder, &encode(&mut *encoder, &[0; 960]))).collect();
         let level = mixer::Level::measure(&heard[9_600..]).dbov();
         assert!((64..=76).contains(&level), "{codec:?}: -{level} dBov");
+    }
+}
+
+/// Bits per second of two seconds of noise.
+fn noise_bitrate(settings: EncoderSettings) -> usize {
+    let mut encoder = Codecs.encoder(settings).expect("encoder");
+    let mut state = 1_u32;
+    let noise: Vec<i16> = (0..100 * FRAME_SAMPLES)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 18) as i16 - 8_192
+        })
+        .collect();
+    noise.chunks(FRAME_SAMPLES).map(|pcm| encode(&mut *encoder, pcm).len()).sum::<usize>() * 8 / 2
+}
+
+#[test]
+fn opus_keeps_to_what_its_receiver_takes() {
+    for fec in [false, true] {
+        let settings = |bitrate, playback_rate| {
+            EncoderSettings::for_mix(Codec::Opus, fec).limited_to(OpusLimits { bitrate, playback_rate })
+        };
+        assert!(noise_bitrate(settings(None, None)) > 50_000);
+        for most in OpusLimits::BITRATES {
+            let got = noise_bitrate(settings(Some(most), None));
+            assert!(got <= most as usize * 11 / 10, "FEC {fec}: {got} of {most} bit/s");
+        }
+        // What lies above half the rate is not there.
+        for rate in OpusLimits::PLAYBACK_RATES {
+            let frequency = f64::from(rate) * 0.625;
+            let mut encoder = Codecs.encoder(settings(None, Some(rate))).expect("encoder");
+            let mut decoder = Codecs.decoder(Codec::Opus).expect("decoder");
+            let pcm = tone(frequency, 60);
+            let heard: Vec<i16> =
+                pcm.chunks(FRAME_SAMPLES).flat_map(|pcm| decode(&mut *decoder, &encode(&mut *encoder, pcm))).collect();
+            let level = amplitude(&heard[9_600..], frequency);
+            assert!(level < 720.0, "FEC {fec}, {rate} Hz: {level}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::config::GroupSounds;
 use crate::http::users::{is_from_here, only_from_here};
-use crate::http::{Api, ask, unavailable};
+use crate::http::{Api, ask, object, unavailable};
 use crate::pump::Question;
 
 /// What stands for a caller's address where it is not shown.
@@ -66,6 +66,9 @@ fn shown(board: Option<Snapshot>, to_this_machine: bool) -> Snapshot {
         for caller in board.groups.iter_mut().flat_map(|group| &mut group.callers) {
             REDACTED.clone_into(&mut caller.caller);
         }
+        for talk in board.groups.iter_mut().flat_map(|group| &mut group.talks) {
+            REDACTED.clone_into(&mut talk.caller);
+        }
     }
     board
 }
@@ -80,7 +83,7 @@ async fn configuration(State(api): State<Api>) -> Response {
 /// One command, as JSON. 204 when it is taken, 422 with a sentence when it cannot be. What becomes of a supervisor whose
 /// phones ring now is told by the events, as `supervisor`.
 async fn command(State(api): State<Api>, body: Bytes) -> Response {
-    let command: GroupCommand = match serde_json::from_slice(&body) {
+    let command: GroupCommand = match object(&body) {
         Ok(command) => command,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     };
@@ -107,7 +110,7 @@ fn unheard(command: &GroupCommand, sounds: &GroupSounds) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use base::{CallId, Timestamp, UserUri};
-    use response_group::{Counters, GroupSnapshot, WaitingSnapshot};
+    use response_group::{Counters, GroupSnapshot, TalkSnapshot, WaitingSnapshot};
 
     use super::*;
     use crate::config;
@@ -120,6 +123,19 @@ mod tests {
         };
         assert!(read("{\"groups\": []}").is_ok(), "whoever wants none says so");
         assert!(read("{}").is_err_and(|error| error.contains("missing field `groups`")));
+    }
+
+    #[test]
+    fn keys_that_a_command_does_not_have_are_refused() {
+        let pause = "\"command\": \"pause\", \"agent\": \"sip:bob@example.com\", \"seconds\": 60";
+        assert!(object::<GroupCommand>(format!("{{{pause}}}").as_bytes()).is_ok());
+        for body in [
+            format!("{{{pause}, \"grup\": \"sip:sales@example.com\"}}"),
+            "{\"command\": \"configure\", \"config\": {\"groups\": [], \"foo\": 1}}".to_owned(),
+        ] {
+            let told = object::<GroupCommand>(body.as_bytes()).expect_err("it is refused");
+            assert!(told.contains("unknown field"), "{told}");
+        }
     }
 
     #[test]
@@ -153,6 +169,8 @@ mod tests {
             arrived: Timestamp::ZERO,
             ringing: Vec::new(),
         };
+        let agent = UserUri::parse("sip:bob@example.com").expect("valid");
+        let talk = TalkSnapshot { call: CallId(2), caller: caller.to_owned(), agent, since: Timestamp::ZERO };
         let group = GroupSnapshot {
             uri: UserUri::parse("sip:sales@example.com").expect("valid"),
             name: "Sales".to_owned(),
@@ -162,10 +180,15 @@ mod tests {
             ready_agents: 0,
             counters: Counters::default(),
             callers: vec![waiting],
+            talks: vec![talk],
         };
         let board = Snapshot { groups: vec![group], agents: Vec::new(), stale_inputs: 0 };
-        assert_eq!(shown(Some(board.clone()), true).groups[0].callers[0].caller, caller);
-        assert_eq!(shown(Some(board), false).groups[0].callers[0].caller, "redacted");
+        let told = |to_this_machine| {
+            let group = shown(Some(board.clone()), to_this_machine).groups.remove(0);
+            (group.callers[0].caller.clone(), group.talks[0].caller.clone())
+        };
+        assert_eq!(told(true), (caller.to_owned(), caller.to_owned()));
+        assert_eq!(told(false), ("redacted".to_owned(), "redacted".to_owned()));
     }
 
     #[test]

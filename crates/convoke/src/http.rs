@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use engine::{ConferenceView, EndpointView, ParticipantView};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 
 use self::gain::Gain;
@@ -123,6 +124,15 @@ pub(crate) fn limit_of(query: Option<&str>, unless_said: u32, most: u32) -> Resu
     limit.ok_or_else(|| format!("limit={text} is not possible; write 1 to {most}\n"))
 }
 
+/// A body that is one JSON object; else a sentence for whoever sent it.
+pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    // What reads a struct takes a list for one too, with its fields in order: `[]` would be all of them at their default.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err("the body must be one JSON object, as in {\"key\": \"value\"}".to_owned());
+    }
+    serde_json::from_slice(body).map_err(|error| format!("the body cannot be read: {error}"))
+}
+
 pub(crate) async fn ask<T>(api: &Api, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
     let (sender, receiver) = oneshot::channel();
     api.questions.try_send(question(sender)).ok()?;
@@ -208,6 +218,16 @@ mod tests {
         let status = response.status().as_u16();
         let body = to_bytes(response.into_body(), 10_000).await.expect("whole");
         (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_is_refused() {
+        for body in ["[]", " [{}]", "[\"sip:bob@example.com\"]", "null", "1", "\"x\"", ""] {
+            let told = object::<routing::UserProfile>(body.as_bytes()).expect_err(body);
+            assert!(told.starts_with("the body must be one JSON object"), "{body}: {told}");
+        }
+        assert!(object::<routing::UserProfile>(b"\n {}").is_ok());
+        assert!(object::<routing::UserProfile>(b"{").is_err_and(|told| told.starts_with("the body cannot be read")));
     }
 
     #[tokio::test]

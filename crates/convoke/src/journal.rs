@@ -301,17 +301,26 @@ fn sync(disk: &Weak<Disk>) {
 
 /// The records of a journal file, and how many bytes of it are sound. A file that is not there is empty.
 pub(crate) fn read(path: &Path) -> Result<(Vec<GroupJournal>, u64), String> {
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let failed = |error: io::Error| format!("{}: {error}", path.display());
+    match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
-        Err(error) => return Err(format!("{}: {error}", path.display())),
+        // A device has no end, and a directory no lines.
+        Ok(found) if !found.is_file() => {
+            let what = if found.is_dir() { "a directory" } else { "no regular file" };
+            return Err(format!(
+                "{}: this is {what}, and a journal is a file; move it away, or name another data_dir or FILE",
+                path.display()
+            ));
+        }
+        found => found.map_err(failed)?,
     };
+    let file = File::open(path).map_err(failed)?;
     let (mut records, mut sound) = (Vec::new(), 0);
     let mut lines = BufReader::new(file);
     let mut line = Vec::new();
     loop {
         line.clear();
-        let length = lines.read_until(b'\n', &mut line).map_err(|error| format!("{}: {error}", path.display()))?;
+        let length = lines.read_until(b'\n', &mut line).map_err(failed)?;
         if length == 0 || line.last() != Some(&b'\n') {
             return Ok((records, sound));
         }
@@ -344,6 +353,17 @@ mod tests {
 
     fn records(folder: &Path) -> Vec<GroupJournal> {
         read(&path_in(folder)).expect("it can be read").0
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(path_in(folder.path())).expect("made");
+        for path in [path_in(folder.path()), PathBuf::from("/dev/zero")] {
+            let told = read(&path).expect_err("it is refused");
+            assert!(told.contains(&path.display().to_string()) && told.contains("move it away"), "{told}");
+        }
+        assert!(Journal::open(folder.path()).is_err_and(|told| told.contains("this is a directory")));
     }
 
     #[test]

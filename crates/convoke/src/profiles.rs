@@ -78,10 +78,11 @@ impl Users {
         Self { store, questions, configured: Arc::new(configured(config)), changing: Arc::default() }
     }
 
-    /// A user by his URI, or by its user part alone.
+    /// A user by his URI, with or without `sip:`, or by its user part alone.
     pub(crate) fn find(&self, text: &str) -> Option<UserUri> {
-        let by_uri = UserUri::parse(text).ok().filter(|user| self.configured.contains_key(user));
-        by_uri.or_else(|| self.configured.keys().find(|user| user.user_part() == text).cloned())
+        let by_uri = |uri: &str| UserUri::parse(uri).ok().filter(|user| self.configured.contains_key(user));
+        let by_address = by_uri(text).or_else(|| by_uri(&format!("sip:{text}")));
+        by_address.or_else(|| self.configured.keys().find(|user| user.user_part() == text).cloned())
     }
 
     /// A user's settings.

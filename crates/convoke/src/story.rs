@@ -39,7 +39,7 @@ pub(crate) fn explain(path: &Path, reference: &str) -> Result<String, String> {
 
 /// Replays a journal: the decisions, and whether they are byte for byte those that were written down.
 pub(crate) fn replay(path: &Path) -> Result<String, String> {
-    let entries = entries(path)?;
+    let (entries, torn) = whole_entries(path)?;
     let (_, outputs) = response_group::replay(&entries).map_err(|error| broken(path, &error))?;
     let decisions = outputs.into_iter().filter_map(|output| match output {
         Output::Journal(entry) => Some(*entry),
@@ -60,6 +60,10 @@ pub(crate) fn replay(path: &Path) -> Result<String, String> {
     let mut text = again.join("\n");
     writeln!(text, "\n{inputs} inputs replayed; {} decisions, byte for byte those of the journal", again.len())
         .expect("a String takes everything");
+    if torn > 0 {
+        writeln!(text, "the last line is torn: {torn} bytes at the end of the file were left out, as a start does")
+            .expect("a String takes everything");
+    }
     Ok(text)
 }
 
@@ -71,7 +75,13 @@ fn decided(entry: &Entry) -> Option<String> {
 }
 
 fn entries(path: &Path) -> Result<Vec<Entry>, String> {
-    let (records, _) = journal::read(path)?;
+    whole_entries(path).map(|(entries, _)| entries)
+}
+
+/// The machine's entries, and how many bytes of a torn line stand behind them.
+fn whole_entries(path: &Path) -> Result<(Vec<Entry>, u64), String> {
+    let (records, sound) = journal::read(path)?;
+    let torn = std::fs::metadata(path).map_or(0, |file| file.len().saturating_sub(sound));
     if records.is_empty() {
         return Err(format!("{}: there is no journal, or nothing is in it", path.display()));
     }
@@ -79,7 +89,7 @@ fn entries(path: &Path) -> Result<Vec<Entry>, String> {
         GroupJournal::Machine(entry) => Some(entry),
         GroupJournal::Wire(_) => None,
     });
-    Ok(machine.collect())
+    Ok((machine.collect(), torn))
 }
 
 fn broken(path: &Path, error: &response_group::JournalError) -> String {
@@ -101,5 +111,28 @@ fn said(why: &Why, began: Timestamp) -> String {
         Why::Tried => "tried in this pass".to_owned(),
         Why::Declined { until: at } => format!("he declined this call, {}", until(at)),
         Why::Ineligible { reason } => format!("not offered: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use response_group::{Config, Domain};
+
+    use super::*;
+
+    #[test]
+    fn a_replay_says_that_a_torn_end_was_left_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("response-groups.journal");
+        let mut domain = Domain::new(Timestamp::ZERO, Config::default()).expect("no groups are valid");
+        let Some(Output::Journal(entry)) = domain.poll_output() else {
+            panic!("a journal begins with how it was opened")
+        };
+        let line = serde_json::to_string(&GroupJournal::Machine(*entry)).expect("it can be written") + "\n";
+        std::fs::write(&path, &line).expect("written");
+        assert!(!replay(&path).expect("it can be replayed").contains("torn"));
+        std::fs::write(&path, line.clone() + &line[..10]).expect("written");
+        let told = replay(&path).expect("it can be replayed");
+        assert!(told.contains("the last line is torn: 10 bytes at the end"), "{told}");
     }
 }

@@ -99,6 +99,11 @@ impl Engine {
         self.note_use(conference);
     }
 
+    /// Whether who is in a conference has to know that he is recorded.
+    pub(crate) fn is_being_recorded(&self, conference: &ConferenceId) -> bool {
+        self.directory.is_recorded(conference) && !self.conferences.recording_failed(conference)
+    }
+
     /// A conference is over: its data plane goes; its record stays until it expires.
     pub(crate) fn deactivate(&mut self, conference: &ConferenceId, reason: EndReason) {
         let (in_mcu, begun) = self.conferences.remove(conference);

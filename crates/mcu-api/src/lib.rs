@@ -13,7 +13,7 @@
 mod announcement;
 mod quality;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use base::{ConferenceId, LegId};
 use serde::{Deserialize, Serialize};
@@ -125,6 +125,8 @@ pub struct LegMedia {
     pub remote_rtp: SocketAddr,
     /// Where the peer said it receives RTCP.
     pub remote_rtcp: SocketAddr,
+    /// The host its signalling comes from, where that may be the phone itself or its NAT.
+    pub remote_signalling: Option<IpAddr>,
     /// RTP and RTCP share the RTP port (RFC 5761).
     pub rtcp_mux: bool,
     /// The codec both ways.
@@ -141,6 +143,8 @@ pub struct LegMedia {
     pub opus_fec: bool,
     /// The peer asked for discontinuous transmission (`usedtx=1`): nothing need be sent to it while nothing is heard.
     pub opus_dtx: bool,
+    /// The most the peer takes of Opus.
+    pub opus_limits: OpusLimits,
     /// Payload type of comfort noise (RFC 3389), beside G.711 only: while nothing is heard it is told so in place of
     /// packets of silence.
     pub comfort_noise: Option<u8>,
@@ -150,6 +154,33 @@ pub struct LegMedia {
     pub direction: Direction,
     /// SRTP keys, when both agreed on SRTP.
     pub srtp: Option<SrtpKeys>,
+}
+
+/// The most a receiver of Opus takes (RFC 7587 6.1), in few steps, so that many can share what is encoded for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OpusLimits {
+    /// Bits per second on average (`maxaveragebitrate`), one of [`OpusLimits::BITRATES`]; `None`: as many as we like.
+    pub bitrate: Option<u32>,
+    /// Samples per second that it plays (`maxplaybackrate`), one of [`OpusLimits::PLAYBACK_RATES`]; `None`: 48,000.
+    pub playback_rate: Option<u32>,
+}
+
+impl OpusLimits {
+    /// Steps of the bit rate.
+    pub const BITRATES: [u32; 6] = [6_000, 8_000, 12_000, 16_000, 24_000, 32_000];
+    /// Sampling rates of the bandwidths of Opus below the full one, but for the medium one, which its low-delay mode has not.
+    pub const PLAYBACK_RATES: [u32; 3] = [8_000, 16_000, 24_000];
+    /// From so many bits per second on there is no need to keep to a limit.
+    const AMPLE_BITRATE: u32 = 64_000;
+
+    /// The steps that keep to what a peer said; the lowest where it asks for less than there is.
+    pub fn of(bitrate: Option<u32>, playback_rate: Option<u32>) -> Self {
+        let step = |steps: &[u32], most: u32| steps.iter().copied().rfind(|step| *step <= most).unwrap_or(steps[0]);
+        Self {
+            bitrate: bitrate.filter(|most| *most < Self::AMPLE_BITRATE).map(|most| step(&Self::BITRATES, most)),
+            playback_rate: playback_rate.filter(|most| *most < 48_000).map(|most| step(&Self::PLAYBACK_RATES, most)),
+        }
+    }
 }
 
 /// What a conference's data plane does by itself.

@@ -218,7 +218,10 @@ impl Conference {
 
     /// Sets the media filters of a leg: mute is ingress `Block`, deaf is egress `Block`.
     pub fn set_filters(&mut self, leg: LegId, ingress: MediaFilter, egress: MediaFilter) {
-        self.change(leg, |leg| (leg.ingress, leg.egress) = (ingress, egress));
+        self.change(leg, |leg| {
+            (leg.ingress, leg.egress) = (ingress, egress);
+            leg.media.set_muted(ingress == MediaFilter::Block);
+        });
     }
 
     /// Makes a leg louder or quieter by so many decibels, -20 to 12: `ingress` as the others hear it, `egress` everything

@@ -30,7 +30,8 @@ impl Format {
     /// packets.
     pub(crate) fn of(media: &LegMedia, peer_loses: bool) -> Self {
         let frames = (u32::from(media.packet_time_ms) / FRAME_MS).clamp(1, PACKET_FRAMES_MAX as u32) as u8;
-        Self { settings: EncoderSettings::for_mix(media.codec, media.opus_fec && peer_loses), frames }
+        let settings = EncoderSettings::for_mix(media.codec, media.opus_fec && peer_loses);
+        Self { settings: settings.limited_to(media.opus_limits), frames }
     }
 
     const fn codec(self) -> Codec {

@@ -17,7 +17,7 @@ use mcu_api::{McuEvent, RecordingFormat};
 use mixer::{CodecFactory, FRAME_MS, FRAME_SAMPLES, Frame, SILENCE};
 
 use crate::events::Events;
-use crate::recording_file::RecordingFile;
+use crate::recording_file::{self, RecordingFile};
 
 /// Frames a ring holds: 5 s, longer than a disk stalls.
 const RING_FRAMES: usize = 256;
@@ -25,6 +25,8 @@ const RING_FRAMES: usize = 256;
 const STARTS_MAX: usize = 256;
 /// How often the thread looks for frames.
 const LOOK: Duration = Duration::from_millis(200);
+/// Frames that may be missing at the end without a word: the order to end comes between two ticks.
+const TAIL_FRAMES: u64 = 2;
 /// The longest silence put in for what is missing, in frames: an hour. More is a defect of the clock.
 const GAP_MAX: u64 = 3_600 * 1_000 / FRAME_MS as u64;
 
@@ -78,6 +80,9 @@ impl Recordings {
         codecs: Arc<dyn CodecFactory>,
         events: Arc<Events>,
     ) -> io::Result<Self> {
+        for file in folder.iter().flat_map(|folder| recording_file::recover(folder)) {
+            tracing::warn!(file, "a recording that an earlier process did not complete was found and given this name");
+        }
         let (starts, inbox) = sync_channel(STARTS_MAX);
         let writer = Writer { folder, codecs, events, running: Vec::new() };
         let thread = std::thread::Builder::new().name("recordings".to_owned()).spawn(move || writer.run(&inbox))?;
@@ -192,7 +197,10 @@ impl Writer {
             // Asked before the ring is emptied, so that nothing pushed before the end is left behind.
             recording.write();
         }
-        let over = |recording: &mut Recording| recording.frames.is_abandoned() && recording.frames.is_empty();
+        // One that failed is over at once, so that nobody is told any longer that he is recorded.
+        let over = |recording: &mut Recording| {
+            recording.error.is_some() || (recording.frames.is_abandoned() && recording.frames.is_empty())
+        };
         let events = &self.events;
         for recording in self.running.extract_if(.., over) {
             events.tell(recording.finish());
@@ -239,17 +247,24 @@ impl Recording {
 
     fn finish_file(&mut self) {
         let Some(file) = self.file.take() else { return };
-        match file.finish() {
-            Ok(name) => self.name = name,
-            Err(error) => {
-                self.error.get_or_insert_with(|| error.to_string());
-            }
+        let safe = file.safe();
+        let (name, completed) = file.finish(self.error.is_none());
+        self.name = name;
+        if let Err(error) = completed {
+            self.error.get_or_insert_with(|| error.to_string());
+        }
+        if self.error.is_some() {
+            self.written = safe;
         }
     }
 
     fn finish(mut self) -> McuEvent {
+        let missing = self.missing;
         if self.error.is_none() {
             self.pad(self.wanted.load(Ordering::Acquire));
+        }
+        if self.missing - missing <= TAIL_FRAMES {
+            self.missing = missing;
         }
         self.finish_file();
         if self.missing > 0 {

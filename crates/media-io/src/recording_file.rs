@@ -19,8 +19,11 @@ const MODE: u32 = 0o600;
 const SAME_NAME_MAX: u32 = 1_000;
 /// Samples the encoder is late by, and the player leaves out at the beginning.
 const PRE_SKIP: u16 = 312;
-/// Packets on one page: 1 s, what is lost when the machine stops.
+/// Packets on one page, and frames after which what is written is handed to the system: 1 s, what is lost when the process
+/// stops.
 const PAGE_PACKETS: u64 = 50;
+/// What stands before the extension of a file that did not come to its end.
+const INCOMPLETE: &str = "incomplete";
 /// Number of the one stream in each file.
 const STREAM: u32 = 1;
 
@@ -29,6 +32,9 @@ pub(crate) struct RecordingFile {
     sound: Sound<BufWriter<File>>,
     partial: PathBuf,
     complete: PathBuf,
+    /// Frames written, and those of them the system has.
+    frames: u64,
+    safe: u64,
 }
 
 impl RecordingFile {
@@ -57,7 +63,8 @@ impl RecordingFile {
             }
             match File::options().read(true).write(true).create_new(true).mode(MODE).open(&partial) {
                 Ok(file) => {
-                    return Ok(Self { sound: Sound::begin(BufWriter::new(file), format, codecs)?, partial, complete });
+                    let sound = Sound::begin(BufWriter::new(file), format, codecs)?;
+                    return Ok(Self { sound, partial, complete, frames: 0, safe: 0 });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -68,18 +75,49 @@ impl RecordingFile {
 
     /// Adds 20 ms.
     pub(crate) fn write(&mut self, frame: &Frame) -> io::Result<()> {
-        self.sound.write(frame)
+        self.sound.write(frame)?;
+        self.frames += 1;
+        // The packet that ends a page is written with the next one.
+        if self.frames % PAGE_PACKETS == 1 {
+            self.sound.out().flush()?;
+            self.safe = self.frames - 1;
+        }
+        Ok(())
     }
 
-    /// Completes the file, gives it its name and answers that. A file that cannot be completed is given it as well: what is
-    /// in it can be heard.
-    pub(crate) fn finish(self) -> io::Result<String> {
-        let completed = self.sound.finish().and_then(|file| file.into_inner()?.sync_all());
-        fs::rename(&self.partial, &self.complete)?;
-        completed?;
-        let name = self.complete.file_name().unwrap_or_default();
-        Ok(name.to_string_lossy().into_owned())
+    /// How many frames are in the file for sure, whatever became of the last ones.
+    pub(crate) const fn safe(&self) -> u64 {
+        self.safe
     }
+
+    /// Completes the file, gives it its name and answers that. One that is not `whole`, or cannot be completed, is named
+    /// incomplete: what is in it can be heard.
+    pub(crate) fn finish(self, whole: bool) -> (String, io::Result<()>) {
+        let completed = self.sound.finish().and_then(|file| file.into_inner()?.sync_all());
+        let target = if whole && completed.is_ok() { self.complete } else { incomplete(&self.complete) };
+        let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        (name, completed.and(fs::rename(&self.partial, &target)))
+    }
+}
+
+/// Gives files that were being written when a process died a name under which they are found; answers these names.
+pub(crate) fn recover(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let recovered = entries.filter_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        let target = incomplete(&folder.join(name.strip_prefix('.')?.strip_suffix(".part")?));
+        (!target.exists() && fs::rename(entry.path(), &target).is_ok()).then_some(target)
+    });
+    let mut names: Vec<String> =
+        recovered.filter_map(|target| Some(target.file_name()?.to_string_lossy().into_owned())).collect();
+    names.sort_unstable();
+    names
+}
+
+/// `NAME.opus` as `NAME.incomplete.opus`.
+fn incomplete(complete: &Path) -> PathBuf {
+    let extension = complete.extension().unwrap_or_default().to_string_lossy();
+    complete.with_extension(format!("{INCOMPLETE}.{extension}"))
 }
 
 /// The sound in the form of its file.
@@ -125,6 +163,13 @@ impl<W: Write + Seek> Sound<W> {
                 Ok(())
             }
             Self::Opus(opus) => opus.write(frame),
+        }
+    }
+
+    fn out(&mut self) -> &mut W {
+        match self {
+            Self::Wav { out, .. } => out,
+            Self::Opus(opus) => opus.out.inner_mut(),
         }
     }
 
@@ -211,7 +256,8 @@ mod tests {
             for again in ["", "-2"] {
                 let mut file = RecordingFile::create(folder.path(), "7000 (1)", format, &Codecs).expect("created");
                 (0..150).for_each(|number| file.write(&tone(number)).expect("written"));
-                let name = file.finish().expect("complete");
+                let (name, completed) = file.finish(true);
+                completed.expect("complete");
                 assert!(name.starts_with(&format!("7000 (1){again}.")), "{name}");
                 let path = folder.path().join(name);
                 let mode = fs::metadata(&path).expect("there").permissions().mode();
@@ -225,6 +271,32 @@ mod tests {
         }
         let left = fs::read_dir(folder.path()).expect("a folder").filter_map(Result::ok);
         assert_eq!(left.filter(|entry| entry.file_name().to_string_lossy().ends_with(".part")).count(), 0);
+    }
+
+    /// The process dies, or the recording fails, in the middle.
+    #[test]
+    fn what_was_not_completed_is_found_and_can_be_heard() {
+        for (format, extension) in [(RecordingFormat::Wav, "wav"), (RecordingFormat::Opus, "opus")] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut file = RecordingFile::create(folder.path(), "7000", format, &Codecs).expect("created");
+            (0..180).for_each(|number| file.write(&tone(number)).expect("written"));
+            assert_eq!(file.safe(), 150, "{format:?}");
+            std::mem::forget(file);
+            let name = format!("7000.incomplete.{extension}");
+            assert_eq!(recover(folder.path()), std::slice::from_ref(&name));
+            assert!(recover(folder.path()).is_empty());
+            if format == RecordingFormat::Opus {
+                let bytes = fs::read(folder.path().join(&name)).expect("there");
+                let samples = read_sound(&bytes, &Codecs).expect("a sound").len();
+                assert!(samples >= 149 * FRAME_SAMPLES, "{samples}");
+            }
+            fs::remove_file(folder.path().join(&name)).expect("there");
+
+            let mut file = RecordingFile::create(folder.path(), "7000", format, &Codecs).expect("created");
+            (0..180).for_each(|number| file.write(&tone(number)).expect("written"));
+            let (failed, _) = file.finish(false);
+            assert!(failed == name && folder.path().join(name).exists());
+        }
     }
 
     #[test]

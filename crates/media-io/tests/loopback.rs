@@ -319,8 +319,8 @@ fn a_recording_is_as_long_as_it_took_and_its_end_is_reported() {
     assert!(ended(&bench).2.is_some(), "there is no such conference");
     bench.create("RECORD01");
     start("RECORD01", "../x", RecordingFormat::Wav);
+    assert!(ended(&bench).2.is_some(), "no such name, which is said at once");
     bench.server.send(McuCommand::StopRecording { conference: id("RECORD01") });
-    assert!(ended(&bench).2.is_some(), "no such name");
 
     let mut ann = bench.join("RECORD01", 1, Ipv4Addr::LOCALHOST.into());
     let (mut wave, mut opus) = (None, None);

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use base::{Duration, Timestamp};
 use divan::{Bencher, black_box};
-use mcu_api::{Codec, Direction, LegMedia, SrtpKeys, SrtpProfile};
+use mcu_api::{Codec, Direction, LegMedia, OpusLimits, SrtpKeys, SrtpProfile};
 use media::{Leg, LegConfig};
 
 /// None, and the three profiles by number.
@@ -38,6 +38,8 @@ fn connected(srtp: Option<SrtpProfile>) -> Leg {
         packet_time_ms: 20,
         opus_fec: false,
         opus_dtx: false,
+        opus_limits: OpusLimits::default(),
+        remote_signalling: None,
         comfort_noise: None,
         audio_level_extension: None,
         direction: Direction::SendRecv,

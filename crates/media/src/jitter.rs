@@ -25,6 +25,9 @@ const LATE_SLACK_US: i64 = 6_000;
 const LATE_PATIENCE: Duration = Duration::from_secs(1);
 /// Units concealed in a row before it is called silence: longer than any concealment sounds like speech.
 const CONCEALED_MAX: u32 = 10;
+/// The same where nothing at all is here, of a peer that was seen to stop sending without a word: a pause is more likely
+/// than a loss.
+const CONCEALED_MAX_PAUSING: u32 = 2;
 /// Ticks to wait for the rest of a unit of which a part is here.
 const PART_PATIENCE: u32 = 2;
 /// Share of lost units above which Opus is held back one unit longer, so that the packet after a lost one is already
@@ -75,6 +78,10 @@ pub(crate) struct JitterBuffer {
     /// How loud the background is of which it sends nothing, in dB below overload, as it said.
     noise: Option<u8>,
     concealed_run: u32,
+    /// What was handed out last; `None` before the first unit.
+    handed: Option<Handed>,
+    /// The peer's last gap was a pause that it did not announce.
+    stops_unannounced: bool,
     part_waits: u32,
     /// Pulls still to be answered [`Pulled::Continued`].
     continued: u8,
@@ -84,6 +91,15 @@ pub(crate) struct JitterBuffer {
     loss: f32,
     unit: Unit,
     counters: JitterCounters,
+}
+
+/// Where the stream stood when a unit was handed out, to tell afterwards what the gap behind it was.
+#[derive(Clone, Copy, Debug)]
+struct Handed {
+    /// Extended timestamp of its end.
+    end: i64,
+    /// The sequence number that comes next, when nothing is lost and what is no audio is left out.
+    next_sequence: u64,
 }
 
 /// What is to be done in this tick.
@@ -116,6 +132,8 @@ impl JitterBuffer {
             paused: false,
             noise: None,
             concealed_run: 0,
+            handed: None,
+            stops_unannounced: false,
             part_waits: 0,
             continued: 0,
             surplus: 0,
@@ -148,7 +166,7 @@ impl JitterBuffer {
         }
         self.delay.observe(arrival.at, micros(arrival.at) - self.to_us(arrival.timestamp));
         let end = arrival.timestamp + self.packet_length;
-        let seen = self.slots.get(arrival.sequence).is_some();
+        let seen = self.slots.knows(arrival.sequence);
         if end <= self.floor {
             self.counters.late_packets += u64::from(!seen);
             return;
@@ -178,10 +196,7 @@ impl JitterBuffer {
         match self.decide(now) {
             Decision::Play => self.play(now),
             Decision::Conceal(next) => {
-                self.counters.reception.gaps += u64::from(self.concealed_run == 0);
                 self.concealed_run += 1;
-                self.counters.reception.concealed += 1;
-                self.count_loss(1.0);
                 let next = next.and_then(|sequence| self.slots.get(sequence));
                 let recovered =
                     self.codec == Codec::Opus && next.is_some_and(|slot| opus_packet::has_fec(&slot.payload));
@@ -231,7 +246,8 @@ impl JitterBuffer {
         if !early || self.concealed_run > 0 {
             self.position += self.unit_length();
         }
-        if self.paused || self.concealed_run >= CONCEALED_MAX {
+        let conceal_most = if self.stops_unannounced { CONCEALED_MAX_PAUSING } else { CONCEALED_MAX };
+        if self.paused || self.concealed_run >= conceal_most {
             self.running = false;
             return Decision::Silence;
         }
@@ -285,9 +301,12 @@ impl JitterBuffer {
     fn play(&mut self, now: Timestamp) -> Pulled<'_> {
         let first = self.slots.first().expect("a unit is played only when a packet is here");
         self.counters.delay = now.since(first.arrival);
-        let level = first.level;
+        let (level, sequence) = (first.level, first.sequence);
         let start = self.position;
+        self.judge_gap(sequence, start);
         let taken = self.unit.fill(self.codec, &self.slots, start);
+        self.handed =
+            Some(Handed { end: taken.end, next_sequence: taken.last.map_or(sequence, |last| last.max(sequence) + 1) });
         self.paused = taken.pauses;
         self.noise = None;
         self.position = taken.end;
@@ -301,6 +320,36 @@ impl JitterBuffer {
         self.continued = units - 1;
         self.counters.reception.played += u64::from(units);
         Pulled::Frame(Frame { payload: self.unit.payload(&self.slots), units, level })
+    }
+
+    /// The unit from `start` on, of the packet `sequence`, ends a gap if there was one: only now its numbers tell what it
+    /// was. Missing numbers were lost (or came too late), all of them, however long the gap. Without any, media time that
+    /// went on was a pause (RFC 3550 5.1, RFC 7587 3.1.3), whatever was made up meanwhile; what was made up beyond the media
+    /// time that passed bridged a delay.
+    fn judge_gap(&mut self, sequence: u64, start: i64) {
+        let Some(handed) = self.handed else { return };
+        let passed = (start - handed.end).max(0);
+        let missing = i64::try_from(sequence.saturating_sub(handed.next_sequence)).unwrap_or(i64::MAX);
+        let missing = missing.saturating_mul(self.packet_length).min(passed);
+        let [passed, missing] =
+            [passed, missing].map(|length| length as u64).map(|l| l.div_ceil(self.unit_length() as u64));
+        let delayed = u64::from(self.concealed_run).saturating_sub(passed);
+        let lost = missing + delayed;
+        if lost > 0 {
+            self.stops_unannounced = false;
+            self.counters.reception.gaps += 1;
+            self.counters.reception.concealed += lost;
+            (0..lost.min(u64::from(CONCEALED_MAX))).for_each(|_| self.count_loss(1.0));
+        } else if self.concealed_run > 0 {
+            self.stops_unannounced = true;
+        }
+    }
+
+    /// A packet is done with that gave no sound and was not lost.
+    fn account(&mut self) {
+        if let Some(handed) = &mut self.handed {
+            handed.next_sequence += 1;
+        }
     }
 
     /// How many ticks a payload lasts. What is left over counts for the next one: packets of 30 ms last 1, 2, 1, 2 ...
@@ -338,8 +387,12 @@ impl JitterBuffer {
         let (sequence, first_end) = (first.sequence, first.end);
         self.position = self.droppable_end(first);
         self.floor = self.position;
+        if let Some(handed) = &mut self.handed {
+            handed.end = handed.end.max(self.position);
+        }
         if first_end <= self.position {
             self.slots.take(sequence);
+            self.account();
         }
     }
 
@@ -363,6 +416,7 @@ impl JitterBuffer {
             }
             let sequence = first.sequence;
             self.slots.take(sequence);
+            self.account();
         }
     }
 
@@ -416,7 +470,7 @@ impl JitterBuffer {
             pauses,
             payload: Vec::new(),
         };
-        let duplicate = self.slots.get(arrival.sequence).is_some();
+        let duplicate = self.slots.knows(arrival.sequence);
         self.counters.late_packets += match self.slots.insert(slot, arrival.payload) {
             Ok(given_up) => given_up,
             Err(_) => u64::from(!duplicate),

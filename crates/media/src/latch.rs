@@ -2,11 +2,19 @@
 //!
 //! SDP says where the peer is. Behind a NAT that is wrong, so the source of its packets may be learned, but only
 //! * during the first [`LEARN_TIME`] after offer and answer, and
-//! * from the host that SDP names; or, when that host's address is a private one (so a NAT must be in between), from
-//!   one source that sends an unbroken row of packets of one SSRC; or from anybody whose SRTP packets are authentic.
+//! * from the host that SDP names; or, when that host's address is a private one (so a NAT must be in between) or the
+//!   signalling comes from there, from one source that sends an unbroken row of packets of one SSRC; or from anybody whose
+//!   SRTP packets are authentic.
 //!
-//! Later nothing is learned before the next offer and answer. An offer and answer that names the same address as
-//! before lets only the SSRC and sequence that are already known move. Whom we send to is always whom we believe.
+//! Later only these are learned:
+//! * as long as nobody at all was heard (a phone that joins muted), the host that SDP names and that of the signalling, as
+//!   above;
+//! * the SSRC and sequence that are already known, when the address they came from is quiet, from the same host (a NAT that
+//!   binds anew); after an offer and answer that names the same address as before from any host;
+//! * with SRTP the author of an authentic packet that is newer than all others, when the address before is quiet. A replay is
+//!   not authentic.
+//!
+//! Whom we send to is always whom we believe.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -31,7 +39,7 @@ pub(crate) struct Claim {
     pub(crate) source: SocketAddr,
     pub(crate) ssrc: u32,
     pub(crate) sequence: u16,
-    /// SRTP proved that it comes from the peer.
+    /// SRTP proved that it comes from the peer, and that it is no replay.
     pub(crate) authentic: bool,
     /// SSRC and next sequence number of the stream heard so far.
     pub(crate) expected: Option<(u32, u16)>,
@@ -41,6 +49,8 @@ pub(crate) struct Claim {
 #[derive(Clone, Debug)]
 pub(crate) struct Latch {
     signalled: SocketAddr,
+    /// The host the signalling comes from.
+    signalling: Option<IpAddr>,
     destination: SocketAddr,
     trust: Trust,
     learn_until: Timestamp,
@@ -73,10 +83,11 @@ struct Candidate {
 
 impl Latch {
     /// After the first offer and answer.
-    pub(crate) fn new(now: Timestamp, signalled: SocketAddr) -> Self {
+    pub(crate) fn new(now: Timestamp, signalled: SocketAddr, signalling: Option<IpAddr>) -> Self {
         let signalled = canonical(signalled);
         Self {
             signalled,
+            signalling: signalling.map(|ip| ip.to_canonical()),
             destination: signalled,
             trust: Trust::Signalled,
             learn_until: now + LEARN_TIME,
@@ -87,11 +98,12 @@ impl Latch {
     }
 
     /// After a further offer and answer.
-    pub(crate) fn signal(&mut self, now: Timestamp, signalled: SocketAddr) {
+    pub(crate) fn signal(&mut self, now: Timestamp, signalled: SocketAddr, signalling: Option<IpAddr>) {
         if canonical(signalled) != self.signalled {
-            *self = Self::new(now, signalled);
+            *self = Self::new(now, signalled, signalling);
             return;
         }
+        self.signalling = signalling.map(|ip| ip.to_canonical());
         self.learn_until = now + LEARN_TIME;
         // When nobody was heard yet, there is nothing that could move: learning starts anew.
         self.same_as_before = self.heard.is_some();
@@ -131,14 +143,12 @@ impl Latch {
             self.heard = Some(now);
             return true;
         }
-        if now < self.learn_until
-            && let Some(trust) = self.reason_to_learn(now, Claim { source, ..claim })
-        {
+        if let Some(trust) = self.reason_to_learn(now, Claim { source, ..claim }) {
             self.learn(source, trust);
             self.heard = Some(now);
             return true;
         }
-        // The words of an authentic packet are the peer's, wherever it comes from; we only do not follow it.
+        // The words of an authentic packet are the peer's, wherever it comes from; we only do not follow it (yet).
         claim.authentic
     }
 
@@ -149,8 +159,12 @@ impl Latch {
     }
 
     fn reason_to_learn(&mut self, now: Timestamp, claim: Claim) -> Option<Trust> {
-        if self.same_as_before {
-            return self.may_move(now, &claim).then_some(self.trust);
+        let in_time = now < self.learn_until;
+        if self.may_move(now, &claim, in_time && self.same_as_before) {
+            return Some(if claim.authentic { Trust::Proven } else { self.trust });
+        }
+        if !(in_time || self.heard.is_none()) || self.same_as_before {
+            return None;
         }
         if claim.authentic {
             return (self.trust < Trust::Proven).then_some(Trust::Proven);
@@ -158,17 +172,25 @@ impl Latch {
         if claim.source.ip() == self.signalled.ip() {
             return (self.trust < Trust::Host).then_some(Trust::Host);
         }
-        let behind_nat = self.trust < Trust::Row && is_private(self.signalled.ip());
-        (behind_nat && self.has_a_row(&claim)).then_some(Trust::Row)
+        let host_known = self.signalling == Some(claim.source.ip());
+        let credible = host_known || (in_time && is_private(self.signalled.ip()));
+        (self.trust < Trust::Row && credible && self.has_a_row(&claim)).then_some(Trust::Row)
     }
 
-    /// The stream we know goes on from another address, and the old address is quiet.
-    fn may_move(&self, now: Timestamp, claim: &Claim) -> bool {
-        let quiet = self.heard.is_none_or(|heard| now.since(heard) >= MOVE_QUIET);
-        let continues = claim
-            .expected
-            .is_some_and(|(ssrc, next)| ssrc == claim.ssrc && claim.sequence.wrapping_sub(next) < MOVE_AHEAD);
-        quiet && (continues || claim.authentic)
+    /// The stream we know goes on from another address, and the old address is quiet. Without SRTP only another port of the
+    /// same host is believed to go on with it, unless `any_host` may.
+    fn may_move(&self, now: Timestamp, claim: &Claim, any_host: bool) -> bool {
+        if self.heard.is_none_or(|heard| now.since(heard) < MOVE_QUIET) {
+            return false;
+        }
+        let (ahead, same_stream) = match claim.expected {
+            Some((ssrc, next)) => (claim.sequence.wrapping_sub(next), ssrc == claim.ssrc),
+            None => (0, false),
+        };
+        if claim.authentic {
+            return !same_stream || ahead < u16::MAX / 2;
+        }
+        same_stream && ahead < MOVE_AHEAD && (any_host || claim.source.ip() == self.destination.ip())
     }
 
     /// Counts packets in a row of each foreign source.

@@ -53,6 +53,8 @@ pub struct Leg {
     /// The peer reports by RTCP.
     peer_reports: bool,
     silence_reported: bool,
+    /// Nobody would hear the peer if it sent something.
+    silent_by_order: bool,
     /// The time of the last pull, and since when both directions should carry audio.
     pulled: Timestamp,
     both_ways_since: Option<Timestamp>,
@@ -127,6 +129,7 @@ impl Leg {
             alive: Timestamp::ZERO,
             peer_reports: false,
             silence_reported: false,
+            silent_by_order: false,
             pulled: Timestamp::ZERO,
             both_ways_since: None,
             counters: Counters::default(),
@@ -144,10 +147,10 @@ impl Leg {
         let latch = match self.connection.take() {
             None => {
                 self.reports.begin(now);
-                Latch::new(now, media.remote_rtp)
+                Latch::new(now, media.remote_rtp, media.remote_signalling)
             }
             Some(mut connection) => {
-                connection.latch.signal(now, media.remote_rtp);
+                connection.latch.signal(now, media.remote_rtp, media.remote_signalling);
                 connection.latch
             }
         };
@@ -163,6 +166,14 @@ impl Leg {
         self.silence_reported = false;
         self.both_ways_since = (media.direction == Direction::SendRecv).then_some(now);
         Ok(())
+    }
+
+    /// Whether the peer is muted here: a phone that knows it may stop sending, which is no fault then.
+    pub fn set_muted(&mut self, muted: bool) {
+        if self.silent_by_order != muted {
+            self.silent_by_order = muted;
+            self.heard = self.heard.max(self.pulled);
+        }
     }
 
     /// Whether [`Leg::connect`] succeeded at least once.
@@ -348,15 +359,17 @@ impl Leg {
         self.silence.map(reported)
     }
 
-    /// Both directions should carry audio, and one does not: nothing comes though we send, or something comes and the
-    /// peer reports that it gets nothing of ours.
+    /// Both directions should carry audio, and one does not: nothing comes though we send and the peer did
+    /// not mean to be quiet, or the peer reports that it gets nothing of ours.
     fn is_one_way(&self) -> bool {
         let Some(since) = self.both_ways_since else { return false };
         let long = |from: Timestamp| self.pulled.since(from) >= ONE_WAY_AFTER;
         if !long(since) || self.counters.sent_packets == 0 {
             return false;
         }
-        long(self.heard) || self.reports.remote_loss() >= ALL_LOST
+        // A phone that is muted may say so by reports of one who sends nothing.
+        let quiet_on_purpose = self.silent_by_order || self.reports.peer_is_silent(self.pulled);
+        (long(self.heard) && !quiet_on_purpose) || self.reports.remote_loss() >= ALL_LOST
     }
 
     /// Keys that did not change keep their state: a sender that began anew would use its key stream twice, and a
@@ -496,10 +509,14 @@ impl Leg {
 }
 
 impl Connection {
-    /// Where our RTCP goes. Behind a NAT the address in SDP is of no use, and the source of the peer's RTCP is.
+    /// Where our RTCP goes. Behind a NAT the address in SDP is of no use, and the source of the peer's RTCP is; where SRTCP
+    /// proves that, it is the better one in any case.
     fn rtcp_address(&self) -> Option<(SocketAddr, Port)> {
+        let proven = self.rtcp_source.filter(|_| self.srtp.is_some());
         let (address, port) = if self.media.rtcp_mux {
             (self.latch.destination()?, Port::Rtp)
+        } else if let Some(source) = proven {
+            (source, Port::Rtcp)
         } else if self.latch.is_at_signalled_host() {
             (self.media.remote_rtcp, Port::Rtcp)
         } else {

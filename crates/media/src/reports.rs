@@ -11,6 +11,8 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const LOSS_WORTH_FEC: u8 = 5;
 /// How long a report of loss counts, so that two good reports in a row do not end the correction.
 const LOSS_REMEMBERED: Duration = Duration::from_secs(30);
+/// How long a report counts that the peer sends nothing: some intervals of a slow phone.
+const SILENT_REMEMBERED: Duration = Duration::from_secs(60);
 /// A longer round trip is a lie or of no use.
 const ROUND_TRIP_MAX_US: u64 = 30_000_000;
 
@@ -31,6 +33,10 @@ pub(crate) struct Reports {
     remote_loss: u8,
     /// Until when the peer counts as one that loses packets.
     loses_until: Timestamp,
+    /// The packets the peer says it has sent.
+    their_packets: Option<u32>,
+    /// When the peer reported last that it has sent nothing since its report before.
+    silent_at: Option<Timestamp>,
 }
 
 /// What we have sent so far.
@@ -56,6 +62,8 @@ impl Reports {
             round_trip_us: 0,
             remote_loss: 0,
             loses_until: Timestamp::ZERO,
+            their_packets: None,
+            silent_at: None,
         }
     }
 
@@ -79,6 +87,11 @@ impl Reports {
         now < self.loses_until
     }
 
+    /// Whether the peer's last report said that it sends nothing, and came not long ago.
+    pub(crate) fn peer_is_silent(&self, now: Timestamp) -> bool {
+        self.silent_at.is_some_and(|at| now.since(at) < SILENT_REMEMBERED)
+    }
+
     /// Takes a compound packet of the peer; `None` when it is malformed, else whether it brought a report.
     pub(crate) fn receive(&mut self, now: Timestamp, packet: &[u8], stream: &Stream) -> Option<bool> {
         let heard = rtcp::read(packet, self.ssrc)?;
@@ -93,6 +106,11 @@ impl Reports {
                 self.loses_until = now + LOSS_REMEMBERED;
             }
             self.measure(now, last_report, delay);
+        }
+        if heard.is_report {
+            let speaks = heard.sent_packets.is_some() && heard.sent_packets != self.their_packets;
+            self.silent_at = (!speaks).then_some(now);
+            self.their_packets = heard.sent_packets.or(self.their_packets);
         }
         Some(heard.is_report)
     }

@@ -26,6 +26,8 @@ pub(crate) struct Heard {
     pub(crate) sender_report: Option<(u32, u32)>,
     /// There is a report in it, of a sender or of a receiver.
     pub(crate) is_report: bool,
+    /// How many packets a sender says it has sent.
+    pub(crate) sent_packets: Option<u32>,
     /// The block about us.
     pub(crate) echo: Option<Echo>,
 }
@@ -56,6 +58,7 @@ pub(crate) fn read(mut packet: &[u8], ssrc: u32) -> Option<Heard> {
         match head[1] {
             SENDER_REPORT => {
                 heard.sender_report = Some((word(one, 4)?, word(one, 10)?));
+                heard.sent_packets = Some(word(one, 20)?);
                 heard.echo = find_echo(one.get(28..)?, blocks, ssrc)?.or(heard.echo);
             }
             RECEIVER_REPORT => heard.echo = find_echo(one.get(8..)?, blocks, ssrc)?.or(heard.echo),

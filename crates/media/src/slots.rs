@@ -4,11 +4,12 @@ use base::Timestamp;
 
 use crate::AudioLevel;
 
-/// Places in the ring: for what is kept within the bound, and for a few that are out of order. Few places are used again
-/// soon, while they are still in the processor's cache.
+/// Places in the ring: for what is kept within the bound, and for a few that are out of order.
 const CAPACITY: std::ops::RangeInclusive<usize> = 8..=128;
 /// Places beyond those that the bound asks for.
 const SPARE: usize = 4;
+/// Packets there is room for from the start: a leg whose network is good seldom has more than two.
+const USUAL: usize = 4;
 
 /// One packet. Its payload buffer is used again and again.
 #[derive(Clone, Debug, Default)]
@@ -38,10 +39,15 @@ impl Slot {
 pub(crate) struct TooOld;
 
 /// A ring of packets.
+///
+/// The ring itself holds only where they are: a packet takes the first place whose packet was taken, which is mostly the one
+/// that was used 20 ms ago and is still in the processor's cache.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     /// Empty until the first packet comes: a leg that only listens costs nothing. Its length is a power of two.
-    ring: Vec<Slot>,
+    ring: Vec<Entry>,
+    /// Those with a number below `next` are not needed any more. Never more than the ring has places.
+    packets: Vec<Slot>,
     /// The next sequence number that has not been taken or given up.
     next: u64,
     /// The highest sequence number filed.
@@ -50,11 +56,19 @@ pub(crate) struct Slots {
     begun: bool,
 }
 
+/// A packet that came: its number, 0 for none, and where it is, or was until another one needed the place.
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    sequence: u64,
+    place: u8,
+}
+
 impl Slots {
     /// Forgets all packets; keeps their memory.
     pub(crate) fn clear(&mut self) {
         (self.next, self.newest, self.begun) = (0, 0, false);
-        self.ring.iter_mut().for_each(|slot| slot.sequence = 0);
+        self.ring.fill(Entry::default());
+        self.packets.iter_mut().for_each(|slot| slot.sequence = 0);
     }
 
     /// Makes room for so many packets; what is here stays.
@@ -63,12 +77,12 @@ impl Slots {
         if capacity <= self.ring.len() {
             return;
         }
-        let before = std::mem::take(&mut self.ring);
-        self.ring.resize_with(capacity, Slot::default);
-        for slot in before.into_iter().filter(|slot| slot.sequence != 0) {
-            let at = self.index(slot.sequence);
-            self.ring[at] = slot;
+        let before = std::mem::replace(&mut self.ring, vec![Entry::default(); capacity]);
+        for entry in before.into_iter().filter(|entry| entry.sequence != 0) {
+            let at = self.index(entry.sequence);
+            self.ring[at] = entry;
         }
+        self.packets.reserve(USUAL.saturating_sub(self.packets.len()));
     }
 
     /// Files a packet; a duplicate is ignored. Answers how many older packets had to be given up for it.
@@ -90,15 +104,31 @@ impl Slots {
         }
         let given_up = self.make_room(sequence);
         self.newest = self.newest.max(sequence);
-        let at = self.index(sequence);
-        let slot = &mut self.ring[at];
-        if slot.sequence != sequence {
+        if !self.knows(sequence) {
+            let place = self.free_place();
+            let slot = &mut self.packets[place];
             let mut buffer = std::mem::take(&mut slot.payload);
             buffer.clear();
             buffer.extend_from_slice(payload);
             *slot = Slot { payload: buffer, ..packet };
+            let at = self.index(sequence);
+            self.ring[at] = Entry { sequence, place: place as u8 };
         }
         Ok(given_up)
+    }
+
+    /// A place whose packet is not needed any more, or a new one.
+    fn free_place(&mut self) -> usize {
+        let free = self.packets.iter().position(|slot| slot.sequence < self.next);
+        free.unwrap_or_else(|| {
+            self.packets.push(Slot::default());
+            self.packets.len() - 1
+        })
+    }
+
+    /// Whether a packet with this number came, be it taken or not, as far as that is remembered.
+    pub(crate) fn knows(&self, sequence: u64) -> bool {
+        self.ring.get(self.index(sequence)).is_some_and(|entry| entry.sequence == sequence && sequence != 0)
     }
 
     /// The next packet that is here, whether its predecessors are or not.
@@ -113,7 +143,8 @@ impl Slots {
 
     /// A packet by its number.
     pub(crate) fn get(&self, sequence: u64) -> Option<&Slot> {
-        self.ring.get(self.index(sequence)).filter(|slot| slot.sequence == sequence && sequence != 0)
+        let entry = self.ring.get(self.index(sequence)).filter(|entry| entry.sequence == sequence && sequence != 0)?;
+        self.packets.get(usize::from(entry.place)).filter(|slot| slot.sequence == sequence)
     }
 
     /// The number that comes next when nothing is lost.
@@ -183,6 +214,35 @@ mod tests {
         assert_eq!(slots.first().map(|slot| slot.sequence), Some(3));
         assert_eq!(file(&mut slots, 1_000_000), Ok(2));
         assert_eq!(slots.first().map(|slot| slot.sequence), Some(1_000_000));
+    }
+
+    #[test]
+    fn a_packet_at_a_time_takes_one_place_and_is_known_afterwards() {
+        let mut slots = Slots::default();
+        for sequence in 1..=6 {
+            assert_eq!(file(&mut slots, sequence), Ok(0));
+            slots.take(sequence);
+            assert_eq!(
+                slots.get(sequence).map(|slot| slot.payload[0]),
+                Some(sequence as u8),
+                "readable when it was taken"
+            );
+        }
+        assert_eq!(slots.packets.len(), 1);
+        assert!((1..=6).all(|sequence| slots.knows(sequence)));
+        assert!(slots.get(5).is_none() && !slots.knows(7));
+    }
+
+    #[test]
+    fn however_many_wait_there_is_a_place_for_each() {
+        let mut slots = Slots::default();
+        slots.fit(1_000);
+        (1..=300).for_each(|sequence| assert!(file(&mut slots, sequence).is_ok()));
+        assert_eq!((slots.packets.len(), slots.first().map(|slot| slot.sequence)), (128, Some(173)));
+        for sequence in 173..=300 {
+            assert_eq!(slots.first().map(|slot| (slot.sequence, slot.payload[0])), Some((sequence, sequence as u8)));
+            slots.take(sequence);
+        }
     }
 
     #[test]

@@ -235,6 +235,58 @@ fn dtx_is_silence_and_not_loss() {
     assert!(played >= spoken - 2, "{played} of {spoken} played");
 }
 
+/// Feeds packets, each with the tick in which it comes, number and time in 20 ms, to a leg that is pulled each 20 ms;
+/// answers how many pulls were to be concealed.
+fn feed(leg: &mut media::Leg, codec: Codec, ticks: u32, packets: impl Iterator<Item = (u32, u16, Vec<u8>)>) -> u32 {
+    let (payload_type, units) = if codec == Codec::Opus { (111, 960) } else { (0, 160) };
+    let (mut packets, mut lost) = (packets.peekable(), 0);
+    for tick in 0..ticks {
+        let now = Timestamp::from_millis(u64::from(tick) * 20);
+        while let Some((n, sequence, payload)) = packets.next_if(|(n, ..)| *n == tick) {
+            leg.handle_rtp(now, address(PEER), &mut rtp(payload_type, sequence, n * units, 9, &payload));
+        }
+        lost += u32::from(matches!(leg.pull(now + Duration::from_millis(9)), Pulled::Lost { .. }));
+    }
+    lost
+}
+
+/// A phone that sends nothing in its pauses and does not say so: its numbers go on without a gap. One sends nothing at all,
+/// the other, as libopus does, a packet each 400 ms; one packet is lost right before a pause.
+#[test]
+fn a_pause_without_a_word_is_no_loss() {
+    for (codec, refresh) in [(Codec::Pcmu, u32::MAX), (Codec::Opus, u32::MAX), (Codec::Opus, 20)] {
+        for loses in [false, true] {
+            let sent = (0..3_000_u32).filter(|n| n % 200 < 100 || n % 200 % refresh == 0);
+            let payload = |n| if codec == Codec::Opus { opus(LOUD, n) } else { vec![0x80; 160] };
+            let packets = sent.enumerate().map(|(sequence, n)| (n, sequence as u16, payload(n)));
+            let mut leg = connected(codec);
+            let packets = packets.filter(|(n, ..)| !(loses && *n == 1_099));
+            let made_up = feed(&mut leg, codec, 3_000, packets);
+            let statistics = leg.statistics();
+            assert_eq!(statistics.concealed_frames, u64::from(loses), "{codec:?}, one in {refresh}: {statistics:?}");
+            assert_eq!(statistics.lost_packets, u64::from(loses));
+            assert!(statistics.mos_hundredths >= 435, "{codec:?}, one in {refresh}: {statistics:?}");
+            let pauses = if refresh == 20 { 15 * 5 } else { 15 };
+            assert!(made_up <= 2 * pauses + 24, "{codec:?}: what is made up is short: {made_up} in {pauses} pauses");
+        }
+    }
+}
+
+/// A network that is cut 2 s of 8: a quarter of all was lost, and the quality says so.
+#[test]
+fn all_of_a_long_gap_counts() {
+    for codec in [Codec::Opus, Codec::Pcmu] {
+        let payload = |n| if codec == Codec::Opus { opus(LOUD, n) } else { vec![0x80; 160] };
+        let sent = (0..2_000_u32).filter(|n| n % 400 < 300).map(|n| (n, n as u16, payload(n)));
+        let mut leg = connected(codec);
+        feed(&mut leg, codec, 2_000, sent.chain([(2_000, 2_000, payload(0))]));
+        let statistics = leg.statistics();
+        assert_eq!((statistics.lost_packets, statistics.concealed_frames), (400, 400), "{codec:?}: {statistics:?}");
+        assert_eq!(statistics.e_model.loss_hundredths, 2_105, "400 of 1900: {statistics:?}");
+        assert!(statistics.mos_hundredths < 250, "{codec:?}: {statistics:?}");
+    }
+}
+
 #[test]
 fn after_a_cut_audio_is_back_at_once() {
     for cut_ms in [200, 5_000, 25_000] {

@@ -92,16 +92,55 @@ fn a_flood_before_the_peer_does_not_shut_it_out() {
 }
 
 #[test]
-fn another_port_of_the_signalled_host_is_learned_at_once_but_only_in_time() {
+fn another_port_of_the_signalled_host_is_learned_until_somebody_was_heard() {
     let moved = "192.0.2.1:4444";
     let mut leg = connected(Codec::Pcmu);
     assert!(send(&mut leg, ms(1_900), moved, 0, SSRC));
     assert_eq!(destination(&mut leg), Some(address(moved)));
     assert!(!send(&mut leg, ms(1_910), "192.0.2.1:5555", 1, SSRC), "the first port stays");
 
+    // A phone that joins muted says nothing for a while.
     let mut leg = connected(Codec::Pcmu);
-    assert!(!send(&mut leg, ms(2_100), moved, 0, SSRC), "the learning time is over");
+    assert!(!send(&mut leg, ms(60_000), ATTACKER, 0, SSRC));
+    assert!(send(&mut leg, ms(60_010), moved, 0, SSRC));
+    assert_eq!(destination(&mut leg), Some(address(moved)));
+    assert!(!send(&mut leg, ms(60_020), "192.0.2.1:5555", 1, SSRC), "the first port stays");
+    assert!(send(&mut leg, ms(60_030), PEER, 1, SSRC), "but the signalled address itself is always right");
+
+    let mut leg = connected(Codec::Pcmu);
+    assert!(send(&mut leg, ms(1_900), PEER, 0, SSRC));
+    assert!(!send(&mut leg, ms(2_100), moved, 0, 77), "the signalled address was heard");
     assert_eq!(destination(&mut leg), Some(address(PEER)));
+}
+
+#[test]
+fn a_row_from_the_host_of_the_signalling_is_learned_however_late() {
+    // SDP names a private host, or a public one from which nothing comes.
+    for (signalled, from_ms) in [(PRIVATE, 60_000), (PEER, 60_000), (PEER, 100)] {
+        let remote_signalling = Some(address(NAT).ip());
+        let media = LegMedia { remote_rtp: address(signalled), remote_signalling, ..media(Codec::Pcmu) };
+        let mut leg = leg(1);
+        leg.connect(Timestamp::ZERO, &media).expect("no keys");
+        let mut accepted = |from_ms: u64, source, ssrc| {
+            (0..50).filter(|n| send(&mut leg, ms(from_ms + u64::from(*n) * 20), source, *n, ssrc)).count()
+        };
+        assert_eq!(accepted(from_ms, ATTACKER, 77), 0, "{signalled}");
+        assert_eq!(accepted(from_ms + 1_000, NAT, SSRC), 41, "{signalled}: ten in a row");
+        assert_eq!(accepted(from_ms + 2_000, "203.0.113.9:31999", 78), 0, "{signalled}: one source alone");
+    }
+}
+
+#[test]
+fn another_port_of_the_same_host_may_go_on_with_the_stream_when_the_first_is_quiet() {
+    let rebound = "192.0.2.1:4444";
+    let mut leg = connected(Codec::Pcmu);
+    (0..200).for_each(|n| assert!(send(&mut leg, ms(u64::from(n) * 20), PEER, n, SSRC)));
+    assert!(!send(&mut leg, ms(4_000), rebound, 200, SSRC), "the first port was heard 20 ms ago");
+    assert!(!send(&mut leg, ms(4_400), rebound, 220, 77), "another SSRC");
+    assert!(!send(&mut leg, ms(4_400), rebound, 5_000, SSRC), "another place in the sequence");
+    assert!(!send(&mut leg, ms(4_400), ATTACKER, 220, SSRC), "another host");
+    assert!(send(&mut leg, ms(4_400), rebound, 220, SSRC));
+    assert_eq!(destination(&mut leg), Some(address(rebound)));
 }
 
 #[test]
@@ -131,8 +170,8 @@ fn after_a_re_invite_the_known_stream_may_move_and_nobody_else() {
     for n in 0..100 {
         send(&mut leg, ms(u64::from(n) * 20), NAT, n, SSRC);
     }
-    let rebound = "203.0.113.9:32000";
-    assert!(!send(&mut leg, ms(4_000), rebound, 100, SSRC), "no offer and answer, no move");
+    let rebound = "203.0.113.10:32000";
+    assert!(!send(&mut leg, ms(4_000), rebound, 100, SSRC), "no offer and answer, no move to another host");
     leg.connect(ms(5_000), &media).expect("no keys");
     assert!(!send(&mut leg, ms(5_010), ATTACKER, 3, 77), "another SSRC");
     assert!(!send(&mut leg, ms(5_020), ATTACKER, 5_000, SSRC), "another place in the sequence");
@@ -169,9 +208,42 @@ fn with_srtp_only_authentic_packets_teach_a_source() {
     server.handle_rtp(ms(110), address(ATTACKER), &mut captured.clone());
     assert_eq!(server.statistics().received_packets, 1, "a replay");
     assert_eq!(destination(&mut server), Some(address(NAT)));
-    phone.write_rtp(ms(120), &[0x80; 160], 160, false, None, &mut packet);
-    server.handle_rtp(ms(5_000), address(ATTACKER), &mut packet);
-    assert_eq!(destination(&mut server), Some(address(NAT)), "nothing is learned later, however authentic");
+}
+
+/// A phone that changes its network in the middle of a call.
+#[test]
+fn with_srtp_an_authentic_newer_packet_is_followed_when_the_old_address_is_quiet() {
+    const ELSEWHERE: &str = "198.51.100.7:5000";
+    let keys = |local: u8, remote: u8| {
+        let profile = SrtpProfile::AesCm128HmacSha1_80;
+        Some(SrtpKeys { profile, local: vec![local; 30], remote: vec![remote; 30] })
+    };
+    let (mut server, mut phone) = (leg(1), leg(SSRC));
+    server.connect(ms(0), &LegMedia { srtp: keys(1, 2), ..media(Codec::Pcmu) }).expect("keys fit");
+    phone.connect(ms(0), &LegMedia { srtp: keys(2, 1), ..media(Codec::Pcmu) }).expect("keys fit");
+    let mut packets: Vec<Vec<u8>> = Vec::new();
+    for n in 0..400 {
+        let mut packet = Vec::new();
+        phone.write_rtp(ms(n * 20), &[0x80; 160], 160, false, None, &mut packet);
+        packets.push(packet);
+    }
+    let mut deliver = |at_ms: u64, from: &str, n: usize| {
+        server.handle_rtp(ms(at_ms), address(from), &mut packets[n].clone());
+        destination(&mut server).expect("there is one")
+    };
+    for n in (0..300).filter(|n| *n != 250) {
+        assert_eq!(deliver(n as u64 * 20, PEER, n), address(PEER));
+    }
+    assert_eq!(deliver(6_000, ELSEWHERE, 300), address(PEER), "the old address was heard 20 ms ago");
+    assert_eq!(deliver(6_500, ATTACKER, 299), address(PEER), "a replay");
+    assert_eq!(deliver(6_500, ATTACKER, 250), address(PEER), "an old packet that was held back");
+    assert_eq!(deliver(6_500, ELSEWHERE, 301), address(ELSEWHERE));
+    assert_eq!(deliver(9_000, ATTACKER, 301), address(ELSEWHERE), "a replay");
+    let mut rtcp = Vec::new();
+    phone.poll_rtcp(ms(9_010), &mut rtcp).expect("a report is due");
+    server.handle_rtcp(ms(9_010), address("198.51.100.7:5099"), &mut rtcp);
+    let (to, _) = server.poll_rtcp(ms(9_020), &mut Vec::new()).expect("a report is due");
+    assert_eq!(to, address("198.51.100.7:5099"), "reports go where the peer's come from");
 }
 
 #[test]

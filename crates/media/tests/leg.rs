@@ -228,6 +228,41 @@ fn reports_keep_a_silent_call_and_their_end_ends_it_sooner() {
     }
 }
 
+/// A phone that sends nothing: dead towards us, muted at the phone (its reports say that it sends nothing), muted here.
+#[test]
+fn a_muted_phone_is_not_one_way_audio() {
+    let receiver_report = || vec![0x80, 201, 0, 1, 0, 0, 0, 9];
+    let sender_report = |packets: u32| {
+        let mut report = vec![0x80, 200, 0, 6, 0, 0, 0, 9];
+        [0, 0, 0, packets, packets * 160].iter().for_each(|word| report.extend_from_slice(&word.to_be_bytes()));
+        report
+    };
+    type Reports<'a> = &'a dyn Fn(u32) -> Option<Vec<u8>>;
+    let cases: [(&str, Reports<'_>, bool, bool); 5] = [
+        ("says nothing at all", &|_| None, false, true),
+        ("says by reports that it sends", &|n| Some(sender_report(100 + n * 250)), false, true),
+        ("says by sender reports that it sends no more", &|_| Some(sender_report(100)), false, false),
+        ("reports as one who only receives", &|_| Some(receiver_report()), false, false),
+        ("is muted here", &|_| None, true, false),
+    ];
+    for (what, reports, muted, one_way) in cases {
+        let mut leg = connected(Codec::Pcmu);
+        leg.set_muted(muted);
+        for n in 0..1_000_u32 {
+            let now = ms(u64::from(n) * 20);
+            if n < 100 {
+                leg.handle_rtp(now, address(PEER), &mut rtp(0, n as u16, n * 160, 9, &[0x80; 160]));
+            }
+            if let Some(mut report) = reports(n / 250).filter(|_| n % 250 == 120) {
+                leg.handle_rtcp(now, address("192.0.2.1:4001"), &mut report);
+            }
+            leg.pull(now);
+            leg.write_rtp(now, &[0xFF; 160], 160, false, None, &mut Vec::new());
+        }
+        assert_eq!(leg.statistics().one_way, one_way, "a phone that {what}");
+    }
+}
+
 #[test]
 fn comfort_noise_is_no_loss_and_other_payload_types_are_refused() {
     let mut leg = connected(Codec::Pcmu);

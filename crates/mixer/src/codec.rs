@@ -1,6 +1,6 @@
 //! Codecs as the mixer sees them: traits on caller-owned buffers, and the factory that makes them.
 
-use mcu_api::Codec;
+use mcu_api::{Codec, OpusLimits};
 
 use crate::Level;
 
@@ -62,12 +62,21 @@ pub struct EncoderSettings {
     pub codec: Codec,
     /// Put in-band forward error correction into the packets; Opus only. It forces the costlier speech mode.
     pub fec: bool,
+    /// The most its listeners take; Opus only.
+    pub limits: OpusLimits,
 }
 
 impl EncoderSettings {
     /// The settings a mix is encoded with. Bit rate and the like are the factory's business.
     pub const fn for_mix(codec: Codec, fec: bool) -> Self {
-        Self { codec, fec: fec && matches!(codec, Codec::Opus) }
+        let limits = OpusLimits { bitrate: None, playback_rate: None };
+        Self { codec, fec: fec && matches!(codec, Codec::Opus), limits }
+    }
+
+    /// The same for listeners who take no more than this.
+    #[must_use]
+    pub const fn limited_to(self, limits: OpusLimits) -> Self {
+        Self { limits, ..self }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::hours::{Holiday, Hours};
 
 /// Every response group of one domain. Groups that share agents belong to one domain, so that an agent has one owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// The groups, in the order in which they are listed. Whoever wants none says so: to leave them out is an error.
     pub groups: Vec<ResponseGroup>,
@@ -422,7 +423,7 @@ impl Agent {
     }
 }
 
-/// Waiting times and bounds of the machine.
+/// Waiting times and bounds of the machine; [`Config::validate`] has the range of each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timing {

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use crate::Domain;
 use crate::agent::{AgentIx, Obstacle};
 use crate::call::Call;
-use crate::config::Action;
 use crate::group::Pool;
-use crate::input::{Input, SupervisorCommand};
+use crate::input::Input;
 use crate::journal::{Entry, JournalError, feed};
 use crate::offer::OfferState;
 use crate::output::{Decision, Ineligible, Output};
+use crate::telling::Teller;
 
 /// The story of one call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,13 +115,16 @@ fn story_from_checkpoint(entries: &[Entry], reference: &str) -> Result<Option<St
 
 fn tell(entries: &[Entry], arrival: (CallId, String)) -> Result<Option<Story>, JournalError> {
     let mut story = Story { call: arrival.0, reference: arrival.1, lines: Vec::new() };
+    let mut teller = Teller::new(story.call);
     feed(entries, |domain, told| {
-        if let Some(what) = told.and_then(|told| told_about(domain, told, story.call)) {
-            story.lines.push(Line { seq: domain.seq, at: domain.now, what, agents: Vec::new() });
-        }
+        let line = |domain: &Domain, what| Line { seq: domain.seq, at: domain.now, what, agents: Vec::new() };
+        let what = told.and_then(|told| teller.told(domain, told));
+        story.lines.extend(what.map(|what| line(domain, what)));
         while let Some(output) = domain.poll_output() {
+            story.lines.extend(teller.ordered(domain, &output).map(|what| line(domain, what)));
             story.lines.extend(decided_about(domain, &output, story.call));
         }
+        teller.settle(domain);
     })?;
     Ok(Some(story))
 }
@@ -177,49 +180,6 @@ impl Domain {
             },
         };
         Candidate { agent: entry.uri.clone(), agent_group: pool.conf.name.clone(), why }
-    }
-}
-
-/// What was told about a call, in a sentence; `None` when the input is about something else.
-fn told_about(domain: &Domain, told: &Input, call: CallId) -> Option<String> {
-    let of = |number: &crate::OfferNo| {
-        let offer = domain.offers.get(number).filter(|offer| offer.call == call)?;
-        Some(domain.agents[offer.agent.0 as usize].uri.to_string())
-    };
-    match told {
-        Input::CallerArrived(arrival) if arrival.call == call => {
-            // In full: who reads the journal has the address before him, and asks for this very call.
-            Some(format!("{} calls {}", arrival.caller, arrival.group))
-        }
-        Input::CallerLeft { call: this } if *this == call => Some("the caller hung up".to_owned()),
-        Input::CallerDigit { call: this, digit } if *this == call => Some(format!("the caller pressed {digit}")),
-        Input::OfferProgressed { offer, ringing: true } => Some(format!("{} rings", of(offer)?)),
-        Input::OfferDiverting { offer } => Some(format!("{} is being diverted", of(offer)?)),
-        Input::OfferAnswered { offer, .. } => Some(format!("{} answered", of(offer)?)),
-        Input::OfferConfirmed { offer, accepted: true } => Some(format!("{} pressed the key", of(offer)?)),
-        Input::Bridged { call: this } if *this == call => Some("caller and agent are connected".to_owned()),
-        Input::BridgeFailed { call: this } if *this == call => Some("the media could not be joined".to_owned()),
-        Input::ForwardEnded { call: this, connected } if *this == call => Some(if *connected {
-            "whom the caller was sent to answered".to_owned()
-        } else {
-            "whom the caller was sent to was not reached".to_owned()
-        }),
-        Input::Supervise { call: this, command: SupervisorCommand::Transfer { target } } if *this == call => {
-            Some(format!("a supervisor has the caller {}", sent_by(target)))
-        }
-        Input::AgentTransferred { offer, target } => Some(format!("{} has the caller {}", of(offer)?, sent_by(target))),
-        Input::Reattached { call: this, caller: true, .. } if *this == call => {
-            Some("the caller's audio is here again".to_owned())
-        }
-        Input::Restarted if domain.calls.contains_key(&call) => Some("the server was restarted".to_owned()),
-        _ => None,
-    }
-}
-
-fn sent_by(action: &Action) -> String {
-    match action {
-        Action::Disconnect => "hung up".to_owned(),
-        Action::Forward { target } | Action::Group { target } => format!("sent to {target}"),
     }
 }
 

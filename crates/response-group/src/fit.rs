@@ -49,6 +49,14 @@ impl Config {
         check.calls_come_to_an_end();
         if check.problems.is_empty() { Ok(()) } else { Err(check.problems) }
     }
+
+    /// Every problem with a target that a caller of these groups is to be sent to; the same is asked of a group's own
+    /// actions. It is called `key` in what is told.
+    pub fn validate_target(&self, key: &str, target: &Action, around: &dyn Surroundings) -> Result<(), Vec<Problem>> {
+        let mut check = Fit { around, groups: &self.groups, problems: self.target_problems(key, target) };
+        check.target(key.to_owned(), target);
+        if check.problems.is_empty() { Ok(()) } else { Err(check.problems) }
+    }
 }
 
 struct Fit<'a> {
@@ -70,7 +78,7 @@ impl Fit<'_> {
             }
         }
         for (key, disposal) in all_disposals(key, group) {
-            self.disposal(key, disposal);
+            self.target(key, &disposal.action);
         }
         if group.answer == AnswerMode::OnAgent {
             self.nothing_is_said_on_agent(key, group);
@@ -106,8 +114,8 @@ impl Fit<'_> {
         }
     }
 
-    fn disposal(&mut self, key: String, disposal: &Disposal) {
-        let Action::Forward { target } = &disposal.action else { return };
+    fn target(&mut self, key: String, action: &Action) {
+        let Action::Forward { target } = action else { return };
         // What a group's own address as a target is to be is said by the groups themselves.
         let is_group = self.groups.iter().any(|group| group.uri == *target);
         let is_number = target.user_part().trim_start_matches('+').bytes().all(|byte| byte.is_ascii_digit());

@@ -90,7 +90,7 @@ impl std::fmt::Display for JournalError {
             Self::NotOpened => f.write_str("it does not begin as a journal does"),
             Self::Version { version } => write!(f, "its checkpoint has version {version}, this server reads {VERSION}"),
             Self::Checkpoint { why } => write!(f, "its checkpoint cannot be read: {why}"),
-            Self::Gap { seq } => write!(f, "there is none before input {seq}"),
+            Self::Gap { seq } => write!(f, "an input is missing before input {seq}: the file is not whole"),
         }
     }
 }

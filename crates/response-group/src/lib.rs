@@ -49,6 +49,7 @@ mod queueing;
 mod restart;
 #[cfg(test)]
 mod stories;
+mod telling;
 mod timers;
 mod validate;
 mod wallboard;
@@ -78,7 +79,7 @@ pub use output::{
     WallboardEvent, Withdrawal,
 };
 pub use validate::Problem;
-pub use wallboard::{AgentSnapshot, Counters, GroupSnapshot, Snapshot, WaitingSnapshot};
+pub use wallboard::{AgentSnapshot, Counters, GroupSnapshot, Snapshot, TalkSnapshot, WaitingSnapshot};
 
 use agent::{AgentEntry, AgentIx};
 use call::Call;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use base::UserUri;
 
-use crate::config::{Action, AgentGroup, AnswerMode, Config, Question, ResponseGroup};
+use crate::config::{Action, AgentGroup, AnswerMode, Config, Question, ResponseGroup, Timing};
 use crate::hours::{minute_of_day, overlap, time_zone};
 
 /// One thing that is wrong.
@@ -28,7 +28,8 @@ impl fmt::Display for Problem {
 impl Config {
     /// Every problem of the configuration; a domain takes only one without any.
     pub fn validate(&self) -> Result<(), Vec<Problem>> {
-        let mut check = Check { groups: self.groups.iter().map(|group| &group.uri).collect(), problems: Vec::new() };
+        let mut check = Check::of(&self.groups);
+        check.timing(&self.timing);
         let mut seen = BTreeSet::new();
         for (place, group) in (1..).zip(&self.groups) {
             let key = format!("response_group[{place}]");
@@ -39,6 +40,13 @@ impl Config {
         }
         check.groups_do_not_chase_each_other(&self.groups);
         if check.problems.is_empty() { Ok(()) } else { Err(check.problems) }
+    }
+
+    /// What is wrong with a target among these groups, for whoever sends a caller there; it is called `key` in what is told.
+    pub(crate) fn target_problems(&self, key: &str, target: &Action) -> Vec<Problem> {
+        let mut check = Check::of(&self.groups);
+        check.target(key.to_owned(), target);
+        check.problems
     }
 }
 
@@ -57,6 +65,10 @@ struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
+    fn of(groups: &'a [ResponseGroup]) -> Self {
+        Self { groups: groups.iter().map(|group| &group.uri).collect(), problems: Vec::new() }
+    }
+
     fn report(&mut self, key: String, value: impl fmt::Display, remedy: impl Into<String>) {
         self.problems.push(Problem { key, value: value.to_string(), remedy: remedy.into() });
     }
@@ -64,6 +76,29 @@ impl<'a> Check<'a> {
     fn range(&mut self, key: String, value: u32, least: u32, most: u32) {
         if !(least..=most).contains(&value) {
             self.report(key, value, format!("write a number from {least} to {most}"));
+        }
+    }
+
+    /// What the file cannot set, but whoever configures a running server can.
+    fn timing(&mut self, timing: &Timing) {
+        let ranges = [
+            ("t1_millis", timing.t1_millis, 50, 10_000),
+            ("no_provisional_seconds", timing.no_provisional_seconds, 1, 60),
+            ("machine_answer_millis", timing.machine_answer_millis, 0, 10_000),
+            ("confirm_seconds", timing.confirm_seconds, 1, 120),
+            ("bridge_seconds", timing.bridge_seconds, 1, 120),
+            ("prompt_seconds", timing.prompt_seconds, 1, 3_600),
+            ("forward_seconds", timing.forward_seconds, 10, 3_600),
+            ("reattach_seconds", timing.reattach_seconds, 1, 120),
+            ("restart_guard_seconds", timing.restart_guard_seconds, 1, 86_400),
+            ("talk_seconds", timing.talk_seconds, 60, 604_800),
+            ("timeout_grace_seconds", timing.timeout_grace_seconds, 0, 180),
+            ("unreachable_delay_seconds", timing.unreachable_delay_seconds, 0, 600),
+            ("calls_max", timing.calls_max, 1, 1_000_000),
+            ("hops_max", timing.hops_max, 1, 70),
+        ];
+        for (name, value, least, most) in ranges {
+            self.range(format!("timing.{name}"), value, least, most);
         }
     }
 
@@ -108,6 +143,12 @@ impl<'a> Check<'a> {
             Action::Group { target } if *target == group.uri => {
                 self.report(key, target, "a group cannot send callers to itself; name another group or disconnect");
             }
+            _ => self.target(key, action),
+        }
+    }
+
+    fn target(&mut self, key: String, action: &Action) {
+        match action {
             Action::Group { target } if !self.groups.contains(target) => {
                 self.report(key, target, "no such group; name a [[response_group]] or use kind = \"forward\"");
             }

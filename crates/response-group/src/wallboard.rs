@@ -1,11 +1,14 @@
 //! What the wallboard shows, as of one moment.
 
+use std::collections::BTreeMap;
+
 use base::{CallId, Timestamp, UserUri};
 use serde::{Deserialize, Serialize};
 
 use crate::Domain;
 use crate::agent::AgentIx;
-use crate::group::{Group, PoolIx};
+use crate::group::{Group, GroupIx, PoolIx};
+use crate::offer::OfferState;
 use crate::output::AgentStatus;
 
 /// The whole domain as of one moment; that of a server without groups is the default.
@@ -59,6 +62,21 @@ pub struct GroupSnapshot {
     pub counters: Counters,
     /// Those who wait, in the order in which they are served.
     pub callers: Vec<WaitingSnapshot>,
+    /// Those who talk with an agent, in the order in which they called.
+    pub talks: Vec<TalkSnapshot>,
+}
+
+/// One who talks with an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TalkSnapshot {
+    /// The call, as supervisors' commands name it.
+    pub call: CallId,
+    /// Who called.
+    pub caller: String,
+    /// With whom he talks.
+    pub agent: UserUri,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// One who waits.
@@ -103,9 +121,29 @@ impl Domain {
     /// What the wallboard shows. Looks at every call and agent: for a display, not for each input.
     pub fn snapshot(&self, now: Timestamp) -> Snapshot {
         let listed = self.config.groups.iter().filter_map(|conf| self.group_by_uri.get(&conf.uri));
-        let groups = listed.map(|group| self.group_snapshot(&self.groups[group.0 as usize], now)).collect();
+        let mut talks = self.talks();
+        let groups = listed
+            .map(|group| {
+                let talks = talks.remove(group).unwrap_or_default();
+                GroupSnapshot { talks, ..self.group_snapshot(&self.groups[group.0 as usize], now) }
+            })
+            .collect();
         let agents = self.agent_by_uri.values().map(|agent| self.agent_snapshot(*agent)).collect();
         Snapshot { groups, agents, stale_inputs: self.stale }
+    }
+
+    /// Every conversation with an agent, by group.
+    fn talks(&self) -> BTreeMap<GroupIx, Vec<TalkSnapshot>> {
+        let mut talks: BTreeMap<GroupIx, Vec<TalkSnapshot>> = BTreeMap::new();
+        for offer in self.offers.values().filter(|offer| offer.state == OfferState::Talking) {
+            if let (Some(call), Some(since)) = (self.calls.get(&offer.call), offer.talk_from) {
+                let agent = self.agents[offer.agent.0 as usize].uri.clone();
+                let talk = TalkSnapshot { call: call.id, caller: call.caller.clone(), agent, since };
+                talks.entry(call.group).or_default().push(talk);
+            }
+        }
+        talks.values_mut().for_each(|talks| talks.sort_by_key(|talk| talk.call));
+        talks
     }
 
     fn group_snapshot(&self, group: &Group, now: Timestamp) -> GroupSnapshot {
@@ -125,6 +163,7 @@ impl Domain {
             ready_agents: u32::try_from(ready.len()).unwrap_or(u32::MAX),
             counters: group.counters.clone(),
             callers: group.line.iter().map(|key| self.waiting_snapshot(key.call)).collect(),
+            talks: Vec::new(),
         }
     }
 

@@ -1,8 +1,7 @@
 //! Decisions and their reasons in an operator's words.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Formatter, Result};
-
-use base::UserUri;
 
 use crate::config::Method;
 use crate::output::{CloseReason, Decision, Failure, Ineligible, Outcome, Rejection, Release, Withdrawal};
@@ -14,7 +13,8 @@ impl Display for Decision {
                 let names: Vec<String> =
                     agents.iter().map(|(agent, offer)| format!("{agent} (offer {})", offer.0)).collect();
                 let (how, names) = (order(*method), names.join(", "));
-                write!(f, "{how}: of {ready} ready in the agent group {agent_group}, {names} is rung")
+                let rung = if agents.len() == 1 { "is rung" } else { "are rung" };
+                write!(f, "{how}: of {ready} ready in the agent group {agent_group}, {names} {rung}")
             }
             Self::Waiting { ready: 0, .. } => f.write_str("nobody is ready; the caller waits"),
             Self::Waiting { ready, .. } => {
@@ -24,7 +24,7 @@ impl Display for Decision {
                 write!(f, "offer {} to {agent} is over: {reason}", offer.0)
             }
             Self::Won { agent, .. } => write!(f, "{agent} has the call; all other phones are silenced"),
-            Self::Moved { group, why, .. } => write!(f, "the caller goes to the group {group}: {why}"),
+            Self::Moved { group, why, .. } => write!(f, "the caller goes to the group {group}: {}", why.reason()),
             Self::Ended { outcome, .. } => write!(f, "the call is over: {outcome}"),
         }
     }
@@ -77,7 +77,7 @@ impl Display for Release {
             Self::SecondAnswer => "a second device of the agent answered",
             Self::LostRace => "another agent has the call",
             Self::Machine => "something else than the agent answered",
-            Self::NotConfirmed => "the key was not pressed",
+            Self::NotConfirmed => "the key that takes the call was not pressed",
             Self::BridgeFailed => "the media could not be joined",
             Self::CallerGone => "the caller has left or gone elsewhere",
             Self::TalkLimit => "it lasted longer than any conversation may",
@@ -88,25 +88,38 @@ impl Display for Release {
 
 impl Display for Outcome {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let (what, target) = match self {
-            Self::Answered => return f.write_str("an agent talked with the caller"),
-            Self::Abandoned => return f.write_str("the caller left before anybody talked with him"),
-            Self::Rejected { why } => return write!(f, "it was not taken, {why}"),
-            Self::Failed { why } => return write!(f, "it was lost, {why}"),
-            Self::Overflowed { target } => ("the queue was full", target),
-            Self::TimedOut { target } => ("the caller had waited as long as he may", target),
-            Self::NoAgent { target } => ("no agent was there to take calls", target),
-            Self::Closed { target } => ("the group was closed", target),
-            Self::ChoseExit { target } => ("the caller chose so", target),
-            Self::Transferred { target } => ("an agent or a supervisor transferred the caller", target),
-        };
-        write!(f, "{what}{}", sent(target.as_ref()))
+        f.write_str(&self.reason())?;
+        match self {
+            Self::Answered | Self::Abandoned | Self::Rejected { .. } | Self::Failed { .. } => Ok(()),
+            Self::Overflowed { target }
+            | Self::TimedOut { target }
+            | Self::NoAgent { target }
+            | Self::Closed { target }
+            | Self::ChoseExit { target }
+            | Self::Transferred { target } => match target {
+                Some(target) => write!(f, "; he was sent to {target}"),
+                None => f.write_str("; he was hung up"),
+            },
+        }
     }
 }
 
-/// Where a caller was sent.
-fn sent(target: Option<&UserUri>) -> String {
-    target.map_or_else(|| "; he was hung up".to_owned(), |target| format!("; he was sent to {target}"))
+impl Outcome {
+    /// Why the caller is where he is, without where that is.
+    fn reason(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Answered => "an agent talked with the caller",
+            Self::Abandoned => "the caller left before anybody talked with him",
+            Self::Rejected { why } => return format!("it was not taken, {why}").into(),
+            Self::Failed { why } => return format!("it was lost, {why}").into(),
+            Self::Overflowed { .. } => "the queue was full",
+            Self::TimedOut { .. } => "the caller had waited as long as he may",
+            Self::NoAgent { .. } => "no agent was there to take calls",
+            Self::Closed { .. } => "the group was closed",
+            Self::ChoseExit { .. } => "the caller chose so",
+            Self::Transferred { .. } => "an agent or a supervisor transferred the caller",
+        })
+    }
 }
 
 impl Display for Rejection {

@@ -246,7 +246,7 @@ impl Domain {
 }
 
 /// The question reached by these digits.
-fn question_at<'a>(first: Option<&'a Question>, path: &[char]) -> Option<&'a Question> {
+pub(crate) fn question_at<'a>(first: Option<&'a Question>, path: &[char]) -> Option<&'a Question> {
     path.iter().try_fold(first?, |question, digit| {
         question.answers.iter().find(|answer| answer.digit == *digit)?.question.as_deref()
     })

@@ -568,7 +568,7 @@ fn the_wallboard_counts() {
 }
 
 #[test]
-fn i17_whoever_was_being_sent_on_when_the_process_ended_has_an_outcome_that_says_so() {
+fn i17_whoever_was_being_sent_on_when_the_process_ended_is_sent_on_anew_or_has_an_outcome_that_says_so() {
     let forward = "[response_group.queue]\ntimeout_seconds = 10\n\
         timeout_action = { kind = \"forward\", target = \"sip:frank@example.com\" }";
     let mut world = World::new(sales(forward, &["a"]));
@@ -576,6 +576,11 @@ fn i17_whoever_was_being_sent_on_when_the_process_ended_has_an_outcome_that_says
     world.rings("a").wait_seconds(16);
     assert!(world.log.iter().any(|output| matches!(output, Output::Forward { .. })), "he is on his way");
     world.crash();
+    assert_eq!(world.outcome(call), None);
+    world.tell(Input::Reattached { call, caller: true, agent: false });
+    assert!(world.did(|output| matches!(output, Output::Forward { .. })), "he is on his way again");
+    world.crash();
+    world.tell(Input::Reattached { call, caller: false, agent: false });
     assert_eq!(world.outcome(call), Some(Outcome::Failed { why: Failure::Restart }));
     assert_eq!(world.histories(call), [("a".to_owned(), response_group::HistoryKind::GroupCallNotAnswered)]);
     assert!(world.did(|output| matches!(output, Output::Disconnect { .. })), "and he is hung up");

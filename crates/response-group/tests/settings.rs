@@ -88,6 +88,29 @@ fn each_mistake_is_named_by_its_key() {
     }
 }
 
+/// Only whoever configures a running server can write them: 0 seconds would hang up every conversation.
+#[test]
+fn every_waiting_time_and_bound_has_its_range() {
+    let timing = serde_json::to_value(config(ISSUE).timing).expect("an object");
+    let names: Vec<String> = timing.as_object().expect("an object").keys().cloned().collect();
+    assert_eq!(names.len(), 14);
+    let told = |name: &str, value: u32| {
+        let written = serde_json::json!({ "groups": [], "timing": { name: value } });
+        let read: response_group::Config = serde_json::from_value(written).expect("it can be read");
+        read.validate().err().unwrap_or_default()
+    };
+    for name in &names {
+        let problems = told(name, u32::MAX);
+        assert_eq!(problems.len(), 1, "{name}");
+        assert_eq!((&*problems[0].key, &*problems[0].value), (&*format!("timing.{name}"), "4294967295"));
+    }
+    let may_be_none = ["machine_answer_millis", "timeout_grace_seconds", "unreachable_delay_seconds"];
+    for name in names.iter().filter(|name| !may_be_none.contains(&name.as_str())) {
+        assert!(told(name, 0)[0].remedy.starts_with("write a number from "), "{name}");
+    }
+    assert!(serde_json::from_str::<response_group::Config>(r#"{"groups": [], "foo": 1}"#).is_err());
+}
+
 #[test]
 fn groups_whose_full_queues_refer_to_each_other_are_refused() {
     let group = |name: &str, next: &str| {

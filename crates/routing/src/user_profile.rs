@@ -177,6 +177,11 @@ impl Check<'_> {
             Verdict::Refused(why @ (RefusedTarget::NoTrunk | RefusedTarget::PrefixDenied)) => {
                 self.warn(key, place, format!("{why}, so nobody will ring there; add a [[trunk]] that carries it"));
             }
+            Verdict::Refused(RefusedTarget::UnknownUser) => {
+                let why = "no user here has this address or number; name one, or a number outside (a response group cannot \
+                           be a target)";
+                self.error(key, place, why);
+            }
             Verdict::Refused(why) => {
                 let remedy = "write the sip: address of a [[user]], or a number as +14255550122";
                 self.error(key, place, format!("{why}; {remedy}"));

@@ -211,6 +211,16 @@ fn problems_in(town: &Town, trunk: bool, profile: &UserProfile) -> Vec<(&'static
     found.iter().map(|problem| (problem.key, problem.is_error)).collect()
 }
 
+/// The address may well be a group's, of which settings know nothing.
+#[test]
+fn who_names_no_user_reads_that_a_response_group_is_no_target() {
+    let profile = UserProfile { forward_always: place("sip:sales@example.com"), ..UserProfile::default() };
+    let (router, town) = (Router { domains: vec!["example.com".to_owned()], ..Router::default() }, Town::default());
+    let found = profile.problems(&user("bob"), None, World { router: &router, directory: &town });
+    assert_eq!(found.len(), 1);
+    assert!(found[0].why.contains("a response group cannot be a target"), "{}", found[0].why);
+}
+
 #[test]
 fn every_bad_setting_is_named() {
     let frank = || place("sip:frank@example.com");

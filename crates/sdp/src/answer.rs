@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mcu_api::{Codec, Direction, LegMedia, SrtpKeys};
+use mcu_api::{Codec, Direction, LegMedia, OpusLimits, SrtpKeys};
 
 use crate::crypto;
 use crate::format::{self, Encoding, Format};
@@ -176,6 +176,7 @@ fn leg_media(choice: &Choice, line: &Line) -> LegMedia {
     LegMedia {
         remote_rtp: choice.remote.rtp,
         remote_rtcp: choice.remote.rtcp,
+        remote_signalling: None,
         rtcp_mux: choice.remote.rtcp_mux,
         codec,
         send_payload_type: payload_type,
@@ -184,6 +185,7 @@ fn leg_media(choice: &Choice, line: &Line) -> LegMedia {
         packet_time_ms: peer::packet_time(line),
         opus_fec: opus && format::is_set(parameters, "useinbandfec"),
         opus_dtx: opus && format::is_set(parameters, "usedtx"),
+        opus_limits: if opus { format::opus_limits(parameters) } else { OpusLimits::default() },
         comfort_noise: choice.comfort_noise.map(|format| format.payload_type),
         audio_level_extension: line.audio.audio_level,
         direction: choice.direction,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mcu_api::Codec;
+use mcu_api::{Codec, OpusLimits};
 
 use crate::read::Audio;
 
@@ -136,9 +136,17 @@ pub(crate) fn remember(audio: &Audio, taken: &mut BTreeMap<u8, String>) {
 
 /// Whether a format parameter is set to 1: `useinbandfec=1`.
 pub(crate) fn is_set(parameters: Option<&String>, name: &str) -> bool {
-    parameters.is_some_and(|list| {
-        list.split(';')
-            .filter_map(|part| part.trim().split_once('='))
-            .any(|(key, value)| key.trim() == name && value.trim() == "1")
-    })
+    values(parameters, name).any(|value| value == "1")
+}
+
+/// The most a receiver of Opus takes (RFC 7587 6.1); what is no number limits nothing.
+pub(crate) fn opus_limits(parameters: Option<&String>) -> OpusLimits {
+    let number = |name| values(parameters, name).find_map(|value| value.parse().ok());
+    OpusLimits::of(number("maxaveragebitrate"), number("maxplaybackrate"))
+}
+
+fn values<'a>(parameters: Option<&'a String>, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let parts = parameters.into_iter().flat_map(|list| list.split(';'));
+    let pairs = parts.filter_map(|part| part.trim().split_once('='));
+    pairs.filter(move |(key, _)| key.trim() == name).map(|(_, value)| value.trim())
 }

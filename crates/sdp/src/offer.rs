@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use mcu_api::{Codec, Direction, LegMedia, SrtpKeys};
+use mcu_api::{Codec, Direction, LegMedia, OpusLimits, SrtpKeys};
 
 use crate::answer::keys_to_use;
 use crate::crypto;
@@ -133,6 +133,7 @@ fn agree(pending: &PendingOffer, line: &Line) -> Result<LegMedia, Refusal> {
     Ok(LegMedia {
         remote_rtp: remote.rtp,
         remote_rtcp: remote.rtcp,
+        remote_signalling: None,
         rtcp_mux: remote.rtcp_mux,
         codec,
         send_payload_type: send,
@@ -141,6 +142,7 @@ fn agree(pending: &PendingOffer, line: &Line) -> Result<LegMedia, Refusal> {
         packet_time_ms: peer::packet_time(line),
         opus_fec: opus && format::is_set(parameters, "useinbandfec"),
         opus_dtx: opus && format::is_set(parameters, "usedtx"),
+        opus_limits: if opus { format::opus_limits(parameters) } else { OpusLimits::default() },
         comfort_noise: format::comfort_noise_for(codec, &answered_formats(pending, line))
             .map(|format| format.payload_type),
         audio_level_extension: line.audio.audio_level.filter(|id| *id == pending.audio_level),

@@ -52,7 +52,12 @@ pub(crate) fn digest(parts: &[&str]) -> String {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().flat_map(|byte| hex_digits(*byte)).collect()
+}
+
+/// The two digits of a byte, which need no memory.
+pub(crate) fn hex_digits(byte: u8) -> [char; 2] {
+    [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
 }
 
 fn fill(octets: &mut [u8]) {
@@ -75,6 +80,11 @@ mod tests {
         assert_eq!(secret.seal(&["a", "bc"]), secret.seal(&["a", "bc"]));
         assert_ne!(secret.seal(&["a", "bc"]), secret.seal(&["ab", "c"]));
         assert_ne!(secret.seal(&["a"]), Secret([8; 32]).seal(&["a"]));
+    }
+
+    #[test]
+    fn bytes_have_two_digits_each() {
+        assert_eq!(hex(&[0x00, 0x0F, 0xA5, 0xFF]), "000fa5ff");
     }
 
     #[test]

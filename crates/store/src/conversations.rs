@@ -7,7 +7,7 @@ use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool};
 
-use crate::columns::{Columns, word};
+use crate::columns::{Columns, json, word};
 use crate::location::Location;
 use crate::{CONVERSATIONS_PER_USER, StoreError, UnixMillis};
 
@@ -44,18 +44,28 @@ pub(crate) async fn append(writer: &mut SqliteConnection, entries: &[Conversatio
         query.push_values(entries, bind);
         query.build().persistent(false).execute(&mut *writer).await?;
     }
-    // Finding the end of a long history costs more than a line: once for each user, however many lines he got.
+    shorten(writer, entries).await
+}
+
+/// Deletes what lies beyond the last lines of whoever got one. Finding the end of a long history costs more than a line: once
+/// for each user, however many lines he got. One statement for all of them, because each is a way to the database's thread and
+/// back.
+async fn shorten(writer: &mut SqliteConnection, entries: &[ConversationEntry]) -> sqlx::Result<()> {
     let users: BTreeSet<&str> = entries.iter().map(|entry| entry.user.as_str()).collect();
-    for user in users {
-        sqlx::query(
-            "DELETE FROM conversations WHERE user = ?1 AND sequence <=
-                 (SELECT sequence FROM conversations WHERE user = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2)",
-        )
-        .bind(user)
-        .bind(CONVERSATIONS_PER_USER)
-        .execute(&mut *writer)
-        .await?;
+    if users.is_empty() {
+        return Ok(());
     }
+    // CROSS JOIN keeps the order: from each user to his lines.
+    sqlx::query(
+        "DELETE FROM conversations WHERE sequence IN
+             (SELECT old.sequence FROM json_each(?1) AS named CROSS JOIN conversations AS old
+              WHERE old.user = named.value AND old.sequence <=
+                  (SELECT sequence FROM conversations WHERE user = named.value ORDER BY sequence DESC LIMIT 1 OFFSET ?2))",
+    )
+    .bind(json(&users))
+    .bind(CONVERSATIONS_PER_USER)
+    .execute(&mut *writer)
+    .await?;
     Ok(())
 }
 

@@ -62,13 +62,16 @@ async fn every_field_and_every_kind_comes_back_after_a_restart() {
 #[tokio::test]
 async fn a_history_is_bounded_and_the_oldest_lines_go() {
     let (store, _directory) = open().await;
-    let many: Vec<_> = (0..i64::from(CONVERSATIONS_PER_USER) + 3)
-        .map(|ended| line("bob", ConversationKind::Incoming, ended))
-        .collect();
+    // Two of three users get more lines than are kept, in the same transaction and one by turns with the other.
+    let lines = |ended| ["bob", "dan"].map(|name| line(name, ConversationKind::Incoming, ended));
+    let many: Vec<_> = (0..i64::from(CONVERSATIONS_PER_USER) + 3).flat_map(lines).collect();
     store.append_conversations(&[line("cleo", ConversationKind::Incoming, 1)]).await.expect("appended");
     store.append_conversations(&many).await.expect("appended");
-    let kept = store.conversations_of(&user("bob"), i64::MAX, u32::MAX).await.expect("read");
-    assert_eq!((kept.len(), kept.last().map(|line| line.ended)), (CONVERSATIONS_PER_USER as usize, Some(3)));
+    for name in ["bob", "dan"] {
+        let kept = store.conversations_of(&user(name), i64::MAX, u32::MAX).await.expect("read");
+        let shape = (kept.len(), kept.last().map(|line| line.ended));
+        assert_eq!(shape, (CONVERSATIONS_PER_USER as usize, Some(3)), "{name}");
+    }
     assert_eq!(store.conversations_of(&user("cleo"), i64::MAX, 0).await.expect("read").len(), 1);
 }
 

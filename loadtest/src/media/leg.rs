@@ -192,6 +192,11 @@ impl Leg {
         (self.record.received, self.arriving.lost())
     }
 
+    /// When the last packet came; 0 when none has since figures were forgotten.
+    pub const fn last_at(&self) -> i64 {
+        self.record.last_at
+    }
+
     /// Forgets figures, so that they speak of what comes from now on.
     pub fn begin_measuring(&mut self) {
         let record = &mut self.record;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::Failure;
 use crate::media::clips::Sound;
 use crate::media::leg::{Leg, LegRecord, LegSetup};
+use crate::media::losses::Losses;
 use crate::statistics::{Histogram, Random};
 use crate::sys::{Inbox, thread_cpu_seconds, wall_nanos};
 
@@ -53,6 +54,8 @@ pub struct Harvest {
     pub legs: Vec<LegRecord>,
     /// How late packets were sent, in ms, since the measurement began.
     pub lateness: Histogram,
+    /// When packets were lost, over the whole run.
+    pub losses: Losses,
     /// The share of its time the thread has worked, 0 to 1, since the measurement began.
     pub busy: f64,
 }
@@ -102,6 +105,7 @@ struct Turner {
     packet: Vec<u8>,
     gone: Vec<LegRecord>,
     lateness: Histogram,
+    losses: Losses,
     began: (Instant, f64),
 }
 
@@ -118,6 +122,7 @@ impl Turner {
             packet: Vec::with_capacity(1_500),
             gone: Vec::new(),
             lateness: Histogram::new(0.25, 400),
+            losses: Losses::default(),
             began: (Instant::now(), thread_cpu_seconds()),
         }
     }
@@ -185,18 +190,22 @@ impl Turner {
     }
 
     fn work(&mut self, slot: usize, deadline: Instant) {
-        let (mut sent, mut received, mut lost) = (0, 0, 0);
+        let (mut sent, mut received, mut lost) = (0, 0, 0_i64);
         let mut movers = Vec::new();
         for (place, leg) in self.slots[slot].iter_mut().enumerate() {
             if leg.waits() {
                 continue;
             }
-            let before = leg.seen();
+            let (before, last_at) = (leg.seen(), leg.last_at());
             read(leg, &mut self.inbox);
             let after = leg.seen();
             received += after.0 - before.0;
-            lost += (after.1 - before.1).max(0) as u64;
-            leg.send(wall_nanos(), &mut self.packet);
+            let (now, missing) = (wall_nanos(), after.1 - before.1);
+            if missing != 0 {
+                lost += missing;
+                self.losses.add(last_at, now, missing);
+            }
+            leg.send(now, &mut self.packet);
             sent += 1;
             self.lateness.add(Instant::now().saturating_duration_since(deadline).as_secs_f64() * 1_000.0);
             match leg.drift() {
@@ -208,7 +217,8 @@ impl Turner {
         movers.into_iter().rev().for_each(|(place, slots)| self.shift(slot, place, slots));
         self.pulse.sent.fetch_add(sent, Ordering::Relaxed);
         self.pulse.received.fetch_add(received, Ordering::Relaxed);
-        self.pulse.lost.fetch_add(lost, Ordering::Relaxed);
+        // Fewer when some came late: the sum wraps to what it should be.
+        self.pulse.lost.fetch_add(lost.cast_unsigned(), Ordering::Relaxed);
     }
 
     /// Gives a leg whose clock is wrong another slot.
@@ -230,7 +240,7 @@ impl Turner {
             read(&mut leg, &mut self.inbox);
             legs.push(leg.finish());
         }
-        Harvest { legs, lateness: self.lateness, busy }
+        Harvest { legs, lateness: self.lateness, losses: self.losses, busy }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Two reports beside each other: what became worse, beyond what chance explains.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::Failure;
 use crate::results::{Report, table::number};
-use crate::run::outcome::{Figure, Verdict};
+use crate::run::outcome::{Figure, Outcome, Verdict};
 
 /// How much a figure may change without meaning anything: a share of the baseline, or this much by itself.
 const FLOORS: &[(&str, f64)] = &[
@@ -29,38 +31,102 @@ const FLOORS: &[(&str, f64)] = &[
 pub struct Comparison {
     /// For people.
     pub text: String,
-    /// Figures that became worse.
+    /// What became worse: figures, verdicts, and what is no longer measured or run.
     pub worse: usize,
-}
-
-/// Compares the plans both reports hold; `tolerance` is in percent.
-pub fn compare(baseline: &Report, now: &Report, tolerance: f64) -> Comparison {
-    let mut comparison = Comparison { text: String::new(), worse: 0 };
-    for outcome in &now.outcomes {
-        let name = &outcome.plan.name;
-        let Some(before) = baseline.outcomes.iter().find(|before| before.plan.name == *name) else {
-            _ = writeln!(comparison.text, "{name}: not in the baseline");
-            continue;
-        };
-        if before.plan != outcome.plan {
-            _ = writeln!(comparison.text, "{name}: the plan has changed; figures may not mean the same");
-        }
-        if [before.verdict, outcome.verdict].contains(&Verdict::Invalid) {
-            _ = writeln!(comparison.text, "{name}: one of the runs is INVALID; nothing to compare");
-            continue;
-        }
-        _ = writeln!(comparison.text, "{name}");
-        for figure in &outcome.figures {
-            let Some(old) = before.figures.iter().find(|old| old.name == figure.name) else { continue };
-            comparison.add(old, figure, tolerance);
-        }
-    }
-    comparison
+    /// Runs that cannot be compared, since a generator was saturated.
+    pub invalid: usize,
 }
 
 impl Comparison {
+    /// 1 when something became worse, else 3 when something could not be compared.
+    pub const fn exit_code(&self) -> u8 {
+        match (self.worse, self.invalid) {
+            (0, 0) => 0,
+            (0, _) => 3,
+            _ => 1,
+        }
+    }
+}
+
+/// Compares all runs of the baseline with those of now: the first of a plan with the first, and so on. `tolerance` is in
+/// percent.
+///
+/// # Errors
+/// When the two have no plan in common.
+pub fn compare(baseline: &Report, now: &Report, tolerance: f64) -> Result<Comparison, Failure> {
+    let (before, after) = (numbered(baseline), numbered(now));
+    if before.keys().all(|run| !after.contains_key(run)) {
+        return Err(Failure("the reports have no plan in common; there is nothing to compare".to_owned()));
+    }
+    let mut comparison = Comparison { text: String::new(), worse: 0, invalid: 0 };
+    for (run, old) in &before {
+        match after.get(run) {
+            Some(new) => comparison.add_run(old, new, tolerance),
+            // How far a search came is told by the steps that passed.
+            None if old.limit => {}
+            None => comparison.add_worse(&format!("{}: not in the report of now", run.0)),
+        }
+    }
+    for (name, _) in after.keys().filter(|run| !before.contains_key(run)) {
+        _ = writeln!(comparison.text, "{name}: not in the baseline");
+    }
+    Ok(comparison)
+}
+
+/// The runs by plan and by how many of the same plan were before.
+fn numbered(report: &Report) -> BTreeMap<(&str, usize), &Outcome> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut runs = BTreeMap::new();
+    for outcome in &report.outcomes {
+        let count = counts.entry(&outcome.plan.name).or_insert(0);
+        runs.insert((outcome.plan.name.as_str(), *count), outcome);
+        *count += 1;
+    }
+    runs
+}
+
+impl Comparison {
+    fn add_worse(&mut self, what: &str) {
+        self.worse += 1;
+        _ = writeln!(self.text, "WORSE {what}");
+    }
+
+    fn add_run(&mut self, before: &Outcome, now: &Outcome, tolerance: f64) {
+        let name = &now.plan.name;
+        if before.plan != now.plan {
+            _ = writeln!(self.text, "{name}: the plan has changed; figures may not mean the same");
+        }
+        if [before.verdict, now.verdict].contains(&Verdict::Invalid) {
+            self.invalid += 1;
+            _ = writeln!(self.text, "{name}: one of the runs is INVALID; nothing to compare");
+            return;
+        }
+        _ = writeln!(self.text, "{name}");
+        if (before.verdict, now.verdict) == (Verdict::Pass, Verdict::Fail) {
+            self.add_worse(&format!("{name}: PASS -> FAIL ({})", now.broken().join(", ")));
+        }
+        for old in &before.figures {
+            match now.figures.iter().find(|figure| figure.name == old.name) {
+                Some(new) => self.add(old, new, tolerance),
+                None => self.add_lost(old),
+            }
+        }
+    }
+
+    /// A figure that is not measured any more.
+    fn add_lost(&mut self, old: &Figure) {
+        if let Some(before) = old.value {
+            self.add_worse(&format!("{} {} -> not measured", old.name, number(before)));
+        }
+    }
+
     fn add(&mut self, old: &Figure, new: &Figure, tolerance: f64) {
-        let (Some(before), Some(after)) = (old.value, new.value) else { return };
+        let (Some(before), Some(after)) = (old.value, new.value) else {
+            if new.value.is_none() {
+                self.add_lost(old);
+            }
+            return;
+        };
         let change = change(old, before, after, tolerance);
         if change == Change::Worse {
             self.worse += 1;
@@ -73,7 +139,7 @@ impl Comparison {
         let percent = if before == 0.0 { String::new() } else { format!("{:+.0} %", 100.0 * (after / before - 1.0)) };
         _ = writeln!(
             self.text,
-            "  {word:<7} {:<20} {:>10} -> {:>10} {:<4} {percent}",
+            "  {word:<7} {:<20} {:>10} -> {:>10} {:<6} {percent}",
             new.name,
             number(before),
             number(after),
@@ -135,5 +201,47 @@ mod tests {
     #[test]
     fn every_floor_belongs_to_a_figure() {
         assert!(FLOORS.iter().all(|(name, _)| MEASURES.iter().any(|measure| measure.name == *name)));
+    }
+
+    fn run(name: &str, cpu_ms: f64, verdict: Verdict) -> Outcome {
+        let text =
+            format!("name = '{name}'\nabout = 'y'\n[shape]\nconferences = 1\nparticipants = 2\nhold_seconds = 4\n");
+        Outcome::with_value(&crate::plan::Plan::parse(&text).expect("valid"), "cpu_ms", cpu_ms, verdict)
+    }
+
+    fn report(outcomes: Vec<Outcome>) -> Report {
+        Report { outcomes }
+    }
+
+    #[test]
+    fn what_is_missing_invalid_or_failed_now_is_no_success() {
+        let both = || report(vec![run("a", 1.0, Verdict::Pass), run("b", 1.0, Verdict::Pass)]);
+        let mut vanished = report(vec![run("a", 1.0, Verdict::Pass), run("b", 1.0, Verdict::Pass)]);
+        vanished.outcomes[0].figures.clear();
+        let cases = [
+            (both(), 0, "cpu_ms"),
+            (report(vec![run("a", 1.0, Verdict::Pass)]), 1, "WORSE b: not in the report of now"),
+            (report(vec![run("a", 1.0, Verdict::Pass), run("b", 1.0, Verdict::Fail)]), 1, "PASS -> FAIL"),
+            (report(vec![run("a", f64::NAN, Verdict::Pass), run("b", 1.0, Verdict::Pass)]), 1, "1.00 -> not measured"),
+            (vanished, 1, "1.00 -> not measured"),
+            (report(vec![run("a", 1.0, Verdict::Pass), run("b", 1.0, Verdict::Invalid)]), 3, "INVALID"),
+        ];
+        for (now, code, words) in cases {
+            let comparison = compare(&both(), &now, 10.0).expect("something in common");
+            assert_eq!(comparison.exit_code(), code, "{}", comparison.text);
+            assert!(comparison.text.contains(words), "{}", comparison.text);
+        }
+        assert!(compare(&both(), &report(vec![run("c", 1.0, Verdict::Pass)]), 10.0).is_err());
+    }
+
+    /// The steps of a search have one name; each is held against its own.
+    #[test]
+    fn a_search_that_ended_a_step_earlier_is_worse() {
+        let limit = || Outcome { limit: true, ..run("a", 9.0, Verdict::Fail) };
+        let before = report(vec![run("a", 1.0, Verdict::Pass), run("a", 2.0, Verdict::Pass), limit()]);
+        let same = compare(&before, &before, 10.0).expect("the same");
+        assert_eq!(same.exit_code(), 0, "{}", same.text);
+        let now = report(vec![run("a", 1.0, Verdict::Pass), limit()]);
+        assert_eq!(compare(&before, &now, 10.0).expect("the same plan").exit_code(), 1);
     }
 }

@@ -14,9 +14,9 @@ const STYLE: &str = "
 @media(prefers-color-scheme:dark){:root{--ink:#e7ebef;--dim:#9aa5b1;--paper:#14181d;--card:#1d232a;--line:#343c46;--a:#5aaaf0;--b:#f0916f;--c:#6cc794;--bad:#ff7b72;--good:#63c787}}
 body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0 auto;max-width:1180px;padding:1.2rem}
 h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.2rem;margin:2rem 0 .3rem}p{margin:.3rem 0;color:var(--dim)}
-table{border-collapse:collapse;width:100%;margin:.8rem 0;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line)}td.n{text-align:right;white-space:nowrap}
+div.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;margin:.8rem 0;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line)}td.n{text-align:right;white-space:nowrap}
 .pass{color:var(--good);font-weight:600}.limit{color:var(--b);font-weight:600}.fail,.invalid{color:var(--bad);font-weight:700}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:12px}.plots svg{background:var(--card);border-radius:8px;width:100%;height:auto}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr));gap:12px}.plots svg{background:var(--card);border-radius:8px;width:100%;height:auto}
 svg text{fill:var(--dim);font:11px system-ui,sans-serif}svg .title{fill:var(--ink);font-weight:600;font-size:13px}svg .end{text-anchor:end}svg .mid{text-anchor:middle}
 svg polyline{fill:none;stroke-width:1.8}.c0{stroke:var(--a)}.c1{stroke:var(--b)}.c2{stroke:var(--c)}svg .l0{fill:var(--a)}svg .l1{fill:var(--b)}svg .l2{fill:var(--c)}
 .grid{stroke:var(--line)}.f0,.cell{fill:var(--a)}.wrong{fill:var(--bad);stroke:var(--bad);stroke-width:1.5}.mark{stroke:var(--b);stroke-dasharray:4 3}
@@ -50,7 +50,9 @@ pub fn page(outcomes: &[Outcome]) -> String {
 }
 
 fn summary(outcomes: &[Outcome], text: &mut String) {
-    text.push_str("<table><tr><th>Plan</th><th>Callers</th><th>Verdict</th><th>What it shows</th></tr>");
+    text.push_str(
+        "<div class=\"wide\"><table><tr><th>Plan</th><th>Callers</th><th>Verdict</th><th>What it shows</th></tr>",
+    );
     for outcome in outcomes {
         let plan = &outcome.plan;
         _ = write!(
@@ -63,7 +65,7 @@ fn summary(outcomes: &[Outcome], text: &mut String) {
             escaped(&plan.about)
         );
     }
-    text.push_str("</table>\n");
+    text.push_str("</table></div>\n");
 }
 
 fn class(outcome: &Outcome) -> String {
@@ -75,8 +77,8 @@ fn section(outcome: &Outcome, text: &mut String) {
     let shape = &plan.shape;
     _ = writeln!(
         text,
-        "<h2 id=\"{0}\">{0} <span class=\"{1}\">{2}</span></h2><p>{3}</p><p>{4} conferences of {5}, {6} talk; {7:.0} s in \
-         all; generator {8:.2} ms late (p99), {9:.0} % busy</p>",
+        "<h2 id=\"{0}\">{0} <span class=\"{1}\">{2}</span></h2><p>{3}</p><p>{4} conference{10} of {5}, {6} talk; {7:.0} s in \
+         all; generator {8}, {9:.0} % busy</p>",
         escaped(&plan.name),
         class(outcome),
         table::verdict(outcome),
@@ -85,19 +87,21 @@ fn section(outcome: &Outcome, text: &mut String) {
         shape.participants,
         shape.talkers,
         outcome.seconds,
-        outcome.lateness.percentile(0.99),
-        outcome.busy_percent
+        table::lateness(outcome),
+        outcome.busy_percent,
+        if shape.conferences == 1 { "" } else { "s" }
     );
     complaints(outcome, text);
-    text.push_str("<table><tr><th>Figure</th><th>Value</th><th>Bound</th><th></th><th></th></tr>");
+    text.push_str("<div class=\"wide\"><table><tr><th>Figure</th><th>Value</th><th>Bound</th><th></th><th></th></tr>");
     outcome.figures.iter().filter(|figure| figure.value.is_some() || figure.bound.is_some()).for_each(|f| row(f, text));
-    text.push_str("</table>\n<div class=\"plots\">");
+    text.push_str("</table></div>\n<div class=\"plots\">");
     plots(outcome).iter().for_each(|plot| text.push_str(plot));
     text.push_str("</div>\n");
 }
 
 fn complaints(outcome: &Outcome, text: &mut String) {
-    let lines: Vec<&String> = outcome.doubts.iter().chain(&outcome.earlier).chain(&outcome.faults).collect();
+    let lines: Vec<&String> =
+        outcome.reasons.iter().chain(&outcome.doubts).chain(&outcome.earlier).chain(&outcome.faults).collect();
     if lines.is_empty() {
         return;
     }
@@ -129,7 +133,7 @@ fn plots(outcome: &Outcome) -> Vec<String> {
         svg::lines(
             "Callers in conferences",
             "seconds",
-            "callers",
+            svg::COUNTED,
             &[curve("in", |s| s.joined as f64), curve("failed", |s| s.failures as f64)],
         ),
         svg::lines(

@@ -2,15 +2,20 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{escaped, table::number};
+use crate::results::escaped;
 
 const WIDTH: f64 = 560.0;
-const HEIGHT: f64 = 220.0;
+const HEIGHT: f64 = 230.0;
 /// Room for the labels.
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 12.0;
-const TOP: f64 = 30.0;
+const TOP: f64 = 40.0;
+/// Where the legend stands: between the title and the panel, so that no curve crosses it.
+const LEGEND: f64 = TOP - 8.0;
 const BOTTOM: f64 = 38.0;
+
+/// The label of an axis of whole numbers.
+pub const COUNTED: &str = "callers";
 
 /// A curve: what it is called and its points.
 pub struct Curve<'a> {
@@ -24,14 +29,15 @@ pub struct Curve<'a> {
 pub fn lines(title: &str, x_label: &str, y_label: &str, curves: &[Curve<'_>]) -> String {
     let all = || curves.iter().flat_map(|curve| &curve.points);
     let x_max = nice(all().map(|point| point.0).fold(0.0, f64::max));
-    let y_max = nice(all().map(|point| point.1).fold(0.0, f64::max));
+    let highest = all().map(|point| point.1).fold(0.0, f64::max);
+    let y_max = if y_label == COUNTED { whole(highest) } else { nice(highest) };
     let mut body = axes(x_label, y_label, x_max, y_max);
     for (number, curve) in curves.iter().enumerate() {
         let points: Vec<String> =
             curve.points.iter().map(|(x, y)| format!("{:.1},{:.1}", across(*x, x_max), up(*y, y_max))).collect();
         _ = write!(body, "<polyline class=\"c{number}\" points=\"{}\"/>", points.join(" "));
         let x = LEFT + 8.0 + 150.0 * number as f64;
-        _ = write!(body, "<text class=\"l{number}\" x=\"{x}\" y=\"{}\">{}</text>", TOP + 10.0, escaped(curve.name));
+        _ = write!(body, "<text class=\"l{number}\" x=\"{x}\" y=\"{LEGEND}\">{}</text>", escaped(curve.name));
     }
     picture(title, &body)
 }
@@ -45,8 +51,9 @@ pub fn columns(
     heights: &[f64],
     mark: Option<(f64, &str)>,
 ) -> String {
-    let x_max = start + width * heights.len().max(1) as f64;
-    let y_max = nice(heights.iter().copied().fold(0.0, f64::max));
+    let x_max = nice(start + width * heights.len().max(1) as f64);
+    let highest = heights.iter().copied().fold(0.0, f64::max);
+    let y_max = if heights.iter().all(|height| height.fract() == 0.0) { whole(highest) } else { nice(highest) };
     let mut body = axes(x_label, "", x_max, y_max);
     for (place, height) in heights.iter().enumerate() {
         let (left, right) =
@@ -65,8 +72,8 @@ pub fn columns(
             body,
             "<line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"/><text class=\"l1\" x=\"{:.1}\" y=\"{}\">{}</text>",
             HEIGHT - BOTTOM,
-            (x + 4.0).min(WIDTH - 120.0),
-            TOP + 10.0,
+            x.min(WIDTH - 120.0),
+            LEGEND,
             escaped(words)
         );
     }
@@ -128,7 +135,9 @@ fn axes(x_label: &str, y_label: &str, x_max: f64, y_max: f64) -> String {
             y + 4.0,
             tick(share * y_max)
         );
-        _ = write!(body, "<text class=\"mid\" x=\"{x:.1}\" y=\"{}\">{}</text>", bottom + 14.0, tick(share * x_max));
+        // The last one ends where the panel does.
+        let class = if step == 4 { "end" } else { "mid" };
+        _ = write!(body, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{}\">{}</text>", bottom + 14.0, tick(share * x_max));
     }
     let middle = (LEFT + right) / 2.0;
     _ = write!(body, "<text class=\"mid\" x=\"{middle}\" y=\"{}\">{}</text>", HEIGHT - 6.0, escaped(x_label));
@@ -136,10 +145,9 @@ fn axes(x_label: &str, y_label: &str, x_max: f64, y_max: f64) -> String {
     body
 }
 
-/// A number at an axis, without zeros that say nothing.
+/// A number at an axis with all its digits, without zeros that say nothing.
 fn tick(value: f64) -> String {
-    let text = number(value);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    format!("{value:.6}").trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn picture(title: &str, body: &str) -> String {
@@ -169,8 +177,13 @@ fn nice(value: f64) -> f64 {
         return 1.0;
     }
     let power = 10_f64.powf(value.log10().floor());
-    let steps = [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 5.0, 6.0, 8.0, 10.0];
+    let steps = [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0, 10.0];
     steps.iter().map(|step| step * power).find(|step| *step >= value * 0.999).unwrap_or(10.0 * power)
+}
+
+/// The same for what is counted: its quarters are whole.
+fn whole(value: f64) -> f64 {
+    (nice(value) / 4.0).ceil().max(1.0) * 4.0
 }
 
 #[cfg(test)]
@@ -179,21 +192,28 @@ mod tests {
 
     #[test]
     fn axes_end_at_round_numbers() {
-        for (value, end) in [(0.0, 1.0), (f64::NAN, 1.0), (0.93, 1.0), (17.0, 20.0), (101.0, 120.0), (430.0, 500.0)] {
+        for (value, end) in
+            [(0.0, 1.0), (f64::NAN, 1.0), (0.93, 1.0), (17.0, 20.0), (101.0, 120.0), (430.0, 600.0), (0.05, 0.06)]
+        {
             assert!((nice(value) - end).abs() < 1e-9, "{value}: {}", nice(value));
         }
     }
 
     #[test]
     fn ticks_have_no_idle_zeros() {
-        assert_eq!([0.0, 0.25, 1.5, 24.0, 1_200.0].map(tick), ["0", "0.25", "1.5", "24", "1200"]);
+        assert_eq!([0.0, 0.015, 0.25, 1.5, 24.0, 1_200.0].map(tick), ["0", "0.015", "0.25", "1.5", "24", "1200"]);
+    }
+
+    #[test]
+    fn what_is_counted_has_whole_ticks() {
+        assert_eq!([0.0, 3.0, 5.0, 9.0, 100.0].map(whole), [4.0, 4.0, 8.0, 12.0, 100.0]);
     }
 
     #[test]
     fn points_stay_inside_the_picture() {
         let curve = Curve { name: "a < b", points: vec![(0.0, 0.0), (10.0, 7.0)] };
         let svg = lines("t", "x", "y", &[curve]);
-        assert!(svg.contains("points=\"56.0,182.0 548.0,49.0\""), "{svg}");
+        assert!(svg.contains("points=\"56.0,192.0 548.0,59.0\""), "{svg}");
         assert!(svg.contains("a &lt; b"));
         assert_eq!(svg.matches('<').count(), svg.matches('>').count());
     }

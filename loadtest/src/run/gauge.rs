@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::media::losses::Losses;
 use crate::media::wheel::{Pulse, Wheel};
 use crate::usage::{Usage, machine_seconds};
 
@@ -26,14 +27,35 @@ pub struct Sample {
     pub sent_rate: f64,
     /// Packets received in each second since the sample before.
     pub received_rate: f64,
-    /// Packets lost since the sample before, in percent of those expected.
+    /// Packets lost since the sample before, in percent of those expected. While the run lasts, those that are known by now:
+    /// a gap is known at its end, and [`Sample::attribute`] tells in the report when it was.
     pub loss_percent: f64,
+    /// The same of the whole run so far.
+    #[serde(default)]
+    pub loss_so_far_percent: f64,
     /// Processor time of the server, in percent of one core; 0 when it cannot be seen.
     pub server_cpu_percent: f64,
     /// Memory of the server in KiB; 0 when it cannot be seen.
     pub server_kib: f64,
     /// Processor time of this process, in percent of one core.
     pub own_cpu_percent: f64,
+}
+
+impl Sample {
+    /// Says of each sample what was lost in its time; `started` is when the run began, see [`crate::sys::wall_nanos`].
+    pub fn attribute(samples: &mut [Self], losses: &Losses, started: i64) {
+        let moment = |seconds: f64| started + (seconds * 1e9) as i64;
+        let mut from = 0.0;
+        for sample in samples {
+            let lost = losses.between(moment(from), moment(sample.at));
+            sample.loss_percent = percent_lost(lost, sample.received_rate * (sample.at - from));
+            from = sample.at;
+        }
+    }
+}
+
+fn percent_lost(lost: f64, received: f64) -> f64 {
+    100.0 * lost / (received + lost).max(1.0)
 }
 
 /// Makes the samples.
@@ -74,7 +96,8 @@ impl Gauge {
             failures,
             sent_rate: sent / seconds,
             received_rate: received / seconds,
-            loss_percent: 100.0 * lost / (received + lost).max(1.0),
+            loss_percent: percent_lost(lost, received),
+            loss_so_far_percent: percent_lost(packets[2] as f64, packets[1] as f64),
             server_cpu_percent: 100.0 * used(server, self.server) / seconds,
             server_kib: server.map_or(0.0, |usage| usage.resident_kib),
             own_cpu_percent: 100.0 * used(own, self.own) / seconds,
@@ -120,5 +143,29 @@ fn used(now: Option<Usage>, before: Option<Usage>) -> f64 {
     match (now, before) {
         (Some(now), Some(before)) => now.cpu_seconds - before.cpu_seconds,
         _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 50 packets a second; from second 10 to 12 the line is cut, and the gap shows in the sample at 12.5.
+    #[test]
+    fn samples_show_a_cut_while_it_lasts() {
+        let mut losses = Losses::default();
+        losses.add(1_010_000_000_000, 1_012_000_000_000, 100);
+        let sample = |half: usize| Sample {
+            at: half as f64 / 2.0,
+            received_rate: if (21..=24).contains(&half) { 0.0 } else { 50.0 },
+            loss_percent: if half == 25 { 80.0 } else { 0.0 },
+            ..Sample::default()
+        };
+        let mut samples: Vec<Sample> = (1..30).map(sample).collect();
+        Sample::attribute(&mut samples, &losses, 1_000_000_000_000);
+        for sample in samples {
+            let cut = (10.1..12.1).contains(&sample.at);
+            assert!(if cut { sample.loss_percent > 99.0 } else { sample.loss_percent < 20.0 }, "{sample:?}");
+        }
     }
 }

@@ -61,6 +61,8 @@ pub struct Evidence {
     pub drops: u64,
     /// The share of the machine's processor time that other programs took during the talk, in percent.
     pub others_percent: f64,
+    /// Why it ended before its time, if it did; the talk was then not measured.
+    pub broke_off: Option<String>,
 }
 
 /// What a figure or a run comes to.
@@ -113,6 +115,12 @@ pub struct Outcome {
     /// What earlier runs of the same came to, and why they do not count.
     #[serde(default)]
     pub earlier: Vec<String>,
+    /// Why it failed whatever its thresholds say: nobody got in, or it ended before its time.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// It ended before its time, or could not begin.
+    #[serde(default)]
+    pub broke_off: bool,
     /// Why the generator doubts itself.
     pub doubts: Vec<String>,
     /// What went wrong, in words.
@@ -152,18 +160,19 @@ impl Outcome {
         let delay_ms: Vec<f64> = chirps.iter().flatten().copied().collect();
         let join_ms: Vec<f64> = records.iter().filter_map(|record| join_ms(record)).collect();
         let scores = opinions(plan, &records);
-        let mut values = figures_of_legs(&records, &scores, evidence.seconds);
-        values.extend(figures_of_server(plan, &evidence));
-        values.extend(figures_of_joins(&evidence, &join_ms));
-        let lost = chirps.iter().filter(|chirp| chirp.is_none()).count() as f64;
-        values.extend([
-            ("hearing_wrong", if evidence.turns.is_empty() { f64::NAN } else { matrix.wrong() as f64 }),
-            ("own_voice_db", matrix.own_voice_db()),
-            ("delay_p50_ms", percentile(&delay_ms, 0.5)),
-            ("delay_p99_ms", percentile(&delay_ms, 0.99)),
-            ("chirps_lost_percent", 100.0 * lost / chirps.len() as f64),
-        ]);
-        let doubts = doubts(plan, &evidence, &records);
+        let mut values = figures_of_joins(&evidence, &join_ms);
+        let mut doubtful = Vec::new();
+        if evidence.broke_off.is_none() {
+            values.extend(figures_of_legs(&records, &scores, evidence.seconds));
+            values.extend(figures_of_server(plan, &evidence));
+            values.extend(figures_of_sound(&matrix, &chirps, &delay_ms));
+            doubtful = doubts(plan, &evidence, &records);
+        }
+        if evidence.joinings.is_empty() {
+            // Nothing was measured, so the generator did not measure itself either.
+            doubtful.clear();
+        }
+        let reasons = reasons(plan, &evidence);
         let figures = bounded(plan, &values, evidence.usage[2].is_some());
         let lateness = lateness(&evidence);
         let mut opinions = Histogram::new(0.1, 46);
@@ -172,10 +181,12 @@ impl Outcome {
             plan: plan.clone(),
             machine: Machine::look().to_json(),
             seconds,
-            verdict: verdict(&figures, !doubts.is_empty()),
+            verdict: verdict(&figures, !reasons.is_empty(), !doubtful.is_empty()),
             limit: false,
             earlier: Vec::new(),
-            doubts,
+            reasons,
+            broke_off: evidence.broke_off.is_some(),
+            doubts: doubtful,
             faults: evidence.faults.iter().chain(&matrix.faults).cloned().collect(),
             figures,
             joined: evidence.joined,
@@ -190,6 +201,16 @@ impl Outcome {
         }
     }
 
+    /// What a plan comes to that could not be run at all.
+    pub fn not_run(plan: &Plan, why: &str) -> Self {
+        Self {
+            reasons: vec![format!("it could not be run: {why}")],
+            broke_off: true,
+            joined: 0,
+            ..Self::blank(plan, bounded(plan, &[], true), Verdict::Fail)
+        }
+    }
+
     /// Says what a figure is that no single run can tell.
     pub(crate) fn set(&mut self, name: &str, value: f64) {
         if let Some(figure) = self.figures.iter_mut().find(|figure| figure.name == name) {
@@ -200,16 +221,23 @@ impl Outcome {
     /// A run that came to this, for tests.
     #[cfg(test)]
     pub(crate) fn with_value(plan: &Plan, name: &'static str, value: f64, verdict: Verdict) -> Self {
+        Self::blank(plan, bounded(plan, &[(name, value)], true), verdict)
+    }
+
+    /// With these figures and everybody in, and nothing else to tell.
+    fn blank(plan: &Plan, figures: Vec<Figure>, verdict: Verdict) -> Self {
         Self {
             plan: plan.clone(),
-            machine: serde_json::Value::Null,
-            seconds: 1.0,
+            machine: Machine::look().to_json(),
+            seconds: 0.0,
             verdict,
             limit: false,
             earlier: Vec::new(),
+            reasons: Vec::new(),
+            broke_off: false,
             doubts: Vec::new(),
             faults: Vec::new(),
-            figures: bounded(plan, &[(name, value)], true),
+            figures,
             joined: plan.callers(),
             samples: Vec::new(),
             joinings: Vec::new(),
@@ -222,7 +250,7 @@ impl Outcome {
         }
     }
 
-    /// The figures beyond their bounds, each in words.
+    /// Why it failed: the reasons, and the figures beyond their bounds, each in words.
     pub fn broken(&self) -> Vec<String> {
         let failed = self.figures.iter().filter(|figure| figure.verdict == Verdict::Fail);
         let words = |figure: &Figure| {
@@ -230,7 +258,7 @@ impl Outcome {
             let sign = if figure.rises { ">=" } else { "<=" };
             format!("{} {value}, asked {sign} {}", figure.name, figure.bound.map_or(String::new(), number))
         };
-        failed.map(words).collect()
+        self.reasons.iter().cloned().chain(failed.map(words)).collect()
     }
 
     /// The value of a figure; NaN when it was not measured.
@@ -239,11 +267,30 @@ impl Outcome {
     }
 }
 
-fn verdict(figures: &[Figure], doubtful: bool) -> Verdict {
+fn verdict(figures: &[Figure], reasons: bool, doubtful: bool) -> Verdict {
     if doubtful {
         return Verdict::Invalid;
     }
-    if figures.iter().any(|figure| figure.verdict == Verdict::Fail) { Verdict::Fail } else { Verdict::Pass }
+    let broken = figures.iter().any(|figure| figure.verdict == Verdict::Fail);
+    if reasons || broken { Verdict::Fail } else { Verdict::Pass }
+}
+
+/// Why a run fails whatever its thresholds say. A plan that sets no bound for failures allows none: figures of those who
+/// got in say nothing about those who did not.
+fn reasons(plan: &Plan, evidence: &Evidence) -> Vec<String> {
+    let (callers, failures) = (plan.callers(), evidence.failures);
+    let mut reasons: Vec<String> =
+        evidence.broke_off.iter().map(|why| format!("it ended before its time: {why}")).collect();
+    if evidence.joinings.is_empty() {
+        reasons.push(format!("nobody got in: 0 of {callers} callers were answered"));
+    } else if failures > 0 && evidence.joined == 0 {
+        reasons.push(format!("nobody was in at the end: {failures} of {callers} callers were refused or lost"));
+    } else if failures > 0 && plan.thresholds.failures.is_none() {
+        reasons.push(format!(
+            "not everybody got in and stayed: {failures} failures of {callers} callers; [thresholds] failures allows some"
+        ));
+    }
+    reasons
 }
 
 /// What all runs together come to, as an exit code: 1 when one failed, else 3 when the generator was saturated in one.
@@ -329,10 +376,13 @@ fn figures_of_server(plan: &Plan, evidence: &Evidence) -> Vec<(&'static str, f64
     };
     let ticks = change("convoke_mixer_ticks_total");
     let mut figures = vec![
-        ("late_ticks_percent", 100.0 * change("convoke_mixer_ticks_late_total") / ticks.max(1.0)),
+        ("late_ticks_percent", 100.0 * change("convoke_mixer_ticks_late_total") / ticks),
         ("skipped_ticks", change("convoke_mixer_ticks_skipped_total")),
     ];
-    if let [Some(idle), Some(before), Some(after)] = evidence.usage {
+    // What nobody used has no price for each.
+    if let [Some(idle), Some(before), Some(after)] = evidence.usage
+        && !evidence.joinings.is_empty()
+    {
         let callers = plan.callers() as f64;
         let cpu = after.cpu_seconds - before.cpu_seconds;
         figures.push(("cpu_ms", cpu * 1_000.0 / (evidence.seconds * callers)));
@@ -341,6 +391,18 @@ fn figures_of_server(plan: &Plan, evidence: &Evidence) -> Vec<(&'static str, f64
         figures.push(("memory_kib", (after.resident_kib - idle.resident_kib) / callers));
     }
     figures
+}
+
+fn figures_of_sound(matrix: &Matrix, chirps: &[Option<f64>], delay_ms: &[f64]) -> Vec<(&'static str, f64)> {
+    let lost = chirps.iter().filter(|chirp| chirp.is_none()).count() as f64;
+    vec![
+        // Where nothing was compared, nothing was right.
+        ("hearing_wrong", if matrix.cells.is_empty() { f64::NAN } else { matrix.wrong() as f64 }),
+        ("own_voice_db", matrix.own_voice_db()),
+        ("delay_p50_ms", percentile(delay_ms, 0.5)),
+        ("delay_p99_ms", percentile(delay_ms, 0.99)),
+        ("chirps_lost_percent", 100.0 * lost / chirps.len() as f64),
+    ]
 }
 
 fn chirp_delays(plan: &Plan, records: &HashMap<usize, &LegRecord>) -> Vec<Option<f64>> {
@@ -438,7 +500,7 @@ mod tests {
     #[test]
     fn a_figure_beyond_its_bound_or_unmeasured_fails_the_run() {
         let good = [("failures", 0.0), ("cpu_ms", 0.9), ("mos_p05", 4.2)];
-        let judged = |values: &[(&'static str, f64)], seen| verdict(&bounded(&plan(), values, seen), false);
+        let judged = |values: &[(&'static str, f64)], seen| verdict(&bounded(&plan(), values, seen), false, false);
         assert_eq!(judged(&good, true), Verdict::Pass);
         for (bad, value) in [(0, 1.0), (1, 1.1), (2, 3.9), (2, f64::NAN)] {
             let mut values = good;
@@ -446,7 +508,87 @@ mod tests {
             assert_eq!(judged(&values, true), Verdict::Fail, "{:?}", values[bad]);
         }
         assert_eq!(judged(&[good[0], good[2]], false), Verdict::Pass, "a server out of sight tells no processor time");
-        assert_eq!(verdict(&bounded(&plan(), &good, true), true), Verdict::Invalid);
+        assert_eq!(verdict(&bounded(&plan(), &good, true), false, true), Verdict::Invalid);
+    }
+
+    /// A plan of two callers of which some were answered, with the roll call done.
+    fn seen(plan: &Plan, answered: usize) -> Evidence {
+        let turns = vec![Turn { tones: vec![(0, 0)], from: 0, to: 1_000_000_000 }];
+        Evidence {
+            harvests: vec![Harvest {
+                legs: Vec::new(),
+                lateness: Histogram::new(0.25, 400),
+                losses: Default::default(),
+                busy: 0.0,
+            }],
+            turns,
+            seconds: 4.0,
+            ramp_seconds: 1.0,
+            quiet_seconds: 1.0,
+            joined: answered,
+            failures: plan.callers() - answered,
+            faults: Vec::new(),
+            joinings: vec![Joining { at: 0.0, answer_ms: 5.0 }; answered],
+            samples: Vec::new(),
+            usage: [Some(Usage { cpu_seconds: 1.0, resident_kib: 9.0 }); 3],
+            metrics: [BTreeMap::new(), BTreeMap::new()],
+            drops: 0,
+            others_percent: 0.0,
+            broke_off: None,
+        }
+    }
+
+    fn without_thresholds() -> Plan {
+        let mut plan = plan();
+        plan.thresholds = crate::plan::Thresholds::default();
+        plan
+    }
+
+    #[test]
+    fn a_plan_fails_when_nobody_or_not_everybody_got_in() {
+        let bare = without_thresholds();
+        let mut tolerant = bare.clone();
+        tolerant.thresholds.failures = Some(2.0);
+        let cases = [
+            (&bare, 2, Verdict::Pass, ""),
+            (&bare, 1, Verdict::Fail, "1 failures of 2 callers"),
+            (&bare, 0, Verdict::Fail, "nobody got in: 0 of 2"),
+            (&tolerant, 1, Verdict::Pass, ""),
+            (&tolerant, 0, Verdict::Fail, "nobody got in"),
+        ];
+        for (plan, answered, verdict, words) in cases {
+            let outcome = Outcome::judge(plan, seen(plan, answered), 5.0);
+            assert_eq!(outcome.verdict, verdict, "{answered} answered");
+            let reasons = outcome.reasons.join("; ");
+            assert!(
+                reasons.contains(words) && reasons.is_empty() == words.is_empty(),
+                "{answered} answered: {reasons}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_nobody_heard_or_used_is_not_0() {
+        let plan = without_thresholds();
+        let outcome = Outcome::judge(&plan, seen(&plan, 0), 5.0);
+        for name in ["hearing_wrong", "cpu_ms", "join_cpu_ms", "memory_kib", "loss_percent", "late_ticks_percent"] {
+            assert!(outcome.value(name).is_nan(), "{name}: {}", outcome.value(name));
+        }
+        assert_eq!(outcome.value("failures"), 2.0);
+    }
+
+    #[test]
+    fn a_run_that_broke_off_fails_with_its_reason_and_without_figures_of_the_talk() {
+        let plan = without_thresholds();
+        let evidence = Evidence {
+            broke_off: Some("the server ended (signal: 9)".to_owned()),
+            others_percent: 100.0,
+            ..seen(&plan, 2)
+        };
+        let outcome = Outcome::judge(&plan, evidence, 5.0);
+        assert_eq!((outcome.verdict, outcome.broke_off), (Verdict::Fail, true));
+        assert_eq!(outcome.reasons, ["it ended before its time: the server ended (signal: 9)"]);
+        assert!(outcome.value("cpu_ms").is_nan() && outcome.value("answer_p99_ms") == 5.0);
     }
 
     #[test]

@@ -36,6 +36,7 @@ impl Climb {
             Some(last) => {
                 let why = match last.verdict {
                     Verdict::Invalid => "the generator gave out",
+                    _ if last.broke_off => "the run broke off",
                     _ => "a threshold broke",
                 };
                 format!("{name}: {held} callers held; at {} {why}", last.plan.callers())
@@ -60,8 +61,9 @@ pub fn climb(
     for step in 0..search.steps {
         let mut outcome = attempt(&plan.at_step(step), search, source, retries, onlooker)?;
         let ended = outcome.verdict != Verdict::Pass;
-        // The first step is what the plan asks for at least; whatever ends a later one is the answer, and no failure.
-        outcome.limit = ended && !outcomes.is_empty();
+        // The first step is what the plan asks for at least; whatever ends a later one is the answer, and no failure,
+        // unless the server ended with it.
+        outcome.limit = ended && !outcomes.is_empty() && !outcome.broke_off;
         told(&outcome);
         outcomes.push(outcome);
         if ended {

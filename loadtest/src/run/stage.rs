@@ -10,6 +10,7 @@ use crate::judge::hearing::Turn;
 use crate::media::cipher::Sdes;
 use crate::media::clips::{Clips, Sound};
 use crate::media::leg::LegSetup;
+use crate::media::losses::Losses;
 use crate::media::wheel::{Order, Wheel};
 use crate::plan::{Background, Codec, Plan};
 use crate::relay::{Ends, Relay};
@@ -80,6 +81,7 @@ pub struct Stage<'a> {
     ports: Vec<u16>,
     last_answer: Option<Instant>,
     started: Instant,
+    started_at: i64,
     samples: Vec<Sample>,
     gauge: Gauge,
 }
@@ -120,6 +122,7 @@ impl<'a> Stage<'a> {
             ports: Vec::new(),
             last_answer: None,
             started: now,
+            started_at: wall_nanos(),
             samples: Vec::new(),
         })
     }
@@ -240,20 +243,26 @@ impl<'a> Stage<'a> {
     /// Works until a moment, at least once.
     pub fn pump_until(&mut self, phase: &str, deadline: Instant) -> Result<(), Failure> {
         loop {
-            self.exchange.pump(deadline.min(self.gauge.next()));
-            while let Some(event) = self.exchange.poll_event() {
-                self.on_event(event)?;
-            }
-            while let Some(caller) = self.waiting.pop_front() {
-                self.join(caller)?;
-            }
-            if Instant::now() >= self.gauge.next() {
-                self.sample(phase)?;
-            }
+            self.pump_once(phase, deadline)?;
             if Instant::now() >= deadline {
                 return Ok(());
             }
         }
+    }
+
+    /// Waits until something happens, `deadline` at the latest, and sees to it.
+    pub fn pump_once(&mut self, phase: &str, deadline: Instant) -> Result<(), Failure> {
+        self.exchange.pump(deadline.min(self.gauge.next()));
+        while let Some(event) = self.exchange.poll_event() {
+            self.on_event(event)?;
+        }
+        while let Some(caller) = self.waiting.pop_front() {
+            self.join(caller)?;
+        }
+        if Instant::now() >= self.gauge.next() {
+            self.sample(phase)?;
+        }
+        Ok(())
     }
 
     /// All figures start anew.
@@ -276,7 +285,10 @@ impl<'a> Stage<'a> {
         let drops = kernel_drops(&self.ports);
         let joined = self.callers.iter().filter(|caller| caller.state == CallerState::In).count();
         let wheels = std::mem::take(&mut self.wheels);
-        let harvests = wheels.into_iter().map(Wheel::stop).collect::<Result<_, _>>()?;
+        let harvests = wheels.into_iter().map(Wheel::stop).collect::<Result<Vec<_>, _>>()?;
+        let mut losses = Losses::default();
+        harvests.iter().for_each(|harvest| losses.merge(&harvest.losses));
+        Sample::attribute(&mut self.samples, &losses, self.started_at);
         self.faults.extend(self.dialler.iter().flat_map(Dialler::complaints));
         Ok(Evidence {
             harvests,
@@ -293,7 +305,15 @@ impl<'a> Stage<'a> {
             metrics: [before.metrics, metrics],
             drops,
             others_percent,
+            broke_off: None,
         })
+    }
+
+    /// Ends the audio before its time and collects what was seen until then.
+    pub fn break_off(&mut self, why: String) -> Result<Evidence, Failure> {
+        let before = Before::now(self.target.usage(), BTreeMap::new());
+        let evidence = self.finish(None, before, Vec::new(), self.started.elapsed())?;
+        Ok(Evidence { broke_off: Some(why), ..evidence })
     }
 
     /// Everybody hangs up.

@@ -16,6 +16,7 @@ use crate::Failure;
 use crate::plan::{Codec, Plan};
 use crate::signalling::sdp::{Agreement, Offer};
 use crate::signalling::{Event, Identity, Signalling};
+use crate::sys;
 
 /// The longest sleep on the socket.
 const NAP: Duration = Duration::from_millis(2);
@@ -92,7 +93,7 @@ impl Janus {
     pub fn open(folder: &Path, plan: &Plan) -> Result<Self, Failure> {
         let socket = UnixDatagram::bind(folder.join("client"))?;
         socket.connect(folder.join("api"))?;
-        socket.set_read_timeout(Some(NAP))?;
+        socket.set_nonblocking(true)?;
         let mut janus = Self {
             socket,
             session: 0,
@@ -156,7 +157,7 @@ impl Janus {
         self.tell(request);
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let Some(answer) = self.read() else { continue };
+            let Some(answer) = self.read(NAP) else { continue };
             if answer["transaction"] == request["transaction"] && answer["janus"] != "ack" {
                 let fault = !answer["plugindata"]["data"]["error"].is_null();
                 return if answer["janus"] == "success" && !fault {
@@ -174,7 +175,9 @@ impl Janus {
         let _ = self.socket.send(request.to_string().as_bytes());
     }
 
-    fn read(&mut self) -> Option<Value> {
+    /// The next message, if one comes within that time.
+    fn read(&mut self, wait: Duration) -> Option<Value> {
+        sys::wait_readable(&[&self.socket], wait);
         let length = self.socket.recv(&mut self.buffer).ok()?;
         serde_json::from_slice(&self.buffer[..length]).ok()
     }
@@ -280,7 +283,7 @@ impl Signalling for Janus {
 
     fn pump(&mut self, deadline: Instant) {
         while self.events.is_empty() {
-            match self.read() {
+            match self.read(deadline.saturating_duration_since(Instant::now()).min(NAP)) {
                 Some(message) => self.take(&message),
                 None => {
                     self.repeat_unanswered();

@@ -255,9 +255,11 @@ async fn r6_a_missed_direct_call_is_told_to_every_device_and_can_be_seen_off() {
 async fn settings_are_read_checked_changed_and_given_back() {
     let server = server_with(r#"{"ring_seconds": 9}"#);
     let read = || server.get("/api/v1/users/sip:user2@127.0.0.1/routing").expect("an answer");
+    assert_eq!(server.get("/api/v1/users/user2%40127.0.0.1/routing").expect("an answer"), read());
     assert!(read().1.contains("\"ring_seconds\":9"), "{}", read().1);
     for (settings, status, part) in [
         (r#"{"no_such_key": 1}"#, 400, "no_such_key"),
+        ("[]", 400, "one JSON object"),
         (r#"{"forward_busy": "sip:nobody@127.0.0.1"}"#, 422, "forward_busy"),
         (r#"{"ring_seconds": 0}"#, 422, "1 to 180"),
     ] {

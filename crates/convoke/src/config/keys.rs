@@ -97,7 +97,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 Some("false"),
                 "false",
-                "Whether mixes are encoded in Opus' speech mode: three times the processor time of the low-delay mode, and\n4 ms more delay. Who asks for forward error correction gets it in any case.",
+                "Whether mixes are encoded in Opus' speech mode: three times the processor time of the low-delay mode, and\n4 ms more delay. Who asks for forward error correction gets it, and that mode, while he reports loss.",
             ),
             key(
                 "jitter_buffer_ms",
@@ -250,14 +250,14 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "user.routing",
         is_list: false,
-        about: "What is done with calls for the user above; conferences that call him follow it, response groups do not.\n# A place is the sip: address of a [[user]] or a number, which goes through his location_profile. What he changes\n# at run time (PUT /api/v1/users/URI/routing) counts until this section is changed.",
+        about: "What is done with calls for the user above; conferences that call him follow it, response groups do not.\n# A place is the sip: address of a [[user]] or a number, which goes through his location_profile; it cannot be a\n# response group. What he changes at run time (PUT /api/v1/users/URI/routing) counts until this section is changed.",
         keys: &[
             key(
                 "simultaneous_ring",
                 Text,
                 None,
                 r#""+14255550122""#,
-                "A place that rings together with his devices. A telephone that answers within 1.5 seconds is a mailbox and\nis left out.",
+                "A place that rings together with his devices. A telephone that answers within 1.5 seconds is taken for a\nmailbox and hung up, also where something answers at once for a person (a call screen, a gateway).",
             ),
             key("forward_always", Text, None, r#""+14255550123""#, "Where every call goes at once."),
             key(

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::users::only_from_here;
-use super::{Api, unavailable};
+use super::{Api, object, unavailable};
 use crate::pump::Question;
 
 /// The gains of a device, in decibels.
@@ -50,7 +50,7 @@ async fn set(State(api): State<Api>, Path(conference): Path<String>, body: Bytes
     let Ok(conference) = ConferenceId::parse(&conference) else {
         return (StatusCode::BAD_REQUEST, "that is no id of a conference\n").into_response();
     };
-    let wish: Wish = match serde_json::from_slice(&body) {
+    let wish: Wish = match object(&body) {
         Ok(wish) => wish,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     };

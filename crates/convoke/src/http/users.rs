@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn};
@@ -14,7 +15,7 @@ use routing::{ProfileProblem, UserProfile};
 use serde::{Deserialize, Serialize};
 use store::CONVERSATIONS_PER_USER;
 
-use super::{Api, limit_of, unavailable};
+use super::{Api, limit_of, object, unavailable};
 use crate::profiles::Refused;
 
 /// Lines of a history that are given when nobody says how many.
@@ -100,11 +101,11 @@ async fn profile(State(api): State<Api>, Path(user): Path<String>) -> Response {
     }
 }
 
-async fn change(State(api): State<Api>, Path(user): Path<String>, body: String) -> Response {
+async fn change(State(api): State<Api>, Path(user): Path<String>, body: Bytes) -> Response {
     let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
-    let profile: UserProfile = match serde_json::from_str(&body) {
+    let profile: UserProfile = match object(&body) {
         Ok(profile) => profile,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+        Err(why) => return (StatusCode::BAD_REQUEST, Json(Problems::of_body(why))).into_response(),
     };
     match api.users.change(&user, profile).await {
         Ok(warnings) => Json(Problems::from(warnings.as_slice())).into_response(),
@@ -176,6 +177,13 @@ struct Problem {
     value: String,
     why: String,
     is_error: bool,
+}
+
+impl Problems {
+    /// What is wrong with a body that is no profile at all, in the shape in which a profile's problems are told.
+    fn of_body(why: String) -> Self {
+        Self { problems: vec![Problem { key: "body", value: String::new(), why, is_error: true }] }
+    }
 }
 
 impl From<&[ProfileProblem]> for Problems {

@@ -1,4 +1,4 @@
-//! Call detail records that the disk did not take, kept until it does.
+//! Call detail records and lines of call histories that the disk did not take, kept until it does.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -67,6 +67,8 @@ impl CdrTally {
 /// The records that wait, oldest first.
 pub(super) struct Backlog {
     cdrs: VecDeque<Cdr>,
+    /// Lines of histories, as many as records at most.
+    lines: VecDeque<ConversationEntry>,
     /// Calls of response groups of whom a record waits, or may wait.
     waiting: Vec<CallId>,
     /// Those of whom none does any more, until somebody asks.
@@ -78,10 +80,11 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    /// Room for so many records; the oldest is given up for a further one.
+    /// Room for so many records, and for so many lines; the oldest is given up for a further one.
     pub(super) fn new(room: usize, tally: Arc<CdrTally>) -> Self {
         Self {
             cdrs: VecDeque::new(),
+            lines: VecDeque::new(),
             waiting: Vec::new(),
             stored: Vec::new(),
             room,
@@ -117,7 +120,7 @@ impl Backlog {
         match disk.append(&cdrs, entries).await {
             Ok(_) => {
                 self.stored.extend(calls);
-                if !self.cdrs.is_empty() {
+                if self.count() > 0 {
                     self.due = Some(now);
                 }
             }
@@ -127,13 +130,9 @@ impl Backlog {
                     self.waiting.clear();
                 }
                 let refused = self.part(cdrs, &error, disk).await;
-                for entry in entries {
-                    if let Err(error) = disk.append(&[], std::slice::from_ref(entry)).await {
-                        tracing::error!(%error, call = %entry.call, "a line of a call history could not be stored");
-                    }
-                }
-                if !refused.is_empty() {
-                    self.keep(refused, &error, now);
+                let lines = part_lines(entries.to_vec(), &error, disk).await;
+                if !(refused.is_empty() && lines.is_empty()) {
+                    self.keep(refused, lines, &error, now);
                 }
                 self.settle();
             }
@@ -143,37 +142,44 @@ impl Backlog {
     /// Tries the oldest records again.
     pub(super) async fn retry(&mut self, disk: &impl Disk, now: Instant) {
         let oldest: Vec<Cdr> = self.cdrs.drain(..ATTEMPT.min(self.cdrs.len())).collect();
-        if oldest.is_empty() {
+        let room = ATTEMPT - oldest.len();
+        let lines: Vec<ConversationEntry> = self.lines.drain(..room.min(self.lines.len())).collect();
+        let count = oldest.len() + lines.len();
+        if count == 0 {
             return;
         }
-        let count = oldest.len();
-        let mut refused = Vec::new();
-        if let Err(error) = disk.append(&oldest, &[]).await {
+        let (mut refused, mut refused_lines) = (Vec::new(), Vec::new());
+        if let Err(error) = disk.append(&oldest, &lines).await {
             refused = self.part(oldest, &error, disk).await;
-            if refused.len() == count {
-                self.wait(count + self.cdrs.len(), &error, now);
+            refused_lines = part_lines(lines, &error, disk).await;
+            if refused.len() + refused_lines.len() == count {
+                self.wait(count + self.count(), &error, now);
             }
         }
-        if refused.len() < count {
-            tracing::info!(done = count - refused.len(), "call detail records that waited for the disk are done with");
+        let done = count - refused.len() - refused_lines.len();
+        if done > 0 {
+            tracing::info!(done, "records of calls that waited for the disk are done with");
             self.pause = PAUSE_MIN;
             // What was refused again waits longer than what has not been tried.
-            self.due = Some(if self.cdrs.is_empty() { now + PAUSE_MIN } else { now });
+            self.due = Some(if self.count() == 0 { now + PAUSE_MIN } else { now });
         }
         // Last, so that what is refused for its own sake does not stand before the others.
         self.cdrs.extend(refused);
+        self.lines.extend(refused_lines);
         self.settle();
     }
 
     /// The server ends: a last attempt for each record, and a line in the log for what cannot be written.
     pub(super) async fn close(&mut self, disk: &impl Disk, now: Instant) {
         let mut waiting = usize::MAX;
-        while self.cdrs.len() < waiting {
-            waiting = self.cdrs.len();
+        while self.count() < waiting {
+            waiting = self.count();
             self.retry(disk, now).await;
         }
-        if !self.cdrs.is_empty() {
-            self.cdrs.drain(..).for_each(|cdr| self.tally.lose(&cdr, "the server ends and the disk does not take it"));
+        if waiting > 0 {
+            let why = "the server ends and the disk does not take it";
+            self.cdrs.drain(..).for_each(|cdr| self.tally.lose(&cdr, why));
+            self.lines.drain(..).for_each(|line| lose_line(&line, why));
             self.waiting.clear();
         }
         self.settle();
@@ -197,9 +203,22 @@ impl Backlog {
         refused
     }
 
-    fn keep(&mut self, cdrs: Vec<Cdr>, error: &StoreError, now: Instant) {
+    fn count(&self) -> usize {
+        self.cdrs.len() + self.lines.len()
+    }
+
+    fn keep(&mut self, cdrs: Vec<Cdr>, lines: Vec<ConversationEntry>, error: &StoreError, now: Instant) {
         if self.due.is_none() {
-            self.wait(cdrs.len(), error, now);
+            self.wait(cdrs.len() + lines.len(), error, now);
+        }
+        for line in lines {
+            if self.lines.len() >= self.room
+                && let Some(oldest) = self.lines.pop_front()
+            {
+                lose_line(&oldest, "too many wait for the disk");
+                self.waiting.clear();
+            }
+            self.lines.push_back(line);
         }
         for cdr in cdrs {
             if self.cdrs.len() >= self.room
@@ -214,19 +233,40 @@ impl Backlog {
 
     fn wait(&mut self, waiting: usize, error: &StoreError, now: Instant) {
         let pause = self.pause;
-        tracing::error!(%error, waiting, ?pause, "call detail records could not be stored; they are tried again");
+        tracing::error!(%error, waiting, ?pause, "records of calls could not be stored; they are tried again");
         self.due = Some(now + pause);
         self.pause = (pause * 2).min(PAUSE_MAX);
     }
 
     fn settle(&mut self) {
-        if self.cdrs.is_empty() {
+        if self.count() == 0 {
             self.due = None;
             self.pause = PAUSE_MIN;
             self.stored.append(&mut self.waiting);
         }
         self.tally.waiting.store(self.cdrs.len() as u64, Ordering::Relaxed);
     }
+}
+
+/// As [`Backlog::part`], of lines of histories.
+async fn part_lines(lines: Vec<ConversationEntry>, error: &StoreError, disk: &impl Disk) -> Vec<ConversationEntry> {
+    if refuses_everything(error) {
+        return lines;
+    }
+    let mut refused = Vec::new();
+    for line in lines {
+        match disk.append(&[], std::slice::from_ref(&line)).await {
+            Ok(_) => {}
+            Err(error @ StoreError::Invalid(_)) => lose_line(&line, &error.to_string()),
+            Err(_) => refused.push(line),
+        }
+    }
+    refused
+}
+
+/// Gives a line up. Who called whom stands in the call detail record, not in the log.
+fn lose_line(line: &ConversationEntry, why: &str) {
+    tracing::error!(call = %line.call, why, "a line of a call history is lost");
 }
 
 /// Whether no record could have been written, whatever is in it.
@@ -248,6 +288,7 @@ mod tests {
         full: AtomicBool,
         attempts: AtomicU64,
         written: Mutex<Vec<u64>>,
+        lines: Mutex<Vec<u64>>,
     }
 
     const INVALID: u64 = 666;
@@ -267,7 +308,7 @@ mod tests {
     }
 
     impl Disk for FakeDisk {
-        async fn append(&self, cdrs: &[Cdr], _: &[ConversationEntry]) -> Result<usize, StoreError> {
+        async fn append(&self, cdrs: &[Cdr], lines: &[ConversationEntry]) -> Result<usize, StoreError> {
             self.attempts.fetch_add(1, Ordering::Relaxed);
             if cdrs.iter().any(|cdr| cdr.call == INVALID) {
                 return Err(StoreError::Invalid("too long"));
@@ -276,6 +317,7 @@ mod tests {
                 return Err(StoreError::DiskFull { path: "full.db".into() });
             }
             self.written.lock().expect("no panic").extend(cdrs.iter().map(|cdr| cdr.call));
+            self.lines.lock().expect("no panic").extend(lines.iter().map(|line| line.call.0));
             Ok(cdrs.len())
         }
     }
@@ -312,6 +354,47 @@ mod tests {
         disk.full.store(true, Ordering::Relaxed);
         backlog.write(cdrs([3]), Vec::new(), &[], &disk, now).await;
         assert_eq!(backlog.due(), Some(now + PAUSE_MIN), "the next trouble begins with the shortest pause");
+    }
+
+    fn lines(calls: impl IntoIterator<Item = u64>) -> Vec<ConversationEntry> {
+        let user = |name: &str| base::UserUri::parse(&format!("sip:{name}@example.com")).expect("valid");
+        let line = |call| ConversationEntry {
+            user: user("ann"),
+            kind: base::ConversationKind::Missed,
+            call: CallId(call),
+            peer: user("bob"),
+            peer_name: None,
+            dialled: None,
+            answered_by: None,
+            started: 1,
+            answered: None,
+            ended: 2,
+            termination: base::Termination::completed(base::TerminationReason::Departed),
+        };
+        calls.into_iter().map(line).collect()
+    }
+
+    #[tokio::test]
+    async fn lines_of_histories_wait_for_the_disk_with_the_records() {
+        let (disk, (mut backlog, _)) = (FakeDisk::full(), backlog(3));
+        let now = Instant::now();
+        backlog.write(cdrs([1]), vec![CallId(1)], &lines([1, 2]), &disk, now).await;
+        backlog.write(Vec::new(), Vec::new(), &lines([3, 4]), &disk, now).await;
+        let due = backlog.due().expect("they wait");
+        backlog.retry(&disk, due).await;
+        disk.free();
+        backlog.retry(&disk, due).await;
+        let written = disk.lines.lock().expect("no panic").clone();
+        assert_eq!((disk.written(), written), (vec![1], vec![2, 3, 4]), "the oldest makes room");
+        assert_eq!((backlog.due(), backlog.take_stored()), (None, Vec::new()), "one line of the call is lost");
+
+        // Without any record a line waits too, and the call is stored with it.
+        disk.full.store(true, Ordering::Relaxed);
+        backlog.write(Vec::new(), vec![CallId(5)], &lines([5]), &disk, now).await;
+        assert_eq!(backlog.take_stored(), Vec::new());
+        disk.free();
+        backlog.close(&disk, now).await;
+        assert_eq!(backlog.take_stored(), [CallId(5)]);
     }
 
     #[tokio::test]

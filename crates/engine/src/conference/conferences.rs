@@ -16,6 +16,8 @@ struct Live {
     in_mcu: bool,
     /// Somebody has joined it (c3p.md 8.1); before, it is nobody's news.
     begun: bool,
+    /// It should be recorded, and could not be.
+    recording_failed: bool,
 }
 
 /// Every live Focus. Only those that were touched are asked for outputs, and only the next timer is looked at.
@@ -29,8 +31,10 @@ pub(crate) struct Conferences {
 impl Conferences {
     /// Takes in a new Focus.
     pub(crate) fn insert(&mut self, conference: ConferenceId, focus: Focus) {
-        self.live
-            .insert(conference.clone(), Live { focus, timeout: None, touched: false, in_mcu: false, begun: false });
+        self.live.insert(
+            conference.clone(),
+            Live { focus, timeout: None, touched: false, in_mcu: false, begun: false, recording_failed: false },
+        );
         self.touch(&conference);
     }
 
@@ -49,6 +53,18 @@ impl Conferences {
         if let Some(live) = self.live.get_mut(conference) {
             live.begun = true;
         }
+    }
+
+    /// Notes that the recording of a conference failed.
+    pub(crate) fn note_recording_failed(&mut self, conference: &ConferenceId) {
+        if let Some(live) = self.live.get_mut(conference) {
+            live.recording_failed = true;
+        }
+    }
+
+    /// Whether the recording of a conference failed while it was on.
+    pub(crate) fn recording_failed(&self, conference: &ConferenceId) -> bool {
+        self.live.get(conference).is_some_and(|live| live.recording_failed)
     }
 
     /// How many are live, those included that nobody has joined yet.

@@ -57,7 +57,7 @@ impl Engine {
                 endpoint.session == SessionType::AudioVideo && endpoint.leg != leg && is_in
             })
         });
-        let recorded = self.directory.is_recorded(conference).then_some(Phrase::Recorded);
+        let recorded = self.is_being_recorded(conference).then_some(Phrase::Recorded);
         let place = if others { Phrase::Joined } else { Phrase::FirstOne };
         self.say(leg, recorded.into_iter().chain([place]).map(Spoken::Phrase).collect());
     }

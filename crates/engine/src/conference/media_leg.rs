@@ -9,6 +9,7 @@ use sdp::{LocalKey, LocalMedia, Session, SrtpPolicy};
 use crate::Engine;
 use crate::conference::attendant::is_attendants;
 use crate::conference::leg::MediaOrigin;
+use crate::conference::pin_guard::Guesser;
 use crate::digits::Way;
 use crate::event::EngineEvent;
 
@@ -57,6 +58,9 @@ impl Engine {
             }
             McuEvent::AnnouncementEnded { leg, .. } => self.on_announcement_ended(leg),
             McuEvent::RecordingEnded { conference, file, length_ms, error } => {
+                if error.is_some() {
+                    self.conferences.note_recording_failed(&conference);
+                }
                 self.event(EngineEvent::RecordingEnded { conference, file, length_ms, error });
             }
         }
@@ -168,7 +172,8 @@ impl Engine {
     /// Tells the MCU what was agreed.
     fn connect_media(&mut self, leg: LegId) {
         let Some(media) = self.legs.get_mut(&leg).and_then(|leg| leg.media()) else { return };
-        let Some(agreed) = media.session.as_ref().map(|session| session.media().clone()) else { return };
+        let Some(mut agreed) = media.session.as_ref().map(|session| session.media().clone()) else { return };
+        agreed.remote_signalling = media.guesser.as_ref().and_then(Guesser::address);
         let is_kept_out = media.pin_entry.is_some() || media.in_lobby;
         if is_kept_out {
             self.mcu(McuCommand::SetInMix { leg, in_mix: false });
@@ -187,7 +192,7 @@ impl Engine {
         let waits = entry.media().is_some_and(|media| media.in_lobby);
         let conference = entry.conference.clone();
         let has_audio = entry.media().is_some();
-        let recorded = has_audio && self.directory.is_recorded(&conference);
+        let recorded = has_audio && self.is_being_recorded(&conference);
         self.focus(&conference, focus::Input::LegConnected { leg });
         // In one announcement, for a second one would cut the first off; whoever is recorded has to know it.
         let said = [(recorded, Phrase::Recorded), (waits, Phrase::WaitInLobby)];

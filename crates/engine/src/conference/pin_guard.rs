@@ -16,6 +16,16 @@ pub(crate) enum Guesser {
     Caller(UserUri),
 }
 
+impl Guesser {
+    /// The address that is his alone, or his network's.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address) => Some(*address),
+            Self::Caller(_) => None,
+        }
+    }
+}
+
 /// Wrong PINs of one source for one conference in [`WINDOW`]; after that the source is refused.
 const WRONG_PER_SOURCE: u32 = 10;
 

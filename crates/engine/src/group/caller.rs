@@ -31,6 +31,8 @@ pub(super) struct Caller {
     pub(super) person: UserUri,
     /// He, as agents are shown him.
     pub(super) from: NameAddr,
+    /// That is proved: by his account, or by the word of a trusted trunk.
+    pub(super) proved: bool,
     /// Hops his INVITE may still go.
     pub(super) hops_left: u8,
     /// Headers of his INVITE that agents are shown.
@@ -81,6 +83,7 @@ impl Caller {
             group,
             person: person(&from.uri.to_string()),
             from,
+            proved: false,
             hops_left: 70,
             passed_on: Vec::new(),
             invitation: None,
@@ -122,6 +125,7 @@ impl Engine {
         let id = CallId(self.groups.next_call);
         let conference = self.make_group_conference(id.0, AloneAudio::Music);
         let display_name = call.user.as_ref().and_then(|user| self.directory.user(user)?.display_name.clone());
+        let proved = call.user.is_some() || told.is_some();
         let from = told.unwrap_or_else(|| call.from.clone());
         let display_name = from.display_name.clone().or_else(|| call.from.display_name.clone()).or(display_name);
         let named = || self.directory.name_of_number(&person(&from.uri.to_string()));
@@ -133,6 +137,7 @@ impl Engine {
         let caller = Caller {
             user: user.clone(),
             person: person.clone(),
+            proved,
             hops_left,
             follows_from: call.request.headers.has_token("Supported", "from-change"),
             passed_on: PASSED_ON.iter().filter_map(passed_on).collect(),

@@ -4,11 +4,12 @@ use base::{CallId, ConferenceNumber, UserUri};
 use response_group::{Action, AgentChange, Config, Input, MonitorMode, Presence, Problem, Snapshot, Surroundings};
 use serde::{Deserialize, Serialize};
 
+use super::errand::PAUSE_SECONDS;
 use crate::{Directory, Engine};
 
 /// A change of the response groups while they run. It is in the journal before it takes effect, and so lasts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "snake_case")]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum GroupCommand {
     /// These groups, agents and settings hold from now on.
     Configure {
@@ -39,7 +40,7 @@ pub enum GroupCommand {
     Pause {
         /// He.
         agent: UserUri,
-        /// How long.
+        /// How long, in seconds; at most 86400.
         seconds: u32,
     },
     /// An agent's presence.
@@ -97,6 +98,9 @@ impl Engine {
             GroupCommand::SignIn { agent_group: Some(_), .. } => {
                 Some("an agent group is one of a group; write group = ADDRESS too".to_owned())
             }
+            GroupCommand::Pause { seconds, .. } if *seconds > PAUSE_SECONDS => {
+                Some(format!("seconds = {seconds}: write a number from 0 to {PAUSE_SECONDS}"))
+            }
             GroupCommand::SignIn { agent, .. }
             | GroupCommand::Opt { agent, .. }
             | GroupCommand::Pause { agent, .. }
@@ -106,9 +110,15 @@ impl Engine {
             GroupCommand::StopMonitor { call, supervisor } => {
                 (!self.supervises(*call, supervisor)).then(|| format!("{supervisor} does not take part in call {call}"))
             }
-            GroupCommand::Monitor { call, .. } | GroupCommand::Transfer { call, .. } => {
-                let known = self.groups.callers.contains_key(call) && !domain.config().groups.is_empty();
-                (!known).then(|| format!("there is no call {call}"))
+            GroupCommand::Monitor { call, .. } | GroupCommand::Transfer { call, .. }
+                if !self.groups.callers.contains_key(call) || domain.config().groups.is_empty() =>
+            {
+                Some(format!("there is no call {call}"))
+            }
+            GroupCommand::Monitor { call, supervisor, .. } => self.supervisor_objection(*call, supervisor),
+            GroupCommand::Transfer { call, target } => {
+                let problems = domain.config().validate_target("target", target, &around).err();
+                problems.map(|problems| group_problems(&problems)).or_else(|| self.target_objection(*call, target))
             }
         }
     }

@@ -14,7 +14,7 @@ use super::media::GroupMedia;
 use crate::Engine;
 
 /// The longest pause an agent may make, in seconds: until he ends it, within a day.
-const PAUSE_SECONDS: u32 = 86_400;
+pub(super) const PAUSE_SECONDS: u32 = 86_400;
 
 /// What agents dial to sign in and out and to make a pause (`[response_groups]`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,18 +84,21 @@ impl Engine {
         })
     }
 
-    /// An agent wants something from his phone. Whoever is not an agent, or not of that group, gets 403.
+    /// An agent wants something from his phone. Whoever is not an agent, or not of that group, gets 403 and reads why.
     pub(crate) fn run_errand(&mut self, leg: LegId, call: Box<Invitation>, feature: &Feature) {
         let Some(agent) = call.user.clone() else { return self.challenge(leg) };
         let phrase = feature.phrase();
         let objection = match feature {
             Feature::Sign { group: Some(group), .. } => self.group_stranger(&agent, group, None),
             Feature::Sign { group: None, .. } | Feature::Pause(_) => {
-                (!self.is_agent(&agent)).then(|| "he is an agent of no response group".to_owned())
+                (!self.is_agent(&agent)).then(|| format!("{agent} is an agent of no response group"))
             }
         };
-        if objection.is_some() {
-            return self.reject(leg, 403);
+        if let Some(why) = objection {
+            // He has proved who he is, so that he may read it.
+            let warning = format!("399 {} \"{why}\"", self.config.domain);
+            let headers = vec![("Warning".to_owned(), warning)];
+            return self.call(call::Input::Reject { leg, status: 403, headers, body: None });
         }
         match feature {
             Feature::Sign { group, signed_in } => self.sign_agent(agent, group.clone(), None, *signed_in),

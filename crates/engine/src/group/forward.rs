@@ -352,6 +352,18 @@ impl Engine {
         }
     }
 
+    /// Why nobody can be sent to a target of which the groups know nothing bad: the dial plan leads nowhere.
+    pub(super) fn target_objection(&self, call: CallId, target: &Action) -> Option<String> {
+        let Action::Forward { target } = target else { return None };
+        match self.find_for_group(&self.groups.callers.get(&call)?.group, target.as_str()) {
+            Found::Person(_) => None,
+            Found::Conference(_) => {
+                Some(format!("target = {target}: this is a conference; name a user, a number or a group"))
+            }
+            Found::Nobody(why) => Some(format!("target = {target}: {why}; name a user, a number or a group")),
+        }
+    }
+
     /// A supervisor sends a caller elsewhere.
     pub(super) fn send_by_supervisor(&mut self, call: CallId, target: Action) {
         if let Some(caller) = self.groups.callers.get_mut(&call) {

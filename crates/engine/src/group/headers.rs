@@ -40,9 +40,9 @@ pub(super) fn offer_headers(order: &OfferOrder, caller: &Caller, alert: Option<&
         ("Expires", order.expires_seconds.to_string()),
         ("Max-Forwards", caller.hops_left.to_string()),
     ];
-    // Who wants to stay private is not asserted to a phone or a trunk (RFC 3325 7).
+    // Only what was proved is asserted (RFC 3325 5), and who wants to stay private is not, to a phone or a trunk (7).
     let identity = NameAddr { params: Vec::new(), ..caller.from.clone() }.to_string();
-    let asserted = (!wants_privacy(&caller.passed_on)).then_some(("P-Asserted-Identity", identity));
+    let asserted = (caller.proved && !wants_privacy(&caller.passed_on)).then_some(("P-Asserted-Identity", identity));
     let own = fixed.into_iter().chain(asserted).map(|(name, value)| (name.to_owned(), value));
     own.chain(caller.passed_on.iter().cloned()).collect()
 }

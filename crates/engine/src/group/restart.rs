@@ -197,6 +197,8 @@ impl Engine {
         restored.accepted = true;
         restored.recorded = true;
         restored.user = UserUri::parse(person).ok();
+        // Whoever claims an account must have proved it to call; a trunk's word is not kept.
+        restored.proved = restored.user.as_ref().is_some_and(|user| self.directory.user(user).is_some());
         let user = restored.user.clone();
         self.groups.callers.insert(call, restored);
         user.iter().for_each(|user| self.note_conversation(user));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::{ConferenceId, Duration, LegId, Timestamp};
 use codecs::Codecs;
 use mcu::{Conference, LegIdentity, PacketSink, Port};
-use mcu_api::{AloneAudio, Codec, ConferenceMedia, Direction, LegMedia, SrtpKeys, SrtpProfile};
+use mcu_api::{AloneAudio, Codec, ConferenceMedia, Direction, LegMedia, OpusLimits, SrtpKeys, SrtpProfile};
 use media::{AudioLevel, LegConfig};
 use mixer::{CodecFactory, EncoderSettings, Level, PACKET_BYTES_MAX, Sounds};
 
@@ -226,6 +226,8 @@ fn media(leg: usize, kind: Kind) -> LegMedia {
         packet_time_ms: kind.packet_time_ms(leg),
         opus_fec: false,
         opus_dtx: false,
+        opus_limits: OpusLimits::default(),
+        remote_signalling: None,
         comfort_noise: None,
         audio_level_extension: kind.has_level().then_some(LEVEL_EXTENSION),
         direction: Direction::SendRecv,

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use base::LegId;
 use codecs::Codecs;
-use mcu_api::{Codec, Direction, LegMedia};
+use mcu_api::{Codec, Direction, LegMedia, OpusLimits};
 use mixer::{
     CodecFactory, Decoder, Encoder, EncoderSettings, FRAME_SAMPLES, Frame, Level, PACKET_BYTES_MAX, PACKET_SAMPLES_MAX,
 };
@@ -62,6 +62,8 @@ impl Phone {
             packet_time_ms: 20,
             opus_fec: false,
             opus_dtx: false,
+            opus_limits: OpusLimits::default(),
+            remote_signalling: None,
             comfort_noise: None,
             audio_level_extension: None,
             direction: Direction::SendRecv,

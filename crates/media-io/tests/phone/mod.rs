@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use mcu_api::{Codec, Direction, LegMedia};
+use mcu_api::{Codec, Direction, LegMedia, OpusLimits};
 
 /// Samples of a 20 ms packet.
 const PACKET: usize = 160;
@@ -50,6 +50,8 @@ impl Phone {
             packet_time_ms: 20,
             opus_fec: false,
             opus_dtx: false,
+            opus_limits: OpusLimits::default(),
+            remote_signalling: None,
             comfort_noise: None,
             audio_level_extension: None,
             direction: Direction::SendRecv,

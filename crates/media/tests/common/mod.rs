@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use base::{Duration, Timestamp};
-use mcu_api::{Codec, Direction, LegMedia};
+use mcu_api::{Codec, Direction, LegMedia, OpusLimits};
 use media::{Leg, LegConfig};
 
 /// Where the peer says it is.
@@ -36,6 +36,8 @@ pub(crate) fn media(codec: Codec) -> LegMedia {
         packet_time_ms: 20,
         opus_fec: false,
         opus_dtx: false,
+        opus_limits: OpusLimits::default(),
+        remote_signalling: None,
         comfort_noise: None,
         audio_level_extension: Some(1),
         direction: Direction::SendRecv,

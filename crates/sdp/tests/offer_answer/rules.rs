@@ -1,7 +1,7 @@
 //! One rule of offer/answer at a time.
 
 use crate::common::{golden, local};
-use mcu_api::{Codec, Direction};
+use mcu_api::{Codec, Direction, OpusLimits};
 use sdp::{RefusalKind, Session, SrtpPolicy, accept_answer, answer, offer};
 
 const HEAD: &str = "v=0\no=- 1 1 IN IP4 192.0.2.20\ns=-\nc=IN IP4 192.0.2.20\nt=0 0\n";
@@ -300,6 +300,27 @@ fn payload_types_may_differ_by_direction() {
     let media = session.media();
     assert_eq!((media.send_payload_type, media.receive_payload_type, media.telephone_event), (97, 111, Some(110)));
     assert!(media.opus_fec && media.opus_dtx);
+}
+
+/// RFC 7587 6.1: what a receiver says it takes at most, in offers and in answers.
+#[test]
+fn the_limits_of_an_opus_receiver_are_kept_in_few_steps() {
+    for (parameters, bitrate, playback_rate) in [
+        ("useinbandfec=1", None, None),
+        ("maxaveragebitrate=510000;maxplaybackrate=48000", None, None),
+        ("maxaveragebitrate=64000", None, None),
+        ("maxaveragebitrate=40000; maxplaybackrate=16000", Some(32_000), Some(16_000)),
+        ("maxaveragebitrate=15999;maxplaybackrate=44100", Some(12_000), Some(24_000)),
+        ("maxaveragebitrate=1;maxplaybackrate=1", Some(6_000), Some(8_000)),
+        ("maxaveragebitrate=many;maxplaybackrate=", None, None),
+    ] {
+        let line = format!("m=audio 4000 RTP/AVP 97\na=rtpmap:97 opus/48000/2\na=fmtp:97 {parameters}\n");
+        let wanted = OpusLimits { bitrate, playback_rate };
+        assert_eq!(answered(&line).1.media().opus_limits, wanted, "{parameters}");
+        let (_, pending) = offer(&local(OURS, SrtpPolicy::Off, 7), Direction::SendRecv, None);
+        let session = accept_answer(pending, format!("{HEAD}{line}").as_bytes()).expect("agreed");
+        assert_eq!(session.media().opus_limits, wanted, "{parameters}");
+    }
 }
 
 #[test]

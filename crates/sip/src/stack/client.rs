@@ -48,6 +48,9 @@ struct Sent {
     flow: Flow,
 }
 
+/// A request's Via and its bytes, for the link that carries it.
+type Printed = (Via, Bytes);
+
 /// The longest request that goes as a datagram where a connection can be had (RFC 3261 18.1.1, the path MTU being
 /// unknown).
 const SHORT: usize = 1_300;
@@ -63,10 +66,15 @@ impl Stack {
         self.clients.insert(id, client.clone());
         // With a link at hand the request leaves now, so that requests go out in the order they were given.
         let link = flow.as_ref().and_then(|flow| self.hub.existing(flow));
+        let mut long = None;
         let started = link.filter(|_| !full).and_then(|link| {
-            let (via, letter) = self.letter(&request, &link, &link, 0);
-            let leaves = link.is_reliable() || letter.len() <= SHORT;
-            leaves.then(|| self.start(&client, &request, via, letter, link.clone(), link.flow())).flatten()
+            let printed = self.letter(&request, &link, &link, 0);
+            if link.is_reliable() || printed.1.len() <= SHORT {
+                let flow = link.flow();
+                return self.start(&client, &request, printed, link, flow);
+            }
+            long = Some((link, printed));
+            None
         });
         let stack = self.clone();
         spawn_silently(async move {
@@ -75,7 +83,7 @@ impl Stack {
                 match (started, flow) {
                     (Some((sent, transaction)), _) => _ = stack.conduct(id, &client, &sent, transaction, true).await,
                     _ if full => stack.fail(id, ClientFailure::Transport).await,
-                    (None, Some(flow)) => stack.send_over(id, &client, &request, &flow).await,
+                    (None, Some(flow)) => stack.send_over(id, &client, &request, &flow, long).await,
                     (None, None) => stack.send_to_any(id, &client, &request).await,
                 }
             };
@@ -98,8 +106,9 @@ impl Stack {
         tokio::spawn(async move {
             let sent = async {
                 let link = stack.find_link(&request, flow).await?;
-                let carrier = stack.carrier(&request, &link).await.ok()?;
-                carrier.send(stack.letter(&request, &carrier, &link, 0).1);
+                let printed = stack.letter(&request, &link, &link, 0);
+                let (carrier, (_, letter)) = stack.carry(&request, &link, 0, printed).await.ok()?;
+                carrier.send(letter);
                 Some(())
             };
             if sent.await.is_none() {
@@ -124,11 +133,22 @@ impl Stack {
         }
     }
 
-    /// Sends a request over a flow that has to be opened first, or that it is too long for.
-    async fn send_over(self: &Arc<Self>, id: ClientTransactionId, client: &Client, request: &Request, flow: &Flow) {
-        let started = match self.hub.link(flow).await {
-            Some(link) => self.begin(client, request, &link, 0).await,
-            None => Err(ClientFailure::Transport),
+    /// Sends a request over a flow that has to be opened first, or whose link it is too long for; then it is printed already.
+    async fn send_over(
+        self: &Arc<Self>,
+        id: ClientTransactionId,
+        client: &Client,
+        request: &Request,
+        flow: &Flow,
+        long: Option<(Link, Printed)>,
+    ) {
+        let started = match (long, self.hub.link(flow).await) {
+            (Some((link, printed)), _) => self.begin(client, request, &link, 0, printed).await,
+            (None, Some(link)) => {
+                let printed = self.letter(request, &link, &link, 0);
+                self.begin(client, request, &link, 0, printed).await
+            }
+            (None, None) => Err(ClientFailure::Transport),
         };
         match started {
             Ok((sent, transaction)) => _ = self.conduct(id, client, &sent, transaction, true).await,
@@ -145,7 +165,8 @@ impl Stack {
         let mut failure = ClientFailure::Transport;
         for (attempt, place) in places.into_iter().enumerate() {
             let Some(link) = self.hub.link_at(&hop, place).await else { continue };
-            let (sent, transaction) = match self.begin(client, request, &link, attempt).await {
+            let printed = self.letter(request, &link, &link, attempt);
+            let (sent, transaction) = match self.begin(client, request, &link, attempt, printed).await {
                 Ok(begun) => begun,
                 Err(why) => {
                     failure = why;
@@ -159,32 +180,41 @@ impl Stack {
         self.fail(id, failure).await;
     }
 
-    /// Sends a request to a place that was found.
+    /// Sends a request, printed for this link, to a place that was found.
     async fn begin(
         &self,
         client: &Client,
         request: &Request,
         link: &Link,
         attempt: usize,
+        printed: Printed,
     ) -> Result<(Arc<Sent>, Box<Transaction>), ClientFailure> {
-        let carrier = self.carrier(request, link).await?;
-        let (via, letter) = self.letter(request, &carrier, link, attempt);
-        self.start(client, request, via, letter, carrier, link.flow()).ok_or(ClientFailure::Transport)
+        let (carrier, printed) = self.carry(request, link, attempt, printed).await?;
+        self.start(client, request, printed, carrier, link.flow()).ok_or(ClientFailure::Transport)
     }
 
-    /// What carries a request that would take this link: a connection to the same host when it is long and the host
-    /// takes one, else the datagram link as long as it can (RFC 3261 18.1.1).
-    async fn carrier(&self, request: &Request, link: &Link) -> Result<Link, ClientFailure> {
-        let length = self.letter(request, link, link, 0).1.len();
+    /// What carries a request that is printed for this link: a connection to the same host when it is long and the host takes
+    /// one, else the datagram link as long as it can (RFC 3261 18.1.1). Only the connection wants it printed again.
+    async fn carry(
+        &self,
+        request: &Request,
+        link: &Link,
+        attempt: usize,
+        printed: Printed,
+    ) -> Result<(Link, Printed), ClientFailure> {
+        let length = printed.1.len();
         if link.is_reliable() || length <= SHORT {
-            return Ok(link.clone());
+            return Ok((link.clone(), printed));
         }
         // A phone listens where its Contact says; behind address translation only the port it sends from is known.
         let sent_from = link.flow().remote;
         let named = next_hop(request).and_then(|hop| hop.address()).filter(|named| named.ip() == sent_from.ip());
         match self.hub.stream_to(named.unwrap_or(sent_from)).await {
-            Some(stream) => Ok(stream),
-            None if length <= DATAGRAM => Ok(link.clone()),
+            Some(stream) => {
+                let printed = self.letter(request, &stream, link, attempt);
+                Ok((stream, printed))
+            }
+            None if length <= DATAGRAM => Ok((link.clone(), printed)),
             None => {
                 self.note_too_long(sent_from.ip(), request.method.as_str(), length);
                 Err(ClientFailure::TooLong)
@@ -194,7 +224,7 @@ impl Stack {
 
     /// The bytes of a request on the link that carries it, and its Via. The Contact is that of `home`: a request that is
     /// too long for its usual way does not change where the peer sends his.
-    fn letter(&self, request: &Request, carrier: &Link, home: &Link, attempt: usize) -> (Via, Bytes) {
+    fn letter(&self, request: &Request, carrier: &Link, home: &Link, attempt: usize) -> Printed {
         let via = own_via(carrier, request, attempt);
         let placed = has_placeholder(&request.headers).then(|| {
             let mut request = request.clone();
@@ -209,8 +239,7 @@ impl Stack {
         &self,
         client: &Client,
         request: &Request,
-        via: Via,
-        letter: Bytes,
+        (via, letter): Printed,
         link: Link,
         flow: Flow,
     ) -> Option<(Arc<Sent>, Box<Transaction>)> {
@@ -504,7 +533,8 @@ fn branch_of(request: &Request, attempt: usize) -> String {
     }
 }
 
-fn has_placeholder(headers: &Headers) -> bool {
+/// Whether a Contact is still to be filled in.
+pub(super) fn has_placeholder(headers: &Headers) -> bool {
     headers.get_all("Contact").any(|contact| contact.contains(CONTACT_PLACEHOLDER))
 }
 

@@ -9,7 +9,7 @@ use sip_api::Method;
 
 use super::{TransactionKey, TransactionRole};
 use crate::message::{Address, Incoming, IncomingResponse, Via};
-use crate::secret::hex;
+use crate::secret::{hex, hex_digits};
 
 /// An address all envelopes carry; nothing is ever sent to it, because a link knows its peer.
 const NOWHERE: &str = "127.0.0.1:5060";
@@ -202,7 +202,7 @@ fn safe(text: &str) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' => out.push(char::from(byte)),
             _ => {
                 out.push('_');
-                out.push_str(&hex(&[byte]));
+                out.extend(hex_digits(byte));
             }
         }
     }

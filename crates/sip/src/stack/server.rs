@@ -1,5 +1,6 @@
 //! Server transactions: requests that came in and what became of them.
 
+use std::cell::LazyCell;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -12,6 +13,7 @@ use rsipstack::transaction::Transaction;
 use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSender};
 use sip_api::{Method, Request, Response, ServerTransactionId, SipEvent};
 
+use super::client::{has_placeholder, place_contact};
 use super::{Arc, DATAGRAM, Envelope, Matcher, Stack, TransactionKey, silently, spawn_silently};
 use crate::counters::DropReason;
 use crate::digest::Algorithms;
@@ -142,8 +144,8 @@ impl Stack {
         if late {
             return self.counters.dropped(DropReason::LateCommand);
         }
+        let (refusal, mut response) = (LazyCell::new(too_long), response);
         let mut letter = server.letter(response, &self.server_name);
-        let (refusal, mut response) = (too_long(), response);
         if letter.len() > DATAGRAM && !server.link.is_reliable() && server.method != Method::Invite {
             let what = format!("the response to {}", server.method);
             self.note_too_long(server.link.flow().remote.ip(), &what, letter.len());
@@ -240,9 +242,12 @@ impl Server {
 impl Server {
     /// The bytes of a response.
     fn letter(&self, response: &Response, server_name: &str) -> Bytes {
-        let mut response = response.clone();
-        super::client::place_contact(&mut response.headers, &self.link);
-        response_bytes(&self.head, &response, &self.tag, server_name)
+        let placed = has_placeholder(&response.headers).then(|| {
+            let mut response = response.clone();
+            place_contact(&mut response.headers, &self.link);
+            response
+        });
+        response_bytes(&self.head, placed.as_ref().unwrap_or(response), &self.tag, server_name)
     }
 
     fn hold(&self, place: Pending) {

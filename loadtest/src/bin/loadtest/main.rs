@@ -15,8 +15,9 @@ use loadtest::goals::{self, Line};
 use loadtest::machine::Machine;
 use loadtest::peers::{self, Contest};
 use loadtest::plan::{Impairment, Plan};
+use loadtest::process;
 use loadtest::relay::Relay;
-use loadtest::results::{Report, compare, html, junit, table, write_file};
+use loadtest::results::{Report, check_writable, compare, html, junit, table, write_file};
 use loadtest::run::gauge::Sample;
 use loadtest::run::outcome::{Outcome, exit_code};
 use loadtest::run::run_again;
@@ -29,7 +30,19 @@ use crate::arguments::{
 use crate::progress::ProgressLine;
 
 fn main() -> ExitCode {
-    let done = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    let done = process::end_children_on_signals().and_then(|()| obey(command));
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(why) => {
+            complain(&why.0);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn obey(command: Command) -> Result<u8, Failure> {
+    match command {
         Command::Run(arguments) => run(&arguments),
         Command::List { plans } => list(&plans),
         Command::Compare { baseline, now, tolerance } => compare_reports(&baseline, &now, tolerance),
@@ -38,13 +51,6 @@ fn main() -> ExitCode {
         Command::Relay(arguments) => relay(&arguments),
         Command::Peers(arguments) => peers(&arguments),
         Command::Figures(arguments) => figures(&arguments),
-    };
-    match done {
-        Ok(code) => ExitCode::from(code),
-        Err(why) => {
-            complain(&why.0);
-            ExitCode::from(2)
-        }
     }
 }
 
@@ -62,22 +68,32 @@ fn run(arguments: &RunArguments) -> Result<u8, Failure> {
         plans.iter_mut().for_each(|plan| plan.generator.others_percent = 100.0);
     }
     let source = source(arguments)?;
-    let mut outcomes = Vec::new();
+    for path in [&arguments.html, &arguments.junit, &arguments.json].into_iter().flatten() {
+        check_writable(path)?;
+    }
+    let mut report = Report { outcomes: Vec::new() };
+    let mut not_run = false;
     for plan in &plans {
-        match run_plan(plan, &source, arguments.retries)? {
-            Done::Once(outcome) => {
+        match run_plan(plan, &source, arguments.retries) {
+            Ok(Done::Once(outcome)) => {
                 say(&table::table(&outcome));
-                outcomes.push(*outcome);
+                report.outcomes.push(*outcome);
             }
-            Done::Search(climb) => {
+            Ok(Done::Search(climb)) => {
                 say(&climb.sentence());
-                outcomes.extend(climb.outcomes);
+                report.outcomes.extend(climb.outcomes);
+            }
+            Err(why) => {
+                not_run = true;
+                let outcome = Outcome::not_run(plan, &why.0);
+                say(&table::table(&outcome));
+                report.outcomes.push(outcome);
             }
         }
+        // After each plan: whatever ends the others early, these are not lost.
+        write_reports(arguments, &report)?;
     }
-    let code = exit_code(&outcomes);
-    write_reports(arguments, outcomes)?;
-    Ok(code)
+    Ok(if not_run { 2 } else { exit_code(&report.outcomes) })
 }
 
 /// What came of a plan.
@@ -126,24 +142,24 @@ fn figures(arguments: &FiguresArguments) -> Result<u8, Failure> {
     Ok(lines.iter().map(Line::exit_code).max().unwrap_or(0))
 }
 
-fn write_reports(arguments: &RunArguments, outcomes: Vec<Outcome>) -> Result<(), Failure> {
+fn write_reports(arguments: &RunArguments, report: &Report) -> Result<(), Failure> {
     if let Some(path) = &arguments.html {
-        write_file(path, &html::page(&outcomes))?;
+        write_file(path, &html::page(&report.outcomes))?;
     }
     if let Some(path) = &arguments.junit {
-        write_file(path, &junit::document(&outcomes))?;
+        write_file(path, &junit::document(&report.outcomes))?;
     }
     match &arguments.json {
-        Some(path) => Report { outcomes }.write(path),
+        Some(path) => report.write(path),
         None => Ok(()),
     }
 }
 
 fn compare_reports(baseline: &Path, now: &Path, tolerance: f64) -> Result<u8, Failure> {
-    let comparison = compare::compare(&Report::read(baseline)?, &Report::read(now)?, tolerance);
+    let comparison = compare::compare(&Report::read(baseline)?, &Report::read(now)?, tolerance)?;
     say(&comparison.text);
-    say(&format!("{} figures became worse", comparison.worse));
-    Ok(u8::from(comparison.worse > 0))
+    say(&format!("{} became worse, {} could not be compared", comparison.worse, comparison.invalid));
+    Ok(comparison.exit_code())
 }
 
 fn calibrate(binary: Option<&Path>, output: &Path) -> Result<u8, Failure> {
@@ -171,9 +187,6 @@ fn plan_capacity(arguments: &CapacityArguments) -> Result<u8, Failure> {
         spare: arguments.spare,
         cores: arguments.cores,
     };
-    if [habits.users, habits.size, habits.minutes, habits.load].iter().any(|number| *number <= 0.0) {
-        return Err(Failure("users, size, minutes and load are more than 0".to_owned()));
-    }
     let need = capacity::plan(&costs, &habits);
     if arguments.json {
         say(&serde_json::to_string_pretty(&need).map_err(|error| Failure(error.to_string()))?);

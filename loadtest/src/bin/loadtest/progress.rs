@@ -23,16 +23,19 @@ impl ProgressLine {
         if !self.terminal && !self.shown.is_multiple_of(20) {
             return;
         }
+        // A server whose process is out of sight uses something all the same.
+        let server = match sample.server_kib {
+            0.0 => String::new(),
+            kib => format!("server {:.0} % {:.0} MiB, ", sample.server_cpu_percent, kib / 1_024.0),
+        };
         let line = format!(
-            "{} {:>5.0} s {phase}: {} in, {} failed, {:.0} packets/s in, loss {:.2} %, server {:.0} % {:.0} MiB, generator {:.0} %",
+            "{} {:>5.0} s {phase}: {} in, {} failed, {:.0} packets/s in, loss so far {:.2} %, {server}generator {:.0} %",
             self.plan,
             sample.at,
             sample.joined,
             sample.failures,
             sample.received_rate,
-            sample.loss_percent,
-            sample.server_cpu_percent,
-            sample.server_kib / 1_024.0,
+            sample.loss_so_far_percent,
             sample.own_cpu_percent,
         );
         write_progress(&if self.terminal { format!("\r\x1b[K{line}") } else { format!("{line}\n") });

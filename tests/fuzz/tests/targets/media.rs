@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use base::{Duration, Timestamp};
 use fuzz::target;
-use mcu_api::{Codec, Direction, LegMedia, SrtpKeys, SrtpProfile};
+use mcu_api::{Codec, Direction, LegMedia, OpusLimits, SrtpKeys, SrtpProfile};
 use media::{Leg, LegConfig, Pulled};
 use mixer::{CodecFactory, PACKET_SAMPLES_MAX};
 
@@ -23,6 +23,8 @@ fn media(codec: Codec, srtp: Option<SrtpProfile>) -> LegMedia {
         packet_time_ms: 20,
         opus_fec: true,
         opus_dtx: true,
+        opus_limits: OpusLimits::default(),
+        remote_signalling: None,
         comfort_noise: None,
         audio_level_extension: Some(1),
         direction: Direction::SendRecv,

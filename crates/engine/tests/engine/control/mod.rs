@@ -1,0 +1,5 @@
+//! Conferences by C3P and REFER.
+
+mod c3p;
+mod factory;
+mod refer;

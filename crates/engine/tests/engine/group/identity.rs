@@ -1,0 +1,200 @@
+//! Who is shown to whom: callers read who answered, agents read what rings, and nobody reads what is to stay hidden.
+
+use crate::world::groups::{acks, bye_of_callee, config, ok, open, sales};
+use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
+use base::Duration;
+use engine::UserAccount;
+use response_group::{AnswerMode, Method as Hunt, ResponseGroup};
+use sip_api::{Method, Request, Response, ServerTransactionId, SipCommand};
+
+const SDP: &str = "application/sdp";
+
+/// A caller whose phone allows UPDATE, and perhaps follows a change of From.
+fn invite(call_id: &str, supported: &str) -> Request {
+    let mut invite = out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", call_id);
+    invite.headers.push("Allow", "INVITE, ACK, BYE, CANCEL, UPDATE");
+    invite.headers.push("Supported", supported);
+    invite.with_body(SDP, sdp_body(30_000))
+}
+
+/// He calls, is answered, and bob takes the call; gives his INVITE, our 200 and bob's INVITE.
+fn talk(world: &mut World, invite: &Request) -> (Response, Request) {
+    let transaction = world.request(invite.clone(), Some(user("ann")));
+    let (offer, rung) = world.take_requests(&Method::Invite).pop().expect("bob is rung");
+    let answer = world.take_responses(transaction).pop().expect("callers are answered before they wait");
+    world.ack(in_dialog(Method::Ack, invite, &answer, 1));
+    world.respond(offer, ok(&rung));
+    (answer, rung)
+}
+
+fn updates(world: &mut World) -> Vec<Request> {
+    let updates = world.take_requests(&Method::Update);
+    for (transaction, update) in &updates {
+        world.respond(*transaction, answer_to(update, 200));
+    }
+    updates.into_iter().map(|(_, update)| update).collect()
+}
+
+fn identity(update: &Request) -> Option<&str> {
+    update.headers.get("P-Asserted-Identity")
+}
+
+#[test]
+fn a_caller_who_waited_is_told_who_answered_and_that_he_waits_again() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    let invite = invite("c1", "timer");
+    let (answer, rung) = talk(&mut world, &invite);
+    let told = updates(&mut world);
+    assert_eq!(told.iter().map(identity).collect::<Vec<_>>(), [Some("<sip:bob@example.com>")]);
+    assert!(told[0].body.is_empty(), "the media stay as they are");
+    assert_eq!(told[0].call_id(), "c1");
+    let from = told[0].headers.get("From").expect("it has one").to_owned();
+    assert_eq!(Some(from.as_str()), answer.headers.get("To"), "our address stays for who does not know of changes");
+    // Bob sends him to another group, which is this one again: he waits.
+    let mut refer = bye_of_callee(&rung, &ok(&rung), 2);
+    refer.method = Method::Refer;
+    refer.headers.set("CSeq", "2 REFER");
+    refer.headers.push("Refer-To", "<sip:sales@example.com>");
+    world.request(refer, None);
+    let told = updates(&mut world);
+    assert_eq!(told.iter().map(identity).collect::<Vec<_>>(), [Some("<sip:sales@example.com>")]);
+}
+
+/// Anybody may write anything into From: agents see it there, and it is not vouched for.
+#[test]
+fn a_guest_is_shown_and_not_asserted() {
+    for (user, asserted) in [(Some(user("ann")), true), (None, false)] {
+        let mut world = open(sales(Hunt::Serial, &["bob"]));
+        let mut invite = invite("c1", "timer");
+        if user.is_none() {
+            invite.headers.set("From", "\"Central Bank\" <sip:governor@bank.example>;tag=1");
+        }
+        world.request(invite, user);
+        let (_, rung) = world.take_requests(&Method::Invite).pop().expect("bob is rung");
+        assert_eq!(identity(&rung).is_some(), asserted, "{rung:?}");
+        let shown = if asserted { "ann@example.com" } else { "Central Bank\" <sip:governor@bank.example>" };
+        assert!(rung.headers.get("From").is_some_and(|from| from.contains(shown)), "{rung:?}");
+    }
+}
+
+#[test]
+fn from_changes_for_a_phone_that_follows_it_alone() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    let follows = invite("c1", "timer, from-change");
+    let (answer, _) = talk(&mut world, &follows);
+    let told = updates(&mut world);
+    let from = told[0].headers.name_addr("From").expect("one").expect("valid");
+    let to = answer.headers.name_addr("To").expect("one").expect("valid");
+    assert_eq!((from.uri.to_string().as_str(), from.tag()), ("sip:bob@example.com", to.tag()));
+}
+
+#[test]
+fn a_phone_without_update_is_told_by_a_re_invite_with_the_same_description() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    let mut plain = invite("c2", "timer");
+    plain.headers.set("Allow", "INVITE, ACK, BYE, CANCEL");
+    let (answer, _) = talk(&mut world, &plain);
+    assert!(updates(&mut world).is_empty());
+    let told = world.take_requests(&Method::Invite);
+    let [(transaction, reinvite)] = &told[..] else { panic!("one re-INVITE: {told:?}") };
+    assert_eq!((reinvite.call_id(), identity(reinvite)), ("c2", Some("<sip:bob@example.com>")));
+    assert_eq!(reinvite.body, answer.body, "the media stay as they are");
+    let acknowledged = acks(&world);
+    world.respond(*transaction, answer_to(reinvite, 200).with_body(SDP, sdp_body(30_000)));
+    assert_eq!(acks(&world), acknowledged + 1);
+    assert!(world.take_requests(&Method::Invite).is_empty(), "he is told once");
+
+    // Who does not say what he allows may not bear it.
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    let mut silent = invite("c3", "timer");
+    silent.headers.remove("Allow");
+    talk(&mut world, &silent);
+    assert!(updates(&mut world).is_empty() && world.take_requests(&Method::Invite).is_empty());
+}
+
+/// Every text that goes to the caller, from the first response to the last request, also where his 200 waits for the agent.
+#[test]
+fn an_anonymous_group_never_tells_a_caller_who_its_agents_are() {
+    for answer in [AnswerMode::Immediate, AnswerMode::EarlyMedia, AnswerMode::OnAgent] {
+        let mut world = open(ResponseGroup { anonymous: true, answer, ..sales(Hunt::Serial, &["bob"]) });
+        let invite = invite("c1", "timer, from-change");
+        let transaction = world.request(invite.clone(), Some(user("ann")));
+        let (offer, rung) = world.take_requests(&Method::Invite).pop().expect("bob is rung");
+        world.respond(offer, ok(&rung));
+        let is_to_caller = |command: &SipCommand| match command {
+            SipCommand::Respond { transaction: known, .. } => *known == transaction,
+            SipCommand::Send { request, .. } => request.call_id() == "c1",
+            _ => false,
+        };
+        let accepted = world.sip.iter().find_map(|command| match command {
+            SipCommand::Respond { response, .. } if response.status == 200 => Some(response.clone()),
+            _ => None,
+        });
+        world.ack(in_dialog(Method::Ack, &invite, &accepted.expect("he is answered"), 1));
+        world.pass(Duration::from_secs(1));
+        world.request(bye_of_callee(&rung, &ok(&rung), 2), None);
+        let told: Vec<String> =
+            world.sip.iter().filter(|command| is_to_caller(command)).map(|command| format!("{command:?}")).collect();
+        assert!(told.len() >= 2, "an answer and a BYE: {told:?}");
+        let named = told.iter().find(|text| text.contains("bob"));
+        assert!(named.is_none(), "{answer:?}: {named:?}");
+    }
+}
+
+fn statuses(world: &mut World, transaction: ServerTransactionId) -> Vec<u16> {
+    world.take_responses(transaction).iter().map(|response| response.status).collect()
+}
+
+#[test]
+fn who_is_answered_only_by_an_agent_is_told_while_nobody_can_ring() {
+    let mut world = World::new();
+    world.open_groups(config(ResponseGroup { answer: AnswerMode::OnAgent, ..sales(Hunt::Serial, &["bob"]) }), &[]);
+    let transaction = world.request(invite("c1", "timer"), Some(user("ann")));
+    assert_eq!(statuses(&mut world, transaction), [180, 182], "it is there, and he waits");
+    world.register("bob", &[41_000]);
+    assert_eq!(statuses(&mut world, transaction), [180], "now somebody rings");
+    let (offer, rung) = world.take_requests(&Method::Invite).pop().expect("bob is rung");
+    world.respond(offer, answer_to(&rung, 486));
+    assert_eq!(statuses(&mut world, transaction), [182]);
+}
+
+#[test]
+fn an_agents_phone_rings_as_the_group_says() {
+    let of = |alert: Option<&str>| {
+        let alert_info = alert.map(str::to_owned);
+        let mut world = open(ResponseGroup { alert_info, ..sales(Hunt::Serial, &["bob"]) });
+        world.request(invite("c1", "timer"), Some(user("ann")));
+        let (_, rung) = world.take_requests(&Method::Invite).pop().expect("bob is rung");
+        rung.headers.get("Alert-Info").map(str::to_owned)
+    };
+    assert_eq!(of(Some("<urn:alert:service:priority>")).as_deref(), Some("<urn:alert:service:priority>"));
+    assert_eq!(of(None).as_deref(), Some("<urn:alert:source:external>;info=response-group"));
+}
+
+/// C60: a caller of a trunk whose number is a user's is shown to agents by that user's name.
+#[test]
+fn a_telephone_caller_is_known_by_his_number() {
+    let mut world = World::with(|directory| {
+        directory.add_user(UserAccount {
+            uri: user("eve"),
+            display_name: Some("Eve".to_owned()),
+            location_profile: None,
+            number: Some("+4930123456".to_owned()),
+        });
+    });
+    world.open_groups(config(sales(Hunt::Serial, &["bob"])), &[]);
+    world.register("bob", &[41_000]);
+    for (number, shown) in [("+4930123456", "Sales: Eve"), ("+4930999999", "Sales: +4930999999")] {
+        let mut invite = out_of_dialog(Method::Invite, "sip:sales@example.com", "x", number);
+        invite.headers.set("From", format!("<sip:{number}@127.0.0.9;user=phone>;tag=t"));
+        let transaction = world.request_from(invite.clone().with_body(SDP, sdp_body(30_000)), [127, 0, 0, 9]);
+        let (offer, rung) = world.take_requests(&Method::Invite).pop().expect("bob is rung");
+        let from = rung.headers.name_addr("From").expect("one").expect("valid");
+        assert_eq!(from.display_name.as_deref(), Some(shown));
+        world.respond(offer, answer_to(&rung, 486));
+        let answer = world.take_responses(transaction).pop().expect("answered");
+        world.ack(in_dialog(Method::Ack, &invite, &answer, 1));
+        world.request_from(in_dialog(Method::Bye, &invite, &answer, 2), [127, 0, 0, 9]);
+        world.pass(Duration::from_secs(40));
+    }
+}

@@ -1,0 +1,11 @@
+//! Response groups.
+
+mod agents;
+mod calls;
+mod crash;
+mod ending;
+mod identity;
+mod records;
+mod settings;
+mod trunks;
+mod workflow;

@@ -1,0 +1,6 @@
+//! Calls between people.
+
+mod bridge;
+mod bridge_chaos;
+mod profiles;
+mod transfer;

@@ -1,0 +1,164 @@
+//! One call's story, line by line: what was told about it and what its caller went through, in an operator's words.
+
+use base::CallId;
+
+use crate::Domain;
+use crate::call::{Phase, Step};
+use crate::config::Action;
+use crate::group::GroupIx;
+use crate::hours::{Openness, openness};
+use crate::input::{Input, OfferNo, SupervisorCommand};
+use crate::output::{Announcement, Output, Withdrawal};
+use crate::workflow::question_at;
+
+/// Tells of one call, input by input.
+pub(crate) struct Teller {
+    call: CallId,
+    /// Where the call was before the input that is told now, and at which group.
+    before: Option<(Phase, GroupIx)>,
+    /// Caller and agent were connected before.
+    connected: bool,
+}
+
+impl Teller {
+    pub(crate) fn new(call: CallId) -> Self {
+        Self { call, before: None, connected: false }
+    }
+
+    /// Everything that follows from an input was told.
+    pub(crate) fn settle(&mut self, domain: &Domain) {
+        self.before = domain.calls.get(&self.call).map(|call| (call.phase.clone(), call.group));
+    }
+
+    /// What was told about the call; `None` when the input is about something else.
+    pub(crate) fn told(&mut self, domain: &Domain, told: &Input) -> Option<String> {
+        let of = |number: &OfferNo| self.agent_of(domain, *number);
+        match told {
+            Input::OfferProgressed { offer, ringing: true } => Some(format!("{} rings", of(offer)?)),
+            Input::OfferDiverting { offer } => Some(format!("{} is being diverted", of(offer)?)),
+            Input::OfferAnswered { offer, .. } => Some(format!("{} answered", of(offer)?)),
+            Input::OfferConfirmed { offer, accepted: true } => Some(format!("{} pressed the key", of(offer)?)),
+            Input::OfferConfirmed { offer, accepted: false } => Some(format!("{} pressed another key", of(offer)?)),
+            Input::AgentTransferred { offer, target } => {
+                Some(format!("{} has the caller {}", of(offer)?, sent_by(target)))
+            }
+            Input::TimerFired => self.no_key_came(domain),
+            Input::Restarted if domain.calls.contains_key(&self.call) => Some("the server was restarted".to_owned()),
+            told => self.told_by_number(domain, told),
+        }
+    }
+
+    /// Inputs that say which call they are about.
+    fn told_by_number(&mut self, domain: &Domain, told: &Input) -> Option<String> {
+        let mine = self.call;
+        match told {
+            Input::CallerArrived(arrival) if arrival.call == mine => {
+                let group = domain.group_by_uri.get(&arrival.group).map(|group| &domain.group(*group).conf);
+                let closed = group.is_some_and(|conf| openness(conf, arrival.unix_seconds) == Openness::Holiday);
+                let holiday = if closed { ", where it is a holiday" } else { "" };
+                // In full: who reads the journal has the address before him, and asks for this very call.
+                Some(format!("{} calls {}{holiday}", arrival.caller, arrival.group))
+            }
+            Input::CallerLeft { call } if *call == mine => Some("the caller hung up".to_owned()),
+            Input::CallerDigit { call, digit } if *call == mine => Some(self.key_came(domain, *digit)),
+            Input::Bridged { call } if *call == mine => {
+                let again = if std::mem::replace(&mut self.connected, true) { " again" } else { "" };
+                Some(format!("caller and agent are connected{again}"))
+            }
+            Input::BridgeFailed { call } if *call == mine => Some("the media could not be joined".to_owned()),
+            Input::ForwardEnded { call, connected } if *call == mine => Some(self.forward_ended(domain, *connected)),
+            Input::Supervise { call, command: SupervisorCommand::Transfer { target } } if *call == mine => {
+                Some(format!("a supervisor has the caller {}", sent_by(target)))
+            }
+            Input::Reattached { call, caller: true, .. } if *call == mine => {
+                Some("the caller's audio is here again".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// What the call's caller is to hear and whom he is sent to, and phones that are given up for more than another
+    /// agent's answer; decisions tell of themselves.
+    pub(crate) fn ordered(&self, domain: &Domain, output: &Output) -> Option<String> {
+        match output {
+            Output::Announce { call, announcement: Announcement::Prompt { name }, .. } if *call == self.call => {
+                Some(match domain.calls.get(call).map(|call| &call.phase) {
+                    Some(Phase::Greeting(Step::Question { attempt: 1, .. })) => format!("the caller is asked {name:?}"),
+                    Some(Phase::Greeting(Step::Question { attempt, .. })) => {
+                        format!("the caller is asked {name:?}, attempt {attempt}")
+                    }
+                    _ => format!("the caller hears {name:?}"),
+                })
+            }
+            Output::Forward { call, target, .. } if *call == self.call => {
+                Some(format!("{target} is called for the caller"))
+            }
+            Output::Withdraw { offer, reason, .. } => {
+                let agent = self.agent_of(domain, *offer)?;
+                let told = !matches!(reason, Withdrawal::LostRace | Withdrawal::CallerGone | Withdrawal::Restart);
+                told.then(|| format!("{agent} is rung no longer: {reason}"))
+            }
+            _ => None,
+        }
+    }
+
+    fn agent_of(&self, domain: &Domain, number: OfferNo) -> Option<String> {
+        let offer = domain.offers.get(&number).filter(|offer| offer.call == self.call)?;
+        Some(domain.agents[offer.agent.0 as usize].uri.to_string())
+    }
+
+    /// Whether the caller is still at the question he was asked.
+    fn still_asked(&self, domain: &Domain, path: &[char]) -> bool {
+        let phase = domain.calls.get(&self.call).map(|call| &call.phase);
+        matches!(phase, Some(Phase::Greeting(Step::Question { path: now, .. })) if now == path)
+    }
+
+    fn no_key_came(&self, domain: &Domain) -> Option<String> {
+        let Some((Phase::Greeting(Step::Question { path, prompted: true, attempt }), _)) = &self.before else {
+            return None;
+        };
+        let waits = |phase: &Phase| matches!(phase, Phase::Greeting(Step::Question { path: now, attempt: at, .. }) if now == path && at == attempt);
+        if domain.calls.get(&self.call).is_some_and(|call| waits(&call.phase)) {
+            return None;
+        }
+        let then = if self.still_asked(domain, path) { "" } else { "; the first answer counts" };
+        Some(format!("the caller pressed no key in time{then}"))
+    }
+
+    fn key_came(&self, domain: &Domain, digit: char) -> String {
+        let Some((Phase::Greeting(Step::Question { path, .. }), group)) = &self.before else {
+            return format!("the caller pressed {digit}");
+        };
+        let question = question_at(domain.group(*group).conf.question.as_ref(), path);
+        let answer = question.and_then(|question| question.answers.iter().find(|answer| answer.digit == digit));
+        match answer {
+            Some(answer) if answer.label.is_empty() => format!("the caller pressed {digit}"),
+            Some(answer) => format!("the caller pressed {digit}, {}", answer.label),
+            None if self.still_asked(domain, path) => format!("the caller pressed {digit}, which is no answer"),
+            None => format!("the caller pressed {digit}, which is no answer; the first answer counts"),
+        }
+    }
+
+    fn forward_ended(&self, domain: &Domain, connected: bool) -> String {
+        let target = match &self.before {
+            Some((Phase::Forwarding { target, .. }, _)) => target.as_str(),
+            _ => "whom the caller was sent to",
+        };
+        let gets_him_back = match domain.calls.get(&self.call).map(|call| &call.phase) {
+            Some(Phase::Connecting(offer)) => self.agent_of(domain, *offer),
+            _ => None,
+        };
+        match (connected, gets_him_back) {
+            (true, _) => format!("{target} answered"),
+            (false, Some(agent)) => format!("{target} was not reached; {agent} gets the caller back"),
+            (false, None) => format!("{target} was not reached"),
+        }
+    }
+}
+
+fn sent_by(action: &Action) -> String {
+    match action {
+        Action::Disconnect => "hung up".to_owned(),
+        Action::Forward { target } | Action::Group { target } => format!("sent to {target}"),
+    }
+}
