@@ -241,6 +241,14 @@ impl Leg {
         }
     }
 
+    /// Where it rings, and whether any response came to its INVITE; `None` when the INVITE is not ours.
+    pub(crate) fn dialled(&self) -> Option<(&Target, bool)> {
+        match &self.invite {
+            Invite::Outgoing(outgoing) => Some((&outgoing.target, outgoing.heard)),
+            Invite::Incoming(_) => None,
+        }
+    }
+
     /// Whether its first INVITE has been answered.
     pub(crate) fn is_answered(&self) -> bool {
         matches!(self.state, LegState::Answered | LegState::Leaving | LegState::Connected)

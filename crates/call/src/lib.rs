@@ -270,6 +270,11 @@ impl Calls {
         self.legs.get(&leg).map(|leg| leg.state.name())
     }
 
+    /// Where a dialled leg rings, and whether any response came to its INVITE; `None` once it has ended.
+    pub fn dialled(&self, leg: LegId) -> Option<(&Target, bool)> {
+        self.legs.get(&leg)?.dialled()
+    }
+
     /// Call-ID and tags of a leg's dialog, for call detail records; `None` before a dialled leg is answered.
     pub fn dialog_names(&self, leg: LegId) -> Option<DialogNames> {
         let key = self.dialogs.get(self.legs.get(&leg)?.dialog?)?.dialog.key();

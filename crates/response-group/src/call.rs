@@ -58,6 +58,9 @@ pub(crate) struct Call {
     pub(crate) deadline: Option<Timestamp>,
     /// The time-out has come; what rings may still win, nobody else is rung.
     pub(crate) overtime: bool,
+    /// His group has counted what became of him in its line; a caller who comes back into it is not counted again.
+    #[serde(default)]
+    pub(crate) counted: bool,
     /// That nobody can be rung has been said.
     pub(crate) told_waiting: bool,
     pub(crate) place_told: Option<u32>,

@@ -454,7 +454,7 @@ pub struct Timing {
     pub unreachable_delay_seconds: u32,
     /// Calls at once; a further one is rejected.
     pub calls_max: u32,
-    /// Groups one caller may be passed through.
+    /// Groups one caller may be passed through by itself, since somebody last talked with him or sent him on.
     pub hops_max: u32,
 }
 

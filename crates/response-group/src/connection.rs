@@ -76,6 +76,7 @@ impl Domain {
         let offer = self.offers.get_mut(&number).expect("a call that connects has its offer");
         offer.state = OfferState::Talking;
         offer.talk_from = Some(self.now);
+        call.hops = 0;
         call.offered.insert(offer.agent, true);
         call.talks_with = Some(offer.agent);
         let agent = offer.agent;
@@ -165,6 +166,12 @@ impl Domain {
             }
             Phase::Greeting(Step::Parting { why, .. }) => why.outcome(None),
             Phase::Reattaching(Before::Connected(_)) => Outcome::Answered,
+            // He was served once, and gave up only the rest.
+            _ if call.offered.values().any(|talked| *talked) => {
+                self.leave_line(id, QueueResult::Abandoned, Outcome::Abandoned);
+                self.close_last_segment(id, Outcome::Abandoned);
+                Outcome::Answered
+            }
             _ => Outcome::Abandoned,
         };
         self.end_call(id, outcome, false);

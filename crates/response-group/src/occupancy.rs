@@ -196,17 +196,30 @@ impl Domain {
             return AgentStatus::Talking { calls: u32::try_from(entry.talks.len()).unwrap_or(u32::MAX) };
         }
         let pools = entry.memberships.iter().map(|member| &self.pools[member.pool.0 as usize]);
-        let mut worst = AgentStatus::NotAvailable { why: Ineligible::NotAMember };
+        let mut told = AgentStatus::NotAvailable { why: Ineligible::NotAMember };
         for pool in pools {
-            worst = match entry.obstacle(pool) {
+            let here = match entry.obstacle(pool) {
                 None => return AgentStatus::Free,
                 Some(Obstacle::Ineligible(why)) => AgentStatus::NotAvailable { why },
                 Some(Obstacle::Pause(Why::Paused { until })) => AgentStatus::Paused { until },
                 Some(Obstacle::Pause(Why::WrapUp { until })) => AgentStatus::WrapUp { until },
                 Some(Obstacle::Pause(Why::CoolDown { until })) => AgentStatus::CoolDown { until },
-                Some(Obstacle::Pause(_) | Obstacle::Ring(_) | Obstacle::Talking) => worst,
+                Some(Obstacle::Pause(_) | Obstacle::Ring(_) | Obstacle::Talking) => continue,
             };
+            if weight(&here) >= weight(&told) {
+                told = here;
+            }
         }
-        worst
+        told
+    }
+}
+
+/// Which of two states in different groups tells more: what ends by itself, and when, before what somebody has to end.
+fn weight(status: &AgentStatus) -> u8 {
+    match status {
+        AgentStatus::Paused { .. } => 3,
+        AgentStatus::WrapUp { .. } => 2,
+        AgentStatus::CoolDown { .. } => 1,
+        _ => 0,
     }
 }

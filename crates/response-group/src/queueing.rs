@@ -94,6 +94,7 @@ impl Domain {
         call.phase = Phase::Queued;
         call.deadline = deadline;
         call.overtime = false;
+        call.counted = false;
         let entry = &mut self.groups[group.0 as usize];
         entry.line.insert(key);
         entry.counters.offered += 1;
@@ -129,7 +130,9 @@ impl Domain {
         let waited = now.since(key.queued);
         let group = &mut self.groups[call.group.0 as usize];
         group.line.remove(&key);
-        group.count(result);
+        if !std::mem::replace(&mut call.counted, true) {
+            group.count(result);
+        }
         let uri = group.conf.uri.clone();
         call.end_segment(now, SegmentKind::Queue { group: uri.clone() }, outcome);
         let event = WallboardEvent::LeftQueue {
@@ -260,7 +263,7 @@ impl Domain {
         }
     }
 
-    /// He has heard what was to be said. Passing from group to group is bounded by the hops.
+    /// He has heard what was to be said. Passing from group to group is bounded by the hops, where no person does it.
     pub(crate) fn send_away(&mut self, id: CallId, why: Disposition, action: Action) {
         if matches!(self.calls[&id].phase, Phase::Greeting(_)) {
             self.close_last_segment(id, why.outcome(None));
@@ -293,7 +296,7 @@ impl Domain {
         let Some(group) = found else { return self.fail_call(id, Failure::GroupRemoved) };
         let hops_max = self.config.timing.hops_max;
         let call = self.calls.get_mut(&id).expect("only calls in hand are moved");
-        call.hops += 1;
+        call.hops = if why == Disposition::Transfer { 0 } else { call.hops + 1 };
         if call.hops > hops_max {
             return self.fail_call(id, Failure::Loop);
         }

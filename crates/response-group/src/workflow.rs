@@ -62,6 +62,7 @@ impl Domain {
             declined: BTreeMap::new(),
             deadline: None,
             overtime: false,
+            counted: false,
             told_waiting: false,
             place_told: None,
             offered: BTreeMap::new(),

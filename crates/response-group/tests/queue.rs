@@ -585,3 +585,52 @@ fn i17_whoever_was_being_sent_on_when_the_process_ended_is_sent_on_anew_or_has_a
     assert_eq!(world.histories(call), [("a".to_owned(), response_group::HistoryKind::GroupCallNotAnswered)]);
     assert!(world.did(|output| matches!(output, Output::Disconnect { .. })), "and he is hung up");
 }
+
+#[test]
+fn who_talked_with_an_agent_and_gives_up_waiting_again_was_answered() {
+    let mut world = World::new(sales("", &["bob"]));
+    let call = world.call("sales");
+    world.takes("bob", call).wait_seconds(3);
+    let target = Action::Forward { target: uri("frank") };
+    world.tell(Input::Supervise { call, command: SupervisorCommand::Transfer { target } });
+    world.tell(Input::ForwardEnded { call, connected: false }).wait_seconds(1).tell(Input::CallerLeft { call });
+    assert_eq!(world.outcome(call), Some(Outcome::Answered));
+    let record = world.log.iter().find_map(|output| match output {
+        Output::Cdr(record) => Some(record.clone()),
+        _ => None,
+    });
+    let last = record.and_then(|record| record.segments.last().cloned()).expect("he waited again");
+    assert_eq!(last.outcome, Outcome::Abandoned, "which he gave up");
+    let counters = &world.domain.snapshot(world.now).groups[0].counters;
+    assert_eq!((counters.offered, counters.answered, counters.abandoned), (1, 1, 0));
+    world.check();
+}
+
+#[test]
+fn who_is_answered_twice_in_one_line_counts_once() {
+    let mut world = World::new(sales("", &["bob"]));
+    let call = world.call("sales");
+    world.takes("bob", call);
+    let target = Action::Forward { target: uri("frank") };
+    world.tell(Input::Supervise { call, command: SupervisorCommand::Transfer { target } });
+    world.hangs_up("bob").tell(Input::ForwardEnded { call, connected: false }).wait_seconds(6);
+    world.takes("bob", call).hangs_up("bob");
+    let counters = &world.domain.snapshot(world.now).groups[0].counters;
+    assert_eq!((counters.offered, counters.answered), (1, 1));
+    world.check();
+}
+
+#[test]
+fn the_wallboard_shows_a_pause_although_another_group_would_not_have_the_agent_anyway() {
+    let groups = "[[response_group]]\nuri = \"sip:one@example.com\"\nagents = [\"sip:bob@example.com\"]\n\
+                  [[response_group]]\nuri = \"sip:two@example.com\"\nparticipation = \"formal\"\n\
+                  agents = [\"sip:bob@example.com\"]\n";
+    let mut world = World::bare(config(groups));
+    world.agent("bob", AgentChange::Registered { registered: true });
+    assert_eq!(world.status("bob"), AgentStatus::Free);
+    let call = world.call("one");
+    world.refuses("bob", Refusal::Busy).tell(Input::CallerLeft { call });
+    assert!(matches!(world.status("bob"), AgentStatus::CoolDown { .. }));
+    world.agent("bob", AgentChange::Paused { seconds: 60 });
+    assert!(matches!(world.status("bob"), AgentStatus::Paused { .. }));
+}

@@ -21,6 +21,7 @@ mod offer;
 mod onward;
 mod output;
 mod restart;
+mod silenced;
 mod supervisor;
 mod unstored;
 mod wire;
@@ -49,6 +50,7 @@ use errand::Errand;
 use media::Seat;
 use offer::Offer;
 use restart::Attaching;
+use silenced::Silenced;
 use wire::OnWire;
 
 /// What the ids of callers' conferences begin with; no user's conference is called so.
@@ -108,9 +110,10 @@ pub(crate) struct Groups {
     /// Legs the MCU has lost, until they have ended on the SIP side too.
     lost: HashSet<LegId>,
     dials: HashMap<OfferId, Purpose>,
-    /// Devices whose INVITE is not over although their agent's offer is: another device of his answered, and he has hung
-    /// up already. He is rung for nobody until they are silent.
-    silencing: HashMap<LegId, UserUri>,
+    /// Devices whose INVITE is not over although their agent's offer is: another device of his answered or refused.
+    silencing: HashMap<LegId, Silenced>,
+    /// Offers whose last word waits for devices that have not said anything, and until when.
+    deaf: HashMap<OfferNo, Timestamp>,
     /// The Call-IDs of offers that were sent and have not been heard of.
     unheard: HashMap<String, OfferNo>,
     /// What is on the wire, as the journal says.
@@ -171,12 +174,13 @@ impl Engine {
     /// When the machine's next timer is due, in the engine's time.
     pub(crate) fn group_timeout(&self) -> Option<Timestamp> {
         let machine = self.groups.domain.as_ref()?.poll_timeout().map(|due| due - self.groups.epoch);
-        machine.into_iter().chain(self.onward_timeout()).min()
+        machine.into_iter().chain(self.onward_timeout()).chain(self.deaf_timeout()).min()
     }
 
     /// Fires the machine's timers that are due.
     pub(crate) fn fire_group_timers(&mut self) {
         self.fire_onward_timers();
+        self.fire_deaf_timers();
         if self.group_timeout().is_some_and(|due| due <= self.now) {
             self.tell_groups(response_group::Input::TimerFired);
         }

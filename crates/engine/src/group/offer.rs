@@ -1,6 +1,6 @@
 //! An offer on the wire: one INVITE for each device of one agent, and what becomes of it (routing.md 2.2 to 2.4).
 
-use base::{CallId, LegId, OfferId, Termination, TerminationReason, UserUri};
+use base::{CallId, LegId, OfferId, Termination, TerminationReason, Timestamp, UserUri};
 use call::{Body, Dial, Target};
 use mcu_api::{Announcement, McuCommand, Phrase, Spoken};
 use rand::RngCore;
@@ -11,6 +11,7 @@ use sip_api::{Headers, NameAddr};
 use super::headers::{is_diverted, offer_from, offer_headers};
 use super::ledger::GroupLegs;
 use super::media::GroupMedia;
+use super::silenced::Silenced;
 use super::{Purpose, Role, WireRecord};
 use crate::Engine;
 use crate::conference::dial_out::COMPLETED_ELSEWHERE;
@@ -30,7 +31,7 @@ pub(super) struct Offer {
     pub(super) seat: Option<LegId>,
     pub(super) media: GroupMedia,
     /// The dial that is running.
-    dial: Option<OfferId>,
+    pub(super) dial: Option<OfferId>,
     /// Legs whose INVITE is not over.
     pub(super) open: Vec<LegId>,
     /// Who answered.
@@ -38,7 +39,13 @@ pub(super) struct Offer {
     /// The machine does not want it any more.
     pub(super) withdrawn: bool,
     /// How its devices refused it so far.
-    refusal: Option<Refusal>,
+    pub(super) refusal: Option<Refusal>,
+    /// A device has had a last word, whichever it was.
+    pub(super) spoke: bool,
+    /// A device answered when the offer was withdrawn already.
+    pub(super) late: bool,
+    /// When its INVITEs left; `None` for those of an earlier process, which may have rung whatever is heard of them now.
+    pub(super) sent: Option<Timestamp>,
     /// Trunks that are left, for an agent on the telephone network.
     destination: Option<Destination>,
     rang: bool,
@@ -56,6 +63,9 @@ impl Offer {
             answered: None,
             withdrawn: false,
             refusal: None,
+            spoke: false,
+            late: false,
+            sent: None,
             destination: None,
             rang: false,
             language: None,
@@ -113,8 +123,8 @@ impl Engine {
             return self.close_offer(number, Refusal::Unreachable);
         };
         let targets = if order.pstn { self.trunk_targets(number) } else { self.own_devices(&order.agent) };
-        let silent = !self.groups.silencing.values().any(|agent| *agent == order.agent);
-        if targets.is_empty() || !silent || !self.groups.callers.contains_key(&order.call) {
+        let targets = self.without_silenced(&order.agent, targets);
+        if targets.is_empty() || !self.groups.callers.contains_key(&order.call) {
             return self.close_offer(number, Refusal::Unreachable);
         }
         let Some(offer) = self.groups.offers.get_mut(&number) else { return };
@@ -162,6 +172,7 @@ impl Engine {
         let (legs, invites) = self.name_invites(targets, Role::Device(number), &from, &to);
         self.groups.unheard.extend(invites.iter().map(|invite| (invite.call_id.clone(), number)));
         if let Some(offer) = self.groups.offers.get_mut(&number) {
+            offer.sent = Some(self.now);
             offer.dial = Some(dial);
             offer.open = legs.iter().map(|(leg, _)| *leg).collect();
         }
@@ -278,14 +289,21 @@ impl Engine {
         if offer.answered == Some(leg) {
             return self.end_answered_offer(number);
         }
-        let late = offer.withdrawn && status.is_some_and(|status| (200..300).contains(&status));
+        offer.spoke |= status.is_some();
+        offer.late |= offer.withdrawn && status.is_some_and(|status| (200..300).contains(&status));
         let heard = refusal_of(&offer.order, offer.withdrawn, status, headers);
         offer.refusal = Some(worse(offer.refusal, heard));
         let refusal = offer.refusal.unwrap_or(heard);
-        if !offer.open.is_empty() || offer.answered.is_some() {
-            return;
+        // A 6xx speaks for the person: his other devices stop (RFC 3261 16.7, 5). A trunk's says nothing of another trunk.
+        let global = status.is_some_and(|status| (600..700).contains(&status)) && !offer.order.pstn;
+        if let Some(dial) = offer.dial.filter(|_| global && offer.answered.is_none() && !offer.withdrawn) {
+            self.call(call::Input::Cancel { offer: dial, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
         }
-        if late {
+        let Some(offer) = self.groups.offers.get_mut(&number) else { return };
+        if !offer.open.is_empty() || offer.answered.is_some() {
+            return self.mind_the_deaf(number);
+        }
+        if offer.late {
             // Acknowledged and ended already; the machine and its journal are to know of it.
             return self.tell_groups(Input::OfferAnswered { offer: number, dialog: WINNER, diverted: false });
         }
@@ -311,9 +329,10 @@ impl Engine {
     fn forget_offer(&mut self, number: OfferNo) {
         self.hear_of(number);
         let Some(offer) = self.groups.offers.remove(&number) else { return };
-        let agent = &offer.order.agent;
+        self.groups.deaf.remove(&number);
         let ringing = offer.open.iter().filter(|leg| offer.answered != Some(**leg));
-        self.groups.silencing.extend(ringing.map(|leg| (*leg, agent.clone())));
+        let silenced = |leg: &LegId| (*leg, Silenced { agent: offer.order.agent.clone(), rang: offer.sent.is_none() });
+        self.groups.silencing.extend(ringing.map(silenced));
         let Some(seat) = offer.seat else { return };
         let wanted = self.groups.callers.get(&offer.order.call).is_some_and(|caller| caller.seat == Some(seat));
         let used = self.groups.offers.values().any(|other| other.seat == Some(seat));

@@ -42,6 +42,10 @@ impl Engine {
         if let Some(there) = caller.supervisors.iter_mut().find(|there| there.user == user) {
             there.mode = mode;
             let leg = there.seat;
+            if there.leg.is_none() {
+                // His phone still rings; once he answers he takes part in this way.
+                return;
+            }
             return self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Monitor { leg, mode } });
         }
         let purpose = Purpose::Supervisor(call, LegId(0));

@@ -10,6 +10,7 @@ use call::{DialogRecord, Target};
 use response_group::{Config, OfferNo};
 use sip_api::NameAddr;
 
+use super::silenced::Silenced;
 use super::{GroupJournal, Role, SentInvite, WireLeg, WireRecord};
 use crate::Engine;
 
@@ -267,7 +268,8 @@ impl Engine {
             // Another device of the agent answered in the earlier process. He is rung for nobody until these are silent.
             let agent = NameAddr::parse(&to).ok().and_then(|to| UserUri::parse(&to.uri.to_string()).ok());
             if let Some(agent) = agent.filter(|_| offered) {
-                self.groups.silencing.extend(legs.into_iter().map(|leg| (leg, agent.clone())));
+                let silenced = |leg| (leg, Silenced { agent: agent.clone(), rang: true });
+                self.groups.silencing.extend(legs.into_iter().map(silenced));
             }
         }
     }

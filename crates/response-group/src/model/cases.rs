@@ -49,7 +49,7 @@ fn every_interleaving_of_one_call_or_one_agent_keeps_the_invariants() {
         (
             "to the second group, by an agent and at the time-out",
             Case { second: Some(9), timeout: second_group(), transfers: vec![second_group()], ..parallel(1, 1) },
-            3_982,
+            3_747,
         ),
         ("overflow to the second group", Case { second: Some(0), ..serial(2, 1) }, 5_200),
         ("both agents go at any moment", Case { departures: 2, ..serial(1, 2) }, 7_547),

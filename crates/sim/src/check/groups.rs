@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use base::{CallId, ConferenceId, LegId};
 use engine::GroupJournal;
 use response_group::{CallRecord, Decision, Entry, Input, Outcome};
-use sip_api::Method;
 
 use super::twin::Twin;
 use crate::stack::Stack;
@@ -102,15 +101,18 @@ pub(super) fn two_at_most<'a>(heard: impl Iterator<Item = (LegId, &'a Conference
     }
 }
 
-/// Every INVITE that can still make an agent's phone ring belongs to one offer, cancelled ones included.
+/// Every INVITE that can still make an agent's phone ring belongs to one offer, cancelled ones included. A device that had
+/// said nothing when it was cancelled keeps only itself from another offer, not its agent.
 pub(super) fn rung_once(edge: &Stack) -> Result<(), String> {
     let mut offers: BTreeMap<String, String> = BTreeMap::new();
-    for (request, _) in edge.open_requests().filter(|(request, _)| request.method == Method::Invite) {
+    for (request, deaf) in edge.open_invites() {
         let Some(offer) = request.headers.get("X-RG-Offer") else { continue };
-        let agent = request.headers.get("To").unwrap_or("").to_owned();
-        let known = offers.entry(agent.clone()).or_insert_with(|| offer.to_owned());
-        if known != offer {
-            return Err(format!("{agent} is rung for the offers {known} and {offer} at once"));
+        let agent = request.headers.get("To").filter(|_| !deaf).map(str::to_owned);
+        for rung in agent.into_iter().chain([request.uri.to_string()]) {
+            let known = offers.entry(rung.clone()).or_insert_with(|| offer.to_owned());
+            if known != offer {
+                return Err(format!("{rung} is rung for the offers {known} and {offer} at once"));
+            }
         }
     }
     Ok(())

@@ -17,6 +17,8 @@ pub(super) struct Client {
     to: SocketAddr,
     state: State,
     cancel: Cancel,
+    /// It was to be cancelled before any response had come.
+    deaf: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +64,8 @@ impl Stack {
 
     fn start(&mut self, id: ClientTransactionId, branch: u64, request: Request, to: SocketAddr) {
         let cancel = request.method == Method::Cancel;
-        let client = Client { id, request: request.clone(), to, state: State::Trying, cancel: Cancel::NotWanted };
+        let client =
+            Client { id, request: request.clone(), to, state: State::Trying, cancel: Cancel::NotWanted, deaf: false };
         self.clients.insert((branch, cancel), client);
         self.transmit(to, self.own(branch), Message::Request(request));
         self.wake(T1, Timer::Resend(branch, cancel, T1));
@@ -81,7 +84,10 @@ impl Stack {
         let Some(client) = self.clients.get_mut(&(branch, false)) else { return false };
         match client.state {
             State::Over => return false,
-            State::Trying => client.cancel = Cancel::Wanted(reason),
+            State::Trying => {
+                client.cancel = Cancel::Wanted(reason);
+                client.deaf = true;
+            }
             State::Proceeding => self.send_cancel(branch, &reason),
         }
         true
@@ -93,6 +99,13 @@ impl Stack {
             .values()
             .filter(|client| client.state != State::Over)
             .map(|client| (&client.request, client.cancel != Cancel::NotWanted))
+    }
+
+    /// INVITEs of ours without a final response, with whether their phone had said nothing when they were to be cancelled.
+    pub(crate) fn open_invites(&self) -> impl Iterator<Item = (&Request, bool)> {
+        let open = self.clients.values().filter(|client| client.state != State::Over);
+        let invites = open.filter(|client| client.request.method == Method::Invite);
+        invites.map(|client| (&client.request, client.deaf))
     }
 
     fn send_cancel(&mut self, branch: u64, reason: &[String]) {

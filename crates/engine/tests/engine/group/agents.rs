@@ -1,8 +1,8 @@
 //! Agents of a group: what keeps them from calls, and what they do with the calls they have.
 
-use crate::world::groups::{SDP, config, dial, ok, sales};
-use crate::world::{World, in_dialog, out_of_dialog, sdp_body, user};
-use base::UserUri;
+use crate::world::groups::{Caller, SDP, cancels, config, dial, ok, sales};
+use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
+use base::{Duration, UserUri};
 use engine::{Directory, GroupCommand, Input};
 use response_group::{
     Action, Agent, AgentGroup, AgentStatus, AnswerMode, Config, Ineligible, Method as Hunt, Participation,
@@ -216,5 +216,130 @@ fn an_agent_makes_a_pause_by_code() {
     assert!(caller.rung.is_empty());
     assert_eq!(dial_code(&mut world, "bob", "*58"), 200);
     assert_eq!(world.take_requests(&Method::Invite).len(), 1);
+    world.request(caller.bye(), None);
+}
+
+/// Two devices of one agent, of which the second says nothing at all.
+fn with_a_dead_device() -> World {
+    let mut world = World::new();
+    world.open_groups(config(sales(Hunt::Parallel, &["bob"])), &[]);
+    world.register("bob", &[41_000, 41_002]);
+    world
+}
+
+fn hang_up_first(world: &mut World, caller: &Caller) {
+    world.request(caller.bye(), None);
+    for (transaction, bye) in world.take_requests(&Method::Bye) {
+        world.respond(transaction, answer_to(&bye, 200));
+    }
+}
+
+#[test]
+fn a_device_that_never_said_anything_does_not_keep_its_agent_from_the_next_caller() {
+    let mut world = with_a_dead_device();
+    let first = dial(&mut world, 1);
+    assert_eq!(first.rung.len(), 2);
+    let live = first.rung[0].1.uri.clone();
+    world.respond(first.rung[0].0, ok(&first.rung[0].1));
+    hang_up_first(&mut world, &first);
+    assert_eq!(status_of(&world, "bob"), AgentStatus::Free);
+    let second = dial(&mut world, 2);
+    let rung: Vec<_> = second.rung.iter().map(|(_, invite)| invite.uri.clone()).collect();
+    assert_eq!(rung, [live], "the live phone, and not once more the one that is being silenced");
+    world.respond(second.rung[0].0, answer_to(&second.rung[0].1, 180));
+    world.respond(second.rung[0].0, ok(&second.rung[0].1));
+    hang_up_first(&mut world, &second);
+    world.pass(Duration::from_secs(70));
+    assert_eq!(dial(&mut world, 3).rung.len(), 2, "then it is tried again");
+}
+
+#[test]
+fn a_device_that_rang_is_silent_before_its_agent_is_rung_for_the_next_caller() {
+    let mut world = with_a_dead_device();
+    let first = dial(&mut world, 1);
+    world.respond(first.rung[1].0, answer_to(&first.rung[1].1, 180));
+    world.respond(first.rung[0].0, ok(&first.rung[0].1));
+    hang_up_first(&mut world, &first);
+    let second = dial(&mut world, 2);
+    assert!(second.rung.is_empty(), "his second phone may still ring");
+    world.respond(first.rung[1].0, answer_to(&first.rung[1].1, 487));
+    world.pass(Duration::from_secs(6));
+    assert_eq!(world.take_requests(&Method::Invite).len(), 2);
+}
+
+#[test]
+fn the_word_of_a_live_device_does_not_wait_for_one_that_says_nothing() {
+    let mut world = with_a_dead_device();
+    let caller = dial(&mut world, 1);
+    world.respond(caller.rung[0].0, answer_to(&caller.rung[0].1, 486));
+    assert!(matches!(status_of(&world, "bob"), AgentStatus::Ringing { .. }), "the other one may have its say");
+    world.pass(Duration::from_millis(1_100));
+    assert!(matches!(status_of(&world, "bob"), AgentStatus::CoolDown { .. }), "{:?}", status_of(&world, "bob"));
+    assert_eq!(cancels(&mut world).len(), 1);
+    let closed = world.journal.iter().any(|record| format!("{record:?}").contains("reason: Busy"));
+    assert!(closed, "it is written down that he was busy");
+    world.pass(Duration::from_secs(20));
+    let again = world.take_requests(&Method::Invite);
+    assert_eq!(again.len(), 1, "the live one is rung again after his pause");
+    // Cancelled: the live one says that it has stopped, and nobody waits for the other.
+    world.respond(again[0].0, answer_to(&again[0].1, 180));
+    world.request(caller.bye(), None);
+    world.respond(again[0].0, answer_to(&again[0].1, 487));
+    assert_eq!(status_of(&world, "bob"), AgentStatus::Free);
+}
+
+#[test]
+fn a_caller_who_leaves_sets_an_agent_free_whose_other_device_says_nothing() {
+    let mut world = with_a_dead_device();
+    let caller = dial(&mut world, 1);
+    world.respond(caller.rung[0].0, answer_to(&caller.rung[0].1, 180));
+    world.pass(Duration::from_secs(2));
+    world.request(caller.bye(), None);
+    world.respond(caller.rung[0].0, answer_to(&caller.rung[0].1, 487));
+    assert_eq!(status_of(&world, "bob"), AgentStatus::Free);
+    assert_eq!(dial(&mut world, 2).rung.len(), 1);
+}
+
+/// RFC 3261 16.7: a 6xx ends the fork, here that of one agent's devices. What else a device says leaves the others ringing.
+#[test]
+fn who_declines_on_one_device_is_not_rung_on_the_others() {
+    for (status, cancelled) in [(603, 1), (600, 1), (486, 0), (302, 0)] {
+        let mut world = with_a_dead_device();
+        let caller = dial(&mut world, 1);
+        for (transaction, invite) in &caller.rung {
+            world.respond(*transaction, answer_to(invite, 180));
+        }
+        world.respond(caller.rung[0].0, answer_to(&caller.rung[0].1, status));
+        let stopped: Vec<_> = cancels(&mut world).into_iter().map(|(transaction, _)| transaction).collect();
+        assert_eq!(stopped.len(), cancelled, "{status}");
+        if status == 603 {
+            assert_eq!(stopped, [caller.rung[1].0]);
+            world.respond(caller.rung[1].0, answer_to(&caller.rung[1].1, 487));
+            let written = world.journal.iter().any(|record| format!("{record:?}").contains("reason: Declined"));
+            assert!(written, "it is written down that he declined");
+        }
+        world.request(caller.bye(), None);
+    }
+}
+
+#[test]
+fn agents_may_pass_a_caller_on_as_often_as_they_like() {
+    let support = ResponseGroup { uri: user("support"), ..sales(Hunt::Serial, &["cleo"]) };
+    let groups = Config { groups: vec![sales(Hunt::Serial, &["bob"]), support], ..Config::default() };
+    let mut world = open_with(groups, |_| {});
+    let caller = dial(&mut world, 1);
+    let mut rung = caller.rung[0].clone();
+    for turn in 0..8 {
+        let answer = ok(&rung.1);
+        world.respond(rung.0, answer.clone());
+        let target = if turn % 2 == 0 { "support" } else { "sales" };
+        let transaction = world.request(refer(&rung.1, &answer, 1, target), None);
+        assert_eq!(world.take_responses(transaction)[0].status, 202);
+        world.take_bodies(&Method::Notify);
+        let byes = world.take_requests(&Method::Bye);
+        assert_eq!(byes.len(), 1, "the agent has done his part, the caller stays: transfer {turn}");
+        world.respond(byes[0].0, answer_to(&byes[0].1, 200));
+        rung = world.take_requests(&Method::Invite).pop().expect("the next agent is rung");
+    }
     world.request(caller.bye(), None);
 }

@@ -439,3 +439,27 @@ fn whom_an_agent_puts_on_hold_hears_music_until_he_is_taken_back_or_sent_on() {
     assert_eq!(in_mix(&world), Some(true), "whoever comes next must hear him");
     world.request(caller.bye(), None);
 }
+
+#[test]
+fn a_supervisor_who_is_asked_twice_takes_part_only_when_he_has_answered() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    world.register("dave", &[43_000]);
+    talk(&mut world);
+    let call = base::CallId(1);
+    let taking_part = |world: &World| {
+        let takes_part = |event: &&EngineEvent| {
+            matches!(event, EngineEvent::GroupSupervisor { state: SupervisorState::TakesPart, .. })
+        };
+        world.events.iter().filter(takes_part).count()
+    };
+    for mode in [MonitorMode::Listen, MonitorMode::Barge] {
+        command(&mut world, GroupCommand::Monitor { call, supervisor: user("dave"), mode });
+    }
+    assert_eq!(taking_part(&world), 0, "his phone still rings");
+    let (transaction, invite) = world.take_requests(&Method::Invite).pop().expect("his phone rings");
+    world.mcu.clear();
+    world.respond(transaction, ok(&invite));
+    assert_eq!(taking_part(&world), 1);
+    let speaks = |command: &McuCommand| matches!(command, McuCommand::SetFilters { ingress: MediaFilter::Unblock, .. });
+    assert!(world.mcu.iter().any(speaks), "in the way he was asked for last");
+}
