@@ -9,8 +9,11 @@ use std::path::Path;
 const TABLE: &str = "tests/scenarios/response-groups.md";
 
 /// Where the table's words for kinds of tests point to.
-const PLACES: [(&str, &str); 3] =
-    [("machine", "crates/response-group/tests"), ("wire", "crates/engine/tests"), ("phones", "tests/system/tests")];
+const PLACES: [(&str, &str); 3] = [
+    ("machine", "crates/response-group/tests"),
+    ("wire", "crates/engine/tests/engine"),
+    ("phones", "tests/system/tests"),
+];
 
 /// Every breach below the root.
 pub fn faults(root: &Path) -> Vec<String> {
@@ -72,7 +75,7 @@ mod tests {
     }
 
     fn all(path: &str) -> Option<String> {
-        assert_eq!(path, "crates/engine/tests/all.rs");
+        assert_eq!(path, "crates/engine/tests/engine/all.rs");
         let names =
             (1..=26).flat_map(|number| [format!("fn r{number}_holds() {{"), format!("fn b{number}_holds() {{")]);
         Some(names.collect())
