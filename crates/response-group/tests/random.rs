@@ -138,7 +138,11 @@ fn perform(world: &mut World, seen: &mut Seen, act: &Act) {
         Act::Progress(offer, ringing) => Input::OfferProgressed { offer: seen.offer(offer), ringing },
         Act::Divert(offer) => Input::OfferDiverting { offer: seen.offer(offer) },
         Act::Answer(offer, dialog, diverted) => {
-            Input::OfferAnswered { offer: seen.offer(offer), dialog: DialogNo(u32::from(dialog)), diverted }
+            let (offer, dialog) = (seen.offer(offer), DialogNo(u32::from(dialog)));
+            if world.watch.is_gone(offer, dialog) {
+                return;
+            }
+            Input::OfferAnswered { offer, dialog, diverted }
         }
         Act::Refuse(offer, how) => {
             // After an answer there is no other final response of the same offer.

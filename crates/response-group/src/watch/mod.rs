@@ -365,6 +365,12 @@ impl Watch {
         faults.into_iter().for_each(|fault| self.fault(now, fault));
     }
 
+    /// Whether a dialog of an open offer answered and is gone. What comes of its answer afterwards is a retransmission, which
+    /// the wire answers by itself and does not report.
+    pub fn is_gone(&self, offer: OfferNo, dialog: DialogNo) -> bool {
+        self.open.get(&offer).is_some_and(|wire| wire.seen.contains(&dialog) && !wire.up.contains(&dialog))
+    }
+
     /// When nothing is under way any more: everybody has his outcome.
     pub fn at_rest(&mut self, now: Timestamp) {
         let without: Vec<CallId> = self.arrived.difference(&self.ended).copied().collect();
