@@ -8,8 +8,9 @@ use crate::AudioLevel;
 const CAPACITY: std::ops::RangeInclusive<usize> = 8..=128;
 /// Places beyond those that the bound asks for.
 const SPARE: usize = 4;
-/// Packets there is room for from the start: a leg whose network is good seldom has more than two.
-const USUAL: usize = 4;
+/// Bytes each place has from the start: 20 ms of G.711, or of Opus at 64 kbit/s. The worker allocates nothing when a leg that
+/// had one packet at a time suddenly has many.
+const PAYLOAD_BYTES: usize = 160;
 
 /// One packet. Its payload buffer is used again and again.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +47,7 @@ pub(crate) struct TooOld;
 pub(crate) struct Slots {
     /// Empty until the first packet comes: a leg that only listens costs nothing. Its length is a power of two.
     ring: Vec<Entry>,
-    /// Those with a number below `next` are not needed any more. Never more than the ring has places.
+    /// As many as the ring has entries. Those with a number below `next` are not needed any more.
     packets: Vec<Slot>,
     /// The next sequence number that has not been taken or given up.
     next: u64,
@@ -82,7 +83,8 @@ impl Slots {
             let at = self.index(entry.sequence);
             self.ring[at] = entry;
         }
-        self.packets.reserve(USUAL.saturating_sub(self.packets.len()));
+        let place = || Slot { payload: Vec::with_capacity(PAYLOAD_BYTES), ..Slot::default() };
+        self.packets.resize_with(capacity, place);
     }
 
     /// Files a packet; a duplicate is ignored. Answers how many older packets had to be given up for it.
@@ -117,13 +119,10 @@ impl Slots {
         Ok(given_up)
     }
 
-    /// A place whose packet is not needed any more, or a new one.
-    fn free_place(&mut self) -> usize {
+    /// The first place whose packet is not needed any more.
+    fn free_place(&self) -> usize {
         let free = self.packets.iter().position(|slot| slot.sequence < self.next);
-        free.unwrap_or_else(|| {
-            self.packets.push(Slot::default());
-            self.packets.len() - 1
-        })
+        free.expect("there are as many places as numbers from `next` to the newest, and this one had none")
     }
 
     /// Whether a packet with this number came, be it taken or not, as far as that is remembered.
@@ -228,7 +227,7 @@ mod tests {
                 "readable when it was taken"
             );
         }
-        assert_eq!(slots.packets.len(), 1);
+        assert_eq!(slots.packets.iter().filter(|slot| slot.sequence != 0).count(), 1);
         assert!((1..=6).all(|sequence| slots.knows(sequence)));
         assert!(slots.get(5).is_none() && !slots.knows(7));
     }
@@ -243,6 +242,20 @@ mod tests {
             assert_eq!(slots.first().map(|slot| (slot.sequence, slot.payload[0])), Some((sequence, sequence as u8)));
             slots.take(sequence);
         }
+    }
+
+    /// The worker allocates nothing when packets that were sent one by one come all at once.
+    #[test]
+    fn every_place_has_its_memory_from_the_start() {
+        let mut slots = Slots::default();
+        slots.fit(6);
+        let memory = |slots: &Slots| slots.packets.iter().map(|slot| slot.payload.as_ptr()).collect::<Vec<_>>();
+        let before = memory(&slots);
+        for sequence in 1..=16 {
+            let packet = Slot { sequence, end: 160, ..Slot::default() };
+            assert_eq!(slots.insert(packet, &[0; PAYLOAD_BYTES]), Ok(0));
+        }
+        assert_eq!(memory(&slots), before);
     }
 
     #[test]
