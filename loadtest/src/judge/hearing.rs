@@ -15,9 +15,11 @@ use crate::plan::Codec;
 
 /// A tone below this is not heard; between this and [`HEARD_DB`] it is neither there nor away, and wrong both ways.
 const SILENT_DB: f64 = -50.0;
-/// Nor is a tone that stands out of the noise at its side by less than this, in dB: several tones at once leave that much of
-/// a codec's noise beside them.
+/// Nor is a tone that stands out of the noise at its sides by less than this, in dB: a codec leaves that much of it between
+/// tones that are sent at once.
 const ABOVE_NOISE_DB: f64 = 6.0;
+/// Where the sides of a tone are, in Hz from it: out of its reach, and of that of any other in [`TONES`].
+const SIDE_HZ: u32 = 80;
 /// After its start and before its end, this much of a turn is not judged: the way there, and the onset, in ms.
 const LEAD_MS: i64 = 350;
 const TAIL_MS: i64 = 50;
@@ -105,8 +107,7 @@ impl Matrix {
         own.map(|cell| cell.level_db).fold(f64::NAN, f64::max)
     }
 
-    fn compare(&mut self, listener: &Member, turn: &Turn, members: &[Member], levels: &[f64; TONES.len()]) {
-        let silent_db = SILENT_DB.max(noise_db(listener, turn, members, levels) + ABOVE_NOISE_DB).min(HEARD_DB);
+    fn compare(&mut self, listener: &Member, turn: &Turn, members: &[Member], levels: &Levels) {
         for (talker, tone) in &turn.tones {
             let Some(theirs) = members.iter().find(|member| member.caller == *talker) else { continue };
             let same = theirs.conference == listener.conference;
@@ -120,7 +121,8 @@ impl Matrix {
             if hidden || (!same && !neighbour) {
                 continue;
             }
-            let level = levels[*tone];
+            let (level, noise) = levels[*tone];
+            let silent_db = SILENT_DB.max(noise + ABOVE_NOISE_DB).min(HEARD_DB);
             let should = same && *talker != listener.caller;
             let right = if should { level >= HEARD_DB } else { level <= silent_db };
             if !right && self.faults.len() < Self::FAULTS_MAX {
@@ -133,23 +135,11 @@ impl Matrix {
     }
 }
 
-/// What is found at the frequencies that nobody in the listener's conference sends: their median, which one voice from
-/// elsewhere does not lift.
-fn noise_db(listener: &Member, turn: &Turn, members: &[Member], levels: &[f64; TONES.len()]) -> f64 {
-    let is_own = |caller: usize| members.iter().any(|m| m.caller == caller && m.conference == listener.conference);
-    let sent: Vec<usize> = turn.tones.iter().filter(|(caller, _)| is_own(*caller)).map(|(_, tone)| *tone).collect();
-    let mut others: Vec<f64> = (0..TONES.len()).filter(|tone| !sent.contains(tone)).map(|tone| levels[tone]).collect();
-    others.sort_by(f64::total_cmp);
-    others.get(others.len() / 2).copied().unwrap_or(f64::NEG_INFINITY)
-}
+/// The level of each tone, and of the noise at its sides.
+type Levels = [(f64, f64); TONES.len()];
 
 /// The level of each tone in what was received during a turn. Streams that are shared by many are decoded once.
-fn levels_in(
-    records: &[&LegRecord],
-    codec: Codec,
-    turn: &Turn,
-    known: &mut HashMap<u64, [f64; TONES.len()]>,
-) -> [f64; TONES.len()] {
+fn levels_in(records: &[&LegRecord], codec: Codec, turn: &Turn, known: &mut HashMap<u64, Levels>) -> Levels {
     let (from, to) = (turn.from + LEAD_MS * 1_000_000, turn.to - TAIL_MS * 1_000_000);
     let heard_in = |record: &&'_ LegRecord| record.heard.iter().any(|heard| (from..to).contains(&heard.at));
     let record = records.iter().find(|record| heard_in(record));
@@ -170,7 +160,7 @@ fn levels_in(
 
 /// The same in packets with the samples at which they begin. What is missing is silence, so that what comes after it keeps
 /// its time: else the pieces of a tone between lost packets would extinguish each other.
-fn levels_of(packets: &[(usize, &[u8])], codec: Codec) -> [f64; TONES.len()] {
+fn levels_of(packets: &[(usize, &[u8])], codec: Codec) -> Levels {
     let mut ear = Ear::new(codec);
     let mut samples: Vec<i16> = Vec::new();
     for &(begins, payload) in packets {
@@ -181,9 +171,12 @@ fn levels_of(packets: &[(usize, &[u8])], codec: Codec) -> [f64; TONES.len()] {
     }
     samples.drain(..WARM_UP.min(samples.len()));
     if samples.len() < SAMPLES_MIN {
-        return [f64::NEG_INFINITY; TONES.len()];
+        return [(f64::NEG_INFINITY, f64::NEG_INFINITY); TONES.len()];
     }
-    TONES.map(|tone| mean_level_db(&samples, tone))
+    TONES.map(|tone| {
+        let sides = [tone - SIDE_HZ, tone + SIDE_HZ].map(|side| mean_level_db(&samples, side));
+        (mean_level_db(&samples, tone), sides[0].max(sides[1]))
+    })
 }
 
 /// The level of a tone by its mean power in short pieces: after a lost packet its phase may be another, since a codec that
