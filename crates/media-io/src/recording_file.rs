@@ -100,18 +100,29 @@ impl RecordingFile {
     }
 }
 
-/// Gives files that were being written when a process died a name under which they are found; answers these names.
+/// Gives files that were being written when a process died a name under which they are found, and WAVE its length, which is
+/// else written at the end; answers these names.
 pub(crate) fn recover(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     let recovered = entries.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let target = incomplete(&folder.join(name.strip_prefix('.')?.strip_suffix(".part")?));
-        (!target.exists() && fs::rename(entry.path(), &target).is_ok()).then_some(target)
+        if target.exists() || (name.ends_with(".wav.part") && complete_wav(&entry.path()).is_err()) {
+            return None;
+        }
+        fs::rename(entry.path(), &target).is_ok().then_some(target)
     });
     let mut names: Vec<String> =
         recovered.filter_map(|target| Some(target.file_name()?.to_string_lossy().into_owned())).collect();
     names.sort_unstable();
     names
+}
+
+fn complete_wav(path: &Path) -> io::Result<()> {
+    let mut file = File::options().write(true).open(path)?;
+    let data = file.metadata()?.len().saturating_sub(wav_header(0).len() as u64);
+    let whole_samples = u32::try_from(data).unwrap_or(u32::MAX - 64) & !1;
+    file.write_all(&wav_header(whole_samples))
 }
 
 /// `NAME.opus` as `NAME.incomplete.opus`.
@@ -285,11 +296,9 @@ mod tests {
             let name = format!("7000.incomplete.{extension}");
             assert_eq!(recover(folder.path()), std::slice::from_ref(&name));
             assert!(recover(folder.path()).is_empty());
-            if format == RecordingFormat::Opus {
-                let bytes = fs::read(folder.path().join(&name)).expect("there");
-                let samples = read_sound(&bytes, &Codecs).expect("a sound").len();
-                assert!(samples >= 149 * FRAME_SAMPLES, "{samples}");
-            }
+            let bytes = fs::read(folder.path().join(&name)).expect("there");
+            let samples = read_sound(&bytes, &Codecs).expect("a sound").len();
+            assert!(samples >= 149 * FRAME_SAMPLES, "{format:?}: {samples}");
             fs::remove_file(folder.path().join(&name)).expect("there");
 
             let mut file = RecordingFile::create(folder.path(), "7000", format, &Codecs).expect("created");

@@ -1,5 +1,7 @@
 //! Which numbers a plan may hold: the one place that knows the range of each, and which of them contradict each other.
 
+use testkit::tone::TONES;
+
 use crate::Failure;
 use crate::plan::Plan;
 
@@ -53,8 +55,7 @@ fn numbers(plan: &Plan) -> Vec<Ranged> {
         ("network", "rate_kbit", bad.rate_kbit, 0.0, 1e7),
         ("network", "cut_every_seconds", bad.cut_every_seconds, 0.0, DAY),
         ("network", "cut_seconds", bad.cut_seconds, 0.0, DAY),
-        // As many tones as are told apart.
-        ("check", "speakers", check.speakers as f64, 1.0, 12.0),
+        ("check", "speakers", check.speakers as f64, 1.0, TONES.len() as f64),
         ("check", "together", check.together as f64, 1.0, 4.0),
         ("generator", "threads", generator.threads as f64, 1.0, 16.0),
         ("generator", "late_p99_ms", generator.late_p99_ms, 0.0, 1_000.0),

@@ -158,14 +158,7 @@ fn who_hangs_up_leaves_no_trace_but_his_record() {
     world.request(in_dialog(Method::Bye, &invitation, &ok, 2), None);
     assert_eq!(world.engine.leg_count(), 0);
     assert!(world.engine.conferences().is_empty());
-    let records: Vec<_> = world
-        .events
-        .iter()
-        .filter_map(|event| match event {
-            EngineEvent::LegEnded(record) => Some(record),
-            _ => None,
-        })
-        .collect();
+    let records = world.leg_records();
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].ended.since(records[0].connected.expect("it was connected")), Duration::from_secs(3));
     world.pass(Duration::from_secs(40));

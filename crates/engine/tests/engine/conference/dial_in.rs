@@ -83,14 +83,7 @@ fn a_caller_keys_in_a_conference_and_its_pin() {
     assert!(world.mcu.contains(&McuCommand::SetInMix { leg, in_mix: true }));
     assert_eq!(world.statuses(), [(format!("sip:guest-{leg}@anonymous.invalid"), vec![Connected])]);
     world.request(in_dialog(Method::Bye, &caller.invite, &caller.ok, 2), None);
-    let records: Vec<_> = world
-        .events
-        .iter()
-        .filter_map(|event| match event {
-            EngineEvent::LegEnded(record) => Some(record),
-            _ => None,
-        })
-        .collect();
+    let records = world.leg_records();
     assert_eq!(records.len(), 1, "one call, one record");
     let talked = records[0].connected.map(|connected| records[0].ended.since(connected));
     assert_eq!(talked, Some(Duration::from_secs(5)), "from the attendant's answer on");
@@ -174,7 +167,7 @@ fn a_caller_who_hangs_up_while_he_is_moved_leaves_nothing() {
         assert_eq!((load.legs, load.branches, load.conferences, load.commands), (0, 0, 0, 0), "{refuses}");
         let removed = |command: &&McuCommand| matches!(command, McuCommand::RemoveLeg { .. });
         assert_eq!(world.mcu.iter().filter(removed).count(), 2, "{refuses}");
-        let records = world.events.iter().filter(|event| matches!(event, EngineEvent::LegEnded(_))).count();
+        let records = world.leg_records().len();
         assert_eq!(records, 1, "{refuses}");
     }
 }
@@ -215,22 +208,12 @@ fn scheduling_clients_are_given_the_access_numbers() {
     assert_eq!(found.default_region.as_deref(), Some("Seattle"));
 }
 
-fn records(world: &World) -> Vec<&engine::LegRecord> {
-    fn record(event: &EngineEvent) -> Option<&engine::LegRecord> {
-        match event {
-            EngineEvent::LegEnded(record) => Some(record),
-            _ => None,
-        }
-    }
-    world.events.iter().filter_map(record).collect()
-}
-
 #[test]
 fn who_got_into_no_conference_was_with_the_attendant() {
     let mut world = World::new();
     let caller = call(&mut world, ACCESS, "c1");
     world.request(in_dialog(Method::Bye, &caller.invite, &caller.ok, 2), None);
-    let [record] = records(&world)[..] else { panic!("one call, one record") };
+    let [record] = world.leg_records()[..] else { panic!("one call, one record") };
     assert!(record.with_attendant && record.connected.is_some());
 }
 
@@ -241,7 +224,7 @@ fn the_status_that_ends_a_call_is_in_its_record() {
     world.digits(caller.leg, "2345#");
     let (transaction, offer) = world.take_requests(&Method::Invite).pop().expect("a re-INVITE");
     world.respond(transaction, answer_to(&offer, 481));
-    let [record] = records(&world)[..] else { panic!("one call, one record") };
+    let [record] = world.leg_records()[..] else { panic!("one call, one record") };
     assert_eq!((record.status, record.with_attendant), (Some(481), false));
 }
 
@@ -263,7 +246,7 @@ fn the_record_names_the_trunk_a_call_came_by() {
             world.request_from(in_dialog(Method::Ack, &invite, &ok, 1), from);
             world.request_from(in_dialog(Method::Bye, &invite, &ok, 2), from);
         }
-        let named: Vec<_> = records(&world).iter().map(|record| record.trunk.as_deref()).collect();
+        let named: Vec<_> = world.leg_records().iter().map(|record| record.trunk.as_deref()).collect();
         assert_eq!(named, [trunk, trunk], "{from:?}: only a trunk that is trusted is believed to be one");
     }
 }

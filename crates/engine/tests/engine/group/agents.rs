@@ -1,7 +1,7 @@
 //! Agents of a group: what keeps them from calls, and what they do with the calls they have.
 
 use crate::world::groups::{Caller, SDP, cancels, config, dial, ok, sales};
-use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
+use crate::world::{World, answer_to, in_dialog, in_dialog_of_callee, out_of_dialog, sdp_body, user};
 use base::{Duration, UserUri};
 use engine::{Directory, GroupCommand, Input};
 use response_group::{
@@ -52,10 +52,7 @@ fn what_an_agent_has_set_himself_is_said_as_what_it_is() {
 
 /// REFER of the agent who answered this INVITE.
 fn refer(invite: &Request, answer: &Response, number: u32, target: &str) -> Request {
-    let mut refer = in_dialog(Method::Refer, invite, answer, number);
-    let (from, to) = (invite.headers.get("From").expect("one"), answer.headers.get("To").expect("one"));
-    refer.headers.set("From", to);
-    refer.headers.set("To", from);
+    let mut refer = in_dialog_of_callee(Method::Refer, invite, answer, number);
     refer.headers.push("Refer-To", format!("<sip:{target}@example.com>"));
     refer
 }

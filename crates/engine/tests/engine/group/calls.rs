@@ -1,7 +1,7 @@
 //! Response groups on the wire, in virtual time: rules R1 to R12 and what happens when answers cross.
 
 use crate::world::groups::{
-    ELSEWHERE, SDP, acks, cancels, check_drained, config, dial, ok, open, outcomes, parallel, sales,
+    ELSEWHERE, SDP, acks, bye_of_callee, cancels, check_drained, config, dial, ok, open, outcomes, parallel, sales,
 };
 use crate::world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::Duration;
@@ -242,11 +242,7 @@ fn an_agent_who_hangs_up_ends_the_call() {
     let answer = ok(invite);
     world.respond(*transaction, answer.clone());
     world.respond(caller.rung[1].0, answer_to(&caller.rung[1].1, 487));
-    let mut bye = in_dialog(Method::Bye, invite, &answer, 1);
-    let (from, to) = (invite.headers.get("From").expect("one"), answer.headers.get("To").expect("one"));
-    bye.headers.set("From", to);
-    bye.headers.set("To", from);
-    world.request(bye, None);
+    world.request(bye_of_callee(invite, &answer, 1), None);
     assert_eq!(world.take_requests(&Method::Bye).len(), 1, "the caller is hung up");
     assert_eq!(outcomes(&world), [Outcome::Answered]);
     check_drained(&mut world);

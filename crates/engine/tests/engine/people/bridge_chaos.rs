@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
+use crate::world::{World, answer_to, in_dialog, in_dialog_of_callee, out_of_dialog, sdp_body, user};
 use base::{ConversationKind, Duration, Pii};
 use engine::{EngineEvent, Input};
 use proptest::prelude::*;
@@ -160,10 +160,7 @@ impl Scene {
             }
             Happening::CalleeSends(kind) => {
                 if let Some((invite, ok)) = &self.callee {
-                    let mut request = in_dialog(method(kind), invite, ok, self.cseq);
-                    let (from, to) = (invite.headers.get("From"), ok.headers.get("To"));
-                    request.headers.set("From", to.expect("it has one"));
-                    request.headers.set("To", from.expect("it has one"));
+                    let request = in_dialog_of_callee(method(kind), invite, ok, self.cseq);
                     self.send(kind, request);
                 }
             }
@@ -203,7 +200,7 @@ proptest! {
         scene.end();
         prop_assert_eq!(scene.world.engine.call_count(), 0);
         prop_assert_eq!(scene.world.engine.poll_timeout(), None);
-        let records = scene.world.events.iter().filter(|event| matches!(event, EngineEvent::CallEnded(_))).count();
+        let records = scene.world.call_records().len();
         prop_assert!(scene.answers <= 1);
         prop_assert_eq!(records, scene.answers);
         let lines: Vec<_> = scene.world.events.iter().filter_map(|event| match event {

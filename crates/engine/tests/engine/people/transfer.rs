@@ -1,8 +1,8 @@
 //! Somebody in a call sends the other on (RFC 5589), or goes on with it on another device (RFC 3891).
 
-use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
+use crate::world::{World, answer_to, in_dialog, in_dialog_of_callee, out_of_dialog, sdp_body, user};
 use base::{Duration, TerminationReason};
-use engine::{CallRecord, EngineEvent, Input};
+use engine::Input;
 use sip_api::{ClientTransactionId, Method, Request, Response, SipCommand, SipEvent};
 
 const SDP: &str = "application/sdp";
@@ -17,14 +17,8 @@ struct End {
 
 impl End {
     fn sends(&self, method: Method, number: u32) -> Request {
-        let mut request = in_dialog(method, &self.invite, &self.ok, number);
-        if self.called {
-            let (from, to) =
-                (request.headers.get("From").map(str::to_owned), request.headers.get("To").map(str::to_owned));
-            request.headers.set("From", to.expect("it has one"));
-            request.headers.set("To", from.expect("it has one"));
-        }
-        request
+        let in_his = if self.called { in_dialog_of_callee } else { in_dialog };
+        in_his(method, &self.invite, &self.ok, number)
     }
 
     fn refer(&self, number: u32, refer_to: &str) -> Request {
@@ -102,16 +96,6 @@ fn acks_of(world: &World, end: &Request) -> Vec<Request> {
     world.sip.iter().filter_map(ack).collect()
 }
 
-fn records(world: &World) -> Vec<&CallRecord> {
-    fn record(event: &EngineEvent) -> Option<&CallRecord> {
-        match event {
-            EngineEvent::CallEnded(record) => Some(record),
-            _ => None,
-        }
-    }
-    world.events.iter().filter_map(record).collect()
-}
-
 /// The call between these two goes on: what one offers reaches the other.
 fn they_still_talk(world: &mut World, from: &End, number: u32, to: &End) {
     world.take_requests(&Method::Invite);
@@ -164,14 +148,14 @@ fn a_blind_transfer_joins_the_other_with_the_target() {
         assert_eq!(told(&mut world), [200]);
         let (_, bye) = one(&mut world, &Method::Bye);
         assert!(sender.is_mine(&bye), "who has transferred is not in it any more");
-        assert_eq!(records(&world)[0].termination.reason, TerminationReason::Replaced);
+        assert_eq!(world.call_records()[0].termination.reason, TerminationReason::Replaced);
         assert_eq!(world.engine.call_count(), 1);
         they_still_talk(&mut world, sent, 9, &cleo);
 
         assert_eq!(status(&mut world, cleo.sends(Method::Bye, 2)), 200);
         let (_, bye) = one(&mut world, &Method::Bye);
         assert!(sent.is_mine(&bye));
-        let records = records(&world);
+        let records = world.call_records();
         assert_eq!(records.len(), 2);
         assert_eq!((&records[1].caller, &records[1].callee), (&user(names[0]), &user("cleo")));
         nothing_is_left(&mut world);
@@ -229,7 +213,7 @@ fn who_transfers_and_hangs_up_at_once_leaves_the_other_to_the_target() {
             assert!(bob.is_mine(&bye), "nobody is left for him");
         }
         assert_eq!(told(&mut world), [100, answer]);
-        assert_eq!(records(&world).len(), 1);
+        assert_eq!(world.call_records().len(), 1);
         nothing_is_left(&mut world);
     }
 }
@@ -346,12 +330,12 @@ fn an_attended_transfer_joins_the_two_who_were_asked() {
     let byes = world.take_requests(&Method::Bye);
     assert_eq!(byes.len(), 2);
     assert!(byes.iter().any(|(_, bye)| ann.is_mine(bye)) && byes.iter().any(|(_, bye)| again.is_mine(bye)));
-    assert_eq!((records(&world).len(), world.engine.call_count()), (2, 1));
+    assert_eq!((world.call_records().len(), world.engine.call_count()), (2, 1));
     they_still_talk(&mut world, &cleo, 1, &bob);
     status(&mut world, bob.sends(Method::Bye, 9));
     let (_, bye) = one(&mut world, &Method::Bye);
     assert!(cleo.is_mine(&bye));
-    assert_eq!(records(&world).len(), 3);
+    assert_eq!(world.call_records().len(), 3);
     nothing_is_left(&mut world);
 }
 
@@ -419,7 +403,7 @@ fn a_user_goes_on_with_his_call_on_another_phone() {
         status(&mut world, new.sends(Method::Bye, 3));
         let (_, bye) = one(&mut world, &Method::Bye);
         assert!(other.is_mine(&bye));
-        assert_eq!(records(&world).len(), 1);
+        assert_eq!(world.call_records().len(), 1);
         nothing_is_left(&mut world);
     }
 }

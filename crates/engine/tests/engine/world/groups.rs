@@ -5,7 +5,7 @@ use engine::{EngineEvent, GroupCallRecord};
 use response_group::{Agent, AgentGroup, Config, Method as Hunt, Outcome, ResponseGroup};
 use sip_api::{ClientTransactionId, Method, Request, Response, ServerTransactionId, SipCommand};
 
-use super::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
+use super::{World, answer_to, in_dialog, in_dialog_of_callee, out_of_dialog, sdp_body, user};
 
 pub(crate) const SDP: &str = "application/sdp";
 pub(crate) const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
@@ -116,9 +116,5 @@ pub(crate) fn records(world: &World) -> Vec<GroupCallRecord> {
 
 /// A BYE of whoever was called, in the dialog that his answer made.
 pub(crate) fn bye_of_callee(invite: &Request, answer: &Response, number: u32) -> Request {
-    let mut bye = in_dialog(Method::Bye, invite, answer, number);
-    let (from, to) = (invite.headers.get("From").expect("one"), answer.headers.get("To").expect("one"));
-    bye.headers.set("From", to);
-    bye.headers.set("To", from);
-    bye
+    in_dialog_of_callee(Method::Bye, invite, answer, number)
 }

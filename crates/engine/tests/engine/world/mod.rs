@@ -7,7 +7,9 @@ pub(crate) mod groups;
 use std::net::SocketAddr;
 
 use base::{AccessType, ConferenceId, ConferenceNumber, Duration, LegId, Limits, Timestamp, UserUri};
-use engine::{Directory, Effect, Engine, EngineConfig, EngineEvent, GroupJournal, Input, UserAccount};
+use engine::{
+    CallRecord, Directory, Effect, Engine, EngineConfig, EngineEvent, GroupJournal, Input, LegRecord, UserAccount,
+};
 use focus::{ConferenceRecord, Pin};
 use mcu_api::{AloneAudio, Codec, ConferenceMedia, LegStatistics, McuCommand, McuEvent};
 use sdp::SrtpPolicy;
@@ -357,6 +359,24 @@ impl World {
         }
     }
 
+    /// Records of the calls between people that ended.
+    pub(crate) fn call_records(&self) -> Vec<&CallRecord> {
+        let ended = self.events.iter().filter_map(|event| match event {
+            EngineEvent::CallEnded(record) => Some(&**record),
+            _ => None,
+        });
+        ended.collect()
+    }
+
+    /// Records of the legs of conferences that ended.
+    pub(crate) fn leg_records(&self) -> Vec<&LegRecord> {
+        let ended = self.events.iter().filter_map(|event| match event {
+            EngineEvent::LegEnded(record) => Some(&**record),
+            _ => None,
+        });
+        ended.collect()
+    }
+
     pub(crate) fn statuses(&self) -> Vec<(String, Vec<focus::EndpointStatus>)> {
         let views = self.engine.conferences();
         let participants = views.iter().flat_map(|view| &view.participants);
@@ -416,6 +436,15 @@ pub(crate) fn in_dialog(method: Method, invite: &Request, response: &Response, n
         .with("CSeq", format!("{number} {method}"))
         .with("Contact", "<sip:phone@127.0.0.1:40000>")
         .with("Max-Forwards", "70");
+    request
+}
+
+/// The same of whoever was called: his From is our To.
+pub(crate) fn in_dialog_of_callee(method: Method, invite: &Request, answer: &Response, number: u32) -> Request {
+    let mut request = in_dialog(method, invite, answer, number);
+    let (from, to) = (invite.headers.get("From").expect("has one"), answer.headers.get("To").expect("has one"));
+    request.headers.set("From", to);
+    request.headers.set("To", from);
     request
 }
 

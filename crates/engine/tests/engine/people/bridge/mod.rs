@@ -6,9 +6,9 @@ mod session;
 mod target;
 mod trunk;
 
-use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
+use crate::world::{World, answer_to, in_dialog, in_dialog_of_callee, out_of_dialog, sdp_body, user};
 use base::{Duration, TerminationReason};
-use engine::{CallRecord, EngineEvent};
+use engine::EngineEvent;
 use sip_api::{ClientTransactionId, Method, Request, Response, ServerTransactionId, SipCommand};
 
 const SDP: &str = "application/sdp";
@@ -64,13 +64,9 @@ impl Talk {
         in_dialog(method, &self.invite, &self.ok, number)
     }
 
-    /// A request of the callee: his From is our To.
+    /// A request of the callee.
     fn callee_sends(&self, method: Method, number: u32) -> Request {
-        let mut request = in_dialog(method, &self.callee, &self.callee_ok, number);
-        let (from, to) = (request.headers.get("From").map(str::to_owned), request.headers.get("To").map(str::to_owned));
-        request.headers.set("From", to.expect("it has one"));
-        request.headers.set("To", from.expect("it has one"));
-        request
+        in_dialog_of_callee(method, &self.callee, &self.callee_ok, number)
     }
 }
 
@@ -80,16 +76,6 @@ fn final_response(world: &mut World, transaction: ServerTransactionId) -> Respon
 
 fn status(world: &mut World, transaction: ServerTransactionId) -> u16 {
     final_response(world, transaction).status
-}
-
-fn records(world: &World) -> Vec<&CallRecord> {
-    fn record(event: &EngineEvent) -> Option<&CallRecord> {
-        match event {
-            EngineEvent::CallEnded(record) => Some(record),
-            _ => None,
-        }
-    }
-    world.events.iter().filter_map(record).collect()
 }
 
 fn cancelled(world: &World) -> Vec<(ClientTransactionId, Vec<String>)> {

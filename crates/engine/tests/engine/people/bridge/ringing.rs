@@ -80,7 +80,7 @@ fn the_callees_refusal_is_the_callers() {
         let (mut world, call) = ring(&[41_000]);
         world.respond(call.rung[0].0, answer_to(&call.rung[0].1, refusal));
         assert_eq!(status(&mut world, call.transaction), told, "{refusal}");
-        assert!(records(&world).is_empty());
+        assert!(world.call_records().is_empty());
         nothing_is_left(&mut world);
     }
 }
@@ -129,5 +129,5 @@ fn an_answer_that_crosses_the_callers_cancel_is_hung_up() {
     let ok = answer_to(&call.rung[0].1, 200).with_body(SDP, sdp_body(31_000));
     world.respond(call.rung[0].0, ok);
     assert_eq!(world.take_requests(&Method::Bye).len(), 1);
-    assert!(records(&world).is_empty());
+    assert!(world.call_records().is_empty());
 }

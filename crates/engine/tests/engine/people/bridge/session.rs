@@ -18,7 +18,7 @@ fn either_side_hangs_up_and_there_is_one_record() {
         let other = if caller_hangs_up { talk.callee.call_id() } else { talk.invite.call_id() };
         assert_eq!(byes[0].1.call_id(), other);
         world.respond(byes[0].0, answer_to(&byes[0].1, 200));
-        let records = records(&world);
+        let records = world.call_records();
         assert_eq!(records.len(), 1);
         assert_eq!((&records[0].caller, &records[0].callee), (&user("ann"), &user("bob")));
         assert_eq!(records[0].ended.since(records[0].connected), Duration::from_secs(3));
@@ -34,7 +34,7 @@ fn a_caller_who_never_acknowledges_is_hung_up_with_his_callee() {
     world.respond(call.rung[0].0, ok);
     world.input(engine::Input::Sip(sip_api::SipEvent::AckMissing { transaction: call.transaction }));
     assert_eq!(world.take_requests(&Method::Bye).len(), 2);
-    assert_eq!(records(&world).len(), 1);
+    assert_eq!(world.call_records().len(), 1);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_server_that_stops_hangs_everybody_up() {
     let byes = world.take_requests(&Method::Bye);
     assert_eq!(byes.len(), 2);
     assert!(byes.iter().all(|(_, bye)| bye.headers.get("Reason").is_some_and(|reason| reason.contains("503"))));
-    assert_eq!(records(&world).len(), 1);
+    assert_eq!(world.call_records().len(), 1);
 }
 
 #[test]
@@ -150,5 +150,5 @@ fn a_peer_who_no_longer_refreshes_is_gone_for_both() {
     let (mut world, _) = talk();
     world.pass(Duration::from_secs(1_900));
     assert_eq!(world.engine.call_count(), 0, "nobody answers the refreshes");
-    assert_eq!(records(&world).len(), 1);
+    assert_eq!(world.call_records().len(), 1);
 }

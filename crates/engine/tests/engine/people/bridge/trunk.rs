@@ -16,7 +16,7 @@ fn a_number_goes_out_by_a_trunk_and_to_the_next_one_when_it_is_down() {
     assert_eq!(ok.status, 200);
     world.ack(in_dialog(Method::Ack, &call.invite, &ok, 1));
     world.request(in_dialog(Method::Bye, &call.invite, &ok, 2), None);
-    let record = records(&world)[0];
+    let record = world.call_records()[0];
     assert_eq!((record.callee.as_str(), record.address.as_deref()), ("tel:+493055501234", Some("03055501234")));
     assert_eq!((record.trunk.as_deref(), record.call_id.as_deref()), (Some("two"), Some(request.call_id())));
 }
