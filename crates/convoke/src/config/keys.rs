@@ -161,7 +161,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Text,
                 None,
                 r#""/etc/convoke/languages""#,
-                "Directory of further languages: a folder for each, called by its tag, with a sound file NAME.wav or NAME.opus for\neach phrase and number. What a folder lacks is told at the start. One called en or de is used in place of ours.",
+                "Directory of further languages: a folder for each, called by its tag, with a sound file NAME.wav or NAME.opus for\neach phrase and number; `convoke phrases` lists them. What a folder lacks is told at the start, which is refused only\nif something is set to that language. One called en or de is used in place of ours.",
             ),
             key(
                 "prompts_dir",
