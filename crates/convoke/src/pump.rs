@@ -104,6 +104,7 @@ async fn turn(engine: &mut Engine, clock: Clock, sources: &mut Sources, sinks: &
             Some(stored) = sources.stored.recv() => match stored {
                 Stored::Conference(ticket, done) => Input::Stored { ticket, done },
                 Stored::GroupCalls(calls) => Input::GroupCallsStored { calls },
+                Stored::GroupVisits(visits) => Input::GroupVisitsStored { visits },
             },
             Some(question) = sources.questions.recv() => match answer(engine, question) {
                 Some(input) => input,

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{CallId, ConversationEntry, Pii, Termination, Timestamp, UserUri};
-use engine::{CallRecord, Expiry, GroupCallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
+use engine::{
+    CallRecord, Expiry, GroupCallRecord, GroupLegRecord, GroupVisit, LegRecord, Schedule, StoreCommand, StoreTicket,
+};
 use focus::{ConferenceRecord, Lobby, Pin};
 use store::{CDR_TEXT_MAX, Cdr, CdrDirection, Quality, RegistrationRow, Store, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 
 use self::backlog::Backlog;
 pub(crate) use self::backlog::CdrTally;
-use self::batch::{Batch, Record};
+use self::batch::{Batch, Left, Record};
 use crate::calendar::Calendar;
 
 /// Jobs that may wait for the disk; a further conference is refused, a further record is logged instead.
@@ -43,6 +45,8 @@ pub(crate) enum Stored {
     Conference(StoreTicket, bool),
     /// These calls of response groups have left all they leave.
     GroupCalls(Vec<CallId>),
+    /// So have these of supervisors and to feature codes.
+    GroupVisits(Vec<String>),
 }
 
 /// The entrance of the queue.
@@ -136,7 +140,13 @@ impl StorageQueue {
 
     /// Stores a group's call: one record for the whole, and one for each part of it.
     pub(crate) fn record_group_call(&self, call: &GroupCallRecord) {
-        self.queue(Record::GroupCall(call.call.call, group::cdrs(call)));
+        self.queue(Record::Group(Left::Call(call.call.call), group::cdrs(call)));
+    }
+
+    /// Stores the record of a supervisor's call, or of one to a feature code, if it was answered.
+    pub(crate) fn record_group_visit(&self, visit: &GroupVisit, leg: Option<&GroupLegRecord>) {
+        let cdr = visit.answered.map(|answered| group::visit_cdr(visit, answered, leg));
+        self.queue(Record::Group(Left::Visit(visit.id.clone()), cdr.into_iter().collect()));
     }
 
     /// Stores a line of a user's call history unless an earlier process did.
@@ -163,7 +173,7 @@ impl StorageQueue {
         let why = error.to_string();
         match error.into_inner() {
             Job::Record(Record::Cdr(cdr)) => self.tally.lose(&cdr, "the storage queue is full"),
-            Job::Record(Record::GroupCall(_, cdrs)) => {
+            Job::Record(Record::Group(_, cdrs)) => {
                 cdrs.iter().for_each(|cdr| self.tally.lose(cdr, "the storage queue is full"));
             }
             _ => tracing::error!(why, "what a call or a registration leaves could not be queued"),
@@ -173,9 +183,18 @@ impl StorageQueue {
 
 /// Tells the engine which calls of response groups the disk has. It may be gone already; then its next process asks again.
 fn tell_of_calls(answers: &mpsc::UnboundedSender<Stored>, backlog: &mut Backlog) {
-    let calls = backlog.take_stored();
+    let (mut calls, mut visits) = (Vec::new(), Vec::new());
+    for left in backlog.take_stored() {
+        match left {
+            Left::Call(call) => calls.push(call),
+            Left::Visit(id) => visits.push(id),
+        }
+    }
     if !calls.is_empty() {
         let _nobody_waits = answers.send(Stored::GroupCalls(calls));
+    }
+    if !visits.is_empty() {
+        let _nobody_waits = answers.send(Stored::GroupVisits(visits));
     }
 }
 

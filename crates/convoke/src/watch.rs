@@ -204,6 +204,10 @@ impl Watch {
                 tracing::info!(call = %call.call, group = %call.group, outcome = ?call.outcome, "group call ended");
                 storage.record_group_call(&record);
             }
+            EngineEvent::GroupVisitEnded { visit, leg } => {
+                tracing::info!(call = %visit.call, errand = visit.errand.as_str(), "supervisor or feature code ended");
+                storage.record_group_visit(&visit, leg.as_deref());
+            }
             EngineEvent::GroupAgent { agent, state } => tracing::debug!(%agent, ?state, "agent"),
             EngineEvent::Wallboard(event) => {
                 tracing::debug!(?event, "wallboard");

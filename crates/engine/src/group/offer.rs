@@ -255,7 +255,7 @@ impl Engine {
                 }
             }
             Some(Purpose::Forward(call)) => self.on_target_failed(call, termination, status),
-            Some(Purpose::Supervisor(call, seat)) => self.on_supervisor_failed(call, seat),
+            Some(Purpose::Supervisor(call, seat)) => self.on_supervisor_failed(call, seat, termination),
             Some(Purpose::Reattach(_) | Purpose::ReattachTarget(_) | Purpose::Silence) | None => {}
         }
     }
