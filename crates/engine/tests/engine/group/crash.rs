@@ -457,7 +457,7 @@ fn whenever_the_process_dies_nobody_is_left_on_the_line() {
         after.pass(Duration::from_secs(120));
         let load = after.engine.load();
         assert_eq!((load.group_calls, load.group_legs), (0, 0), "cut {cut}: {load:?}");
-        if let Some(board) = after.engine.wallboard() {
+        if let Some(board) = after.engine.wallboard(after.now) {
             for agent in &board.agents {
                 assert_eq!(agent.status, AgentStatus::Free, "cut {cut}: {}", agent.uri);
             }
@@ -520,7 +520,7 @@ fn a_new_journal_says_all_that_the_old_one_said() {
             _ => None,
         });
         assert_eq!(after.engine.group_config(), Some(&later), "what was changed at run time lasts");
-        let board = after.engine.wallboard().expect("there are groups");
+        let board = after.engine.wallboard(after.now).expect("there are groups");
         let agents: Vec<_> = board.agents.iter().map(|agent| (agent.signed_in, agent.opted_in)).collect();
         assert_eq!(agents, [(true, true), (false, false)], "sign-ins and opt-outs last");
         requests.collect::<Vec<_>>()
@@ -553,7 +553,7 @@ fn without_a_journal_groups_refuse_calls() {
     let opt = GroupCommand::Opt { agent: user("bob"), opted_in: false };
     assert!(world.engine.group_objection(&opt).is_some_and(|why| why.contains("journal")));
     world.respond(caller.rung[0].0, ok(&caller.rung[0].1));
-    assert_eq!(world.engine.wallboard().expect("groups").groups[0].talking, 1);
+    assert_eq!(world.engine.wallboard(world.now).expect("groups").groups[0].talking, 1);
     world.input(Input::GroupJournal { sound: true });
     assert!(world.engine.group_objection(&opt).is_none());
 }
