@@ -85,7 +85,7 @@ fn cdr(call: &GroupCallRecord, part: &Part, place: usize, leg: Option<&GroupLegR
         duration_ms: u64::try_from(part.to.since(part.from).as_millis()).unwrap_or(u64::MAX),
         codec: leg.map(|leg| codec_name(leg.codec).to_owned()),
         encrypted: leg.is_some_and(|leg| leg.encrypted),
-        quality: leg.map(|leg| quality(&leg.statistics)).unwrap_or_default(),
+        quality: leg.map(|leg| quality(&leg.statistics)),
         segment: Some(part.kind.to_owned()),
         outcome: Some(part.outcome.to_owned()),
         ..segment_of_nobody(part.termination)
@@ -208,8 +208,8 @@ mod tests {
         let rows = cdrs(&GroupCallRecord { legs, ..call(Outcome::Answered, &parts) });
         let kinds: Vec<_> = rows.iter().filter_map(|row| row.segment.as_deref()).collect();
         assert_eq!(kinds, ["call", "queue", "talk"]);
-        let figures: Vec<_> = rows.iter().map(|row| row.quality.received_packets).collect();
-        assert_eq!(figures, [10, 0, 20], "the caller's figures are those of the whole call");
+        let figures: Vec<_> = rows.iter().map(|row| Some(row.quality?.received_packets)).collect();
+        assert_eq!(figures, [Some(10), None, Some(20)], "the caller's figures are those of the whole call");
         assert_eq!((rows[0].sip_call_id.as_str(), rows[2].sip_call_id.as_str()), ("id-10", "id-20"));
         assert_eq!(rows[0].trunk.as_deref(), Some("carrier"));
         assert_eq!((rows[2].codec.as_deref(), rows[2].encrypted), (Some("opus"), true));
@@ -263,7 +263,10 @@ mod tests {
         let rows = cdrs(&call);
         let onward = &rows[2];
         assert_eq!((onward.segment.as_deref(), onward.duration_ms), (Some("onward"), 3_000));
-        assert_eq!((onward.user.as_ref(), onward.quality.received_packets), (Some(&number), 30));
+        assert_eq!(
+            (onward.user.as_ref(), onward.quality.map(|quality| quality.received_packets)),
+            (Some(&number), Some(30))
+        );
         assert_eq!(onward.number.as_ref().map(Pii::expose), Some("+4930123456"));
         assert_eq!(onward.termination.result, TerminationResult::Completed);
         assert_eq!((rows[0].duration_ms, rows[1].duration_ms), (4_000, 1_000));
