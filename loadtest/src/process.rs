@@ -1,8 +1,9 @@
 //! A server that is started here: a child process in a folder of its own, on free loopback ports, with its log.
 
+use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -58,12 +59,51 @@ pub fn end_children_on_signals() -> Result<(), Failure> {
     Ok(())
 }
 
-/// A folder for a child, which nobody else may read: its configuration has passwords. It goes when it is dropped.
+/// What the folders of children are called; random letters follow.
+const FOLDER_PREFIX: &str = "convoke-load-";
+/// Rights of such a folder.
+const FOLDER_MODE: u32 = 0o700;
+/// A file in it with the number of the process that made it.
+const OWNER: &str = "owner";
+
+/// A folder for a child, which nobody else may read: its configuration has passwords. It goes when it is dropped. Those
+/// that programs left which were killed go before.
 ///
 /// # Errors
 /// When it cannot be made.
-pub fn own_folder(prefix: &str) -> std::io::Result<TempDir> {
-    tempfile::Builder::new().prefix(prefix).permissions(std::fs::Permissions::from_mode(0o700)).tempdir()
+pub fn own_folder() -> std::io::Result<TempDir> {
+    own_folder_in(&std::env::temp_dir())
+}
+
+fn own_folder_in(parent: &Path) -> std::io::Result<TempDir> {
+    remove_left_behind(parent)?;
+    let mut builder = tempfile::Builder::new();
+    let folder = builder.prefix(FOLDER_PREFIX).permissions(Permissions::from_mode(FOLDER_MODE)).tempdir_in(parent)?;
+    std::fs::write(folder.path().join(OWNER), std::process::id().to_string())?;
+    Ok(folder)
+}
+
+/// Removes folders whose maker is dead. Only what is surely one of them: called so, a folder and no link, this user's, for
+/// nobody else, with the number of a process that is no more.
+fn remove_left_behind(parent: &Path) -> std::io::Result<()> {
+    let user = std::fs::metadata("/proc/self")?.uid();
+    for entry in std::fs::read_dir(parent)?.flatten() {
+        let is_called_so = entry.file_name().to_string_lossy().starts_with(FOLDER_PREFIX);
+        // Does not follow links.
+        let Some(about) = entry.metadata().ok().filter(|_| is_called_so) else { continue };
+        let is_own = about.is_dir() && about.uid() == user && about.mode() & 0o777 == FOLDER_MODE;
+        if is_own && maker_is_dead(&entry.path()) {
+            // Another program may remove it at the same time.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn maker_is_dead(folder: &Path) -> bool {
+    let owner = std::fs::read_to_string(folder.join(OWNER)).ok();
+    let number: Option<u32> = owner.and_then(|owner| owner.parse().ok());
+    number.is_some_and(|number| !Path::new("/proc").join(number.to_string()).exists())
 }
 
 /// A running child. Dropping it ends it, and so does whatever ends this program.
@@ -101,18 +141,20 @@ impl Process {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .map_err(|error| Failure(format!("{program}: {error}")))?;
+            .map_err(|error| {
+                Failure(format!("{program} cannot be started: {error}; --binary or --janus names another"))
+            })?;
         children.push((child.id(), folder.path().to_owned()));
         Ok(Self { child, folder })
     }
 
     /// Starts Convoke with the configuration that is made for its places, and waits until it is ready.
     pub fn convoke(binary: &Path, configuration: impl FnOnce(&Places) -> String) -> Result<(Self, Places), Failure> {
-        let folder = own_folder("convoke-load-")?;
+        let folder = own_folder()?;
         let places = Places { sip: free_udp()?, http: free_tcp()?, data: folder.path().join("data") };
         let config = folder.path().join("convoke.toml");
         std::fs::write(&config, configuration(&places))?;
-        std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600))?;
+        std::fs::set_permissions(&config, Permissions::from_mode(0o600))?;
         let mut command = Command::new(binary);
         command.args(["serve", "--config"]).arg(&config).env(LOG_LEVEL.0, LOG_LEVEL.1);
         let mut process = Self::spawn(&mut command, folder)?;
@@ -164,6 +206,9 @@ impl Process {
     fn log(&self) -> String {
         let text = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
+        if lines.is_empty() {
+            return "it said nothing; is the program that was named a server?".to_owned();
+        }
         lines[lines.len().saturating_sub(5)..].join(" | ")
     }
 }
@@ -201,13 +246,69 @@ fn free_tcp() -> std::io::Result<SocketAddr> {
 mod tests {
     use super::*;
 
+    /// The number of a process that is over and was waited for: nobody has it now.
+    fn dead_process() -> Result<String, Failure> {
+        let mut child = Command::new("true").spawn()?;
+        child.wait()?;
+        Ok(child.id().to_string())
+    }
+
+    #[test]
+    fn folders_of_dead_programs_go_and_nothing_else() -> Result<(), Failure> {
+        let parent = tempfile::tempdir()?;
+        let (dead, own) = (dead_process()?, std::process::id().to_string());
+        let cases: [(&str, u32, Option<&str>, bool); 6] = [
+            ("convoke-load-dead", 0o700, Some(&dead), false),
+            ("convoke-load-alive", 0o700, Some(&own), true),
+            ("convoke-load-nobody's", 0o700, None, true),
+            ("convoke-load-no-number", 0o700, Some("../1"), true),
+            ("convoke-load-for-others", 0o755, Some(&dead), true),
+            ("another-dead", 0o700, Some(&dead), true),
+        ];
+        for (name, mode, owner, _) in cases {
+            let folder = parent.path().join(name);
+            std::fs::create_dir(&folder)?;
+            std::fs::create_dir(folder.join("data"))?;
+            owner.map_or(Ok(()), |owner| std::fs::write(folder.join(OWNER), owner))?;
+            std::fs::set_permissions(&folder, Permissions::from_mode(mode))?;
+        }
+        let link = parent.path().join("convoke-load-link");
+        std::os::unix::fs::symlink(parent.path().join("another-dead"), &link)?;
+        let made = own_folder_in(parent.path())?;
+        assert_eq!(std::fs::read_to_string(made.path().join(OWNER))?, own);
+        for (name, _, _, stays) in cases {
+            assert_eq!(parent.path().join(name).exists(), stays, "{name}");
+        }
+        assert!(link.is_symlink());
+        Ok(())
+    }
+
+    #[test]
+    fn a_program_that_says_nothing_is_asked_after() -> Result<(), Failure> {
+        let Err(Failure(words)) = Process::convoke(Path::new("/bin/false"), |_| String::new()) else {
+            return Err(Failure("it cannot be ready".to_owned()));
+        };
+        assert!(
+            words.contains("exit status: 1") && words.contains("is the program that was named a server?"),
+            "{words}"
+        );
+        let Err(Failure(words)) = Process::convoke(Path::new("/nonexistent"), |_| String::new()) else {
+            return Err(Failure("it is not there".to_owned()));
+        };
+        assert!(
+            words.contains("/nonexistent cannot be started: No such file") && words.contains("--binary"),
+            "{words}"
+        );
+        Ok(())
+    }
+
     /// The server's log would be a good part of what a call costs.
     #[test]
     fn a_server_is_measured_without_its_log_and_its_last_words_are_told() -> Result<(), Failure> {
         let folder = tempfile::tempdir()?;
         let script = folder.path().join("server");
         std::fs::write(&script, "#!/bin/sh\necho \"log: $CONVOKE_LOG, $1 $2\"\ncat \"$3\"\nexit 7\n")?;
-        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
+        std::fs::set_permissions(&script, Permissions::from_mode(0o755))?;
         let started = Process::convoke(&script, |places| format!("data_dir = {:?}\n", places.data));
         let Err(Failure(words)) = started else { return Err(Failure("it cannot be ready".to_owned())) };
         for part in ["exit status: 7", "log: warn, serve --config", "data_dir = "] {

@@ -77,7 +77,7 @@ impl Target {
     }
 
     fn start_janus(binary: &Path) -> Result<Self, Failure> {
-        let folder = own_folder("convoke-peer-")?;
+        let folder = own_folder()?;
         let mut command = Janus::command(binary, folder.path())?;
         let mut process = Process::spawn(&mut command, folder)?;
         process.wait_ready(Janus::is_ready)?;

@@ -15,7 +15,7 @@ const STYLE: &str = "
 @media(prefers-color-scheme:dark){:root{--ink:#e7ebef;--dim:#9aa5b1;--paper:#14181d;--card:#1d232a;--line:#343c46;--a:#5aaaf0;--b:#f0916f;--c:#6cc794;--bad:#ff7b72;--good:#63c787}}
 body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--paper);margin:0 auto;max-width:1180px;padding:1.2rem}
 h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.2rem;margin:2rem 0 .3rem}p{margin:.3rem 0;color:var(--dim)}
-div.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;margin:.8rem 0;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line)}td.n{text-align:right;white-space:nowrap}
+div.wide{overflow-x:auto}div.wide table{min-width:40rem}h2,p,li{overflow-wrap:anywhere}table{border-collapse:collapse;width:100%;margin:.8rem 0;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line)}td.n{text-align:right;white-space:nowrap}
 .pass{color:var(--good);font-weight:600}.limit{color:var(--b);font-weight:600}.fail,.invalid{color:var(--bad);font-weight:700}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr));gap:12px}.plots svg{background:var(--card);border-radius:8px;width:100%;height:auto}
 svg text{fill:var(--dim);font:11px system-ui,sans-serif}svg .title{fill:var(--ink);font-weight:600;font-size:13px}svg .end{text-anchor:end}svg .mid{text-anchor:middle}

@@ -50,8 +50,12 @@ impl Janus {
     /// The command that starts Janus with nothing but AudioBridge and the Unix socket, configured in `folder`.
     pub fn command(binary: &Path, folder: &Path) -> Result<Command, Failure> {
         let libraries = LIBRARIES.iter().map(Path::new).find(|path| path.exists());
-        let libraries =
-            libraries.ok_or_else(|| Failure("Janus's plugins are not where Debian puts them".to_owned()))?;
+        let libraries = libraries.ok_or_else(|| {
+            let places = LIBRARIES.join(" nor in ");
+            Failure(format!(
+                "Janus's plugins are neither in {places}, where Debian puts them; make deps-peers installs them"
+            ))
+        })?;
         for (kind, file) in [("plugins", "libjanus_audiobridge.so"), ("transports", "libjanus_pfunix.so")] {
             std::fs::create_dir(folder.join(kind))?;
             std::os::unix::fs::symlink(libraries.join(kind).join(file), folder.join(kind).join(file))?;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use system_tests::{PASSWORD, Server, ServerOptions, alone};
-use testkit::{AgentOptions, AnswerMode, Call, ConferenceClient, PhoneOptions, ScriptedPhone, Transport, tone};
+use testkit::{AgentOptions, AnswerMode, Call, ConferenceClient, Dialog, PhoneOptions, ScriptedPhone, Transport, tone};
 
 const SOON: Duration = Duration::from_secs(20);
 const DOMAIN: &str = "example.com";
@@ -145,4 +145,81 @@ async fn a_conference_cannot_be_made_for_somebody_else() {
     let answered = response.status().unwrap_or(0);
     let body = response.body_text();
     assert!(answered >= 400 || body.contains("failure"), "{answered} {body}");
+}
+
+/// The version of a conference-info document.
+fn version(document: &str) -> u64 {
+    let number = document.split("version=\"").nth(1).and_then(|rest| rest.split('"').next());
+    // The XML declaration has a version too, which is no whole number.
+    let number = number.filter(|number| !number.contains('.'));
+    let number = number.or_else(|| document.split("version=\"").nth(2)?.split('"').next());
+    number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no version in {document}"))
+}
+
+/// Subscribes to a conference as somebody who can do without answering (c3p.md 3.1); whether the server takes that up.
+async fn watch(ann: &ScriptedPhone, focus: &str) -> (Dialog, bool) {
+    let subscribe = ann.agent().new_request("SUBSCRIBE", focus).with("Event", "conference").with("Expires", "3600");
+    let subscribe = subscribe
+        .with("Accept", "application/conference-info+xml")
+        .with("Supported", "ms-benotify, ms-piggyback-first-notify");
+    let (dialog, accepted) = Dialog::open(ann.agent(), subscribe).await.expect("subscribed");
+    let agreed = accepted.header("Supported").is_some_and(|supported| supported.contains("ms-benotify"));
+    (dialog, agreed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_who_never_answers_is_told_everything_over_a_connection() {
+    let _turn = alone();
+    let server = server();
+    let ann = registered(&server, "user1", Transport::Tcp).await;
+    let mut bob = registered(&server, "user2", Transport::Tcp).await;
+    let mut focus = ConferenceClient::create(ann.agent().clone(), "BENOTIFY1", "No answers").await.expect("made");
+    focus.join("presenter").await.expect("joined");
+    let (mut watcher, agreed) = watch(&ann, focus.focus()).await;
+    assert!(agreed, "the 200 says that the server sends BENOTIFY");
+    focus.dial_out(BOB).await.expect("bob is called");
+    let call = bob.next_call(SOON).await.expect("bob's phone rings");
+    focus.eject(BOB).await.expect("ejected");
+    call.ended(SOON).await.expect("bob's call is ended");
+    focus.end().await.expect("ended");
+
+    // Nothing is answered; each comes once, in order, to the last one.
+    let (mut versions, mut numbers, mut statuses) = (Vec::new(), Vec::new(), String::new());
+    loop {
+        let told = watcher.next_request(SOON).await.expect("told to the end").message;
+        assert_eq!((told.method(), told.header("Proxy-Require")), ("BENOTIFY", Some("ms-benotify")), "{told:?}");
+        numbers.push(told.cseq());
+        let body = told.body_text();
+        if !body.is_empty() {
+            versions.push(version(&body));
+            statuses.push_str(&body);
+        }
+        if told.header("Subscription-State").is_some_and(|state| state.starts_with("terminated")) {
+            break;
+        }
+    }
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+    assert!(versions.windows(2).all(|pair| pair[1] == pair[0] + 1), "{versions:?}");
+    assert!(statuses.contains(BOB) && statuses.contains("connected"), "bob's way is told: {statuses}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_by_udp_is_notified_and_waited_for() {
+    let _turn = alone();
+    let server = server();
+    let ann = registered(&server, "user1", Transport::Udp).await;
+    let mut bob = registered(&server, "user2", Transport::Udp).await;
+    let mut focus = ConferenceClient::create(ann.agent().clone(), "BENOTIFY2", "Datagrams").await.expect("made");
+    focus.join("presenter").await.expect("joined");
+    let (mut watcher, agreed) = watch(&ann, focus.focus()).await;
+    assert!(!agreed, "nobody would notice that a datagram was lost");
+    let first = watcher.next_request(SOON).await.expect("told");
+    assert_eq!(first.message.method(), "NOTIFY");
+    focus.dial_out(BOB).await.expect("bob is called");
+    bob.next_call(SOON).await.expect("bob's phone rings");
+    // The roster has gone on meanwhile; the next document waits for the answer to the first.
+    first.respond(200, "OK").await.expect("answered");
+    let second = watcher.next_request(SOON).await.expect("told");
+    assert_eq!(second.message.method(), "NOTIFY");
+    assert!(version(&second.message.body_text()) > version(&first.message.body_text()));
 }

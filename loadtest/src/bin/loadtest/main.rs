@@ -287,10 +287,15 @@ fn source(arguments: &RunArguments) -> Result<Source, Failure> {
 }
 
 fn own_server(binary: Option<&Path>) -> Result<Source, Failure> {
-    let beside = || Some(std::env::current_exe().ok()?.parent()?.join("convoke"));
-    let binary = binary.map(Path::to_path_buf).or_else(beside).and_then(|path| path.canonicalize().ok());
-    let missing = || Failure("there is no server beside this program; build it, or name it with --binary".to_owned());
-    Ok(Source::Binary(binary.ok_or_else(missing)?))
+    let beside = || std::env::current_exe().map(|own| own.with_file_name("convoke"));
+    let binary = binary.map_or_else(beside, |named| Ok(named.to_owned()))?;
+    let missing = |error| {
+        let binary = binary.display();
+        Failure(format!(
+            "no server: {binary}: {error}; cargo build --release -p convoke makes one, --binary names another"
+        ))
+    };
+    Ok(Source::Binary(binary.canonicalize().map_err(missing)?))
 }
 
 #[expect(clippy::print_stderr, reason = "the command line's own complaints")]
