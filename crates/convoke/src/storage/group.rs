@@ -110,7 +110,7 @@ pub(super) fn visit_cdr(visit: &GroupVisit, answered: Timestamp, leg: Option<&Gr
         duration_ms: u64::try_from(visit.ended.since(answered).as_millis()).unwrap_or(u64::MAX),
         codec: leg.map(|leg| codec_name(leg.codec).to_owned()),
         encrypted: leg.is_some_and(|leg| leg.encrypted),
-        quality: leg.map(|leg| quality(&leg.statistics)).unwrap_or_default(),
+        quality: leg.map(|leg| quality(&leg.statistics)),
         segment: Some(if supervises { "supervisor" } else { "feature-code" }.to_owned()),
         outcome: Some(visit.errand.as_str().to_owned()),
         ..segment_of_nobody(termination)
