@@ -11,7 +11,8 @@ use crate::Failure;
 use crate::plan::Plan;
 use crate::results::table::number;
 use crate::run::Onlooker;
-use crate::run::outcome::{Outcome, Verdict};
+use crate::run::figure::Verdict;
+use crate::run::outcome::Outcome;
 use crate::target::Source;
 
 /// What things cost on one machine.

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use crate::machine::Machine;
 use crate::plan::{Measure, Plan};
 use crate::results::table::number;
-use crate::run::outcome::{Outcome, Verdict};
+use crate::run::figure::Verdict;
+use crate::run::outcome::Outcome;
 use crate::statistics::percentile;
 
 /// One figure with its goal.

@@ -1,9 +1,12 @@
 //! How a plan happens: set up, join, settle, roll call, talk, leave; then the judgement.
 //!
 //! One thread conducts: it signals, tells the media threads who sends what, and samples. Start reading at [`run`]; the
-//! module [`score`] says who sounds when, [`stage`] holds the callers, [`outcome`] makes figures of what was seen.
+//! module [`score`] says who sounds when, [`stage`] holds the callers, [`figure`] makes figures of the [`evidence`], [`outcome`]
+//! the verdict.
 
 pub mod dialler;
+pub mod evidence;
+pub mod figure;
 pub mod gauge;
 pub mod outcome;
 pub mod score;
@@ -15,8 +18,10 @@ use std::time::{Duration, Instant};
 use crate::Failure;
 use crate::judge::hearing::Turn;
 use crate::plan::Plan;
+use crate::run::evidence::Evidence;
+use crate::run::figure::Verdict;
 use crate::run::gauge::Sample;
-use crate::run::outcome::{Evidence, Outcome, Verdict};
+use crate::run::outcome::Outcome;
 use crate::run::score::Score;
 use crate::run::stage::Stage;
 use crate::sys::wall_nanos;

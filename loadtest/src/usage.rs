@@ -1,4 +1,6 @@
-//! What a process has used, as the kernel counts it (proc(5)).
+//! What a process has used and what its sockets lost, as the kernel counts it (proc(5)).
+
+use std::collections::HashSet;
 
 use crate::Failure;
 
@@ -44,6 +46,20 @@ fn machine_of(stat: &str) -> Option<(f64, f64)> {
     Some(((all - idle) / TICKS_PER_SECOND, all / TICKS_PER_SECOND))
 }
 
+/// Datagrams the kernel dropped because nobody read these sockets (proc(5), `/proc/net/udp`).
+pub fn kernel_drops(ports: &[u16]) -> u64 {
+    let text = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
+    let ports: HashSet<u16> = ports.iter().copied().collect();
+    text.lines().filter_map(dropped_at).filter(|(port, _)| ports.contains(port)).map(|(_, drops)| drops).sum()
+}
+
+fn dropped_at(line: &str) -> Option<(u16, u64)> {
+    let mut fields = line.split_whitespace();
+    let local = fields.nth(1)?;
+    let port = u16::from_str_radix(local.split_once(':')?.1, 16).ok()?;
+    Some((port, fields.last()?.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +76,12 @@ mod tests {
     fn idle_time_and_waiting_for_disks_are_no_work() {
         assert_eq!(machine_of("cpu  100 0 50 800 50 0 0 0 0 0\ncpu0 1"), Some((1.5, 10.0)));
         assert_eq!(machine_of("intr 1"), None);
+    }
+
+    #[test]
+    fn drops_are_read_from_the_kernels_table() {
+        let line = "  71: 0100007F:9C40 00000000:0000 07 00000000:00000000 00:00000000 00000000  0 0 5123 2 00 17";
+        assert_eq!(dropped_at(line), Some((40_000, 17)));
+        assert_eq!(dropped_at("  sl  local_address rem_address"), None);
     }
 }

@@ -28,6 +28,49 @@ pub struct ConversationEntry {
     pub ended: i64,
     /// How it ended for him.
     pub termination: Termination,
+    /// What he wanted of a response group, where he was neither its caller nor its agent.
+    pub errand: Option<GroupErrand>,
+}
+
+/// What a user's call to a response group was for, when it was not to talk with an agent. A supervisor's are in order: who does
+/// one may do those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupErrand {
+    /// To hear a conversation.
+    Listen,
+    /// To speak to its agent alone.
+    Whisper,
+    /// To speak to both.
+    Barge,
+    /// To sign in as an agent.
+    SignIn,
+    /// To sign out.
+    SignOut,
+    /// To make a pause.
+    Pause,
+    /// To end it.
+    Resume,
+}
+
+impl GroupErrand {
+    /// The stable text form, the same as in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Listen => "listen",
+            Self::Whisper => "whisper",
+            Self::Barge => "barge",
+            Self::SignIn => "sign_in",
+            Self::SignOut => "sign_out",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+        }
+    }
+
+    /// Whether a supervisor does it.
+    pub const fn is_supervision(self) -> bool {
+        matches!(self, Self::Listen | Self::Whisper | Self::Barge)
+    }
 }
 
 /// What a call was to a user. Only [`ConversationKind::Missed`] makes a missed-call notice; what a response group offers

@@ -13,7 +13,7 @@ mod pii;
 mod termination;
 mod time;
 
-pub use conversation::{ConversationEntry, ConversationKind};
+pub use conversation::{ConversationEntry, ConversationKind, GroupErrand};
 pub use id::{
     CallId, CommandId, ConferenceId, ConferenceNumber, EndpointId, InvalidId, LegId, OfferId, SubscriptionId, UserUri,
 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
-use crate::{demo, evaluation, journal, server, story, watch};
+use crate::{demo, evaluation, journal, phrases, server, story, watch};
 
 /// Exit codes of every command.
 const FAILED: u8 = 1;
@@ -50,6 +50,12 @@ enum Command {
         /// The journal: response-groups.journal in `data_dir`.
         file: PathBuf,
     },
+    /// List what a language says: the name of each sound file of a folder in `media.languages_dir`, and its text.
+    Phrases {
+        /// In which language the texts are.
+        #[arg(long, value_name = "TAG", default_value = "en")]
+        language: String,
+    },
     /// Work with configurations.
     Config {
         #[command(subcommand)]
@@ -88,6 +94,13 @@ pub(crate) fn run() -> ExitCode {
         Command::Check { config } => check(config),
         Command::Explain { what: ExplainCommand::Call { call, config, journal } } => explain(&call, config, journal),
         Command::Replay { file } => tell(story::replay(&file)),
+        Command::Phrases { language } => match phrases::list(&language) {
+            Ok(list) => {
+                say(&list);
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(USAGE, &error),
+        },
         Command::Config { command: ConfigCommand::PrintDefault } => {
             say(&config::print_default());
             ExitCode::SUCCESS

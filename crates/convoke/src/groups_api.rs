@@ -161,6 +161,20 @@ mod tests {
     }
 
     #[test]
+    fn languages_the_server_does_not_speak_are_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("fr")).expect("made");
+        let text = format!("domain = \"example.com\"\n[media]\nlanguages_dir = {:?}", folder.path());
+        let sounds = GroupSounds::of_server(&config::parse(&text).expect("it can be read"));
+        for (language, is_spoken) in [("de-AT", true), ("fr", false), ("it", false)] {
+            let group = format!("{{\"uri\": \"sip:sales@example.com\", \"language\": {language:?}}}");
+            let command = format!("{{\"command\": \"configure\", \"config\": {{\"groups\": [{group}]}}}}");
+            let told = unheard(&serde_json::from_str(&command).expect("a command"), &sounds);
+            assert_eq!(told.is_none(), is_spoken, "{language}: {told:?}");
+        }
+    }
+
+    #[test]
     fn only_this_machine_sees_who_calls() {
         let caller = "tel:+4930123456";
         let waiting = WaitingSnapshot {

@@ -17,6 +17,7 @@ mod guard;
 mod happenings;
 mod http;
 mod journal;
+mod phrases;
 mod profiles;
 mod pump;
 mod registrations;

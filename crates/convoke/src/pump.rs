@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base::UserUri;
+use base::{Timestamp, UserUri};
 use engine::{ConferenceView, Effect, Engine, GroupCommand, Input, LoudnessChange};
 use mcu_api::McuEvent;
 use media_io::MediaServer;
@@ -104,8 +104,9 @@ async fn turn(engine: &mut Engine, clock: Clock, sources: &mut Sources, sinks: &
             Some(stored) = sources.stored.recv() => match stored {
                 Stored::Conference(ticket, done) => Input::Stored { ticket, done },
                 Stored::GroupCalls(calls) => Input::GroupCallsStored { calls },
+                Stored::GroupVisits(visits) => Input::GroupVisitsStored { visits },
             },
-            Some(question) = sources.questions.recv() => match answer(engine, question) {
+            Some(question) = sources.questions.recv() => match answer(engine, question, clock.now()) {
                 Some(input) => input,
                 None => continue,
             },
@@ -128,7 +129,7 @@ async fn sleep_until(timer: Option<tokio::time::Instant>) {
 }
 
 /// Answers a question; a wish becomes an input. Whoever asked may have gone meanwhile.
-fn answer(engine: &Engine, question: Question) -> Option<Input> {
+fn answer(engine: &Engine, question: Question, now: Timestamp) -> Option<Input> {
     match question {
         Question::Conferences(reply) => drop(reply.send(engine.conferences())),
         Question::Load(reply) => drop(reply.send(Load {
@@ -138,7 +139,7 @@ fn answer(engine: &Engine, question: Question) -> Option<Input> {
             last_words: engine.load().calls.byes + engine.registrations_ending(),
             groups_refuse: engine.groups_refuse_calls(),
         })),
-        Question::Wallboard(reply) => drop(reply.send(engine.wallboard())),
+        Question::Wallboard(reply) => drop(reply.send(engine.wallboard(now))),
         Question::Groups(reply) => drop(reply.send(engine.group_config().cloned())),
         Question::Group(command, reply) => {
             let objection = engine.group_objection(&command);

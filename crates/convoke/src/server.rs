@@ -106,7 +106,7 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
         ready: Arc::clone(&ready),
         gauges,
         users,
-        sounds: GroupSounds::new(config),
+        sounds: GroupSounds::of_server(config),
     };
     let served = config.http.clone();
     tokio::spawn(async move { http::serve(listener, api, &served).await });

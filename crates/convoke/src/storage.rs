@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base::{CallId, ConversationEntry, Pii, Termination, Timestamp, UserUri};
-use engine::{CallRecord, Expiry, GroupCallRecord, LegRecord, Schedule, StoreCommand, StoreTicket};
+use engine::{
+    CallRecord, Expiry, GroupCallRecord, GroupLegRecord, GroupVisit, LegRecord, Schedule, StoreCommand, StoreTicket,
+};
 use focus::{ConferenceRecord, Lobby, Pin};
-use store::{CDR_TEXT_MAX, Cdr, CdrDirection, Quality, RegistrationRow, Store, UnixMillis};
+use store::{CDR_TEXT_MAX, Cdr, CdrDirection, EModel, Quality, RegistrationRow, Store, UnixMillis};
 use tokio::sync::{mpsc, oneshot};
 
 use self::backlog::Backlog;
 pub(crate) use self::backlog::CdrTally;
-use self::batch::{Batch, Record};
+use self::batch::{Batch, Left, Record};
 use crate::calendar::Calendar;
 
 /// Jobs that may wait for the disk; a further conference is refused, a further record is logged instead.
@@ -43,6 +45,8 @@ pub(crate) enum Stored {
     Conference(StoreTicket, bool),
     /// These calls of response groups have left all they leave.
     GroupCalls(Vec<CallId>),
+    /// So have these of supervisors and to feature codes.
+    GroupVisits(Vec<String>),
 }
 
 /// The entrance of the queue.
@@ -136,7 +140,13 @@ impl StorageQueue {
 
     /// Stores a group's call: one record for the whole, and one for each part of it.
     pub(crate) fn record_group_call(&self, call: &GroupCallRecord) {
-        self.queue(Record::GroupCall(call.call.call, group::cdrs(call)));
+        self.queue(Record::Group(Left::Call(call.call.call), group::cdrs(call)));
+    }
+
+    /// Stores the record of a supervisor's call, or of one to a feature code, if it was answered.
+    pub(crate) fn record_group_visit(&self, visit: &GroupVisit, leg: Option<&GroupLegRecord>) {
+        let cdr = visit.answered.map(|answered| group::visit_cdr(visit, answered, leg));
+        self.queue(Record::Group(Left::Visit(visit.id.clone()), cdr.into_iter().collect()));
     }
 
     /// Stores a line of a user's call history unless an earlier process did.
@@ -163,7 +173,7 @@ impl StorageQueue {
         let why = error.to_string();
         match error.into_inner() {
             Job::Record(Record::Cdr(cdr)) => self.tally.lose(&cdr, "the storage queue is full"),
-            Job::Record(Record::GroupCall(_, cdrs)) => {
+            Job::Record(Record::Group(_, cdrs)) => {
                 cdrs.iter().for_each(|cdr| self.tally.lose(cdr, "the storage queue is full"));
             }
             _ => tracing::error!(why, "what a call or a registration leaves could not be queued"),
@@ -173,9 +183,18 @@ impl StorageQueue {
 
 /// Tells the engine which calls of response groups the disk has. It may be gone already; then its next process asks again.
 fn tell_of_calls(answers: &mpsc::UnboundedSender<Stored>, backlog: &mut Backlog) {
-    let calls = backlog.take_stored();
+    let (mut calls, mut visits) = (Vec::new(), Vec::new());
+    for left in backlog.take_stored() {
+        match left {
+            Left::Call(call) => calls.push(call),
+            Left::Visit(id) => visits.push(id),
+        }
+    }
     if !calls.is_empty() {
         let _nobody_waits = answers.send(Stored::GroupCalls(calls));
+    }
+    if !visits.is_empty() {
+        let _nobody_waits = answers.send(Stored::GroupVisits(visits));
     }
 }
 
@@ -237,25 +256,38 @@ fn leg_cdr(leg: &LegRecord, connected: Timestamp, calendar: Calendar) -> Cdr {
         sip_call_id: fitting(leg.call_id.as_deref()).unwrap_or_default().to_owned(),
         codec: leg.codec.map(|codec| codec_name(codec).to_owned()),
         encrypted: leg.encrypted,
-        quality: quality(&leg.statistics),
+        quality: Some(quality(&leg.statistics)),
         ..segment(leg.leg.0, [leg.since, connected, leg.ended], leg.termination, calendar)
     }
 }
 
 fn quality(statistics: &mcu_api::LegStatistics) -> Quality {
+    let heard = |value: u32| (statistics.received_packets > 0).then_some(value);
+    let is_estimated = statistics.mos_hundredths > 0;
     Quality {
         received_packets: statistics.received_packets,
         sent_packets: statistics.sent_packets,
         lost_packets: statistics.lost_packets,
         late_packets: statistics.late_packets,
         concealed_frames: statistics.concealed_frames,
-        jitter_us: statistics.jitter_us,
-        buffer_delay_us: statistics.buffer_delay_us,
-        buffer_delay_max_us: statistics.buffer_delay_max_us,
-        round_trip_us: statistics.round_trip_us,
-        mos_hundredths: statistics.mos_hundredths,
+        jitter_us: heard(statistics.jitter_us),
+        buffer_delay_us: heard(statistics.buffer_delay_us),
+        buffer_delay_max_us: heard(statistics.buffer_delay_max_us),
+        round_trip_us: Some(statistics.round_trip_us).filter(|measured| *measured > 0),
+        mos_hundredths: is_estimated.then_some(statistics.mos_hundredths),
+        e_model: is_estimated.then(|| e_model(&statistics.e_model)),
         remote_loss_fraction: statistics.remote_loss_fraction,
         one_way: statistics.one_way,
+    }
+}
+
+fn e_model(of: &mcu_api::EModel) -> EModel {
+    EModel {
+        r_default_tenths: (mcu_api::EModel::R_DEFAULT * 10.0) as u16,
+        ie_tenths: of.equipment_tenths,
+        bpl_tenths: of.robustness_tenths,
+        ppl_hundredths: of.loss_hundredths,
+        burst_r_hundredths: of.burst_ratio_hundredths,
     }
 }
 
@@ -320,7 +352,7 @@ fn segment(id: u64, times: [Timestamp; 3], termination: Termination, calendar: C
         sip_status: None,
         codec: None,
         encrypted: false,
-        quality: Quality::default(),
+        quality: None,
         segment: None,
         outcome: None,
     }
@@ -422,6 +454,39 @@ mod tests {
             (stored.expiry, stored.used) = (expiry, 5);
             assert_eq!(schedule(row(&stored, 1)), stored);
         }
+    }
+
+    #[test]
+    fn the_opinion_of_a_record_can_be_computed_again_and_what_is_unknown_is_empty() {
+        let e_model = mcu_api::EModel {
+            equipment_tenths: 50,
+            robustness_tenths: 251,
+            loss_hundredths: 312,
+            burst_ratio_hundredths: 170,
+        };
+        let statistics = mcu_api::LegStatistics {
+            received_packets: 900,
+            round_trip_us: 30_000,
+            mos_hundredths: e_model.mos_hundredths(),
+            e_model,
+            ..mcu_api::LegStatistics::default()
+        };
+        let shown = serde_json::to_value(quality(&statistics)).expect("JSON");
+        assert_eq!((&shown["round_trip_us"], &shown["jitter_us"]), (&30_000.into(), &0.into()));
+        let input = |name: &str, unit: f64| shown["e_model"][name].as_f64().expect(name) / unit;
+        let (ie, ppl) = (input("ie_tenths", 10.0), input("ppl_hundredths", 100.0));
+        let loss = ppl / (ppl / input("burst_r_hundredths", 100.0) + input("bpl_tenths", 10.0));
+        let r = input("r_default_tenths", 10.0) - ie - (95.0 - ie) * loss;
+        let mos = 1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6;
+        assert_eq!(shown["mos_hundredths"], (mos * 100.0).round() as u64);
+
+        let nothing = serde_json::to_value(quality(&mcu_api::LegStatistics::default())).expect("JSON");
+        for name in
+            ["jitter_us", "buffer_delay_us", "buffer_delay_max_us", "round_trip_us", "mos_hundredths", "e_model"]
+        {
+            assert!(nothing[name].is_null(), "{name}: {nothing}");
+        }
+        assert_eq!(nothing["received_packets"], 0);
     }
 
     fn record_of(organizer: &str) -> ConferenceRecord {

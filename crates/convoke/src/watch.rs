@@ -201,8 +201,13 @@ impl Watch {
             }
             EngineEvent::GroupCallEnded(record) => {
                 let call = &record.call;
-                tracing::info!(call = %call.call, group = %call.group, outcome = ?call.outcome, "group call ended");
+                let (number, call_id) = (call.call, &call.reference);
+                tracing::info!(group_call = %number, call_id, group = %call.group, outcome = ?call.outcome, "group call ended");
                 storage.record_group_call(&record);
+            }
+            EngineEvent::GroupVisitEnded { visit, leg } => {
+                tracing::info!(group_call = %visit.call, errand = visit.errand.as_str(), "supervisor or feature code ended");
+                storage.record_group_visit(&visit, leg.as_deref());
             }
             EngineEvent::GroupAgent { agent, state } => tracing::debug!(%agent, ?state, "agent"),
             EngineEvent::Wallboard(event) => {
@@ -212,9 +217,15 @@ impl Watch {
                     metrics.group_waited(group.user_part(), queue_result(result), waited);
                 }
             }
-            EngineEvent::GroupSupervisor { call, state, .. } => tracing::info!(%call, ?state, "supervisor"),
-            EngineEvent::GroupTransfer { call, reached } => tracing::info!(%call, reached, "supervisor's transfer"),
-            EngineEvent::GroupSupervisorRefused { call, why } => tracing::info!(%call, why, "supervisor refused"),
+            EngineEvent::GroupSupervisor { call, state, .. } => {
+                tracing::info!(group_call = %call, ?state, "supervisor")
+            }
+            EngineEvent::GroupTransfer { call, reached } => {
+                tracing::info!(group_call = %call, reached, "supervisor's transfer")
+            }
+            EngineEvent::GroupSupervisorRefused { call, why } => {
+                tracing::info!(group_call = %call, why, "supervisor refused")
+            }
             EngineEvent::CallEnded(call) => {
                 metrics.leg_ended(call.termination.reason, Some(call.ended.since(call.connected)));
                 tracing::info!(call = %call.call, reason = call.termination.reason.as_str(), "call ended");

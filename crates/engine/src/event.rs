@@ -6,7 +6,7 @@ use focus::{EndReason, FocusEvent};
 use mcu_api::{Codec, LegStatistics};
 
 use crate::callers::CallBound;
-use crate::group::GroupCallRecord;
+use crate::group::{GroupCallRecord, GroupLegRecord, GroupVisit};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -81,6 +81,14 @@ pub enum EngineEvent {
     /// A caller of a response group has gone, and every leg of his call is accounted for. Exactly once for each; after a crash
     /// once more for those of whom [`crate::Input::GroupCallsStored`] was not said.
     GroupCallEnded(Box<GroupCallRecord>),
+    /// A supervisor's call, or one to a feature code, is over on both sides. Exactly once for each; after a crash once more for
+    /// those of whom [`crate::Input::GroupVisitsStored`] was not said.
+    GroupVisitEnded {
+        /// The call.
+        visit: Box<GroupVisit>,
+        /// How its media fared, if it had some and the process that saw it lives.
+        leg: Option<Box<GroupLegRecord>>,
+    },
     /// An agent's state changed.
     GroupAgent {
         /// He.

@@ -49,8 +49,8 @@ pub use control::schedule::{Expiry, Schedule};
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use group::{
-    EndedCall, GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, Onward, SentInvite, WireLeg,
-    WireRecord, group_problems, is_phrase,
+    EndedCall, GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, GroupVisit, Onward, SentInvite,
+    WireLeg, WireRecord, group_problems, is_phrase,
 };
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
@@ -92,6 +92,11 @@ pub enum Input {
     GroupCallsStored {
         /// Which.
         calls: Vec<base::CallId>,
+    },
+    /// The store has all that these calls of supervisors and to feature codes leave.
+    GroupVisitsStored {
+        /// Their ids.
+        visits: Vec<String>,
     },
     /// A user has seen his missed calls; his devices put the lamp out.
     MissedCallsSeen {
@@ -261,6 +266,7 @@ impl Engine {
             Input::Group(command) => self.on_group_command(command),
             Input::GroupJournal { sound } => self.note_journal(sound),
             Input::GroupCallsStored { calls } => self.on_group_calls_stored(calls),
+            Input::GroupVisitsStored { visits } => self.on_group_visits_stored(visits),
             Input::MissedCallsSeen { user } => self.on_missed_calls_seen(&user),
             Input::SetLoudness(change) => self.on_loudness_change(&change),
             Input::TimerFired => self.on_timer(),

@@ -75,6 +75,7 @@ pub(crate) fn reason_header(reason: TerminationReason) -> Vec<String> {
         TerminationReason::AnsweredElsewhere | TerminationReason::Replaced => {
             "SIP;cause=200;text=\"Call completed elsewhere\""
         }
+        TerminationReason::MediaNotSupported => "SIP;cause=488;text=\"Not acceptable here\"",
         TerminationReason::SessionExpired | TerminationReason::MediaTimeout => "SIP;cause=408;text=\"No media\"",
         TerminationReason::ServerStopping => "SIP;cause=503;text=\"Server stopping\"",
         _ => return Vec::new(),

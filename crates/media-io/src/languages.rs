@@ -11,8 +11,6 @@ use crate::sound_files::SoundFiles;
 
 /// What a sound file of a clip may end in.
 const ENDINGS: [&str; 2] = ["wav", "opus"];
-/// Missing clips that are named; of more, only how many.
-const NAMED_MAX: usize = 8;
 
 /// A language found in a folder, complete.
 #[derive(Debug)]
@@ -39,10 +37,7 @@ impl std::fmt::Display for LanguageError {
         match self {
             Self::Read(path, error) => write!(f, "{} cannot be read: {error}", path.display()),
             Self::Incomplete(path, missing) => {
-                let named = missing.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
-                let others = missing.len().saturating_sub(NAMED_MAX);
-                let others = if others > 0 { format!(" and {others} more") } else { String::new() };
-                write!(f, "{} lacks {named}{others}; record each as NAME.wav or NAME.opus", path.display())
+                write!(f, "{} lacks {}; record each as NAME.wav or NAME.opus", path.display(), listed(missing))
             }
             Self::Sound(path, error) => write!(f, "{} cannot be played: {error}", path.display()),
         }
@@ -50,6 +45,23 @@ impl std::fmt::Display for LanguageError {
 }
 
 impl std::error::Error for LanguageError {}
+
+/// Names after each other, numbers that follow one another as a range: `joined, 3 to 99`.
+fn listed(names: &[String]) -> String {
+    let mut listed: Vec<(&str, Option<u32>, Option<u32>)> = Vec::new();
+    for name in names {
+        let number: Option<u32> = name.parse().ok();
+        match listed.last_mut() {
+            Some((_, _, Some(last))) if number == Some(*last + 1) => *last += 1,
+            _ => listed.push((name, number, number)),
+        }
+    }
+    let word = |(first, from, to): (&str, Option<u32>, Option<u32>)| match to.filter(|_| from != to) {
+        Some(to) => format!("{first} to {to}"),
+        None => first.to_owned(),
+    };
+    listed.into_iter().map(word).collect::<Vec<_>>().join(", ")
+}
 
 impl FoundLanguage {
     /// Its tag: the name of its folder.
@@ -75,11 +87,20 @@ impl FoundLanguage {
     }
 }
 
+/// What a directory of languages holds.
+#[derive(Debug, Default)]
+pub struct FoundLanguages {
+    /// Those that can be spoken.
+    pub complete: Vec<FoundLanguage>,
+    /// The folders that are none yet, by their primary subtag, and why. Nobody can be spoken to in them.
+    pub incomplete: Vec<(String, LanguageError)>,
+}
+
 /// Finds the languages of a directory: a folder for each, called by its tag.
 ///
 /// # Errors
-/// [`LanguageError`] when a folder is incomplete or cannot be read.
-pub fn find_languages(directory: &Path) -> Result<Vec<FoundLanguage>, LanguageError> {
+/// [`LanguageError`] when the directory cannot be read.
+pub fn find_languages(directory: &Path) -> Result<FoundLanguages, LanguageError> {
     let failed = |error| LanguageError::Read(directory.to_owned(), error);
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed)? {
@@ -89,10 +110,18 @@ pub fn find_languages(directory: &Path) -> Result<Vec<FoundLanguage>, LanguageEr
         }
     }
     folders.sort();
-    folders.into_iter().map(find_language).collect()
+    let mut found = FoundLanguages::default();
+    for folder in folders {
+        let tag = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match find_language(&tag, folder) {
+            Ok(language) => found.complete.push(language),
+            Err(error) => found.incomplete.push((prompts::primary(&tag).to_ascii_lowercase(), error)),
+        }
+    }
+    Ok(found)
 }
 
-fn find_language(folder: PathBuf) -> Result<FoundLanguage, LanguageError> {
+fn find_language(tag: &str, folder: PathBuf) -> Result<FoundLanguage, LanguageError> {
     let failed = |error| LanguageError::Read(folder.clone(), error);
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(&folder).map_err(failed)? {
@@ -101,21 +130,20 @@ fn find_language(folder: PathBuf) -> Result<FoundLanguage, LanguageError> {
             files.insert(name.to_owned(), file.clone());
         }
     }
-    let tag = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    match Language::of_clips(&tag, |name| files.contains_key(name)) {
+    match Language::of_clips(tag, |name| files.contains_key(name)) {
         Ok(language) => Ok(FoundLanguage { language, folder, files }),
         Err(missing) => Err(LanguageError::Incomplete(folder, missing)),
     }
 }
 
-/// Adds the languages of a directory to those that are shipped.
+/// Adds the languages of a directory to those that are shipped. What is incomplete is left out.
 pub(crate) fn load_languages(
     directory: &Path,
     languages: &mut Languages,
     clips: &mut Clips,
     codecs: &dyn CodecFactory,
 ) -> Result<(), LanguageError> {
-    find_languages(directory)?.into_iter().try_for_each(|found| found.load(languages, clips, codecs))
+    find_languages(directory)?.complete.into_iter().try_for_each(|found| found.load(languages, clips, codecs))
 }
 
 #[cfg(test)]
@@ -145,23 +173,36 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_broken_is_named() {
+    fn a_broken_sound_is_named() {
         let directory = tempfile::tempdir().expect("a folder");
         let folder = directory.path().join("fr");
         write_language(&folder);
-        let told = || {
-            let (mut languages, mut clips) = (Languages::shipped(), Clips::new());
-            let failed = load_languages(directory.path(), &mut languages, &mut clips, &Codecs);
-            failed.expect_err("it cannot be spoken").to_string()
-        };
         std::fs::write(folder.join("42.wav"), "no sound").expect("written");
-        assert!(told().contains("42.wav cannot be played"), "{}", told());
-        std::fs::remove_file(folder.join("42.wav")).expect("removed");
-        assert!(told().contains("fr lacks 42; record each as NAME.wav"), "{}", told());
-        for number in 0..42 {
-            std::fs::remove_file(folder.join(format!("{number}.wav"))).expect("removed");
-        }
-        assert!(told().contains("and 35 more"), "{}", told());
+        let (mut languages, mut clips) = (Languages::shipped(), Clips::new());
+        let failed = load_languages(directory.path(), &mut languages, &mut clips, &Codecs);
+        let told = failed.expect_err("it cannot be spoken").to_string();
+        assert!(told.contains("42.wav cannot be played"), "{told}");
         assert!(find_languages(&directory.path().join("none")).expect_err("missing").to_string().contains("none"));
+    }
+
+    #[test]
+    fn an_incomplete_language_says_all_it_lacks_and_keeps_no_other_from_being_spoken() {
+        let directory = tempfile::tempdir().expect("a folder");
+        for tag in ["fr", "it-CH"] {
+            write_language(&directory.path().join(tag));
+        }
+        for name in ["muted", "3", "4", "5", "42"] {
+            std::fs::remove_file(directory.path().join("it-CH").join(format!("{name}.wav"))).expect("removed");
+        }
+        let found = find_languages(directory.path()).expect("readable");
+        let [(tag, error)] = found.incomplete.as_slice() else { panic!("{found:?}") };
+        assert_eq!(tag, "it");
+        assert!(
+            error.to_string().ends_with("it-CH lacks muted, 3 to 5, 42; record each as NAME.wav or NAME.opus"),
+            "{error}"
+        );
+        let (mut languages, mut clips) = (Languages::shipped(), Clips::new());
+        load_languages(directory.path(), &mut languages, &mut clips, &Codecs).expect("fr is complete");
+        assert!(languages.find("fr").is_some() && languages.find("it").is_none());
     }
 }

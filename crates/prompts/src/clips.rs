@@ -62,10 +62,8 @@ mod tests {
     use mixer::{Level, SAMPLE_RATE, SILENCE};
 
     use super::*;
+    use crate::language::TEXTS;
     use crate::{Piece, compose};
-
-    const TEXTS: [(&str, &str); 2] =
-        [("en", include_str!("../languages/en.toml")), ("de", include_str!("../languages/de.toml"))];
 
     /// The keys of a section of a language's texts.
     fn keys(text: &str, section: &str) -> Vec<String> {

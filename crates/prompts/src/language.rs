@@ -17,17 +17,22 @@ impl Language {
     /// `one-thousand`.
     const OWN_ONE: &str = "one-hundred";
 
+    /// The names of the clips that each language needs: every phrase, `hundred`, `thousand`, `star`, `hash`, and the
+    /// numbers from `0` to `99`.
+    pub fn needed_clips() -> impl Iterator<Item = String> {
+        let phrases = Phrase::ALL.iter().map(|phrase| phrase.name());
+        let words = phrases.chain(["hundred", "thousand", "star", "hash"]).map(str::to_owned);
+        words.chain((0..100).map(|number: u32| number.to_string()))
+    }
+
     /// A language whose clips are called so, by its BCP 47 tag, of which the primary subtag counts.
     ///
     /// # Errors
-    /// The names of the clips that are missing: every phrase, `hundred`, `thousand`, `star`, `hash`, and the numbers from
-    /// `0` to `99`; with `one-hundred` also `one-thousand`.
+    /// The names of the clips that are missing of [`Language::needed_clips`]; with `one-hundred`, also `one-thousand`.
     pub fn of_clips(tag: &str, has: impl Fn(&str) -> bool) -> Result<Self, Vec<String>> {
         let own_one = has(Self::OWN_ONE);
-        let words = ["hundred", "thousand", "star", "hash"].into_iter().chain(own_one.then_some("one-thousand"));
-        let words = Phrase::ALL.iter().map(|phrase| phrase.name()).chain(words).map(str::to_owned);
-        let missing: Vec<String> =
-            words.chain((0..100).map(|number: u32| number.to_string())).filter(|name| !has(name)).collect();
+        let needed = Self::needed_clips().chain(own_one.then(|| "one-thousand".to_owned()));
+        let missing: Vec<String> = needed.filter(|name| !has(name)).collect();
         if missing.is_empty() { Ok(Self::new(tag, own_one)) } else { Err(missing) }
     }
 
@@ -109,7 +114,18 @@ impl Languages {
 pub(crate) const SHIPPED: [(&str, &[u8]); 2] =
     [("en", include_bytes!("../languages/en.opus")), ("de", include_bytes!("../languages/de.opus"))];
 
-fn primary(tag: &str) -> &str {
+/// What is spoken in them.
+pub(crate) const TEXTS: [(&str, &str); 2] =
+    [("en", include_str!("../languages/en.toml")), ("de", include_str!("../languages/de.toml"))];
+
+/// The texts of a shipped language by its BCP 47 tag, as TOML: under `[phrases]` and `[words]` the name of each clip with
+/// what it says. The numbers from 0 to 99 are not among them: they are called as they are written.
+pub fn texts(tag: &str) -> Option<&'static str> {
+    TEXTS.iter().find(|(known, _)| known.eq_ignore_ascii_case(primary(tag))).map(|(_, text)| *text)
+}
+
+/// The primary subtag of a BCP 47 tag, which names the language: `de` of `de-AT`.
+pub fn primary(tag: &str) -> &str {
     tag.split(['-', '_']).next().unwrap_or_default()
 }
 

@@ -20,6 +20,6 @@ mod wav;
 
 pub use clips::Clips;
 pub use compose::{Piece, compose};
-pub use language::{Language, Languages};
+pub use language::{Language, Languages, primary, texts};
 pub use ogg_opus::{OpusHead, OpusTags};
 pub use sound::{SECONDS_MAX, SoundError, read_sound};

@@ -328,7 +328,7 @@ impl Domain {
             return self.refuse_supervisor(id, "the call has ended");
         };
         match (command, call.phase.clone()) {
-            (SupervisorCommand::Monitor { leg, mode }, Phase::Connected(_)) => {
+            (SupervisorCommand::Monitor { leg, mode, .. }, Phase::Connected(_)) => {
                 if !call.monitors.contains(&leg) {
                     call.monitors.push(leg);
                 }

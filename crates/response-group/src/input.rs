@@ -275,6 +275,9 @@ pub enum SupervisorCommand {
         leg: LegId,
         /// How.
         mode: MonitorMode,
+        /// Who he is, for the call's story; journals of before do not say it.
+        #[serde(default)]
+        supervisor: Option<UserUri>,
     },
     /// To stop that.
     Leave {

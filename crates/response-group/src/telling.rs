@@ -1,13 +1,15 @@
 //! One call's story, line by line: what was told about it and what its caller went through, in an operator's words.
 
-use base::CallId;
+use std::collections::BTreeMap;
+
+use base::{CallId, LegId, Timestamp};
 
 use crate::Domain;
 use crate::call::{Phase, Step};
 use crate::config::Action;
 use crate::group::GroupIx;
 use crate::hours::{Openness, openness};
-use crate::input::{Input, OfferNo, SupervisorCommand};
+use crate::input::{Input, MonitorMode, OfferNo, SupervisorCommand};
 use crate::output::{Announcement, Output, Withdrawal};
 use crate::workflow::question_at;
 
@@ -18,11 +20,15 @@ pub(crate) struct Teller {
     before: Option<(Phase, GroupIx)>,
     /// Caller and agent were connected before.
     connected: bool,
+    /// Who has taken part or wanted to, by leg.
+    supervisors: BTreeMap<LegId, String>,
+    /// Who takes part, how, and since when.
+    listening: BTreeMap<LegId, (MonitorMode, Timestamp)>,
 }
 
 impl Teller {
     pub(crate) fn new(call: CallId) -> Self {
-        Self { call, before: None, connected: false }
+        Self { call, before: None, connected: false, supervisors: BTreeMap::new(), listening: BTreeMap::new() }
     }
 
     /// Everything that follows from an input was told.
@@ -43,7 +49,12 @@ impl Teller {
                 Some(format!("{} has the caller {}", of(offer)?, sent_by(target)))
             }
             Input::TimerFired => self.no_key_came(domain),
-            Input::Restarted if domain.calls.contains_key(&self.call) => Some("the server was restarted".to_owned()),
+            Input::Restarted if domain.calls.contains_key(&self.call) => {
+                let listening = std::mem::take(&mut self.listening);
+                let gone =
+                    listening.into_iter().map(|(leg, part)| format!("; {}", self.no_longer(leg, part, domain.now)));
+                Some(format!("the server was restarted{}", gone.collect::<String>()))
+            }
             told => self.told_by_number(domain, told),
         }
     }
@@ -67,6 +78,11 @@ impl Teller {
             }
             Input::BridgeFailed { call } if *call == mine => Some("the media could not be joined".to_owned()),
             Input::ForwardEnded { call, connected } if *call == mine => Some(self.forward_ended(domain, *connected)),
+            Input::Supervise { call, command: SupervisorCommand::Monitor { leg, supervisor, .. } } if *call == mine => {
+                let name = supervisor.as_ref().map_or_else(|| "a supervisor".to_owned(), ToString::to_string);
+                self.supervisors.insert(*leg, name);
+                None
+            }
             Input::Supervise { call, command: SupervisorCommand::Transfer { target } } if *call == mine => {
                 Some(format!("a supervisor has the caller {}", sent_by(target)))
             }
@@ -79,7 +95,7 @@ impl Teller {
 
     /// What the call's caller is to hear and whom he is sent to, and phones that are given up for more than another
     /// agent's answer; decisions tell of themselves.
-    pub(crate) fn ordered(&self, domain: &Domain, output: &Output) -> Option<String> {
+    pub(crate) fn ordered(&mut self, domain: &Domain, output: &Output) -> Option<String> {
         match output {
             Output::Announce { call, announcement: Announcement::Prompt { name }, .. } if *call == self.call => {
                 Some(match domain.calls.get(call).map(|call| &call.phase) {
@@ -93,6 +109,10 @@ impl Teller {
             Output::Forward { call, target, .. } if *call == self.call => {
                 Some(format!("{target} is called for the caller"))
             }
+            Output::Monitor { call, leg, mode } if *call == self.call => self.takes_part(*leg, *mode, domain.now),
+            Output::SupervisorRefused { call, why } if *call == self.call => {
+                Some(format!("a supervisor is refused: {why}"))
+            }
             Output::Withdraw { offer, reason, .. } => {
                 let agent = self.agent_of(domain, *offer)?;
                 let told = !matches!(reason, Withdrawal::LostRace | Withdrawal::CallerGone | Withdrawal::Restart);
@@ -100,6 +120,33 @@ impl Teller {
             }
             _ => None,
         }
+    }
+
+    /// A supervisor begins to take part, does so in another way, or does so no more.
+    fn takes_part(&mut self, leg: LegId, mode: Option<MonitorMode>, now: Timestamp) -> Option<String> {
+        let before = match mode {
+            Some(mode) => self.listening.insert(leg, (mode, now)),
+            None => self.listening.remove(&leg),
+        };
+        let ended = before.filter(|(was, _)| mode != Some(*was)).map(|part| self.no_longer(leg, part, now));
+        let begun = mode.filter(|mode| before.is_none_or(|(was, _)| was != *mode));
+        if let (Some((_, since)), None) = (before, begun)
+            && let Some((_, at)) = self.listening.get_mut(&leg)
+        {
+            *at = since;
+        }
+        let begun = begun.map(|mode| format!("{} {}", self.supervisor(leg), doing(mode)));
+        let told: Vec<String> = ended.into_iter().chain(begun).collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+
+    fn no_longer(&self, leg: LegId, (mode, since): (MonitorMode, Timestamp), now: Timestamp) -> String {
+        let seconds = now.since(since).as_secs_f64();
+        format!("{} {} no longer, after {seconds:.3} s", self.supervisor(leg), doing(mode))
+    }
+
+    fn supervisor(&self, leg: LegId) -> &str {
+        self.supervisors.get(&leg).map_or("a supervisor", String::as_str)
     }
 
     fn agent_of(&self, domain: &Domain, number: OfferNo) -> Option<String> {
@@ -153,6 +200,15 @@ impl Teller {
             (false, Some(agent)) => format!("{target} was not reached; {agent} gets the caller back"),
             (false, None) => format!("{target} was not reached"),
         }
+    }
+}
+
+/// What a supervisor who takes part in this way does.
+const fn doing(mode: MonitorMode) -> &'static str {
+    match mode {
+        MonitorMode::Listen => "listens",
+        MonitorMode::Whisper => "whispers to the agent",
+        MonitorMode::Barge => "speaks with both",
     }
 }
 

@@ -439,7 +439,7 @@ fn a_supervisor_listens_whispers_barges_and_transfers() {
     let mut world = World::new(sales("anonymous = true", &["bob"]));
     let call = world.call("sales");
     let leg = LegId(77);
-    let monitor = |mode| Input::Supervise { call, command: SupervisorCommand::Monitor { leg, mode } };
+    let monitor = |mode| Input::Supervise { call, command: SupervisorCommand::Monitor { leg, mode, supervisor: None } };
     world.tell(monitor(MonitorMode::Listen));
     assert!(world.did(|output| matches!(output, Output::SupervisorRefused { .. })));
     world.rings("bob").answers("bob");

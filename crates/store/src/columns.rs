@@ -68,6 +68,12 @@ impl<'r> Columns<'r> {
         serde_json::from_value(word).map_err(|_| self.location.corrupt())
     }
 
+    /// What [`word`] wrote, or nothing.
+    pub(crate) fn optional_word<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        let word = self.plain::<Option<String>>(name)?.map(serde_json::Value::String);
+        word.map(serde_json::from_value).transpose().map_err(|_| self.location.corrupt())
+    }
+
     /// What [`json`] wrote.
     pub(crate) fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
         let text: String = self.plain(name)?;

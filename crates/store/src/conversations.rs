@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use base::{CallId, ConversationEntry, Termination, UserUri};
+use base::{CallId, ConversationEntry, GroupErrand, Termination, UserUri};
 use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool};
@@ -39,7 +39,7 @@ pub(crate) async fn append(writer: &mut SqliteConnection, entries: &[Conversatio
     for entries in entries.chunks(ROWS) {
         let mut query = QueryBuilder::new(
             "INSERT INTO conversations (user, kind, call, peer, peer_name, dialled, answered_by, started, answered,
-                 ended, result, reason, seen) ",
+                 ended, result, reason, errand, seen) ",
         );
         query.push_values(entries, bind);
         query.build().persistent(false).execute(&mut *writer).await?;
@@ -82,6 +82,7 @@ fn bind(mut row: Separated<'_, Sqlite, &'static str>, entry: &ConversationEntry)
         .push_bind(entry.ended)
         .push_bind(word(&entry.termination.result))
         .push_bind(word(&entry.termination.reason))
+        .push_bind(entry.errand.map(GroupErrand::as_str))
         .push_bind(false);
 }
 
@@ -142,5 +143,6 @@ fn read(row: &SqliteRow, location: &Location) -> Result<ConversationEntry, Store
         answered: columns.plain("answered")?,
         ended: columns.plain("ended")?,
         termination: Termination { result: columns.word("result")?, reason: columns.word("reason")? },
+        errand: columns.optional_word("errand")?,
     })
 }

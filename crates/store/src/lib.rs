@@ -23,7 +23,9 @@ mod user_profiles;
 
 pub use bounds::CDR_TEXT_MAX;
 pub use error::StoreError;
-pub use records::{Cdr, CdrDirection, ConferenceRecord, Invited, Quality, RegistrationRow, UnixMillis, UserProfileRow};
+pub use records::{
+    Cdr, CdrDirection, ConferenceRecord, EModel, Invited, Quality, RegistrationRow, UnixMillis, UserProfileRow,
+};
 
 use std::time::Duration;
 

@@ -110,8 +110,8 @@ pub struct Cdr {
     pub codec: Option<String>,
     /// Media was encrypted.
     pub encrypted: bool,
-    /// How its media fared.
-    pub quality: Quality,
+    /// How its media fared; `None` where none came here or nobody knows any more.
+    pub quality: Option<Quality>,
     /// Of a response group's call, which part this is: `greeting`, `queue`, `talk`, `forward` (on the way to a target),
     /// `onward` (talking with it), or `call` for the whole of it. `attendant` for a caller who was asked for a conference and
     /// got into none.
@@ -134,20 +134,52 @@ pub struct Quality {
     pub late_packets: u64,
     /// 20 ms frames made up.
     pub concealed_frames: u64,
-    /// Interarrival jitter, microseconds.
-    pub jitter_us: u32,
-    /// Delay of the jitter buffer at the end, microseconds.
-    pub buffer_delay_us: u32,
-    /// Bound of that delay, microseconds; 0 in records of earlier versions.
-    pub buffer_delay_max_us: u32,
-    /// Round trip, microseconds; 0 = not measured.
-    pub round_trip_us: u32,
-    /// Estimated listening quality, MOS in hundredths; 0 = not estimated, as in records of earlier versions.
-    pub mos_hundredths: u16,
-    /// Loss of what was sent, as the peer reported it last, in 1/256.
+    /// Interarrival jitter, microseconds; `None` when no packet came.
+    pub jitter_us: Option<u32>,
+    /// Delay of the jitter buffer at the end, microseconds; `None` when no packet came.
+    pub buffer_delay_us: Option<u32>,
+    /// Bound of that delay, microseconds; `None` when no packet came, and in records of earlier versions.
+    #[serde(deserialize_with = "known")]
+    pub buffer_delay_max_us: Option<u32>,
+    /// Round trip, microseconds; `None` when it was not measured.
+    #[serde(deserialize_with = "known")]
+    pub round_trip_us: Option<u32>,
+    /// Estimated listening quality, MOS in hundredths, 100 to 450; `None` when it was not estimated.
+    #[serde(deserialize_with = "known")]
+    pub mos_hundredths: Option<u16>,
+    /// What that estimate was made of; `None` when there is none, and in records of earlier versions.
+    pub e_model: Option<EModel>,
+    /// Loss of what was sent, as the peer reported it last, in 1/256; 0 until it reports.
     pub remote_loss_fraction: u8,
     /// At its end only one direction carried audio.
     pub one_way: bool,
+}
+
+/// The inputs of the E-model (ITU-T G.107), with which the opinion can be computed again: `R` = `r_default` - Ie_eff, with
+/// Ie_eff = `ie` + (95 - `ie`) `ppl` / (`ppl` / `burst_r` + `bpl`), and annex B from `R` to the MOS. Delay and echo are
+/// no inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct EModel {
+    /// The rating of a connection whose parameters all have their default values, in tenths.
+    pub r_default_tenths: u16,
+    /// Impairment by the codec alone, in tenths.
+    pub ie_tenths: u16,
+    /// How well the codec stands loss, in tenths.
+    pub bpl_tenths: u16,
+    /// Share of frames that had to be made up, in hundredths of a percent.
+    pub ppl_hundredths: u16,
+    /// Mean length of a gap against that of random loss, in hundredths.
+    pub burst_r_hundredths: u16,
+}
+
+/// Earlier versions wrote 0 for what they did not know.
+fn known<'de, D, T>(value: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de> + Default + PartialEq,
+{
+    let value: Option<T> = serde::Deserialize::deserialize(value)?;
+    Ok(value.filter(|value| *value != T::default()))
 }
 
 /// The call-routing settings a user changed at run time. Both texts are JSON that this crate does not read.
@@ -191,4 +223,19 @@ pub struct RegistrationRow {
     pub cseq: u32,
     /// When it expires.
     pub expires: UnixMillis,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_earlier_versions_did_not_know_is_unknown() {
+        let earlier = r#"{"received_packets": 9, "jitter_us": 0, "round_trip_us": 0, "mos_hundredths": 0}"#;
+        let quality: Quality = serde_json::from_str(earlier).expect("it can be read");
+        let expected = Quality { received_packets: 9, jitter_us: Some(0), ..Quality::default() };
+        assert_eq!(quality, expected);
+        let none: Option<Quality> = serde_json::from_str("null").expect("it can be read");
+        assert_eq!(none, None);
+    }
 }

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_group_segments.sql"),
     include_str!("../migrations/0006_registrations.sql"),
     include_str!("../migrations/0007_last_use.sql"),
+    include_str!("../migrations/0008_group_errands.sql"),
 ];
 
 /// The newest schema version this build knows.

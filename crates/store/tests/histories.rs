@@ -2,7 +2,7 @@
 
 mod samples;
 
-use base::{CallId, ConversationEntry, ConversationKind, Termination, TerminationReason};
+use base::{CallId, ConversationEntry, ConversationKind, GroupErrand, Termination, TerminationReason};
 use samples::*;
 use store::{CONVERSATIONS_PER_USER, StoreError, UserProfileRow};
 
@@ -19,6 +19,7 @@ fn line(name: &str, kind: ConversationKind, ended: i64) -> ConversationEntry {
         answered: None,
         ended,
         termination: Termination::failed(TerminationReason::NoAnswer),
+        errand: None,
     }
 }
 
@@ -48,6 +49,7 @@ async fn every_field_and_every_kind_comes_back_after_a_restart() {
         started: 3,
         answered: Some(5),
         termination: Termination::completed(TerminationReason::Departed),
+        errand: Some(GroupErrand::Whisper),
         ..lines[1].clone()
     };
     store.append_conversations(&lines).await.expect("appended");

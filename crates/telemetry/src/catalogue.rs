@@ -24,17 +24,13 @@ const RATIOS: &[f64] = &[0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
 /// Delays in seconds, from a good local network to one over satellites.
 const DELAYS: &[f64] = &[0.001, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.2, 0.4, 0.8];
 
-/// The families. A field is called as its family, without prefix and suffix.
+/// The families. A field is called as its family, without prefix and suffix; `sip.requests` is `convoke_sip_requests_total`.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
-    pub(crate) sip_requests: IntCounterVec,
-    pub(crate) sip_messages: IntCounterVec,
-    pub(crate) sip_rejected: IntCounterVec,
-    pub(crate) sip_dropped: IntCounterVec,
-    pub(crate) sip_registrations: IntCounter,
-    pub(crate) sip_authentication_failures: IntCounter,
-    pub(crate) sip_transactions: IntGauge,
-    pub(crate) sip_connections: IntGauge,
+    pub(crate) sip: Sip,
+    pub(crate) leg: Legs,
+    pub(crate) media: Media,
+    pub(crate) group: Groups,
     pub(crate) conferences: IntGauge,
     pub(crate) legs: IntGauge,
     pub(crate) registered_users: IntGauge,
@@ -44,15 +40,6 @@ pub(crate) struct Catalogue {
     pub(crate) legs_ended: IntCounterVec,
     pub(crate) calls_refused: IntCounterVec,
     pub(crate) call_duration: Histogram,
-    pub(crate) leg_mos: Histogram,
-    pub(crate) leg_loss: Histogram,
-    pub(crate) leg_late: Histogram,
-    pub(crate) leg_concealed: Histogram,
-    pub(crate) leg_jitter: Histogram,
-    pub(crate) leg_buffer_delay: Histogram,
-    pub(crate) leg_buffer_delay_max: Histogram,
-    pub(crate) leg_round_trip: Histogram,
-    pub(crate) leg_one_way: IntCounter,
     pub(crate) recordings_ended: IntCounterVec,
     pub(crate) conversations: IntCounterVec,
     pub(crate) missed_call_notices: IntCounter,
@@ -60,28 +47,6 @@ pub(crate) struct Catalogue {
     pub(crate) cdr_write_failures: IntCounter,
     pub(crate) cdrs_lost: IntCounter,
     pub(crate) cdrs_waiting: IntGauge,
-    pub(crate) mixer_ticks: IntCounter,
-    pub(crate) mixer_ticks_late: IntCounter,
-    pub(crate) mixer_ticks_skipped: IntCounter,
-    pub(crate) mixer_tick_time: Counter,
-    pub(crate) mixer_tick_longest: Gauge,
-    pub(crate) rtp_packets: IntCounterVec,
-    pub(crate) rtp_packets_dropped: IntCounter,
-    pub(crate) rtp_packets_unsent: IntCounter,
-    pub(crate) media_conferences_failed: IntCounter,
-    pub(crate) media_commands_refused: IntCounter,
-    pub(crate) media_conferences: IntGauge,
-    pub(crate) media_legs: IntGauge,
-    pub(crate) media_ports_draining: IntGauge,
-    pub(crate) media_ports_taken: IntCounter,
-    pub(crate) media_worker_busy: Gauge,
-    pub(crate) group_waiting: IntGaugeVec,
-    pub(crate) group_longest_wait: IntGaugeVec,
-    pub(crate) group_talking: IntGaugeVec,
-    pub(crate) group_ready_agents: IntGaugeVec,
-    pub(crate) group_calls: IntCounterVec,
-    pub(crate) group_wait: HistogramVec,
-    pub(crate) group_agents: IntGaugeVec,
     pub(crate) trunk_registered: IntGaugeVec,
     pub(crate) build: IntGaugeVec,
 }
@@ -91,26 +56,10 @@ impl Catalogue {
     pub(crate) fn register(registry: &Registry) -> Self {
         let made = Maker(registry);
         Self {
-            sip_requests: made.counters("sip_requests_total", "SIP requests given to the server's logic.", &["method"]),
-            sip_messages: made.counters(
-                "sip_messages_total",
-                "SIP messages, retransmissions included.",
-                &["direction"],
-            ),
-            sip_rejected: made.counters(
-                "sip_rejected_total",
-                "SIP requests answered with an error before they reached the server's logic.",
-                &["reason"],
-            ),
-            sip_dropped: made.counters(
-                "sip_dropped_total",
-                "SIP messages and connections dropped without an answer.",
-                &["reason"],
-            ),
-            sip_registrations: made.counter("sip_registrations_total", "REGISTER requests answered with 200."),
-            sip_authentication_failures: made.counter("sip_authentication_failures_total", "Wrong passwords."),
-            sip_transactions: made.gauge("sip_transactions", "SIP transactions under way."),
-            sip_connections: made.gauge("sip_connections", "Open SIP connections."),
+            sip: Sip::register(&made),
+            leg: Legs::register(&made),
+            media: Media::register(&made),
+            group: Groups::register(&made),
             conferences: made.gauge("conferences", "Conferences alive."),
             legs: made.gauge("legs", "Legs alive, Focus dialogs among them."),
             registered_users: made.gauge("registered_users", "Users with a registered device."),
@@ -124,50 +73,6 @@ impl Catalogue {
                 &["bound"],
             ),
             call_duration: made.histogram("call_duration_seconds", "Talking time of answered legs.", CALL_SECONDS),
-            leg_mos: made.histogram(
-                "leg_mos",
-                "Estimated listening quality of connected legs (E-model, MOS-LQ), each every 5 s.",
-                MOS,
-            ),
-            leg_loss: made.histogram(
-                "leg_loss_ratio",
-                "Packets of connected legs lost so far, each every 5 s.",
-                RATIOS,
-            ),
-            leg_late: made.histogram(
-                "leg_late_ratio",
-                "Packets of connected legs that came too late to be played so far, each every 5 s.",
-                RATIOS,
-            ),
-            leg_concealed: made.histogram(
-                "leg_concealed_ratio",
-                "20 ms frames of connected legs made up so far, each every 5 s.",
-                RATIOS,
-            ),
-            leg_jitter: made.histogram(
-                "leg_jitter_seconds",
-                "Interarrival jitter of connected legs, each every 5 s.",
-                DELAYS,
-            ),
-            leg_buffer_delay: made.histogram(
-                "leg_buffer_delay_seconds",
-                "Delay of the jitter buffers of connected legs, each every 5 s.",
-                DELAYS,
-            ),
-            leg_buffer_delay_max: made.histogram(
-                "leg_buffer_delay_max_seconds",
-                "Bounds of the delay of the jitter buffers of connected legs, each every 5 s.",
-                DELAYS,
-            ),
-            leg_round_trip: made.histogram(
-                "leg_round_trip_seconds",
-                "Round trip of connected legs where it was measured, each every 5 s.",
-                DELAYS,
-            ),
-            leg_one_way: made.counter(
-                "leg_one_way_reports_total",
-                "Reports of connected legs of which only one direction carries audio; one leg reports every 5 s.",
-            ),
             recordings_ended: made.counters("recordings_ended_total", "Recordings that ended.", &["outcome"]),
             conversations: made.counters("conversations_total", "Lines written to users' call histories.", &["kind"]),
             missed_call_notices: made
@@ -185,6 +90,136 @@ impl Catalogue {
                 "Call detail records that were given up; each stands in the log, at error level.",
             ),
             cdrs_waiting: made.gauge("cdrs_waiting", "Call detail records that wait for the disk to take them."),
+            trunk_registered: made.gauges(
+                "trunk_registered",
+                "Whether we are registered at a trunk that wants it: 1 or 0.",
+                &["trunk"],
+            ),
+            build: made.gauges("build_info", "Always 1; the version that runs.", &["version"]),
+        }
+    }
+}
+
+/// The SIP edge.
+#[derive(Debug)]
+pub(crate) struct Sip {
+    pub(crate) requests: IntCounterVec,
+    pub(crate) messages: IntCounterVec,
+    pub(crate) rejected: IntCounterVec,
+    pub(crate) dropped: IntCounterVec,
+    pub(crate) registrations: IntCounter,
+    pub(crate) authentication_failures: IntCounter,
+    pub(crate) transactions: IntGauge,
+    pub(crate) connections: IntGauge,
+}
+
+impl Sip {
+    fn register(made: &Maker<'_>) -> Self {
+        Self {
+            requests: made.counters("sip_requests_total", "SIP requests given to the server's logic.", &["method"]),
+            messages: made.counters("sip_messages_total", "SIP messages, retransmissions included.", &["direction"]),
+            rejected: made.counters(
+                "sip_rejected_total",
+                "SIP requests answered with an error before they reached the server's logic.",
+                &["reason"],
+            ),
+            dropped: made.counters(
+                "sip_dropped_total",
+                "SIP messages and connections dropped without an answer.",
+                &["reason"],
+            ),
+            registrations: made.counter("sip_registrations_total", "REGISTER requests answered with 200."),
+            authentication_failures: made.counter("sip_authentication_failures_total", "Wrong passwords."),
+            transactions: made.gauge("sip_transactions", "SIP transactions under way."),
+            connections: made.gauge("sip_connections", "Open SIP connections."),
+        }
+    }
+}
+
+/// How connected legs fare; each reports every 5 s.
+#[derive(Debug)]
+pub(crate) struct Legs {
+    pub(crate) mos: Histogram,
+    pub(crate) loss: Histogram,
+    pub(crate) late: Histogram,
+    pub(crate) concealed: Histogram,
+    pub(crate) jitter: Histogram,
+    pub(crate) buffer_delay: Histogram,
+    pub(crate) buffer_delay_max: Histogram,
+    pub(crate) round_trip: Histogram,
+    pub(crate) one_way: IntCounter,
+}
+
+impl Legs {
+    fn register(made: &Maker<'_>) -> Self {
+        Self {
+            mos: made.histogram(
+                "leg_mos",
+                "Estimated listening quality of connected legs (E-model, MOS-LQ), each every 5 s.",
+                MOS,
+            ),
+            loss: made.histogram("leg_loss_ratio", "Packets of connected legs lost so far, each every 5 s.", RATIOS),
+            late: made.histogram(
+                "leg_late_ratio",
+                "Packets of connected legs that came too late to be played so far, each every 5 s.",
+                RATIOS,
+            ),
+            concealed: made.histogram(
+                "leg_concealed_ratio",
+                "20 ms frames of connected legs made up so far, each every 5 s.",
+                RATIOS,
+            ),
+            jitter: made.histogram(
+                "leg_jitter_seconds",
+                "Interarrival jitter of connected legs, each every 5 s.",
+                DELAYS,
+            ),
+            buffer_delay: made.histogram(
+                "leg_buffer_delay_seconds",
+                "Delay of the jitter buffers of connected legs, each every 5 s.",
+                DELAYS,
+            ),
+            buffer_delay_max: made.histogram(
+                "leg_buffer_delay_max_seconds",
+                "Bounds of the delay of the jitter buffers of connected legs, each every 5 s.",
+                DELAYS,
+            ),
+            round_trip: made.histogram(
+                "leg_round_trip_seconds",
+                "Round trip of connected legs where it was measured, each every 5 s.",
+                DELAYS,
+            ),
+            one_way: made.counter(
+                "leg_one_way_reports_total",
+                "Reports of connected legs of which only one direction carries audio; one leg reports every 5 s.",
+            ),
+        }
+    }
+}
+
+/// The media workers.
+#[derive(Debug)]
+pub(crate) struct Media {
+    pub(crate) mixer_ticks: IntCounter,
+    pub(crate) mixer_ticks_late: IntCounter,
+    pub(crate) mixer_ticks_skipped: IntCounter,
+    pub(crate) mixer_tick_time: Counter,
+    pub(crate) mixer_tick_longest: Gauge,
+    pub(crate) rtp_packets: IntCounterVec,
+    pub(crate) rtp_packets_dropped: IntCounter,
+    pub(crate) rtp_packets_unsent: IntCounter,
+    pub(crate) conferences_failed: IntCounter,
+    pub(crate) commands_refused: IntCounter,
+    pub(crate) conferences: IntGauge,
+    pub(crate) legs: IntGauge,
+    pub(crate) ports_draining: IntGauge,
+    pub(crate) ports_taken: IntCounter,
+    pub(crate) worker_busy: Gauge,
+}
+
+impl Media {
+    fn register(made: &Maker<'_>) -> Self {
+        Self {
             mixer_ticks: made.counter("mixer_ticks_total", "Ticks of the media workers."),
             mixer_ticks_late: made.counter("mixer_ticks_late_total", "Ticks that began more than 5 ms late."),
             mixer_ticks_skipped: made.counter("mixer_ticks_skipped_total", "Ticks left out to catch up."),
@@ -193,57 +228,70 @@ impl Catalogue {
             rtp_packets: made.counters("rtp_packets_total", "Media datagrams.", &["direction"]),
             rtp_packets_dropped: made.counter("rtp_packets_dropped_total", "Media datagrams received and dropped."),
             rtp_packets_unsent: made.counter("rtp_packets_unsent_total", "Media datagrams the system did not take."),
-            media_conferences_failed: made.counter(
+            conferences_failed: made.counter(
                 "media_conferences_failed_total",
                 "Conferences ended by a defect or an overflowing queue of their media worker.",
             ),
-            media_commands_refused: made
+            commands_refused: made
                 .counter("media_commands_refused_total", "Commands refused because a media worker's queue was full."),
-            trunk_registered: made.gauges(
-                "trunk_registered",
-                "Whether we are registered at a trunk that wants it: 1 or 0.",
-                &["trunk"],
-            ),
-            media_conferences: made.gauge("media_conferences", "Conferences the media workers mix now."),
-            media_legs: made.gauge("media_legs", "Legs the media workers carry now."),
-            media_ports_draining: made.gauge(
+            conferences: made.gauge("media_conferences", "Conferences the media workers mix now."),
+            legs: made.gauge("media_legs", "Legs the media workers carry now."),
+            ports_draining: made.gauge(
                 "media_ports_draining",
                 "Port pairs of legs that ended, kept for a while so that no other leg gets their late packets.",
             ),
-            media_ports_taken: made.counter(
+            ports_taken: made.counter(
                 "media_ports_taken_total",
                 "Media ports that were found taken by another program and passed over.",
             ),
-            media_worker_busy: made.real_gauge(
+            worker_busy: made.real_gauge(
                 "media_worker_busy_ratio",
                 "Share of its time that the busiest media worker spent in ticks in the last second, 0 to 1.",
             ),
-            group_waiting: made.gauges("group_waiting_callers", "Callers who wait in a response group.", &["group"]),
-            group_longest_wait: made.gauges(
+        }
+    }
+}
+
+/// Response groups and their agents.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    pub(crate) waiting: IntGaugeVec,
+    pub(crate) longest_wait: IntGaugeVec,
+    pub(crate) talking: IntGaugeVec,
+    pub(crate) ready_agents: IntGaugeVec,
+    pub(crate) calls: IntCounterVec,
+    pub(crate) wait: HistogramVec,
+    pub(crate) agents: IntGaugeVec,
+}
+
+impl Groups {
+    fn register(made: &Maker<'_>) -> Self {
+        Self {
+            waiting: made.gauges("group_waiting_callers", "Callers who wait in a response group.", &["group"]),
+            longest_wait: made.gauges(
                 "group_longest_wait_seconds",
                 "How long the first caller in line has waited.",
                 &["group"],
             ),
-            group_talking: made.gauges("group_talking_callers", "Callers who talk with an agent.", &["group"]),
-            group_ready_agents: made.gauges(
+            talking: made.gauges("group_talking_callers", "Callers who talk with an agent.", &["group"]),
+            ready_agents: made.gauges(
                 "group_ready_agents",
                 "Agents who would be offered a call now.",
                 &["group"],
             ),
-            group_calls: made.counters(
+            calls: made.counters(
                 "group_calls_total",
                 "Callers of a response group by what became of them; `offered` counts all who waited.",
                 &["group", "result"],
             ),
-            group_wait: made.histograms(
+            wait: made.histograms(
                 "group_wait_seconds",
                 "Waiting time of response groups' callers by what became of them; `answered-in-target` and `answered-late` \
                  were connected.",
                 WAIT_SECONDS,
                 &["group", "result"],
             ),
-            group_agents: made.gauges("group_agents", "Agents of response groups by state.", &["state"]),
-            build: made.gauges("build_info", "Always 1; the version that runs.", &["version"]),
+            agents: made.gauges("group_agents", "Agents of response groups by state.", &["state"]),
         }
     }
 }

@@ -174,7 +174,7 @@ impl Metrics {
             families.calls_refused.with_label_values(&[bound]);
         }
         for method in METHODS {
-            families.sip_requests.with_label_values(&[method]);
+            families.sip.requests.with_label_values(&[method]);
         }
         families.build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Self {
@@ -189,7 +189,7 @@ impl Metrics {
 
     /// A SIP request reached the server's logic. A method that is not well known counts as `other`.
     pub fn sip_request(&self, name: &str) {
-        self.families.sip_requests.with_label_values(&[method(name)]).inc();
+        self.families.sip.requests.with_label_values(&[method(name)]).inc();
     }
 
     /// A C3P command was answered.
@@ -223,7 +223,7 @@ impl Metrics {
 
     /// A caller of a response group stopped waiting; `result` says what became of him.
     pub fn group_waited(&self, group: &str, result: &'static str, waited: Duration) {
-        self.families.group_wait.with_label_values(&[group, result]).observe(waited.as_secs_f64());
+        self.families.group.wait.with_label_values(&[group, result]).observe(waited.as_secs_f64());
     }
 
     /// A leg's quality was reported.
@@ -231,21 +231,21 @@ impl Metrics {
         let families = &self.families;
         let expected = figures.received_packets + figures.lost_packets;
         if expected > 0 {
-            families.leg_loss.observe(figures.lost_packets as f64 / expected as f64);
-            families.leg_late.observe((figures.late_packets as f64 / expected as f64).min(1.0));
-            families.leg_concealed.observe((figures.concealed_frames as f64 / expected as f64).min(1.0));
-            families.leg_jitter.observe(figures.jitter.as_secs_f64());
-            families.leg_buffer_delay.observe(figures.buffer_delay.as_secs_f64());
-            families.leg_buffer_delay_max.observe(figures.buffer_delay_max.as_secs_f64());
+            families.leg.loss.observe(figures.lost_packets as f64 / expected as f64);
+            families.leg.late.observe((figures.late_packets as f64 / expected as f64).min(1.0));
+            families.leg.concealed.observe((figures.concealed_frames as f64 / expected as f64).min(1.0));
+            families.leg.jitter.observe(figures.jitter.as_secs_f64());
+            families.leg.buffer_delay.observe(figures.buffer_delay.as_secs_f64());
+            families.leg.buffer_delay_max.observe(figures.buffer_delay_max.as_secs_f64());
         }
         if let Some(round_trip) = figures.round_trip {
-            families.leg_round_trip.observe(round_trip.as_secs_f64());
+            families.leg.round_trip.observe(round_trip.as_secs_f64());
         }
         if figures.mos_hundredths > 0 {
-            families.leg_mos.observe(f64::from(figures.mos_hundredths) / 100.0);
+            families.leg.mos.observe(f64::from(figures.mos_hundredths) / 100.0);
         }
         if figures.one_way {
-            families.leg_one_way.inc();
+            families.leg.one_way.inc();
         }
     }
 
@@ -294,34 +294,34 @@ impl Metrics {
     pub fn set_sip(&self, figures: &SipFigures<'_>) {
         let _setting = self.lock();
         let families = &self.families;
-        raise_each(&families.sip_messages, [("in", figures.received), ("out", figures.sent)]);
-        raise_each(&families.sip_rejected, admitted(&self.rejected, figures.rejected));
-        raise_each(&families.sip_dropped, admitted(&self.dropped, figures.dropped));
-        raise(&families.sip_registrations, figures.registrations);
-        raise(&families.sip_authentication_failures, figures.authentication_failures);
-        set(&families.sip_transactions, figures.transactions);
-        set(&families.sip_connections, figures.connections);
+        raise_each(&families.sip.messages, [("in", figures.received), ("out", figures.sent)]);
+        raise_each(&families.sip.rejected, admitted(&self.rejected, figures.rejected));
+        raise_each(&families.sip.dropped, admitted(&self.dropped, figures.dropped));
+        raise(&families.sip.registrations, figures.registrations);
+        raise(&families.sip.authentication_failures, figures.authentication_failures);
+        set(&families.sip.transactions, figures.transactions);
+        set(&families.sip.connections, figures.connections);
     }
 
     /// The figures of the media workers. Counters never go back, whatever is passed.
     pub fn set_media(&self, figures: &MediaFigures) {
         let _setting = self.lock();
         let families = &self.families;
-        raise(&families.mixer_ticks, figures.ticks);
-        raise(&families.mixer_ticks_late, figures.ticks_late);
-        raise(&families.mixer_ticks_skipped, figures.ticks_skipped);
-        raise_seconds(&families.mixer_tick_time, figures.tick_time);
-        families.mixer_tick_longest.set(figures.tick_longest.as_secs_f64());
-        raise_each(&families.rtp_packets, [("in", figures.packets_received), ("out", figures.packets_sent)]);
-        raise(&families.rtp_packets_dropped, figures.packets_dropped);
-        raise(&families.rtp_packets_unsent, figures.packets_unsent);
-        raise(&families.media_conferences_failed, figures.conferences_failed);
-        raise(&families.media_commands_refused, figures.commands_refused);
-        set(&families.media_conferences, figures.conferences);
-        set(&families.media_legs, figures.legs);
-        set(&families.media_ports_draining, figures.ports_draining);
-        raise(&families.media_ports_taken, figures.ports_taken);
-        families.media_worker_busy.set(figures.busy_per_mille as f64 / 1_000.0);
+        raise(&families.media.mixer_ticks, figures.ticks);
+        raise(&families.media.mixer_ticks_late, figures.ticks_late);
+        raise(&families.media.mixer_ticks_skipped, figures.ticks_skipped);
+        raise_seconds(&families.media.mixer_tick_time, figures.tick_time);
+        families.media.mixer_tick_longest.set(figures.tick_longest.as_secs_f64());
+        raise_each(&families.media.rtp_packets, [("in", figures.packets_received), ("out", figures.packets_sent)]);
+        raise(&families.media.rtp_packets_dropped, figures.packets_dropped);
+        raise(&families.media.rtp_packets_unsent, figures.packets_unsent);
+        raise(&families.media.conferences_failed, figures.conferences_failed);
+        raise(&families.media.commands_refused, figures.commands_refused);
+        set(&families.media.conferences, figures.conferences);
+        set(&families.media.legs, figures.legs);
+        set(&families.media.ports_draining, figures.ports_draining);
+        raise(&families.media.ports_taken, figures.ports_taken);
+        families.media.worker_busy.set(figures.busy_per_mille as f64 / 1_000.0);
     }
 
     /// The response groups, and the state of each of their agents; who is in it is nobody's label.
@@ -330,10 +330,10 @@ impl Metrics {
         let families = &self.families;
         for figures in groups {
             let label = &[figures.group];
-            set(&families.group_waiting.with_label_values(label), figures.waiting);
-            set(&families.group_longest_wait.with_label_values(label), figures.longest_wait.as_secs());
-            set(&families.group_talking.with_label_values(label), figures.talking);
-            set(&families.group_ready_agents.with_label_values(label), figures.ready_agents);
+            set(&families.group.waiting.with_label_values(label), figures.waiting);
+            set(&families.group.longest_wait.with_label_values(label), figures.longest_wait.as_secs());
+            set(&families.group.talking.with_label_values(label), figures.talking);
+            set(&families.group.ready_agents.with_label_values(label), figures.ready_agents);
             for (result, count) in [
                 ("offered", figures.offered),
                 ("answered", figures.answered),
@@ -344,7 +344,7 @@ impl Metrics {
                 ("no-agent", figures.no_agent),
                 ("other", figures.other),
             ] {
-                raise(&families.group_calls.with_label_values(&[figures.group, result]), count);
+                raise(&families.group.calls.with_label_values(&[figures.group, result]), count);
             }
         }
         let mut counts = [0_u64; AGENT_STATES.len()];
@@ -354,7 +354,7 @@ impl Metrics {
             }
         }
         for (state, count) in AGENT_STATES.into_iter().zip(counts) {
-            set(&families.group_agents.with_label_values(&[state]), count);
+            set(&families.group.agents.with_label_values(&[state]), count);
         }
     }
 

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use crate::Failure;
 use crate::results::{Report, table::number};
-use crate::run::outcome::{Figure, Outcome, Verdict};
+use crate::run::figure::{Figure, Verdict};
+use crate::run::outcome::Outcome;
 
 /// How much a figure may change without meaning anything: a share of the baseline, or this much by itself.
 const FLOORS: &[(&str, f64)] = &[

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use crate::judge::opinion::CONSTANTS;
 use crate::results::svg::{self, Curve, Square};
 use crate::results::{escaped, table};
+use crate::run::figure::Figure;
 use crate::run::gauge::Sample;
-use crate::run::outcome::{Figure, Outcome};
+use crate::run::outcome::Outcome;
 use crate::statistics::Histogram;
 
 const STYLE: &str = "

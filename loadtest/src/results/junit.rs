@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::results::{escaped, table};
-use crate::run::outcome::{Figure, Outcome, Verdict};
+use crate::run::figure::{Figure, Verdict};
+use crate::run::outcome::Outcome;
 
 /// The document.
 pub fn document(outcomes: &[Outcome]) -> String {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::run::outcome::{Figure, Outcome, Verdict};
+use crate::run::figure::{Figure, Verdict};
+use crate::run::outcome::Outcome;
 
 /// The table of one run, and its last line.
 pub fn table(outcome: &Outcome) -> String {

@@ -1,102 +1,27 @@
-//! From what was seen to figures and a verdict.
+//! What a run came to: its verdict, and why the generator may doubt itself.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::judge::delay::delays;
-use crate::judge::hearing::{Matrix, Turn};
-use crate::judge::opinion::Frames;
+use crate::judge::hearing::Matrix;
 use crate::machine::Machine;
 use crate::media::leg::LegRecord;
-use crate::media::wheel::Harvest;
-use crate::plan::{MEASURES, Measure, Plan};
+use crate::plan::Plan;
 use crate::results::table::number;
+use crate::run::evidence::{Evidence, Joining};
+use crate::run::figure::{
+    Figure, Verdict, bounded, chirp_delays, figures_of_joins, figures_of_legs, figures_of_server, figures_of_sound,
+    join_ms, opinions,
+};
 use crate::run::gauge::Sample;
 use crate::run::score::Score;
-use crate::statistics::{Histogram, percentile};
-use crate::usage::Usage;
+use crate::statistics::Histogram;
 
 /// Listeners of the hearing matrix that are kept in the report; wrong cells are kept always.
 const LISTENERS_SHOWN: usize = 48;
 /// Of packets that came, so many may be dropped by the kernel at our sockets before the run is void.
 const DROPS_MAX: f64 = 1e-4;
-
-/// When somebody was answered.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Joining {
-    /// Seconds from the start of the run to his call.
-    pub at: f64,
-    /// From his call to the answer, in ms.
-    pub answer_ms: f64,
-}
-
-/// What was seen in a run.
-pub struct Evidence {
-    /// What the media threads saw.
-    pub harvests: Vec<Harvest>,
-    /// The turns of the roll call.
-    pub turns: Vec<Turn>,
-    /// How long the talk was measured.
-    pub seconds: f64,
-    /// How long the joining took.
-    pub ramp_seconds: f64,
-    /// Seconds from the first join to the talk; on average half of those of the ramp had everybody in.
-    pub quiet_seconds: f64,
-    /// Who was in at the end of the talk.
-    pub joined: usize,
-    /// Joins that failed, and callers the server hung up on.
-    pub failures: usize,
-    /// The same in words.
-    pub faults: Vec<String>,
-    /// Answered joins.
-    pub joinings: Vec<Joining>,
-    /// Samples over the whole run.
-    pub samples: Vec<Sample>,
-    /// What the server had used when idle, when the talk began and when it ended.
-    pub usage: [Option<Usage>; 3],
-    /// Its metrics when the talk began and when it ended.
-    pub metrics: [BTreeMap<String, f64>; 2],
-    /// Datagrams the kernel dropped at our sockets.
-    pub drops: u64,
-    /// The share of the machine's processor time that other programs took during the talk, in percent.
-    pub others_percent: f64,
-    /// Why it ended before its time, if it did; the talk was then not measured.
-    pub broke_off: Option<String>,
-}
-
-/// What a figure or a run comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Verdict {
-    /// Good enough.
-    Pass,
-    /// Not good enough, or not measured though it should have been.
-    Fail,
-    /// The generator measured itself: no verdict.
-    Invalid,
-    /// No bound is set, or the server's inside cannot be seen.
-    Info,
-}
-
-/// One figure of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Figure {
-    /// Its name, one of [`MEASURES`].
-    pub name: String,
-    /// Its unit.
-    pub unit: String,
-    /// What it is.
-    pub about: String,
-    /// Its value, if it could be measured.
-    pub value: Option<f64>,
-    /// The least good value.
-    pub bound: Option<f64>,
-    /// Greater is better.
-    pub rises: bool,
-    /// What it comes to.
-    pub verdict: Verdict,
-}
 
 /// What a run came to.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -174,7 +99,7 @@ impl Outcome {
         }
         let reasons = reasons(plan, &evidence);
         let figures = bounded(plan, &values, evidence.usage[2].is_some());
-        let lateness = lateness(&evidence);
+        let lateness = evidence.lateness();
         let mut opinions = Histogram::new(0.1, 46);
         scores.iter().for_each(|score| opinions.add(*score));
         Self {
@@ -190,7 +115,7 @@ impl Outcome {
             faults: evidence.faults.iter().chain(&matrix.faults).cloned().collect(),
             figures,
             joined: evidence.joined,
-            busy_percent: busy(&evidence),
+            busy_percent: evidence.busy_percent(),
             samples: evidence.samples,
             joinings: evidence.joinings,
             join_ms,
@@ -304,148 +229,17 @@ pub fn exit_code(outcomes: &[Outcome]) -> u8 {
     }
 }
 
-/// All figures in their order, with the plan's bounds. Those only the server can tell are for information where its
-/// process is out of sight.
-fn bounded(plan: &Plan, values: &[(&'static str, f64)], server_seen: bool) -> Vec<Figure> {
-    let bounds: HashMap<&str, f64> = plan.thresholds.set().map(|(measure, bound)| (measure.name, bound)).collect();
-    let figure = |measure: &Measure| {
-        let value = values.iter().find(|(name, _)| *name == measure.name).map_or(f64::NAN, |(_, value)| *value);
-        let bound = bounds.get(measure.name).copied().filter(|_| server_seen || !measure.of_server);
-        let verdict = match bound {
-            None => Verdict::Info,
-            Some(bound) if measure.is_met(value, bound) => Verdict::Pass,
-            Some(_) => Verdict::Fail,
-        };
-        Figure {
-            name: measure.name.to_owned(),
-            unit: measure.unit.to_owned(),
-            about: measure.about.to_owned(),
-            value: value.is_finite().then_some(value),
-            bound,
-            rises: measure.rises,
-            verdict,
-        }
-    };
-    MEASURES.iter().map(figure).collect()
-}
-
-fn join_ms(record: &LegRecord) -> Option<f64> {
-    Some((record.first_at? - record.placed_at) as f64 / 1e6)
-}
-
-fn opinions(plan: &Plan, records: &[&LegRecord]) -> Vec<f64> {
-    let heard = records.iter().filter(|record| record.received > 0);
-    heard.map(|record| Frames::of(record).opinion(plan.codec_of(record.caller))).collect()
-}
-
-/// Bytes of the headers of IPv4, UDP and RTP.
-const HEADERS: u64 = 20 + 8 + 12;
-
-fn figures_of_legs(records: &[&LegRecord], scores: &[f64], seconds: f64) -> Vec<(&'static str, f64)> {
-    let (lost, received) =
-        records.iter().fold((0, 0), |(lost, received), record| (lost + record.lost, received + record.received));
-    let all = |pick: fn(&LegRecord) -> f64| records.iter().map(|record| pick(record)).collect::<Vec<_>>();
-    let bytes: u64 = records.iter().map(|record| record.bytes + HEADERS * record.received).sum();
-    let reported: Vec<f64> = records.iter().filter_map(|record| record.server_loss).collect();
-    vec![
-        ("loss_percent", 100.0 * lost as f64 / (lost as f64 + received as f64)),
-        ("kbit_each", bytes as f64 * 8.0 / 1_000.0 / (seconds * records.len() as f64)),
-        ("gap_p99_ms", percentile(&all(|record| record.gap_ms), 0.99)),
-        ("jitter_p99_ms", percentile(&all(|record| record.jitter_ms), 0.99)),
-        ("mos_p05", percentile(scores, 0.05)),
-        ("mos_median", percentile(scores, 0.5)),
-        ("server_loss_percent", 100.0 * reported.iter().sum::<f64>() / reported.len() as f64),
-    ]
-}
-
-fn figures_of_joins(evidence: &Evidence, join_ms: &[f64]) -> Vec<(&'static str, f64)> {
-    let answers: Vec<f64> = evidence.joinings.iter().map(|joining| joining.answer_ms).collect();
-    vec![
-        ("failures", evidence.failures as f64),
-        ("join_p50_ms", percentile(join_ms, 0.5)),
-        ("join_p99_ms", percentile(join_ms, 0.99)),
-        ("answer_p99_ms", percentile(&answers, 0.99)),
-        ("joins_per_second", answers.len() as f64 / evidence.ramp_seconds.max(1e-3)),
-    ]
-}
-
-fn figures_of_server(plan: &Plan, evidence: &Evidence) -> Vec<(&'static str, f64)> {
-    let change = |name: &str| {
-        let [before, after] = &evidence.metrics;
-        after.get(name).map_or(f64::NAN, |after| after - before.get(name).unwrap_or(&0.0))
-    };
-    let ticks = change("convoke_mixer_ticks_total");
-    let mut figures = vec![
-        ("late_ticks_percent", 100.0 * change("convoke_mixer_ticks_late_total") / ticks),
-        ("skipped_ticks", change("convoke_mixer_ticks_skipped_total")),
-    ];
-    // What nobody used has no price for each.
-    if let [Some(idle), Some(before), Some(after)] = evidence.usage
-        && !evidence.joinings.is_empty()
-    {
-        let callers = plan.callers() as f64;
-        let cpu = after.cpu_seconds - before.cpu_seconds;
-        figures.push(("cpu_ms", cpu * 1_000.0 / (evidence.seconds * callers)));
-        let joining = before.cpu_seconds - idle.cpu_seconds - evidence.quiet_seconds * cpu / evidence.seconds;
-        figures.push(("join_cpu_ms", (joining * 1_000.0 / callers).max(0.0)));
-        figures.push(("memory_kib", (after.resident_kib - idle.resident_kib) / callers));
-    }
-    figures
-}
-
-fn figures_of_sound(matrix: &Matrix, chirps: &[Option<f64>], delay_ms: &[f64]) -> Vec<(&'static str, f64)> {
-    let lost = chirps.iter().filter(|chirp| chirp.is_none()).count() as f64;
-    vec![
-        // Where nothing was compared, nothing was right.
-        ("hearing_wrong", if matrix.cells.is_empty() { f64::NAN } else { matrix.wrong() as f64 }),
-        ("own_voice_db", matrix.own_voice_db()),
-        ("delay_p50_ms", percentile(delay_ms, 0.5)),
-        ("delay_p99_ms", percentile(delay_ms, 0.99)),
-        ("chirps_lost_percent", 100.0 * lost / chirps.len() as f64),
-    ]
-}
-
-fn chirp_delays(plan: &Plan, records: &HashMap<usize, &LegRecord>) -> Vec<Option<f64>> {
-    let score = Score::new(plan);
-    let mut found = Vec::new();
-    for (chirper, ears) in score.delays() {
-        let Some(sender) = records.get(chirper) else { continue };
-        for ear in ears {
-            let Some(record) = records.get(ear) else { continue };
-            found.extend(delays(&sender.chirps, &talk_of(record, &sender.chirps), plan.codec_of(*ear)));
-        }
-    }
-    found
-}
-
-/// What was recorded after the first chirp; before it lies the roll call.
-fn talk_of(record: &LegRecord, chirps: &[i64]) -> LegRecord {
-    let start = chirps.first().map_or(i64::MAX, |first| first - 200_000_000);
-    let heard = record.heard.iter().filter(|heard| heard.at >= start).copied().collect();
-    LegRecord { heard, payloads: record.payloads.clone(), ..LegRecord::default() }
-}
-
-fn lateness(evidence: &Evidence) -> Histogram {
-    let mut all = Histogram::new(0.25, 400);
-    evidence.harvests.iter().for_each(|harvest| all.merge(&harvest.lateness));
-    all
-}
-
-fn busy(evidence: &Evidence) -> f64 {
-    100.0 * evidence.harvests.iter().map(|harvest| harvest.busy).fold(0.0, f64::max)
-}
-
 /// Why the figures may be the generator's own.
 fn doubts(plan: &Plan, evidence: &Evidence, records: &[&LegRecord]) -> Vec<String> {
     let mut doubts = Vec::new();
-    let late = lateness(evidence).percentile(0.99);
+    let late = evidence.lateness().percentile(0.99);
     if late > plan.generator.late_p99_ms {
         doubts.push(format!(
             "a packet in a hundred was sent {late:.1} ms late or more; at most {}",
             plan.generator.late_p99_ms
         ));
     }
-    let busy = busy(evidence);
+    let busy = evidence.busy_percent();
     if busy > plan.generator.busy_percent {
         doubts.push(format!("a media thread worked {busy:.0} % of its time; at most {}", plan.generator.busy_percent));
     }
@@ -471,23 +265,14 @@ fn shortened(mut matrix: Matrix) -> Matrix {
     matrix
 }
 
-/// Datagrams the kernel dropped because nobody read these sockets (proc(5), `/proc/net/udp`).
-pub fn kernel_drops(ports: &[u16]) -> u64 {
-    let text = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
-    let ports: std::collections::HashSet<u16> = ports.iter().copied().collect();
-    text.lines().filter_map(dropped_at).filter(|(port, _)| ports.contains(port)).map(|(_, drops)| drops).sum()
-}
-
-fn dropped_at(line: &str) -> Option<(u16, u64)> {
-    let mut fields = line.split_whitespace();
-    let local = fields.nth(1)?;
-    let port = u16::from_str_radix(local.split_once(':')?.1, 16).ok()?;
-    Some((port, fields.last()?.parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::judge::hearing::Turn;
+    use crate::media::wheel::Harvest;
+    use crate::usage::Usage;
 
     fn plan() -> Plan {
         Plan::parse(
@@ -589,19 +374,5 @@ mod tests {
         assert_eq!((outcome.verdict, outcome.broke_off), (Verdict::Fail, true));
         assert_eq!(outcome.reasons, ["it ended before its time: the server ended (signal: 9)"]);
         assert!(outcome.value("cpu_ms").is_nan() && outcome.value("answer_p99_ms") == 5.0);
-    }
-
-    #[test]
-    fn drops_are_read_from_the_kernels_table() {
-        let line = "  71: 0100007F:9C40 00000000:0000 07 00000000:00000000 00:00000000 00000000  0 0 5123 2 00 17";
-        assert_eq!(dropped_at(line), Some((40_000, 17)));
-        assert_eq!(dropped_at("  sl  local_address rem_address"), None);
-    }
-
-    #[test]
-    fn the_first_audio_ends_the_join() {
-        let record = LegRecord { placed_at: 5_000_000, first_at: Some(25_000_000), ..LegRecord::default() };
-        assert_eq!(join_ms(&record), Some(20.0));
-        assert_eq!(join_ms(&LegRecord::default()), None);
     }
 }

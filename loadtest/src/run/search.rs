@@ -3,7 +3,8 @@
 use crate::Failure;
 use crate::plan::{Plan, Search};
 use crate::run::Onlooker;
-use crate::run::outcome::{Outcome, Verdict};
+use crate::run::figure::Verdict;
+use crate::run::outcome::Outcome;
 use crate::target::Source;
 
 /// What a search found.

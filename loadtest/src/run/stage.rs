@@ -16,14 +16,15 @@ use crate::plan::{Background, Codec, Plan};
 use crate::relay::{Ends, Relay};
 use crate::run::Onlooker;
 use crate::run::dialler::Dialler;
+use crate::run::evidence::{Evidence, Joining};
 use crate::run::gauge::{Before, Gauge, Sample};
-use crate::run::outcome::{Evidence, Joining, kernel_drops};
 use crate::signalling::sdp::{Agreement, Offer};
 use crate::signalling::{Event, Identity, Signalling};
 use crate::statistics::Random;
 use crate::sys::{self, wall_nanos};
 use crate::target::{Source, Target};
 use crate::usage::Usage;
+use crate::usage::kernel_drops;
 
 /// How long confirmations of hanging up are waited for.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);

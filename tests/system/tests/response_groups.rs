@@ -240,6 +240,39 @@ async fn kill_9_in_a_conversation_gives_both_their_audio_back() {
     call.ended(SOON).await.expect("hung up");
 }
 
+/// kill -9 while a supervisor listens: he is hung up, and his call is in his history, in the call detail records and in the
+/// story of the call that he heard.
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_while_a_supervisor_listens_leaves_his_line_and_his_record() {
+    let _turn = alone();
+    let mut server = server("serial", &["user1"], "");
+    let mut bob = agent(&server, "user1", AnswerMode::AtOnce).await;
+    let mut dave = agent(&server, "user4", AnswerMode::AtOnce).await;
+    let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
+    let talk = bob.next_call(SOON).await.expect("connected");
+    let command = r#"{"command": "monitor", "call": 1, "supervisor": "sip:user4@127.0.0.1", "mode": "listen"}"#;
+    let (status, told) = server.post("/api/v1/response-groups/commands", command).expect("HTTP answers");
+    assert_eq!(status, 204, "{told}");
+    let listens = dave.next_call(SOON).await.expect("the supervisor's call");
+    call.audio().play_tone(Some(440));
+    hears(&listens, 440).await;
+    server.crash_and_restart();
+    listens.ended(SOON).await.expect("he is hung up");
+    let told = |path: &str| server.get(path).expect("HTTP answers").1;
+    let history = || told("/api/v1/users/user4/calls");
+    eventually("the supervisor's line", || history().contains("\"errand\":\"listen\""), history);
+    assert_eq!(history().matches("sip:sales@127.0.0.1").count(), 1, "one line: {}", history());
+    let records = || told("/api/v1/call-detail-records");
+    eventually("his record", || records().contains("\"segment\":\"supervisor\""), records);
+    hears(&talk, 440).await;
+    call.hang_up().await.expect("BYE is answered");
+    talk.ended(SOON).await.expect("hung up");
+    wait_until_free(&server);
+    let (_, story) = server.command(&["explain", "call", "1", "--config", "convoke.toml"]);
+    assert!(story.contains("sip:user4@127.0.0.1 listens\n"), "who listened: {story}");
+    assert!(story.contains("the server was restarted; sip:user4@127.0.0.1 listens no longer, after"), "{story}");
+}
+
 /// kill -9 while an agent is asked for the key: he is hung up, and the caller keeps his place.
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_while_an_agent_is_asked_for_the_key_hangs_him_up() {
@@ -320,6 +353,8 @@ async fn formal_agents_sign_in_and_out_by_feature_code_and_by_command() {
     let call = bob.call(&format!("sip:*55@{}", server.sip())).await.expect("answered");
     call.ended(SOON).await.expect("told, then hung up");
     assert_eq!(signed_in(&server), Some(true));
+    let history = || server.get("/api/v1/users/user1/calls").expect("HTTP answers").1;
+    eventually("his line", || history().contains("\"errand\":\"sign_in\""), history);
     let command = r#"{"command": "sign_in", "agent": "sip:user1@127.0.0.1", "signed_in": false}"#;
     let (status, told) = server.post("/api/v1/response-groups/commands", command).expect("HTTP answers");
     assert_eq!(status, 204, "{told}");

@@ -243,7 +243,8 @@ fn check_media(config: &Config, findings: &mut Vec<Finding>) {
 fn check_language(config: &Config, findings: &mut Vec<Finding>) {
     let language = &config.media.language;
     if !language.is_empty() && !may_be_spoken(config, language) {
-        findings.push(unknown_language(language, prompts::Languages::shipped().iter().map(prompts::Language::tag)));
+        let shipped = prompts::Languages::shipped();
+        findings.push(unknown_language("media.language", language, shipped.iter().map(prompts::Language::tag)));
     }
     let announces = |conference: &Conference| conference.entry_exit == Some(EntryExit::Announce);
     if language.is_empty() && config.conferences.iter().any(announces) {
@@ -258,15 +259,16 @@ pub(super) fn may_be_spoken(config: &Config, tag: &str) -> bool {
     config.media.languages_dir.is_some() || prompts::Languages::shipped().find(tag).is_some()
 }
 
-fn shipped_languages() -> String {
-    prompts::Languages::shipped().iter().map(prompts::Language::tag).collect::<Vec<_>>().join(", ")
-}
-
 /// There are no prompts in a language.
-pub(super) fn unknown_language<'a>(language: &str, known: impl Iterator<Item = &'a str>) -> Finding {
+pub(super) fn unknown_language<'a>(
+    key: impl Into<String>,
+    language: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> Finding {
     let known = known.collect::<Vec<_>>().join(", ");
-    let why = format!("there are no prompts in it; write one of {known}, or an empty text for tones");
-    Finding::error("media.language", quoted(language), why)
+    let key = key.into();
+    let silent = if key == "media.language" { ", or an empty text for tones" } else { "" };
+    Finding::error(key, quoted(language), format!("there are no prompts in it; write one of {known}{silent}"))
 }
 
 fn check_users(config: &Config, findings: &mut Vec<Finding>) {
@@ -353,8 +355,9 @@ fn check_access_numbers(config: &Config, findings: &mut Vec<Finding>) {
             findings.push(Finding::error(key("number"), quoted(&access.number), why));
         }
         if !may_be_spoken(config, &access.language) {
-            let why = format!("there are no prompts in it; write one of {}", shipped_languages());
-            findings.push(Finding::error(key("language"), quoted(&access.language), why));
+            let shipped = prompts::Languages::shipped();
+            let shipped = shipped.iter().map(prompts::Language::tag);
+            findings.push(unknown_language(key("language"), &access.language, shipped));
         }
         if access.region.trim().is_empty() {
             let why = "it is empty; name the place as people know it, or remove the key";

@@ -67,13 +67,23 @@ impl Surroundings for Config {
 #[derive(Clone, Debug)]
 pub(crate) struct GroupSounds {
     prompts_dir: Option<PathBuf>,
-    /// Languages are looked for in a directory of their own; which ones it holds is not known here.
-    other_languages: bool,
+    /// The languages of `languages_dir`. Without a value any is taken for one: `probe` looks there.
+    other_languages: Option<Vec<String>>,
 }
 
 impl GroupSounds {
+    /// For a look at the configuration alone.
     pub(crate) fn new(config: &Config) -> Self {
-        Self { prompts_dir: config.media.prompts_dir.clone(), other_languages: config.media.languages_dir.is_some() }
+        let other_languages = config.media.languages_dir.is_none().then(Vec::new);
+        Self { prompts_dir: config.media.prompts_dir.clone(), other_languages }
+    }
+
+    /// For a server that has begun to speak the languages it found.
+    pub(crate) fn of_server(config: &Config) -> Self {
+        let found = config.media.languages_dir.as_deref().map(media_io::find_languages);
+        let complete = found.and_then(Result::ok).unwrap_or_default().complete;
+        let other_languages = Some(complete.iter().map(|language| language.tag().to_owned()).collect());
+        Self { other_languages, ..Self::new(config) }
     }
 }
 
@@ -86,7 +96,9 @@ impl Sounds for GroupSounds {
     }
 
     fn is_language(&self, tag: &str) -> bool {
-        self.other_languages || prompts::Languages::shipped().find(tag).is_some()
+        let is_there = |known: &String| known.eq_ignore_ascii_case(prompts::primary(tag));
+        let other = self.other_languages.as_ref().is_none_or(|others| others.iter().any(is_there));
+        other || prompts::Languages::shipped().find(tag).is_some()
     }
 }
 

@@ -71,6 +71,23 @@ pub(crate) struct Config {
     pub(crate) variables: Vec<(String, String)>,
 }
 
+impl Config {
+    /// The languages the server is to speak, each with the key that says so.
+    pub(crate) fn spoken_languages(&self) -> Vec<(String, &str)> {
+        let own = Some(self.media.language.as_str()).filter(|language| !language.is_empty());
+        let mut spoken: Vec<(String, &str)> = own.map(|own| ("media.language".to_owned(), own)).into_iter().collect();
+        let numbers = self.access_numbers.iter().enumerate();
+        spoken.extend(
+            numbers.map(|(at, number)| (format!("access_number[{}].language", at + 1), number.language.as_str())),
+        );
+        let groups = self.response_groups.iter().enumerate();
+        spoken.extend(groups.filter_map(|(at, group)| {
+            Some((format!("response_group[{}].language", at + 1), group.language.as_deref()?))
+        }));
+        spoken
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

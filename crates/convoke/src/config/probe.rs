@@ -103,24 +103,36 @@ fn has_addresses(target: &TrunkTarget) -> bool {
     runtime.is_ok_and(|runtime| !runtime.block_on(crate::trusted::addresses(target)).is_empty())
 }
 
-/// Looks for the languages of `languages_dir`: each must be whole, and the one that is spoken must be known.
+/// Looks for the languages of `languages_dir`: each that is spoken must be whole. One that nobody speaks may be under way.
 pub(crate) fn probe_languages(config: &Config) -> Vec<Finding> {
     let Some(directory) = &config.media.languages_dir else { return Vec::new() };
+    let (key, value) = ("media.languages_dir", Some(format!("{directory:?}")));
     let found = match media_io::find_languages(directory) {
         Ok(found) => found,
-        Err(error) => {
-            return vec![Finding::error("media.languages_dir", Some(format!("{directory:?}")), error.to_string())];
-        }
+        Err(error) => return vec![Finding::error(key, value, error.to_string())],
     };
-    let shipped = prompts::Languages::shipped();
-    let known: Vec<&str> =
-        shipped.iter().map(prompts::Language::tag).chain(found.iter().map(media_io::FoundLanguage::tag)).collect();
-    let language = &config.media.language;
-    let primary = language.split(['-', '_']).next().unwrap_or_default();
-    if language.is_empty() || known.iter().any(|tag| tag.eq_ignore_ascii_case(primary)) {
-        return Vec::new();
+    let spoken = config.spoken_languages();
+    let mut findings = Vec::new();
+    for (tag, error) in &found.incomplete {
+        let speaks = |(_, wanted): &&(String, &str)| prompts::primary(wanted).eq_ignore_ascii_case(tag);
+        let keys: Vec<&str> = spoken.iter().filter(speaks).map(|(key, _)| key.as_str()).collect();
+        findings.push(if keys.is_empty() {
+            Finding::warning(key, value.clone(), format!("{error}; until then it is left out"))
+        } else {
+            Finding::error(key, value.clone(), format!("{error}, or choose another language in {}", keys.join(", ")))
+        });
     }
-    vec![unknown_language(language, known.into_iter())]
+    let shipped = prompts::Languages::shipped();
+    let complete = found.complete.iter().map(media_io::FoundLanguage::tag);
+    let known: Vec<&str> = shipped.iter().map(prompts::Language::tag).chain(complete).collect();
+    let incomplete: Vec<&str> = found.incomplete.iter().map(|(tag, _)| tag.as_str()).collect();
+    for (key, language) in spoken {
+        let is_there = |tag: &&str| tag.eq_ignore_ascii_case(prompts::primary(language));
+        if !known.iter().chain(&incomplete).any(is_there) {
+            findings.push(unknown_language(key, language, known.iter().copied()));
+        }
+    }
+    findings
 }
 
 /// Tries the directory, or the nearest one above it that exists: the server makes what is missing.
@@ -230,11 +242,17 @@ mod tests {
         let unknown = of(directory.path(), "fr");
         assert!(unknown.contains("error: media.language = \"fr\"") && unknown.contains("en, de"), "{unknown}");
         std::fs::create_dir(directory.path().join("fr")).expect("writable");
-        let incomplete = of(directory.path(), "fr");
-        assert!(
-            incomplete.contains("error: media.languages_dir") && incomplete.contains("fr lacks enter-pin"),
-            "{incomplete}"
-        );
+        let unused = of(directory.path(), "en");
+        assert!(unused.starts_with("warning: media.languages_dir") && unused.contains("lacks enter-pin"), "{unused}");
+        for used in [
+            "language = \"fr-CH\"",
+            "[[access_number]]\nnumber = \"+4930123450\"\nlanguage = \"fr\"\nregion = \"Bern\"",
+            "[[response_group]]\nuri = \"sip:sales@localhost\"\nlanguage = \"fr\"",
+        ] {
+            let incomplete = told(&format!("[media]\nlanguages_dir = {:?}\n{used}", directory.path()));
+            assert!(incomplete.starts_with("error: media.languages_dir"), "{used}: {incomplete}");
+            assert!(incomplete.contains("hash, 0 to 99") && !incomplete.contains('\n'), "{used}: {incomplete}");
+        }
         assert!(of(&directory.path().join("none"), "en").contains("cannot be read"));
     }
 

@@ -89,7 +89,7 @@ struct Record<'a> {
     sip_status: Option<u16>,
     codec: Option<&'a str>,
     encrypted: bool,
-    quality: Quality,
+    quality: Option<Quality>,
     segment: Option<&'a str>,
     outcome: Option<&'a str>,
 }

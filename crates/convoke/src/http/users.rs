@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use base::{ConversationEntry, UserUri};
+use base::{ConversationEntry, GroupErrand, UserUri};
 use routing::{ProfileProblem, UserProfile};
 use serde::{Deserialize, Serialize};
 use store::CONVERSATIONS_PER_USER;
@@ -148,6 +148,7 @@ struct Call {
     answered: Option<i64>,
     ended: i64,
     reason: &'static str,
+    errand: Option<&'static str>,
 }
 
 impl From<&ConversationEntry> for Call {
@@ -162,6 +163,7 @@ impl From<&ConversationEntry> for Call {
             answered: entry.answered,
             ended: entry.ended,
             reason: entry.termination.reason.as_str(),
+            errand: entry.errand.map(GroupErrand::as_str),
         }
     }
 }

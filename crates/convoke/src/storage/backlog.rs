@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use base::{CallId, ConversationEntry};
+use base::ConversationEntry;
 use store::{Cdr, Store, StoreError};
+
+use super::batch::Left;
 
 /// The first wait before records are tried again; each refusal doubles it.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -70,9 +72,9 @@ pub(super) struct Backlog {
     /// Lines of histories, as many as records at most.
     lines: VecDeque<ConversationEntry>,
     /// Calls of response groups of whom a record waits, or may wait.
-    waiting: Vec<CallId>,
+    waiting: Vec<Left>,
     /// Those of whom none does any more, until somebody asks.
-    stored: Vec<CallId>,
+    stored: Vec<Left>,
     room: usize,
     pause: Duration,
     due: Option<Instant>,
@@ -101,7 +103,7 @@ impl Backlog {
 
     /// Calls of response groups whose records the disk has, each once. A call one of whose records was given up for want of
     /// room is not among them.
-    pub(super) fn take_stored(&mut self) -> Vec<CallId> {
+    pub(super) fn take_stored(&mut self) -> Vec<Left> {
         std::mem::take(&mut self.stored)
     }
 
@@ -109,13 +111,15 @@ impl Backlog {
     pub(super) async fn write(
         &mut self,
         cdrs: Vec<Cdr>,
-        calls: Vec<CallId>,
+        calls: Vec<Left>,
         entries: &[ConversationEntry],
         disk: &impl Disk,
         now: Instant,
     ) {
         if cdrs.is_empty() && entries.is_empty() {
-            return;
+            // What these leave was written before, or waits.
+            self.waiting.extend(calls);
+            return self.settle();
         }
         match disk.append(&cdrs, entries).await {
             Ok(_) => {
@@ -280,6 +284,8 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::atomic::AtomicBool;
 
+    use base::CallId;
+
     use super::*;
 
     /// A disk that is full for a while, and one record that it never takes.
@@ -370,6 +376,7 @@ mod tests {
             answered: None,
             ended: 2,
             termination: base::Termination::completed(base::TerminationReason::Departed),
+            errand: None,
         };
         calls.into_iter().map(line).collect()
     }
@@ -378,7 +385,7 @@ mod tests {
     async fn lines_of_histories_wait_for_the_disk_with_the_records() {
         let (disk, (mut backlog, _)) = (FakeDisk::full(), backlog(3));
         let now = Instant::now();
-        backlog.write(cdrs([1]), vec![CallId(1)], &lines([1, 2]), &disk, now).await;
+        backlog.write(cdrs([1]), vec![Left::Call(CallId(1))], &lines([1, 2]), &disk, now).await;
         backlog.write(Vec::new(), Vec::new(), &lines([3, 4]), &disk, now).await;
         let due = backlog.due().expect("they wait");
         backlog.retry(&disk, due).await;
@@ -390,11 +397,21 @@ mod tests {
 
         // Without any record a line waits too, and the call is stored with it.
         disk.full.store(true, Ordering::Relaxed);
-        backlog.write(Vec::new(), vec![CallId(5)], &lines([5]), &disk, now).await;
+        backlog.write(Vec::new(), vec![Left::Call(CallId(5))], &lines([5]), &disk, now).await;
         assert_eq!(backlog.take_stored(), Vec::new());
         disk.free();
         backlog.close(&disk, now).await;
-        assert_eq!(backlog.take_stored(), [CallId(5)]);
+        assert_eq!(backlog.take_stored(), [Left::Call(CallId(5))]);
+
+        // What has no record at all is stored with the lines before it.
+        let visit = || vec![Left::Visit("v".to_owned())];
+        disk.full.store(true, Ordering::Relaxed);
+        backlog.write(Vec::new(), Vec::new(), &lines([6]), &disk, now).await;
+        backlog.write(Vec::new(), visit(), &[], &disk, now).await;
+        assert_eq!(backlog.take_stored(), Vec::new());
+        disk.free();
+        backlog.close(&disk, now).await;
+        assert_eq!(backlog.take_stored(), visit());
     }
 
     #[tokio::test]
@@ -425,7 +442,7 @@ mod tests {
     #[tokio::test]
     async fn calls_of_groups_are_stored_with_the_last_of_their_records() {
         let (disk, (mut backlog, _)) = (FakeDisk::default(), backlog(3));
-        let (now, call) = (Instant::now(), |number| vec![CallId(number)]);
+        let (now, call) = (Instant::now(), |number| vec![Left::Call(CallId(number))]);
         backlog.write(cdrs([1, 1]), call(1), &[], &disk, now).await;
         assert_eq!((backlog.take_stored(), backlog.take_stored()), (call(1), Vec::new()));
         disk.full.store(true, Ordering::Relaxed);

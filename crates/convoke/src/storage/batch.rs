@@ -10,12 +10,21 @@ use super::backlog::Backlog;
 /// Records written in one transaction.
 const RECORDS_MAX: usize = 128;
 
+/// Whose records they are that the engine waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// A call of a response group.
+    Call(CallId),
+    /// A supervisor's call, or one to a feature code, by its id.
+    Visit(String),
+}
+
 /// What a call or a registration leaves.
 pub(super) enum Record {
     /// For the operator.
     Cdr(Box<Cdr>),
-    /// The same of a call of a response group: all of it together.
-    GroupCall(CallId, Vec<Cdr>),
+    /// The same of a call of a response group, or beside one: all of it together.
+    Group(Left, Vec<Cdr>),
     /// For a user.
     Conversation(Box<ConversationEntry>),
     /// For a user, who may have it already.
@@ -28,7 +37,7 @@ pub(super) enum Record {
 #[derive(Default)]
 pub(super) struct Batch {
     cdrs: Vec<Cdr>,
-    group_calls: Vec<CallId>,
+    group_calls: Vec<Left>,
     again: Vec<ConversationEntry>,
     conversations: Vec<ConversationEntry>,
     registrations: Vec<(UserUri, Vec<RegistrationRow>)>,
@@ -39,9 +48,9 @@ impl Batch {
     pub(super) fn add(&mut self, record: Record) {
         match record {
             Record::Cdr(cdr) => self.cdrs.push(*cdr),
-            Record::GroupCall(call, cdrs) => {
+            Record::Group(left, cdrs) => {
                 self.cdrs.extend(cdrs);
-                self.group_calls.push(call);
+                self.group_calls.push(left);
             }
             Record::ConversationAgain(entry) => self.again.push(*entry),
             Record::Conversation(entry) => self.conversations.push(*entry),

@@ -1,11 +1,11 @@
 //! A response group's call as call detail records: one for the whole, and one for each part of it.
 
 use base::{Pii, Termination, Timestamp, UserUri};
-use engine::{GroupCallRecord, GroupLegRecord};
+use engine::{GroupCallRecord, GroupLegRecord, GroupVisit};
 use response_group::{Outcome, SegmentKind};
 use store::{Cdr, CdrDirection};
 
-use super::{codec_name, number, quality, segment_of_nobody};
+use super::{codec_name, fitting, number, quality, segment_of_nobody};
 
 /// A call, or a part of it.
 struct Part {
@@ -69,7 +69,6 @@ fn parts(call: &GroupCallRecord) -> Vec<Part> {
 /// once. A part is as long as the caller was in it.
 fn cdr(call: &GroupCallRecord, part: &Part, place: usize, leg: Option<&GroupLegRecord>) -> Cdr {
     let machine = &call.call;
-    let millis = |at: Timestamp| i64::try_from(at.as_micros() / 1_000).unwrap_or(i64::MAX);
     Cdr {
         segment_id: format!("group-{}-{}-{place}-{}", machine.arrived.as_micros(), machine.call, part.kind),
         call: machine.call.0,
@@ -86,11 +85,40 @@ fn cdr(call: &GroupCallRecord, part: &Part, place: usize, leg: Option<&GroupLegR
         duration_ms: u64::try_from(part.to.since(part.from).as_millis()).unwrap_or(u64::MAX),
         codec: leg.map(|leg| codec_name(leg.codec).to_owned()),
         encrypted: leg.is_some_and(|leg| leg.encrypted),
-        quality: leg.map(|leg| quality(&leg.statistics)).unwrap_or_default(),
+        quality: leg.map(|leg| quality(&leg.statistics)),
         segment: Some(part.kind.to_owned()),
         outcome: Some(part.outcome.to_owned()),
         ..segment_of_nobody(part.termination)
     }
+}
+
+/// The record of a supervisor's call, or of one to a feature code.
+pub(super) fn visit_cdr(visit: &GroupVisit, answered: Timestamp, leg: Option<&GroupLegRecord>) -> Cdr {
+    let supervises = visit.errand.is_supervision();
+    let termination = visit.termination.unwrap_or(Termination::failed(base::TerminationReason::McuLost));
+    Cdr {
+        segment_id: visit.id.clone(),
+        call: visit.call.0,
+        sip_call_id: fitting(Some(&visit.call_id)).unwrap_or_default().to_owned(),
+        direction: if supervises { CdrDirection::Outbound } else { CdrDirection::Inbound },
+        user: Some(visit.user.clone()),
+        requested_by: Some(visit.user.clone()),
+        dialled: Some(Pii::new(visit.with.as_str())),
+        started: millis(visit.since),
+        answered: millis(answered),
+        ended: millis(visit.ended),
+        duration_ms: u64::try_from(visit.ended.since(answered).as_millis()).unwrap_or(u64::MAX),
+        codec: leg.map(|leg| codec_name(leg.codec).to_owned()),
+        encrypted: leg.is_some_and(|leg| leg.encrypted),
+        quality: leg.map(|leg| quality(&leg.statistics)).unwrap_or_default(),
+        segment: Some(if supervises { "supervisor" } else { "feature-code" }.to_owned()),
+        outcome: Some(visit.errand.as_str().to_owned()),
+        ..segment_of_nobody(termination)
+    }
+}
+
+fn millis(at: Timestamp) -> i64 {
+    i64::try_from(at.as_micros() / 1_000).unwrap_or(i64::MAX)
 }
 
 const fn outcome(outcome: &Outcome) -> &'static str {
@@ -180,8 +208,8 @@ mod tests {
         let rows = cdrs(&GroupCallRecord { legs, ..call(Outcome::Answered, &parts) });
         let kinds: Vec<_> = rows.iter().filter_map(|row| row.segment.as_deref()).collect();
         assert_eq!(kinds, ["call", "queue", "talk"]);
-        let figures: Vec<_> = rows.iter().map(|row| row.quality.received_packets).collect();
-        assert_eq!(figures, [10, 0, 20], "the caller's figures are those of the whole call");
+        let figures: Vec<_> = rows.iter().map(|row| Some(row.quality?.received_packets)).collect();
+        assert_eq!(figures, [Some(10), None, Some(20)], "the caller's figures are those of the whole call");
         assert_eq!((rows[0].sip_call_id.as_str(), rows[2].sip_call_id.as_str()), ("id-10", "id-20"));
         assert_eq!(rows[0].trunk.as_deref(), Some("carrier"));
         assert_eq!((rows[2].codec.as_deref(), rows[2].encrypted), (Some("opus"), true));
@@ -235,7 +263,10 @@ mod tests {
         let rows = cdrs(&call);
         let onward = &rows[2];
         assert_eq!((onward.segment.as_deref(), onward.duration_ms), (Some("onward"), 3_000));
-        assert_eq!((onward.user.as_ref(), onward.quality.received_packets), (Some(&number), 30));
+        assert_eq!(
+            (onward.user.as_ref(), onward.quality.map(|quality| quality.received_packets)),
+            (Some(&number), Some(30))
+        );
         assert_eq!(onward.number.as_ref().map(Pii::expose), Some("+4930123456"));
         assert_eq!(onward.termination.result, TerminationResult::Completed);
         assert_eq!((rows[0].duration_ms, rows[1].duration_ms), (4_000, 1_000));

@@ -1,6 +1,6 @@
 //! What operators, supervisors and agents change at run time, by whatever surface: one command, one outcome.
 
-use base::{CallId, ConferenceNumber, UserUri};
+use base::{CallId, ConferenceNumber, Timestamp, UserUri};
 use response_group::{Action, AgentChange, Config, Input, MonitorMode, Presence, Problem, Snapshot, Surroundings};
 use serde::{Deserialize, Serialize};
 
@@ -155,9 +155,9 @@ impl Engine {
         self.tell_groups(Input::AgentChanged { agent, change });
     }
 
-    /// What the wallboard shows; `None` without response groups.
-    pub fn wallboard(&self) -> Option<Snapshot> {
-        self.groups.domain.as_ref().map(|domain| domain.snapshot(self.group_time()))
+    /// What the wallboard shows at `now`, which need not be the time of an input; `None` without response groups.
+    pub fn wallboard(&self, now: Timestamp) -> Option<Snapshot> {
+        self.groups.domain.as_ref().map(|domain| domain.snapshot(now + self.groups.epoch))
     }
 
     /// The groups that hold now; `None` without any.

@@ -1,7 +1,7 @@
 //! Feature codes: an agent dials `*55` to sign in and `*56` to sign out, `*57` to get no calls and `*58` to get them again, and
 //! is told that it was done. A group's name behind the code (`*55700` for `sip:700@...`) means that group alone.
 
-use base::{ConferenceId, LegId, Termination, TerminationReason, UserUri};
+use base::{CallId, ConferenceId, GroupErrand, LegId, Termination, TerminationReason, UserUri};
 use call::{Body, Invitation};
 use mcu_api::{AloneAudio, Announcement, McuCommand, Phrase, Spoken};
 use response_group::{AgentChange, Input};
@@ -47,6 +47,15 @@ pub(crate) enum Feature {
 }
 
 impl Feature {
+    const fn errand(&self) -> GroupErrand {
+        match self {
+            Self::Sign { signed_in: true, .. } => GroupErrand::SignIn,
+            Self::Sign { signed_in: false, .. } => GroupErrand::SignOut,
+            Self::Pause(true) => GroupErrand::Pause,
+            Self::Pause(false) => GroupErrand::Resume,
+        }
+    }
+
     fn phrase(&self) -> Phrase {
         match self {
             Self::Sign { signed_in: true, .. } => Phrase::SignedIn,
@@ -88,6 +97,8 @@ impl Engine {
     pub(crate) fn run_errand(&mut self, leg: LegId, call: Box<Invitation>, feature: &Feature) {
         let Some(agent) = call.user.clone() else { return self.challenge(leg) };
         let phrase = feature.phrase();
+        let code = call.request.uri.user.as_deref().and_then(|code| self.config.own_user(code));
+        let dialled = code.unwrap_or_else(|| agent.clone());
         let objection = match feature {
             Feature::Sign { group: Some(group), .. } => self.group_stranger(&agent, group, None),
             Feature::Sign { group: None, .. } | Feature::Pause(_) => {
@@ -98,8 +109,11 @@ impl Engine {
             // He has proved who he is, so that he may read it.
             let warning = format!("399 {} \"{why}\"", self.config.domain);
             let headers = vec![("Warning".to_owned(), warning)];
+            self.begin_visit(leg, CallId(leg.0), feature.errand(), agent, dialled);
+            self.end_visit(leg, Termination::failed(TerminationReason::Forbidden));
             return self.call(call::Input::Reject { leg, status: 403, headers, body: None });
         }
+        self.begin_visit(leg, CallId(leg.0), feature.errand(), agent.clone(), dialled);
         match feature {
             Feature::Sign { group, signed_in } => self.sign_agent(agent, group.clone(), None, *signed_in),
             Feature::Pause(pauses) => {
@@ -148,13 +162,15 @@ impl Engine {
             return self.hang_up_sip(leg, Termination::failed(TerminationReason::MediaNotSupported));
         }
         let (agreed, phrase) = (errand.media.agreed(), errand.phrase);
+        self.answer_visit(leg, leg, None, agreed.as_ref());
         self.connect_group_leg(leg, agreed);
         let language = self.spoken_language(None);
         let announcement = Announcement { language, parts: vec![Spoken::Phrase(phrase)] };
         self.command_leg(leg, McuCommand::Announce { leg, announcement });
     }
 
-    pub(super) fn on_errand_ended(&mut self, leg: LegId) {
+    pub(super) fn on_errand_ended(&mut self, leg: LegId, termination: Termination) {
+        self.end_visit(leg, termination);
         if let Some(errand) = self.groups.errands.remove(&leg) {
             self.mcu(McuCommand::EndConference { conference: errand.conference });
         }

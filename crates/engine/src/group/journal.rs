@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::Onward;
 use super::unstored::EndedCall;
+use super::visit::GroupVisit;
 
 /// One line of the journal. It must be safe before any effect that comes after it is carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,6 +84,16 @@ pub enum WireRecord {
     Stored {
         /// Which.
         calls: Vec<CallId>,
+    },
+    /// A supervisor's call, or one to a feature code, as far as it is known now.
+    Visit {
+        /// It.
+        visit: Box<GroupVisit>,
+    },
+    /// The store has all that these left.
+    VisitsStored {
+        /// Which.
+        visits: Vec<String>,
     },
     /// An INVITE or a dialog is over: a restarted server has nothing to do about it.
     Over {

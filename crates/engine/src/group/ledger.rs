@@ -187,6 +187,7 @@ impl Engine {
             _ => return,
         };
         for (leg, statistics) in ended {
+            self.note_visit_figures(leg, statistics);
             if let Some(call) = self.groups.ledger.close_leg(leg, statistics) {
                 self.settle_page(call);
             }
@@ -318,6 +319,7 @@ impl Engine {
                 _ if by_him => Termination::completed(reason),
                 _ => Termination::cancelled(reason),
             },
+            errand: None,
         }
     }
 
@@ -350,6 +352,7 @@ impl Engine {
             answered: answered.map(unix_ms),
             ended: unix_ms(onward.map_or(record.ended, |onward| onward.to)),
             termination,
+            errand: None,
         })
     }
 }

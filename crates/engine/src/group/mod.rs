@@ -24,6 +24,7 @@ mod restart;
 mod silenced;
 mod supervisor;
 mod unstored;
+mod visit;
 mod wire;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -44,6 +45,7 @@ pub use errand::GroupCodes;
 pub use journal::{GroupJournal, SentInvite, WireLeg, WireRecord};
 pub use ledger::{GroupCallRecord, GroupLegRecord, Onward};
 pub use unstored::EndedCall;
+pub use visit::GroupVisit;
 
 use caller::Caller;
 use errand::Errand;
@@ -51,6 +53,7 @@ use media::Seat;
 use offer::Offer;
 use restart::Attaching;
 use silenced::Silenced;
+use visit::Visits;
 use wire::OnWire;
 
 /// What the ids of callers' conferences begin with; no user's conference is called so.
@@ -104,6 +107,8 @@ pub(crate) struct Groups {
     errands: HashMap<LegId, Errand>,
     /// What calls leave.
     ledger: ledger::Ledger,
+    /// Calls of supervisors and to feature codes.
+    visits: Visits,
     legs: HashMap<LegId, Role>,
     /// SIP legs that have put the other side on hold.
     holding: HashSet<LegId>,
@@ -136,7 +141,7 @@ impl Groups {
     /// Callers, offers and feature calls that are under way, and calls that are not recorded yet.
     pub(crate) fn len(&self) -> usize {
         let unrecorded = self.ledger.waiting(|call| self.callers.contains_key(call));
-        self.callers.len() + self.offers.len() + self.errands.len() + unrecorded
+        self.callers.len() + self.offers.len() + self.errands.len() + unrecorded + self.visits.waiting()
     }
 
     /// Callers, agents' devices, forwarded callers' targets and feature calls.
@@ -359,8 +364,8 @@ impl Engine {
                     Role::Caller(call) => self.on_caller_ended(call),
                     Role::Device(offer) => self.on_device_ended(offer, leg, termination, status, &headers),
                     Role::Target(call) => self.on_target_ended(call, leg, status, &headers),
-                    Role::Supervisor(call) => self.on_supervisor_ended(call, leg),
-                    Role::Errand => self.on_errand_ended(leg),
+                    Role::Supervisor(call) => self.on_supervisor_ended(call, leg, termination),
+                    Role::Errand => self.on_errand_ended(leg, termination),
                     Role::Seat(_) | Role::Leftover => {}
                 }
             }

@@ -255,7 +255,7 @@ impl Engine {
                 }
             }
             Some(Purpose::Forward(call)) => self.on_target_failed(call, termination, status),
-            Some(Purpose::Supervisor(call, seat)) => self.on_supervisor_failed(call, seat),
+            Some(Purpose::Supervisor(call, seat)) => self.on_supervisor_failed(call, seat, termination),
             Some(Purpose::Reattach(_) | Purpose::ReattachTarget(_) | Purpose::Silence) | None => {}
         }
     }
@@ -358,8 +358,15 @@ impl Engine {
             self.forget_offer(number);
             return self.tell_groups(Input::OfferDialogEnded { offer: number, dialog });
         };
-        let ended = matches!(reason, Release::CallerGone | Release::TalkLimit);
-        let why = if ended { TerminationReason::Departed } else { TerminationReason::AnsweredElsewhere };
+        let why = match reason {
+            Release::LateAnswer | Release::SecondAnswer | Release::LostRace | Release::Restart => {
+                TerminationReason::AnsweredElsewhere
+            }
+            Release::BridgeFailed => TerminationReason::MediaNotSupported,
+            Release::Machine | Release::NotConfirmed | Release::CallerGone | Release::TalkLimit => {
+                TerminationReason::Departed
+            }
+        };
         self.hang_up_sip(leg, Termination::completed(why));
     }
 

@@ -10,6 +10,7 @@ use sip_api::{Flow, NameAddr, SipUri, Transport};
 use super::caller::Caller;
 use super::ledger::Ledger;
 use super::offer::Offer;
+use super::visit::Visits;
 use super::wire::{OnWire, UpCaller};
 use super::{GroupJournal, Purpose, Role, SentInvite, WireLeg, WireRecord};
 use crate::Engine;
@@ -51,6 +52,8 @@ impl Engine {
         if !entries.is_empty() {
             let (domain, left) = Domain::restore(at, &entries).map_err(|error| vec![unreadable(&error)])?;
             self.groups.ledger = Ledger::of_earlier(records, left, self.config.limits.unstored_group_calls);
+            let last = entries.iter().map(entry_time).max().unwrap_or(at);
+            self.groups.visits = Visits::of_earlier(records, last, self.config.limits.unstored_group_calls);
             self.groups.wire = OnWire::of(records);
             self.groups.earlier = self.groups.wire.clone();
             self.groups.next_call = domain.last_call().0;
@@ -65,6 +68,7 @@ impl Engine {
         self.settle();
         self.reattach_onward();
         self.settle_earlier_calls();
+        self.settle_earlier_visits();
         self.settle();
         let left = std::mem::take(&mut self.groups.earlier).into_leftovers();
         self.end_leftovers(left);

@@ -8,6 +8,7 @@ use sip_api::{NameAddr, SipUri};
 
 use super::caller::Caller;
 use super::media::GroupMedia;
+use super::visit::errand_of;
 use super::{Purpose, Role, WireRecord};
 use crate::Engine;
 use crate::conference::dial_out::COMPLETED_ELSEWHERE;
@@ -46,7 +47,8 @@ impl Engine {
                 // His phone still rings; once he answers he takes part in this way.
                 return;
             }
-            return self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Monitor { leg, mode } });
+            let command = SupervisorCommand::Monitor { leg, mode, supervisor: Some(user) };
+            return self.tell_groups(Input::Supervise { call, command });
         }
         let purpose = Purpose::Supervisor(call, LegId(0));
         let Some(seat) = self.take_seat(call, purpose) else {
@@ -106,11 +108,12 @@ impl Engine {
         supervisor.media = media;
         let targets = devices(&self.directory, &supervisor.user);
         let (Some(body), false) = (supervisor.media.offer(), targets.is_empty()) else {
-            return self.on_supervisor_failed(call, seat);
+            return self.remove_supervisor(call, seat, SupervisorState::NotReached);
         };
         let dial = self.calls.allocate_offer();
         supervisor.dial = Some(dial);
-        let user = supervisor.user.clone();
+        let (user, mode) = (supervisor.user.clone(), supervisor.mode);
+        self.begin_visit(seat, call, errand_of(mode), user.clone(), group.clone());
         let uri = |user: &UserUri| SipUri::parse(user.as_str()).unwrap_or_else(|_| SipUri::sip(None, "invalid", None));
         let (from, to) = (NameAddr::new(uri(&group)), NameAddr::new(uri(&user)));
         let from = from.with_tag(&self.new_tag());
@@ -140,12 +143,18 @@ impl Engine {
         there.dial = None;
         there.leg = Some(leg);
         if !there.media.take_answer(body) {
-            return self.hang_up_sip(leg, Termination::failed(TerminationReason::MediaNotSupported));
+            let termination = Termination::failed(TerminationReason::MediaNotSupported);
+            self.end_visit(seat, termination);
+            return self.hang_up_sip(leg, termination);
         }
         let (agreed, mode, user) = (there.media.agreed(), there.mode, there.user.clone());
+        let agent = self.groups.callers.get(&call).and_then(|caller| caller.bridged);
+        let agent = agent.and_then(|offer| Some(self.groups.offers.get(&offer)?.order.agent.clone()));
+        self.answer_visit(seat, leg, agent, agreed.as_ref());
         self.note_conversation(&user);
         self.connect_group_leg(seat, agreed);
-        self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Monitor { leg: seat, mode } });
+        let command = SupervisorCommand::Monitor { leg: seat, mode, supervisor: Some(user) };
+        self.tell_groups(Input::Supervise { call, command });
     }
 
     /// The machine allows it: who hears him is set before he is in the mix.
@@ -155,6 +164,7 @@ impl Engine {
         let Some(mode) = mode else {
             return self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
         };
+        self.deepen_visit(seat, mode);
         let silent = mode == MonitorMode::Listen;
         let ingress = if silent { MediaFilter::Block } else { MediaFilter::Unblock };
         let only = agent.filter(|_| mode == MonitorMode::Whisper);
@@ -167,7 +177,8 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_supervisor_failed(&mut self, call: CallId, seat: LegId) {
+    pub(super) fn on_supervisor_failed(&mut self, call: CallId, seat: LegId, termination: Termination) {
+        self.end_visit(seat, termination);
         self.remove_supervisor(call, seat, SupervisorState::NotReached);
     }
 
@@ -183,7 +194,8 @@ impl Engine {
         self.leave_seat(seat);
     }
 
-    pub(super) fn on_supervisor_ended(&mut self, call: CallId, leg: LegId) {
+    pub(super) fn on_supervisor_ended(&mut self, call: CallId, leg: LegId, termination: Termination) {
+        self.end_visit_of(leg, termination);
         let supervisors = self.groups.callers.get(&call).map(|caller| &caller.supervisors);
         let there = supervisors.and_then(|all| all.iter().find(|there| there.leg == Some(leg)));
         let Some(seat) = there.map(|there| there.seat) else { return };

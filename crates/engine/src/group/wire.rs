@@ -76,8 +76,12 @@ impl OnWire {
             }
             WireRecord::AgentUp { offer, dialog } => self.answered(Some(*offer), None, dialog),
             WireRecord::Up { dialog, onward } => self.answered(None, *onward, dialog),
-            // Nothing of them is on the wire; see `unstored`.
-            WireRecord::Onward { .. } | WireRecord::Ended { .. } | WireRecord::Stored { .. } => {}
+            // Nothing of them is on the wire; see `unstored` and `visit`.
+            WireRecord::Onward { .. }
+            | WireRecord::Ended { .. }
+            | WireRecord::Stored { .. }
+            | WireRecord::Visit { .. }
+            | WireRecord::VisitsStored { .. } => {}
             WireRecord::Over { leg: WireLeg::Caller(call) } => drop(self.callers.remove(call)),
             WireRecord::Over { leg: WireLeg::CallId(call_id) } => drop(self.others.remove(call_id)),
         }
@@ -170,6 +174,7 @@ impl Engine {
     pub fn group_checkpoint(&self) -> Option<Vec<GroupJournal>> {
         let machine = GroupJournal::Machine(self.groups.domain.as_ref()?.checkpoint());
         let wire = self.groups.wire.records().into_iter().chain(self.groups.ledger.unstored());
+        let wire = wire.chain(self.groups.visits.records());
         let wire = wire.map(GroupJournal::Wire);
         Some(std::iter::once(machine).chain(wire).collect())
     }

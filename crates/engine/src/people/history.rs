@@ -162,6 +162,7 @@ impl Engine {
             answered: record.connected.map(|at| self.unix_ms(at)),
             ended: self.unix_ms(record.ended),
             termination: record.termination,
+            errand: None,
         }
     }
 
@@ -178,6 +179,7 @@ impl Engine {
             answered: story.answered.map(|at| self.unix_ms(at)),
             ended: self.unix_ms(self.now),
             termination: story.termination,
+            errand: None,
         }
     }
 }

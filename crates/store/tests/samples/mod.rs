@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of them")]
 
 use base::{AccessType, ConferenceId, ConferenceNumber, Pii, Role, Termination, TerminationReason, UserUri};
-use store::{Cdr, CdrDirection, ConferenceRecord, Invited, Quality, Store};
+use store::{Cdr, CdrDirection, ConferenceRecord, EModel, Invited, Quality, Store};
 
 pub(crate) fn id(text: &str) -> ConferenceId {
     ConferenceId::parse(text).expect("a conference id")
@@ -94,7 +94,7 @@ pub(crate) fn small_cdr(segment_id: &str, ended: i64) -> Cdr {
         sip_status: None,
         codec: None,
         encrypted: false,
-        quality: Quality::default(),
+        quality: None,
         segment: None,
         outcome: None,
     }
@@ -122,20 +122,27 @@ pub(crate) fn full_cdr() -> Cdr {
         sip_status: Some(503),
         codec: Some("opus".to_owned()),
         encrypted: true,
-        quality: Quality {
+        quality: Some(Quality {
             received_packets: u64::MAX,
             sent_packets: 2,
             lost_packets: 3,
             late_packets: 4,
             concealed_frames: 5,
-            jitter_us: u32::MAX,
-            buffer_delay_us: 61_000,
-            buffer_delay_max_us: 120_000,
-            round_trip_us: 7,
-            mos_hundredths: 441,
+            jitter_us: Some(u32::MAX),
+            buffer_delay_us: Some(61_000),
+            buffer_delay_max_us: Some(120_000),
+            round_trip_us: Some(7),
+            mos_hundredths: Some(441),
+            e_model: Some(EModel {
+                r_default_tenths: 932,
+                ie_tenths: 1,
+                bpl_tenths: 251,
+                ppl_hundredths: 300,
+                burst_r_hundredths: u16::MAX,
+            }),
             remote_loss_fraction: 255,
             one_way: true,
-        },
+        }),
         segment: Some("talk".to_owned()),
         outcome: Some("answered".to_owned()),
     }

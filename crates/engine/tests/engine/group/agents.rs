@@ -20,7 +20,7 @@ fn open_with(groups: Config, change: impl FnOnce(&mut Directory)) -> World {
 }
 
 fn status_of(world: &World, name: &str) -> AgentStatus {
-    let board = world.engine.wallboard().expect("there are groups");
+    let board = world.engine.wallboard(world.now).expect("there are groups");
     board.agents.into_iter().find(|agent| agent.uri == user(name)).expect("he is an agent").status
 }
 
@@ -147,7 +147,7 @@ fn dial_code(world: &mut World, name: &str, code: &str) -> u16 {
 }
 
 fn signed_in_to(world: &World, name: &str) -> Vec<String> {
-    let board = world.engine.wallboard().expect("there are groups");
+    let board = world.engine.wallboard(world.now).expect("there are groups");
     let agent = board.agents.into_iter().find(|agent| agent.uri == user(name)).expect("he is an agent");
     agent.signed_in_to.into_iter().map(|(group, agents)| format!("{}/{agents}", group.user_part())).collect()
 }

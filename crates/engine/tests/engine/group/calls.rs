@@ -269,6 +269,28 @@ fn the_queues_time_out_forwards_the_caller_into_his_conference() {
     assert!(matches!(outcomes(&world)[0], Outcome::TimedOut { .. }));
 }
 
+/// Nothing reaches the engine while he waits; the wallboard's clock goes on.
+#[test]
+fn the_wallboard_tells_how_long_somebody_waits_by_the_time_of_the_question() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    let caller = dial(&mut world, 1);
+    world.respond(caller.rung[0].0, answer_to(&caller.rung[0].1, 486));
+    let longest = |later| {
+        let board = world.engine.wallboard(world.now + Duration::from_secs(later)).expect("there are groups");
+        board.groups[0].longest_wait_seconds
+    };
+    assert_eq!([longest(0), longest(4), longest(9)], [0, 4, 9]);
+}
+
+#[test]
+fn an_agent_whose_answer_has_no_media_is_told_so() {
+    let mut world = parallel();
+    let caller = dial(&mut world, 1);
+    world.respond(caller.rung[0].0, answer_to(&caller.rung[0].1, 200));
+    let byes = world.take_requests(&Method::Bye);
+    assert_eq!(byes[0].1.headers.get("Reason"), Some("SIP;cause=488;text=\"Not acceptable here\""));
+}
+
 #[test]
 fn feature_codes_sign_agents_in_and_out() {
     let mut world = parallel();
@@ -280,7 +302,7 @@ fn feature_codes_sign_agents_in_and_out() {
         assert_eq!(ok.status, 200);
         world.ack(in_dialog(Method::Ack, &invite, &ok, 1));
         assert_eq!(world.take_requests(&Method::Bye).len(), 1, "told, then hung up");
-        let board = world.engine.wallboard().expect("there are groups");
+        let board = world.engine.wallboard(world.now).expect("there are groups");
         let bob = board.agents.iter().find(|agent| agent.uri == user("bob")).expect("he is an agent");
         assert_eq!(bob.signed_in, signed_in);
     }
@@ -371,8 +393,8 @@ fn after_a_crash_ringing_phones_are_cancelled_and_the_caller_keeps_his_place() {
     after.register("bob", &[41_000]);
     let next = after.take_requests(&Method::Invite);
     assert_eq!(next.len(), 1, "bob is free and is rung at once for the caller who waited");
-    let snapshot = after.engine.wallboard().expect("there are groups");
+    let snapshot = after.engine.wallboard(after.now).expect("there are groups");
     assert_eq!(snapshot.groups[0].waiting, 1);
     after.respond(next[0].0, ok(&next[0].1));
-    assert_eq!(after.engine.wallboard().expect("groups").groups[0].talking, 1);
+    assert_eq!(after.engine.wallboard(after.now).expect("groups").groups[0].talking, 1);
 }

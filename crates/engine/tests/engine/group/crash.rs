@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::world::groups::{check_drained, config, dial, history, ok, outcomes, parallel, records, sales};
 use crate::world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::{CallId, Duration, Termination, TerminationReason};
-use engine::{EngineEvent, GroupCommand, GroupJournal, Input, UserAccount, WireLeg, WireRecord};
+use engine::{EngineEvent, GroupCommand, GroupJournal, GroupVisit, Input, UserAccount, WireLeg, WireRecord};
 use mcu_api::McuCommand;
 use response_group::{
     Action, AgentStatus, Config, Confirm, Decision, Entry, Failure, Method as Hunt, MonitorMode, Outcome,
@@ -291,6 +291,8 @@ fn story() -> World {
     }
     world.pass(Duration::from_secs(40));
     world.input(Input::GroupCallsStored { calls: vec![CallId(1)] });
+    let visits = world.events.iter().filter_map(visit_of).map(|visit| visit.id.clone()).collect();
+    world.input(Input::GroupVisitsStored { visits });
     world.input(Input::TimerFired);
     world
 }
@@ -317,7 +319,8 @@ fn check_left(cut: usize, before: &[Step], after: &World, entries: &[Entry], cam
     let stored = before.iter().any(|step| matches!(step, Step::Written(GroupJournal::Wire(WireRecord::Stored { .. }))));
     let expected = usize::from(came && !stored);
     assert_eq!(records(after).len(), expected, "cut {cut}: one record, unless the store has said that it has it");
-    let lines: Vec<Line> = after.events.iter().filter_map(line_of).map(key).collect();
+    let lines: Vec<Line> =
+        after.events.iter().filter_map(line_of).filter(|line| line.errand.is_none()).map(key).collect();
     for user in lines_of_agents(entries).into_iter().chain(came.then(|| user("ann"))) {
         let his = lines.iter().filter(|(owner, ..)| *owner == user).count();
         assert_eq!(his, expected, "cut {cut}: a line for {user}, of {lines:?}");
@@ -329,6 +332,53 @@ fn check_left(cut: usize, before: &[Step], after: &World, entries: &[Entry], cam
     for line in before.iter().filter_map(said).filter(|_| expected > 0) {
         assert!(lines.contains(&line), "cut {cut}: {line:?} is known as the same line by {lines:?}");
     }
+}
+
+fn visit_of(event: &EngineEvent) -> Option<&GroupVisit> {
+    match event {
+        EngineEvent::GroupVisitEnded { visit, .. } => Some(visit),
+        _ => None,
+    }
+}
+
+/// What a supervisor's call and one to a feature code leave is there once as well, from the moment his phone was to ring or
+/// his code was taken.
+fn check_visits(cut: usize, before: &[Step], after: &World) {
+    let mut owed: BTreeMap<String, GroupVisit> = BTreeMap::new();
+    for step in before {
+        match step {
+            Step::Written(GroupJournal::Wire(WireRecord::Visit { visit })) => {
+                owed.insert(visit.id.clone(), (**visit).clone());
+            }
+            Step::Written(GroupJournal::Wire(WireRecord::VisitsStored { visits })) => {
+                visits.iter().for_each(|id| drop(owed.remove(id)));
+            }
+            _ => {}
+        }
+    }
+    let told: Vec<&GroupVisit> = after.events.iter().filter_map(visit_of).collect();
+    assert_eq!(told.len(), owed.len(), "cut {cut}: {told:?}");
+    for visit in told {
+        let known = &owed[&visit.id];
+        assert_eq!((visit.answered, &visit.user), (known.answered, &known.user), "cut {cut}");
+        assert!(visit.ended >= visit.since && visit.termination.is_some(), "cut {cut}: {visit:?}");
+        assert!(known.termination.is_none() || visit == known, "cut {cut}: how it ended was written down");
+        let lines = after.events.iter().filter_map(line_of).filter(|line| line.errand == Some(visit.errand));
+        assert_eq!(lines.filter(|line| line.user == visit.user).count(), 1, "cut {cut}: one line for {visit:?}");
+    }
+    for step in before {
+        let Step::Said(event) = step else { continue };
+        if let Some(visit) = visit_of(event).filter(|visit| owed.contains_key(&visit.id)) {
+            assert_eq!(owed[&visit.id], *visit, "cut {cut}: the next process tells the same");
+        }
+    }
+    let rung = |step: &Step| {
+        matches!(step, Step::Sent(SipCommand::Send { request, .. })
+        if request.method == Method::Invite && request.uri.user.as_deref() == Some("dave"))
+    };
+    let stored =
+        before.iter().any(|step| matches!(step, Step::Written(GroupJournal::Wire(WireRecord::VisitsStored { .. }))));
+    assert!(!before.iter().any(rung) || stored || owed.values().any(|visit| visit.user == user("dave")), "cut {cut}");
 }
 
 fn line_of(event: &EngineEvent) -> Option<&base::ConversationEntry> {
@@ -407,7 +457,7 @@ fn whenever_the_process_dies_nobody_is_left_on_the_line() {
         after.pass(Duration::from_secs(120));
         let load = after.engine.load();
         assert_eq!((load.group_calls, load.group_legs), (0, 0), "cut {cut}: {load:?}");
-        if let Some(board) = after.engine.wallboard() {
+        if let Some(board) = after.engine.wallboard(after.now) {
             for agent in &board.agents {
                 assert_eq!(agent.status, AgentStatus::Free, "cut {cut}: {}", agent.uri);
             }
@@ -435,6 +485,7 @@ fn whenever_the_process_dies_nobody_is_left_on_the_line() {
         assert_eq!(ended.count(), usize::from(came), "cut {cut}: one outcome for one caller");
         let entries: Vec<Entry> = machine(&journal).into_iter().chain(machine(&after.journal)).collect();
         check_left(cut, before, &after, &entries, came);
+        check_visits(cut, before, &after);
     }
 }
 
@@ -469,7 +520,7 @@ fn a_new_journal_says_all_that_the_old_one_said() {
             _ => None,
         });
         assert_eq!(after.engine.group_config(), Some(&later), "what was changed at run time lasts");
-        let board = after.engine.wallboard().expect("there are groups");
+        let board = after.engine.wallboard(after.now).expect("there are groups");
         let agents: Vec<_> = board.agents.iter().map(|agent| (agent.signed_in, agent.opted_in)).collect();
         assert_eq!(agents, [(true, true), (false, false)], "sign-ins and opt-outs last");
         requests.collect::<Vec<_>>()
@@ -502,7 +553,7 @@ fn without_a_journal_groups_refuse_calls() {
     let opt = GroupCommand::Opt { agent: user("bob"), opted_in: false };
     assert!(world.engine.group_objection(&opt).is_some_and(|why| why.contains("journal")));
     world.respond(caller.rung[0].0, ok(&caller.rung[0].1));
-    assert_eq!(world.engine.wallboard().expect("groups").groups[0].talking, 1);
+    assert_eq!(world.engine.wallboard(world.now).expect("groups").groups[0].talking, 1);
     world.input(Input::GroupJournal { sound: true });
     assert!(world.engine.group_objection(&opt).is_none());
 }

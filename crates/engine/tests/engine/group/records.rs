@@ -1,10 +1,11 @@
 //! What a response group's call leaves: lines in the histories of everybody it concerned, and one record.
 
-use crate::world::groups::{Caller, check_drained, dial, history, ok, open, outcomes, parallel, records, sales};
-use crate::world::{World, answer_to, flow, user};
-use base::{ConversationKind, Duration, TerminationReason, TerminationResult, UserUri};
+use crate::world::groups::{Caller, SDP, check_drained, dial, history, ok, open, outcomes, parallel, records, sales};
+use crate::world::{World, answer_to, flow, in_dialog, out_of_dialog, sdp_body, user};
+use base::{CallId, ConversationKind, Duration, GroupErrand, TerminationReason, TerminationResult, UserUri};
+use engine::{EngineEvent, GroupCommand, GroupJournal, GroupLegRecord, GroupVisit, Input};
 use mcu_api::{LegStatistics, McuEvent};
-use response_group::{Action, Method as Hunt, Outcome, Queue, ResponseGroup, SegmentKind};
+use response_group::{Action, Entry, Method as Hunt, MonitorMode, Outcome, Queue, ResponseGroup, SegmentKind};
 use sip_api::{Method, SipEvent};
 
 /// A group whose only agent is busy and whose callers go on to this target after thirty seconds.
@@ -154,7 +155,7 @@ fn a_group_does_not_send_its_callers_into_the_mailbox_of_a_target() {
     let mut world = open(forwarding(&user("cleo")));
     let mailbox =
         routing::UserProfile { voicemail: Some(base::Pii::new("sip:dave@example.com")), ..Default::default() };
-    world.input(engine::Input::SetUserProfile { user: user("cleo"), profile: Box::new(mailbox) });
+    world.input(Input::SetUserProfile { user: user("cleo"), profile: Box::new(mailbox) });
     world.register("dave", &[43_000]);
     let (_, transaction, invite) = forwarded(&mut world);
     world.respond(transaction, answer_to(&invite, 486));
@@ -169,7 +170,7 @@ fn a_conversation_cut_off_by_the_servers_end_is_recorded_as_that() {
     let caller = dial(&mut world, 1);
     world.respond(caller.rung[0].0, ok(&caller.rung[0].1));
     world.pass(Duration::from_secs(5));
-    world.input(engine::Input::Stop);
+    world.input(Input::Stop);
     for agent in ["ann", "bob"] {
         let line = history(&world, agent).pop().expect("a line");
         assert_eq!(line.termination.reason, TerminationReason::ServerStopping, "{agent}");
@@ -185,7 +186,7 @@ fn the_record_tells_of_the_talk_after_a_forward_over_a_trunk() {
     let (caller, transaction, invite) = forwarded(&mut world);
     assert!(invite.uri.to_string().contains("+4930123456"), "{}", invite.uri);
     let answer = SipEvent::Response { transaction, response: ok(&invite), flow: flow(5_070) };
-    world.input(engine::Input::Sip(answer));
+    world.input(Input::Sip(answer));
     world.pass(Duration::from_secs(6));
     world.request(caller.bye(), None);
     let record = records(&world).pop().expect("a record");
@@ -215,7 +216,7 @@ fn the_record_waits_until_the_mcu_has_told_how_each_leg_fared() {
     assert_eq!(legs.len(), 2, "caller and agent");
     for (place, leg) in legs.into_iter().enumerate() {
         let statistics = LegStatistics { received_packets: 100 + place as u64, ..LegStatistics::default() };
-        world.input(engine::Input::Mcu(McuEvent::LegRemoved { leg, statistics }));
+        world.input(Input::Mcu(McuEvent::LegRemoved { leg, statistics }));
     }
     let record = records(&world).pop().expect("a record");
     let told: Vec<_> = record.legs.iter().map(|leg| (leg.party.clone(), leg.statistics.received_packets)).collect();
@@ -230,8 +231,8 @@ fn a_call_that_overflows_at_once_is_recorded_without_segments() {
     let mut world = open(ResponseGroup { queue, ..sales(Hunt::Serial, &["bob"]) });
     // The only agent's phone rings for an earlier caller.
     dial(&mut world, 1);
-    let invite = crate::world::out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c2")
-        .with_body("application/sdp", crate::world::sdp_body(30_002));
+    let invite = out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c2")
+        .with_body("application/sdp", sdp_body(30_002));
     let transaction = world.request(invite, Some(user("ann")));
     world.pass(Duration::from_secs(1));
     assert!(!world.take_responses(transaction).is_empty());
@@ -239,4 +240,108 @@ fn a_call_that_overflows_at_once_is_recorded_without_segments() {
     assert!(record.call.segments.is_empty() && record.legs.is_empty(), "{record:?}");
     let line = history(&world, "ann").pop().expect("his line");
     assert_eq!((line.kind, line.termination.reason), (ConversationKind::Outgoing, TerminationReason::Busy));
+}
+
+/// What supervisors and callers of feature codes left: the call, and how its media fared.
+fn visits(world: &World) -> Vec<(GroupVisit, Option<GroupLegRecord>)> {
+    let visits = world.events.iter().filter_map(|event| match event {
+        EngineEvent::GroupVisitEnded { visit, leg } => Some(((**visit).clone(), leg.as_deref().cloned())),
+        _ => None,
+    });
+    visits.collect()
+}
+
+fn supervise(world: &mut World, mode: MonitorMode) {
+    world.input(Input::Group(GroupCommand::Monitor { call: CallId(1), supervisor: user("dave"), mode }));
+}
+
+#[test]
+fn a_supervisor_leaves_a_line_and_a_record_and_the_story_says_who_listened() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    world.register("dave", &[43_000]);
+    let caller = dial(&mut world, 1);
+    world.respond(caller.rung[0].0, ok(&caller.rung[0].1));
+    supervise(&mut world, MonitorMode::Listen);
+    let (transaction, invite) = world.take_requests(&Method::Invite).pop().expect("his phone rings");
+    world.pass(Duration::from_secs(2));
+    world.respond(transaction, ok(&invite));
+    world.pass(Duration::from_secs(5));
+    supervise(&mut world, MonitorMode::Whisper);
+    world.pass(Duration::from_secs(3));
+    world.request(caller.bye(), None);
+    check_drained(&mut world);
+
+    let (visit, leg) = visits(&world).pop().expect("it is recorded");
+    assert_eq!((&visit.user, &visit.with, visit.call), (&user("dave"), &user("sales"), CallId(1)));
+    assert_eq!((visit.errand, visit.agent), (GroupErrand::Whisper, Some(user("bob"))), "the furthest he went");
+    let answered = visit.answered.expect("he answered");
+    assert_eq!(answered.since(visit.since), Duration::from_secs(2));
+    assert_eq!(visit.ended.since(answered), Duration::from_secs(8));
+    assert_eq!(leg.expect("he had audio").call_id, invite.call_id());
+    let line = history(&world, "dave").pop().expect("his line");
+    assert_eq!((line.kind, &line.peer), (ConversationKind::Outgoing, &user("sales")));
+    assert_eq!((line.errand, &line.answered_by), (Some(GroupErrand::Whisper), &Some(user("bob"))));
+
+    let entries: Vec<Entry> = world
+        .journal
+        .iter()
+        .filter_map(|record| match record {
+            GroupJournal::Machine(entry) => Some(entry.clone()),
+            GroupJournal::Wire(_) => None,
+        })
+        .collect();
+    let story = response_group::explain(&entries, "1").expect("it can be replayed").expect("it is there");
+    let told: Vec<&str> =
+        story.lines.iter().map(|line| line.what.as_str()).filter(|what| what.contains("dave")).collect();
+    assert_eq!(
+        told,
+        [
+            "sip:dave@example.com listens",
+            "sip:dave@example.com listens no longer, after 5.000 s; sip:dave@example.com whispers to the agent",
+            "sip:dave@example.com whispers to the agent no longer, after 3.000 s",
+        ]
+    );
+}
+
+#[test]
+fn a_supervisor_who_does_not_answer_has_a_line_and_no_record_of_a_conversation() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    world.register("dave", &[43_000]);
+    let caller = dial(&mut world, 1);
+    world.respond(caller.rung[0].0, ok(&caller.rung[0].1));
+    supervise(&mut world, MonitorMode::Barge);
+    let (transaction, invite) = world.take_requests(&Method::Invite).pop().expect("his phone rings");
+    world.respond(transaction, answer_to(&invite, 486));
+    let line = history(&world, "dave").pop().expect("his line");
+    assert_eq!((line.kind, line.errand, line.answered), (ConversationKind::Outgoing, Some(GroupErrand::Barge), None));
+    assert_eq!(line.termination.reason, TerminationReason::Busy);
+    assert!(visits(&world).pop().is_some_and(|(visit, leg)| visit.answered.is_none() && leg.is_none()));
+    world.request(caller.bye(), None);
+    check_drained(&mut world);
+}
+
+#[test]
+fn calls_to_feature_codes_leave_lines_and_records_also_when_they_are_refused() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    for (who, code, status) in [("bob", "*57", 200), ("dave", "*55", 403)] {
+        let invite = out_of_dialog(Method::Invite, &format!("sip:{code}@example.com"), who, code)
+            .with_body(SDP, sdp_body(34_000));
+        let transaction = world.request(invite.clone(), Some(user(who)));
+        let answer = world.take_responses(transaction).pop().expect("he is answered");
+        assert_eq!(answer.status, status);
+        if status == 200 {
+            world.ack(in_dialog(Method::Ack, &invite, &answer, 1));
+        }
+        let line = history(&world, who).pop().expect("his line");
+        assert_eq!((line.kind, line.peer), (ConversationKind::Outgoing, user(code)));
+        let (visit, _) = visits(&world).pop().expect("it is told");
+        let (errand, answered, reason) = match status {
+            200 => (GroupErrand::Pause, true, TerminationReason::Departed),
+            _ => (GroupErrand::SignIn, false, TerminationReason::Forbidden),
+        };
+        assert_eq!((line.errand, line.termination.reason), (Some(errand), reason));
+        assert_eq!((line.answered.is_some(), visit.answered.is_some()), (answered, answered));
+        assert_eq!(visit.errand, errand);
+    }
+    check_drained(&mut world);
 }

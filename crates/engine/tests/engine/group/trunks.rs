@@ -46,7 +46,7 @@ fn an_agent_behind_a_trunk_that_challenges_is_rung_with_its_credentials_and_ende
     world.respond(again, answer_to(&invite, 180));
     world.pass(base::Duration::from_secs(3));
     world.respond(again, ok(&invite));
-    assert_eq!(world.engine.wallboard().expect("groups").groups[0].talking, 1, "one offer, and no refusal");
+    assert_eq!(world.engine.wallboard(world.now).expect("groups").groups[0].talking, 1, "one offer, and no refusal");
     world.request(caller.bye(), None);
     let (transaction, bye) = world.take_requests(&Method::Bye).pop().expect("he is hung up");
     assert!(bye.headers.get("Proxy-Authorization").is_some(), "without a further challenge");

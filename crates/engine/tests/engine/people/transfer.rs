@@ -52,6 +52,13 @@ fn world() -> World {
     world
 }
 
+/// ann has called bob and talks with him.
+fn talking() -> (World, End, End) {
+    let mut world = world();
+    let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+    (world, ann, bob)
+}
+
 /// Two people talk; their media is at these ports.
 fn talk(world: &mut World, from: (&str, u16), to: (&str, u16)) -> (End, End) {
     let call_id = format!("{}-{}", from.0, to.0);
@@ -126,8 +133,7 @@ fn cleo_answers(world: &mut World, ringing: ClientTransactionId, invite: Request
 #[test]
 fn a_blind_transfer_joins_the_other_with_the_target() {
     for caller_transfers in [true, false] {
-        let mut world = world();
-        let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+        let (mut world, ann, bob) = talking();
         let (sender, sent) = if caller_transfers { (&ann, &bob) } else { (&bob, &ann) };
         assert_eq!(status(&mut world, sender.refer(2, "<sip:cleo@example.com>")), 202);
         let (ringing, invite) = one(&mut world, &Method::Invite);
@@ -164,8 +170,7 @@ fn a_blind_transfer_joins_the_other_with_the_target() {
 
 #[test]
 fn a_target_who_does_not_answer_leaves_the_call_as_it_was() {
-    let mut world = world();
-    let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+    let (mut world, ann, bob) = talking();
     assert_eq!(status(&mut world, ann.refer(2, "<sip:cleo@example.com>")), 202);
     let (ringing, invite) = one(&mut world, &Method::Invite);
     world.respond(ringing, answer_to(&invite, 486));
@@ -178,8 +183,7 @@ fn a_target_who_does_not_answer_leaves_the_call_as_it_was() {
 
 #[test]
 fn a_target_whose_offer_is_refused_is_ended_and_the_call_goes_on() {
-    let mut world = world();
-    let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+    let (mut world, ann, bob) = talking();
     status(&mut world, ann.refer(2, "<sip:cleo@example.com>"));
     let (ringing, invite) = one(&mut world, &Method::Invite);
     let cleo = cleo_answers(&mut world, ringing, invite);
@@ -195,8 +199,7 @@ fn a_target_whose_offer_is_refused_is_ended_and_the_call_goes_on() {
 #[test]
 fn who_transfers_and_hangs_up_at_once_leaves_the_other_to_the_target() {
     for answer in [200, 603] {
-        let mut world = world();
-        let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+        let (mut world, ann, bob) = talking();
         status(&mut world, ann.refer(2, "<sip:cleo@example.com>"));
         assert_eq!(status(&mut world, ann.sends(Method::Bye, 3)), 200);
         assert!(world.take_requests(&Method::Bye).is_empty(), "bob waits for cleo");
@@ -220,8 +223,7 @@ fn who_transfers_and_hangs_up_at_once_leaves_the_other_to_the_target() {
 
 #[test]
 fn who_is_sent_on_and_hangs_up_ends_it_for_everybody() {
-    let mut world = world();
-    let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+    let (mut world, ann, bob) = talking();
     status(&mut world, ann.refer(2, "<sip:cleo@example.com>"));
     let (ringing, invite) = one(&mut world, &Method::Invite);
     world.respond(ringing, answer_to(&invite, 180));
@@ -241,8 +243,7 @@ fn who_is_sent_on_and_hangs_up_ends_it_for_everybody() {
 
 #[test]
 fn a_target_who_hangs_up_before_he_is_joined_is_forgotten() {
-    let mut world = world();
-    let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+    let (mut world, ann, bob) = talking();
     status(&mut world, ann.refer(2, "<sip:cleo@example.com>"));
     let (ringing, invite) = one(&mut world, &Method::Invite);
     let cleo = cleo_answers(&mut world, ringing, invite);
@@ -268,8 +269,7 @@ fn what_cannot_be_carried_out_is_refused_at_once() {
         ("<sip:cleo@example.com?Replaces=x>", 400),
         ("<sip:cleo@example.com?Replaces=x%3Bto-tag%3D1%3Bfrom-tag%3D2>", 481),
     ] {
-        let mut world = world();
-        let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+        let (mut world, ann, bob) = talking();
         assert_eq!(status(&mut world, ann.refer(2, refer_to)), refusal, "{refer_to}");
         they_still_talk(&mut world, &ann, 3, &bob);
     }
@@ -278,8 +278,7 @@ fn what_cannot_be_carried_out_is_refused_at_once() {
 /// Phones put the other on hold and send the REFER in the same breath.
 #[test]
 fn a_hold_that_is_under_way_is_finished_before_the_two_are_joined() {
-    let mut world = world();
-    let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+    let (mut world, ann, bob) = talking();
     let hold = world.request(ann.sends(Method::Invite, 2).with_body(SDP, sdp_body(30_008)), None);
     let (held, reinvite) = one(&mut world, &Method::Invite);
     assert_eq!(status(&mut world, ann.refer(3, "<sip:cleo@example.com>")), 202);
@@ -295,8 +294,7 @@ fn a_hold_that_is_under_way_is_finished_before_the_two_are_joined() {
 
 #[test]
 fn one_transfer_at_a_time() {
-    let mut world = world();
-    let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+    let (mut world, ann, bob) = talking();
     assert_eq!(status(&mut world, ann.refer(2, "<sip:cleo@example.com>")), 202);
     assert_eq!(status(&mut world, bob.refer(1, "<sip:dave@example.com>")), 491);
     assert_eq!(world.take_requests(&Method::Invite).len(), 1);
@@ -304,8 +302,7 @@ fn one_transfer_at_a_time() {
 
 /// ann talks to bob and has asked cleo.
 fn consulted() -> (World, [End; 4]) {
-    let mut world = world();
-    let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+    let (mut world, ann, bob) = talking();
     let (again, cleo) = talk(&mut world, ("ann", 30_002), ("cleo", 32_000));
     (world, [ann, bob, again, cleo])
 }
@@ -363,8 +360,7 @@ fn an_attended_transfer_that_fails_leaves_both_calls_as_they_were() {
 
 #[test]
 fn a_call_of_others_is_not_joined() {
-    let mut world = world();
-    let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+    let (mut world, ann, bob) = talking();
     let (dave, cleo) = talk(&mut world, ("dave", 30_002), ("cleo", 32_000));
     let refer_to = format!("<sip:cleo@example.com?Replaces={}>", dave.escaped_replaces());
     assert_eq!(status(&mut world, ann.refer(2, &refer_to)), 403);
@@ -383,8 +379,7 @@ fn replacing(name: &str, replaces: &str, call_id: &str) -> Request {
 #[test]
 fn a_user_goes_on_with_his_call_on_another_phone() {
     for callee_moves in [false, true] {
-        let mut world = world();
-        let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+        let (mut world, ann, bob) = talking();
         let (name, old, other) = if callee_moves { ("bob", &bob, &ann) } else { ("ann", &ann, &bob) };
         let invite = replacing(name, &old.replaces(), "r1");
         let transaction = world.request(invite.clone(), Some(user(name)));
@@ -410,8 +405,7 @@ fn a_user_goes_on_with_his_call_on_another_phone() {
 
 #[test]
 fn nobody_else_takes_a_place_and_a_place_that_is_not_there_is_not_taken() {
-    let mut world = world();
-    let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+    let (mut world, ann, bob) = talking();
     let early = format!("{};early-only", ann.replaces());
     for (name, replaces, refusal) in [
         ("dave", ann.replaces(), 403),
@@ -431,8 +425,7 @@ fn nobody_else_takes_a_place_and_a_place_that_is_not_there_is_not_taken() {
 #[test]
 fn a_replacement_that_is_refused_or_given_up_leaves_the_call_as_it_was() {
     for given_up in [false, true] {
-        let mut world = world();
-        let (ann, bob) = talk(&mut world, ("ann", 30_000), ("bob", 31_000));
+        let (mut world, ann, bob) = talking();
         let transaction = world.request(replacing("ann", &ann.replaces(), "r1"), Some(user("ann")));
         let (relayed, reinvite) = one(&mut world, &Method::Invite);
         if given_up {
