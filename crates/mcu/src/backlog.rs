@@ -44,6 +44,13 @@ impl Backlog {
         self.elapsed = 0;
     }
 
+    /// The place in which the next packet is filed.
+    pub(crate) fn memory_ahead(&self, fetch: &mut impl FnMut(*const u8, usize)) {
+        if let Some(packet) = self.packets.get(self.next) {
+            fetch(std::ptr::from_ref(packet).cast(), size_of::<Packet>());
+        }
+    }
+
     /// A further tick goes by: of the newest packet, or in place of one that is lost.
     pub(crate) fn go_on(&mut self) {
         self.elapsed = self.elapsed.saturating_add(1);
@@ -78,7 +85,14 @@ mod tests {
         let mut backlog = Backlog::default();
         assert_eq!(backlog.packets().count(), 0);
         for number in 1..=6 {
+            let mut named = None;
+            backlog.memory_ahead(&mut |memory, _| named = Some(memory));
             backlog.file(&[number], 1);
+            let filed = &backlog.packets[(backlog.next + DEPTH - 1) % DEPTH];
+            assert!(
+                number == 1 || named == Some(std::ptr::from_ref(filed).cast()),
+                "{number} is filed where it was named"
+            );
         }
         backlog.go_on();
         let kept: Vec<u8> = backlog.packets().map(|(payload, _)| payload[0]).collect();

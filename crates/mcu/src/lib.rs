@@ -29,7 +29,7 @@ mod tick;
 mod voice;
 mod whisper;
 
-pub use conference::{Conference, LegIdentity, PacketSink};
+pub use conference::{Conference, LegIdentity, MemoryAhead, PacketSink};
 pub use leg_map::{LegHasher, LegMap};
 pub use media::Port;
 pub use playlist::{Playlist, PlaylistItem};

@@ -87,6 +87,11 @@ impl Voice {
         }
     }
 
+    /// What it points to that this tick uses.
+    pub(crate) fn memory_ahead(&self, fetch: &mut impl FnMut(*const u8, usize)) {
+        self.backlog.memory_ahead(fetch);
+    }
+
     /// Whether the leg's packets are decoded.
     pub(crate) const fn is_attended(&self) -> bool {
         self.sound.is_some()

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use base::{ConferenceId, Duration, LegId, Timestamp};
-use mcu::{Conference, LegIdentity, Pools, Port};
+use mcu::{Conference, LegIdentity, MemoryAhead, Pools, Port};
 use mcu_api::{ConferenceMedia, LegFailure, McuCommand, McuEvent};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -150,7 +150,11 @@ impl Host {
         let system = sys::system_time();
         let look = Look { now, system, previous: std::mem::replace(&mut self.looked, system) };
         self.looks = self.looks.wrapping_add(1);
+        self.fetch_ahead(0, MemoryAhead::Leg);
         for place in 0..self.legs.places() {
+            // While the kernel answers for this leg, the processor fetches what the packet needs, and the next leg.
+            self.fetch_ahead(place, MemoryAhead::Buffers);
+            self.fetch_ahead(place + 1, MemoryAhead::Leg);
             self.receive_from(look, place, Port::Rtp, inbox);
             if (self.looks + place).is_multiple_of(SETTLED_AT) {
                 self.settle(now, place);
@@ -313,6 +317,14 @@ impl Host {
         let Some(ports) = self.legs.remove(leg) else { return };
         self.draining.push_back((now + self.setup.config.limits.port_drain, ports.into_lease()));
         self.setup.shared.counters.ports_draining.set(self.draining.len() as u64);
+    }
+
+    /// Has the processor fetch a leg's memory.
+    fn fetch_ahead(&self, place: usize, part: MemoryAhead) {
+        let Some(ports) = self.legs.at(place) else { return };
+        if let Some(conference) = self.conferences.get(ports.conference).and_then(Option::as_ref) {
+            conference.memory_ahead(ports.leg, part, &mut sys::prefetch);
+        }
     }
 
     fn receive_from(&mut self, look: Look, place: usize, port: Port, inbox: &mut Inbox) {

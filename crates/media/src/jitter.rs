@@ -156,6 +156,11 @@ impl JitterBuffer {
         self.counters
     }
 
+    /// What it points to that the next packet and the next pull use.
+    pub(crate) fn memory_ahead(&self, fetch: &mut impl FnMut(*const u8, usize)) {
+        self.slots.memory_ahead(fetch);
+    }
+
     /// Files a packet of audio. A payload that has no length is a pause.
     pub(crate) fn insert(&mut self, arrival: &Arrival<'_>) {
         let Some(samples) = unit::samples(self.codec, arrival.payload) else { return self.insert_pause(arrival) };

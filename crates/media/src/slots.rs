@@ -11,6 +11,8 @@ const SPARE: usize = 4;
 /// Bytes each place has from the start: 20 ms of G.711, or of Opus at 64 kbit/s. The worker allocates nothing when a leg that
 /// had one packet at a time suddenly has many.
 const PAYLOAD_BYTES: usize = 160;
+/// Places that are enough on a good network: of a packet that waits and of the next one.
+const PLACES_MOSTLY: usize = 2;
 
 /// One packet. Its payload buffer is used again and again.
 #[derive(Clone, Debug, Default)]
@@ -119,6 +121,17 @@ impl Slots {
         Ok(given_up)
     }
 
+    /// The places that packets mostly take, and where in the ring the next one is entered.
+    pub(crate) fn memory_ahead(&self, fetch: &mut impl FnMut(*const u8, usize)) {
+        self.packets
+            .iter()
+            .take(PLACES_MOSTLY)
+            .for_each(|slot| fetch(std::ptr::from_ref(slot).cast(), size_of::<Slot>()));
+        if let Some(entry) = self.ring.get(self.index(self.newest + 1)) {
+            fetch(std::ptr::from_ref(entry).cast(), size_of::<Entry>());
+        }
+    }
+
     /// The first place whose packet is not needed any more.
     fn free_place(&self) -> usize {
         let free = self.packets.iter().position(|slot| slot.sequence < self.next);
@@ -186,6 +199,27 @@ mod tests {
 
     fn file(slots: &mut Slots, sequence: u64) -> Result<u64, TooOld> {
         slots.insert(Slot { sequence, end: 160, ..Slot::default() }, &[sequence as u8])
+    }
+
+    #[test]
+    fn where_the_next_packet_goes_is_named_ahead() {
+        let named = |slots: &Slots| {
+            let mut named = Vec::new();
+            slots.memory_ahead(&mut |memory, bytes| named.push(memory.addr()..memory.addr() + bytes));
+            named
+        };
+        let mut slots = Slots::default();
+        assert!(named(&slots).is_empty(), "there is none before the first packet");
+        for sequence in 1..=20 {
+            let before = named(&slots);
+            file(&mut slots, sequence).expect("it is new");
+            let slot = std::ptr::from_ref(slots.get(sequence).expect("filed")).addr();
+            let entry = std::ptr::from_ref(&slots.ring[slots.index(sequence)]).addr();
+            if sequence > 1 {
+                assert!([slot, entry].iter().all(|at| before.iter().any(|memory| memory.contains(at))), "{sequence}");
+            }
+            slots.take(sequence);
+        }
     }
 
     #[test]
