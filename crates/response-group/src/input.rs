@@ -105,6 +105,9 @@ pub enum Input {
         offer: OfferNo,
         /// Where to.
         target: Action,
+        /// To whom he has spoken first, and who is on the line.
+        #[serde(default)]
+        consulted: bool,
     },
     /// What is known of an agent changed.
     AgentChanged {

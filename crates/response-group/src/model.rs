@@ -399,7 +399,7 @@ impl State {
             for (place, target) in self.transfers.iter().enumerate() {
                 add(&|state| {
                     state.transfers.remove(place);
-                    state.tell(Input::AgentTransferred { offer: *offer, target: target.clone() });
+                    state.tell(Input::AgentTransferred { offer: *offer, target: target.clone(), consulted: false });
                 });
             }
         }

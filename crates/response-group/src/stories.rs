@@ -88,7 +88,7 @@ fn about_an_offer(domain: &Domain, dice: &mut Dice) -> Option<Input> {
             let target = uri(if dice.toss() { "sales" } else { "frank" });
             let queues = target == uri("sales");
             let target = if queues { Action::Group { target } } else { Action::Forward { target } };
-            Input::AgentTransferred { offer, target }
+            Input::AgentTransferred { offer, target, consulted: false }
         }
         _ => Input::OfferDialogEnded { offer, dialog },
     })

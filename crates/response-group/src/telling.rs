@@ -20,6 +20,8 @@ pub(crate) struct Teller {
     before: Option<(Phase, GroupIx)>,
     /// Caller and agent were connected before.
     connected: bool,
+    /// Whom the caller is sent to next is on the line already.
+    consulted: bool,
     /// Who has taken part or wanted to, by leg.
     supervisors: BTreeMap<LegId, String>,
     /// Who takes part, how, and since when.
@@ -28,7 +30,14 @@ pub(crate) struct Teller {
 
 impl Teller {
     pub(crate) fn new(call: CallId) -> Self {
-        Self { call, before: None, connected: false, supervisors: BTreeMap::new(), listening: BTreeMap::new() }
+        Self {
+            call,
+            before: None,
+            connected: false,
+            consulted: false,
+            supervisors: BTreeMap::new(),
+            listening: BTreeMap::new(),
+        }
     }
 
     /// Everything that follows from an input was told.
@@ -38,6 +47,7 @@ impl Teller {
 
     /// What was told about the call; `None` when the input is about something else.
     pub(crate) fn told(&mut self, domain: &Domain, told: &Input) -> Option<String> {
+        self.consulted = matches!(told, Input::AgentTransferred { consulted: true, .. });
         let of = |number: &OfferNo| self.agent_of(domain, *number);
         match told {
             Input::OfferProgressed { offer, ringing: true } => Some(format!("{} rings", of(offer)?)),
@@ -45,8 +55,9 @@ impl Teller {
             Input::OfferAnswered { offer, .. } => Some(format!("{} answered", of(offer)?)),
             Input::OfferConfirmed { offer, accepted: true } => Some(format!("{} pressed the key", of(offer)?)),
             Input::OfferConfirmed { offer, accepted: false } => Some(format!("{} pressed another key", of(offer)?)),
-            Input::AgentTransferred { offer, target } => {
-                Some(format!("{} has the caller {}", of(offer)?, sent_by(target)))
+            Input::AgentTransferred { offer, target, consulted } => {
+                let asked = if *consulted { ", whom he has asked before" } else { "" };
+                Some(format!("{} has the caller {}{asked}", of(offer)?, sent_by(target)))
             }
             Input::TimerFired => self.no_key_came(domain),
             Input::Restarted if domain.calls.contains_key(&self.call) => {
@@ -107,7 +118,7 @@ impl Teller {
                 })
             }
             Output::Forward { call, target, .. } if *call == self.call => {
-                Some(format!("{target} is called for the caller"))
+                (!self.consulted).then(|| format!("{target} is called for the caller"))
             }
             Output::Monitor { call, leg, mode } if *call == self.call => self.takes_part(*leg, *mode, domain.now),
             Output::SupervisorRefused { call, why } if *call == self.call => {

@@ -214,7 +214,7 @@ fn b13_the_wrap_up_belongs_to_the_agent_whatever_group_the_call_came_from_and_al
     let call = world.call("sales");
     world.takes("bob", call);
     let offer = world.offer("bob");
-    world.tell(Input::AgentTransferred { offer, target: Action::Group { target: uri("help") } });
+    world.tell(Input::AgentTransferred { offer, target: Action::Group { target: uri("help") }, consulted: false });
     world.hangs_up("bob").wait_seconds(29);
     assert_eq!(world.all_rung(), ["bob"]);
     world.wait_seconds(2);
@@ -228,7 +228,7 @@ fn b14_talk_is_charged_to_the_agent_until_his_leg_ends() {
     let call = world.call("sales");
     world.takes("bob", call).wait_seconds(20);
     let offer = world.offer("bob");
-    world.tell(Input::AgentTransferred { offer, target: Action::Forward { target: uri("frank") } });
+    world.tell(Input::AgentTransferred { offer, target: Action::Forward { target: uri("frank") }, consulted: false });
     world.hangs_up("bob").wait_seconds(3_600 / 60);
     world.tell(Input::ForwardEnded { call, connected: true });
     let snapshot = world.domain.snapshot(world.now);

@@ -469,7 +469,7 @@ fn an_agent_gets_the_caller_back_when_the_transfer_fails() {
     let call = world.call("sales");
     world.takes("bob", call);
     let offer = world.offer("bob");
-    world.tell(Input::AgentTransferred { offer, target: Action::Forward { target: uri("frank") } });
+    world.tell(Input::AgentTransferred { offer, target: Action::Forward { target: uri("frank") }, consulted: false });
     world.tell(Input::ForwardEnded { call, connected: false });
     assert!(world.did(|output| matches!(output, Output::Bridge { .. })));
     world.bridged(call).hangs_up("bob");

@@ -162,7 +162,7 @@ fn perform(world: &mut World, seen: &mut Seen, act: &Act) {
         Act::Transfer(offer, away) => {
             let forward = Action::Forward { target: common::uri("frank") };
             let target = if away { forward } else { Action::Group { target: common::uri("sales") } };
-            Input::AgentTransferred { offer: seen.offer(offer), target }
+            Input::AgentTransferred { offer: seen.offer(offer), target, consulted: false }
         }
         Act::Supervise(call) => Input::Supervise {
             call: seen.call(call),

@@ -59,7 +59,7 @@ fn a_transfer_that_fails_is_told_to_its_end() {
     let call = world.call("sales");
     world.takes("bob", call);
     let offer = world.offer("bob");
-    world.tell(Input::AgentTransferred { offer, target: Action::Forward { target: uri("frank") } });
+    world.tell(Input::AgentTransferred { offer, target: Action::Forward { target: uri("frank") }, consulted: false });
     world.tell(Input::ForwardEnded { call, connected: false }).bridged(call);
     let told = told(&world);
     has(&told, "sip:bob@example.com has the caller sent to sip:frank@example.com");

@@ -67,6 +67,24 @@ impl Linphone {
         self.command("answer");
     }
 
+    /// Puts its first call on hold, which it wants before it makes another.
+    pub fn hold_first(&mut self) {
+        self.command("pause 1");
+        eventually("a paused call", || self.process.output().contains("paused"), || self.process.tail());
+    }
+
+    /// Sends the other side of its first call to that of its second one (REFER with `Replaces`).
+    pub fn join_first_to_second(&mut self) {
+        self.command("transfer 1 --to-call 2");
+    }
+
+    /// Waits until so many of its calls were established.
+    pub fn wait_calls(&mut self, count: usize) {
+        let what = format!("{count} established calls of {}", self.options.user);
+        let done = || self.process.output().matches("established").count() >= count;
+        eventually(&what, done, || self.process.tail());
+    }
+
     fn recording(&self) -> PathBuf {
         self.folder.path().join("heard.wav")
     }

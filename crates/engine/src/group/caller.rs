@@ -68,6 +68,8 @@ pub(super) struct Caller {
     queued: bool,
     /// The REFER of the agent who sends him elsewhere.
     pub(super) transfer: Option<SubscriptionId>,
+    /// The colleague's leg, where that agent has asked one first.
+    pub(super) consulted: Option<LegId>,
     /// A supervisor sends him elsewhere and has not heard what became of that.
     pub(super) sent_by_supervisor: bool,
     /// The machine has done with him.
@@ -103,6 +105,7 @@ impl Caller {
             shown: None,
             queued: false,
             transfer: None,
+            consulted: None,
             sent_by_supervisor: false,
             over: false,
         }

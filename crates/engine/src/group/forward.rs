@@ -17,10 +17,11 @@ use super::media::GroupMedia;
 use super::{Purpose, Role, WireRecord};
 use crate::Engine;
 use crate::conference::dial_out::COMPLETED_ELSEWHERE;
-use crate::destination::{Answerer, Found, Guide, Ring, RingTarget};
+use crate::destination::{Answerer, Destination, Found, Guide, Ring, RingTarget};
 use crate::event::EngineEvent;
 use crate::people::bridge::Rung;
 use crate::people::history::Story;
+use crate::people::replaces::Replaces;
 use crate::people::way::{Lost, Way};
 
 /// How long a target may ring.
@@ -32,6 +33,8 @@ pub(super) struct Forwarding {
     pub(super) seat: LegId,
     pub(super) media: GroupMedia,
     pub(super) answered: Option<LegId>,
+    /// A colleague whom the agent asked first, once his leg is taken over; he answers an offer inside his dialog.
+    pub(super) consulted: Option<LegId>,
     dial: Option<OfferId>,
     way: Way,
     /// Who is rung, leg by leg.
@@ -50,6 +53,7 @@ impl Forwarding {
             seat,
             media: GroupMedia::default(),
             answered: Some(leg),
+            consulted: None,
             dial: None,
             way,
             rung: Vec::new(),
@@ -75,9 +79,15 @@ impl Engine {
 
     /// The machine sends a caller to a target.
     pub(super) fn forward_caller(&mut self, call: CallId, target: UserUri, hops: u32) {
-        let Some(group) = self.groups.callers.get(&call).map(|caller| caller.group.clone()) else { return };
-        let Found::Person(destination) = self.find_for_group(&group, target.as_str()) else {
-            return self.forward_failed(call, TerminationReason::InvalidTarget);
+        let Some(caller) = self.groups.callers.get(&call) else { return };
+        let (group, consulted) = (caller.group.clone(), caller.consulted.is_some());
+        let destination = match self.find_for_group(&group, target.as_str()) {
+            // He is on the line already.
+            _ if consulted => Destination::Devices(target),
+            Found::Person(destination) => destination,
+            Found::Conference(_) | Found::Nobody(_) => {
+                return self.forward_failed(call, TerminationReason::InvalidTarget);
+            }
         };
         let Some(seat) = self.take_seat(call, Purpose::Forward(call)) else {
             return self.forward_failed(call, TerminationReason::LimitReached);
@@ -89,6 +99,7 @@ impl Engine {
             seat,
             media: GroupMedia::default(),
             answered: None,
+            consulted: None,
             dial: None,
             way,
             rung: Vec::new(),
@@ -101,6 +112,10 @@ impl Engine {
 
     /// The seat has its ports: the target's devices, or the next trunk, are rung.
     pub(super) fn ring_target(&mut self, call: CallId, seat: LegId) {
+        let colleague = self.groups.callers.get_mut(&call).and_then(|caller| caller.consulted.take());
+        if let Some(leg) = colleague {
+            return self.take_over_colleague(call, seat, leg);
+        }
         let media = self.seat_media(seat);
         let guide = Guide { directory: &self.directory, config: &self.config };
         let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut());
@@ -251,7 +266,7 @@ impl Engine {
         self.take_forward_step(call, step);
     }
 
-    fn forward_failed(&mut self, call: CallId, reason: TerminationReason) {
+    pub(super) fn forward_failed(&mut self, call: CallId, reason: TerminationReason) {
         self.note_refusal(call, reason);
         self.tell_those_rung(call, Termination::failed(reason));
         let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take());
@@ -269,6 +284,9 @@ impl Engine {
         if forward.answered == Some(leg) {
             let leg = caller.leg;
             return self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed));
+        }
+        if self.is_taken_over(call, leg) {
+            return self.forward_failed(call, TerminationReason::NoAnswer);
         }
         let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) else {
@@ -294,7 +312,7 @@ impl Engine {
         }
         let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take()) else { return };
         forward.person().into_iter().for_each(|person| self.note_conversation(person));
-        if let Some(leg) = forward.answered {
+        if let Some(leg) = forward.answered.or(forward.consulted) {
             self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed));
         }
         if let Some(dial) = forward.dial {
@@ -303,14 +321,19 @@ impl Engine {
         }
     }
 
-    /// REFER: only the agent who talks with the caller may send him elsewhere. A consultation first (`Replaces`) is not
-    /// taken on, and the phone says so.
+    /// REFER: only the agent who talks with the caller may send him elsewhere, at once or to a colleague whom he has asked first
+    /// (`Replaces`).
     pub(super) fn on_group_referred(&mut self, role: Role, refer: SubscriptionId, refer_to: &NameAddr) {
         let (Role::Device(offer), Ok(person)) = (role, UserUri::parse(&self.dialled(&refer_to.uri))) else {
             return self.call(call::Input::RespondRefer { refer, status: 603 });
         };
-        if refer_to.uri.headers.is_some() {
-            return self.call(call::Input::RespondRefer { refer, status: 501 });
+        let replaces = Replaces::in_uri(refer_to.uri.headers.as_deref());
+        match &replaces {
+            Some(None) => return self.call(call::Input::RespondRefer { refer, status: 400 }),
+            None if refer_to.uri.headers.is_some() => {
+                return self.call(call::Input::RespondRefer { refer, status: 501 });
+            }
+            _ => {}
         }
         let call = self.groups.offers.get(&offer).map(|offer| offer.order.call);
         let Some(caller) = call.and_then(|call| self.groups.callers.get_mut(&call)) else {
@@ -323,11 +346,17 @@ impl Engine {
         if caller.bridged != Some(offer) {
             return self.call(call::Input::RespondRefer { refer, status: 603 });
         }
+        if let (Some(Some(replaces)), Some(call)) = (replaces, call) {
+            if let Err(status) = self.transfer_to_colleague(offer, call, refer, &replaces) {
+                self.call(call::Input::RespondRefer { refer, status });
+            }
+            return;
+        }
         caller.transfer = Some(refer);
         self.call(call::Input::RespondRefer { refer, status: 202 });
         let target = self.action_to(person.address_of_record());
         let queues = matches!(target, Action::Group { .. });
-        self.tell_groups(Input::AgentTransferred { offer, target });
+        self.tell_groups(Input::AgentTransferred { offer, target, consulted: false });
         if let Some(call) = call.filter(|_| queues) {
             // He waits there now, and the agent has done his part.
             self.report_transfer(call, 200);
@@ -343,6 +372,7 @@ impl Engine {
     /// Tells whoever sent a caller elsewhere what became of that: an agent by NOTIFY, a supervisor by an event.
     fn report_transfer(&mut self, call: CallId, status: u16) {
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        caller.consulted = None;
         let (refer, supervised) = (caller.transfer.take(), std::mem::take(&mut caller.sent_by_supervisor));
         if let Some(refer) = refer {
             self.call(call::Input::ReferProgress { refer, status });

@@ -231,6 +231,11 @@ impl Engine {
 
     /// The peer answered an offer of ours inside the dialog.
     pub(super) fn on_group_reoffer_answered(&mut self, leg: LegId, role: Role, body: Option<Body>) {
+        if let Role::Target(call) = role
+            && self.is_taken_over(call, leg)
+        {
+            return self.on_colleague_answered(call, leg, body.as_ref());
+        }
         let answered = match self.group_media(leg) {
             Some((seat, media)) if media.awaits_answer() => {
                 let good = media.take_answer(body.as_ref());

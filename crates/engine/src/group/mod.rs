@@ -11,6 +11,7 @@
 mod audio;
 mod caller;
 mod command;
+mod consultation;
 mod errand;
 mod forward;
 mod headers;

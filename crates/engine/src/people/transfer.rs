@@ -119,7 +119,7 @@ impl Engine {
     }
 
     /// Who is on this leg, and the party at the other end, if the call is one that can be transferred now.
-    fn transferable(&self, call: CallId, leg: LegId) -> Result<(UserUri, Party), u16> {
+    pub(crate) fn transferable(&self, call: CallId, leg: LegId) -> Result<(UserUri, Party), u16> {
         let bridge = self.bridges.get(call).ok_or(481_u16)?;
         let side = bridge.side(leg).filter(|_| bridge.is_joined()).ok_or(403_u16)?;
         if bridge.transfer.is_some() {
@@ -228,7 +228,7 @@ impl Engine {
     }
 
     /// A call ends whose one end belongs to a transfer; the other end is hung up.
-    fn leave_to_transfer(&mut self, call: CallId, kept: [LegId; 2], termination: Termination) {
+    pub(crate) fn leave_to_transfer(&mut self, call: CallId, kept: [LegId; 2], termination: Termination) {
         let Some(bridge) = self.bridges.remove(call) else { return };
         for leg in [Side::Caller, Side::Callee].into_iter().filter_map(|side| bridge.leg(side)) {
             if !kept.contains(&leg) {

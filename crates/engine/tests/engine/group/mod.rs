@@ -2,6 +2,7 @@
 
 mod agents;
 mod calls;
+mod consultation;
 mod crash;
 mod ending;
 mod identity;
