@@ -210,7 +210,10 @@ impl Writer {
 
 impl Recording {
     fn write(&mut self) {
-        while let Ok(Timed { number, frame }) = self.frames.pop() {
+        // After a failure nothing is written, and nothing counts as written.
+        while self.error.is_none()
+            && let Ok(Timed { number, frame }) = self.frames.pop()
+        {
             self.pad(number);
             if number >= self.written {
                 self.put(&frame);

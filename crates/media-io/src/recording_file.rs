@@ -94,6 +94,9 @@ impl RecordingFile {
     /// incomplete: what is in it can be heard.
     pub(crate) fn finish(self, whole: bool) -> (String, io::Result<()>) {
         let completed = self.sound.finish().and_then(|file| file.into_inner()?.sync_all());
+        if completed.is_err() {
+            salvage(&self.partial);
+        }
         let target = if whole && completed.is_ok() { self.complete } else { incomplete(&self.complete) };
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
         (name, completed.and(fs::rename(&self.partial, &target)))
@@ -116,6 +119,13 @@ pub(crate) fn recover(folder: &Path) -> Vec<String> {
         recovered.filter_map(|target| Some(target.file_name()?.to_string_lossy().into_owned())).collect();
     names.sort_unstable();
     names
+}
+
+/// Lets a file that could not be completed be heard as far as it goes. What then still fails is told by the one that completes.
+fn salvage(path: &Path) {
+    if path.to_string_lossy().ends_with(".wav.part") {
+        let _ = complete_wav(path);
+    }
 }
 
 fn complete_wav(path: &Path) -> io::Result<()> {
@@ -306,6 +316,20 @@ mod tests {
             let (failed, _) = file.finish(false);
             assert!(failed == name && folder.path().join(name).exists());
         }
+    }
+
+    /// The header has the length of what is there, also where nothing more can be written in the usual way.
+    #[test]
+    fn a_wave_file_that_cannot_be_completed_can_be_heard() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut file = RecordingFile::create(folder.path(), "7000", RecordingFormat::Wav, &Codecs).expect("created");
+        (0..180).for_each(|number| file.write(&tone(number)).expect("written"));
+        let read_only = File::open(&file.partial).expect("there");
+        file.sound = Sound::Wav { out: BufWriter::new(read_only), bytes: 0 };
+        let (name, completed) = file.finish(true);
+        assert!(completed.is_err() && name == "7000.incomplete.wav", "{name}");
+        let bytes = fs::read(folder.path().join(name)).expect("there");
+        assert_eq!(read_sound(&bytes, &Codecs).expect("a sound").len(), 180 * FRAME_SAMPLES);
     }
 
     #[test]

@@ -265,11 +265,11 @@ impl Engine {
         let Some(entered) = entry.media().and_then(|media| media.pin_entry.as_mut()) else {
             return self.on_key(leg, digit);
         };
-        if digit != '#' {
-            if entered.len() <= focus::Pin::LENGTH_MAX {
-                entered.push(digit);
-            }
-            return;
+        match digit {
+            '#' => {}
+            '*' => return entered.clear(),
+            _ if entered.len() <= focus::Pin::LENGTH_MAX => return entered.push(digit),
+            _ => return,
         }
         let pin = focus::Pin::entered(&std::mem::take(entered));
         self.focus(&conference, focus::Input::EnterPin { leg, pin });

@@ -79,7 +79,7 @@ fn a_caller_keys_in_a_conference_and_its_pin() {
     assert!(world.mcu.contains(&McuCommand::PlayPrompt { leg, prompt: mcu_api::Prompt::EnterPin }));
     assert!(world.statuses().is_empty());
     world.pass(Duration::from_secs(5));
-    world.digits(leg, "4711#");
+    world.digits(leg, "99*4711#");
     assert!(world.mcu.contains(&McuCommand::SetInMix { leg, in_mix: true }));
     assert_eq!(world.statuses(), [(format!("sip:guest-{leg}@anonymous.invalid"), vec![Connected])]);
     world.request(in_dialog(Method::Bye, &caller.invite, &caller.ok, 2), None);
