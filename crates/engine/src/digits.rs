@@ -1,4 +1,5 @@
-//! Digits of a telephone: read from INFO bodies, and counted once when a phone sends each in two ways.
+//! Digits of a telephone: read from INFO bodies, counted once when a phone sends each in two ways, and gathered to what was asked
+//! for.
 //!
 //! Phones send telephone-events (RFC 4733) or INFO with `application/dtmf-relay` or `application/dtmf`; both bodies are
 //! custom, no standard. Some phones and gateways send both for one key.
@@ -22,6 +23,18 @@ pub(crate) enum Way {
     Event,
     /// In the dialog, by INFO.
     Info,
+}
+
+/// Takes a key of a number or PIN of at most `longest` keys: `#` ends it and gives what was keyed in, `*` begins it anew. What is
+/// longer is wrong however long it is, so that one key too many is kept and no more.
+pub(crate) fn key_in(keyed: &mut String, key: char, longest: usize) -> Option<String> {
+    match key {
+        '#' => return Some(std::mem::take(keyed)),
+        '*' => keyed.clear(),
+        _ if keyed.len() <= longest => keyed.push(key),
+        _ => {}
+    }
+    None
 }
 
 /// The digits of one leg that were heard one way and may still be heard the other way.

@@ -95,7 +95,8 @@ impl RecordingFile {
     pub(crate) fn finish(self, whole: bool) -> (String, io::Result<()>) {
         let completed = self.sound.finish().and_then(|file| file.into_inner()?.sync_all());
         if completed.is_err() {
-            salvage(&self.partial);
+            // What keeps it from that is the error that is told.
+            let _ = write_length(&self.partial);
         }
         let target = if whole && completed.is_ok() { self.complete } else { incomplete(&self.complete) };
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -110,10 +111,10 @@ pub(crate) fn recover(folder: &Path) -> Vec<String> {
     let recovered = entries.filter_map(|entry| {
         let name = entry.file_name().into_string().ok()?;
         let target = incomplete(&folder.join(name.strip_prefix('.')?.strip_suffix(".part")?));
-        if target.exists() || (name.ends_with(".wav.part") && complete_wav(&entry.path()).is_err()) {
+        if target.exists() {
             return None;
         }
-        fs::rename(entry.path(), &target).is_ok().then_some(target)
+        write_length(&entry.path()).and_then(|()| fs::rename(entry.path(), &target)).ok().map(|()| target)
     });
     let mut names: Vec<String> =
         recovered.filter_map(|target| Some(target.file_name()?.to_string_lossy().into_owned())).collect();
@@ -121,15 +122,12 @@ pub(crate) fn recover(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Lets a file that could not be completed be heard as far as it goes. What then still fails is told by the one that completes.
-fn salvage(path: &Path) {
-    if path.to_string_lossy().ends_with(".wav.part") {
-        let _ = complete_wav(path);
+/// Gives a WAVE file that was not completed the length of what is in it. Other formats need none.
+fn write_length(partial: &Path) -> io::Result<()> {
+    if !partial.to_string_lossy().ends_with(".wav.part") {
+        return Ok(());
     }
-}
-
-fn complete_wav(path: &Path) -> io::Result<()> {
-    let mut file = File::options().write(true).open(path)?;
+    let mut file = File::options().write(true).open(partial)?;
     let data = file.metadata()?.len().saturating_sub(wav_header(0).len() as u64);
     let whole_samples = u32::try_from(data).unwrap_or(u32::MAX - 64) & !1;
     file.write_all(&wav_header(whole_samples))

@@ -15,6 +15,7 @@ use sip_api::SipUri;
 
 use crate::conference::leg::{Leg, LegKind, MediaLeg, MediaOrigin, user_agent};
 use crate::conference::media_leg::SDP;
+use crate::digits::key_in;
 use crate::{Engine, Origin};
 
 /// What the ids of the callers' own conferences begin with; no user's conference is called so.
@@ -69,16 +70,9 @@ impl Dialogue {
         Self { keys: String::new(), tries_left: TRIES }
     }
 
-    /// Takes a key. `#` ends the number, `*` begins it anew.
+    /// Takes a key; the number, once it is ended.
     fn press(&mut self, key: char) -> Option<String> {
-        match key {
-            '#' => return Some(std::mem::take(&mut self.keys)),
-            '*' => self.keys.clear(),
-            // What is longer than any number is wrong however long it is.
-            _ if self.keys.len() <= ConferenceNumber::LENGTH_MAX => self.keys.push(key),
-            _ => {}
-        }
-        None
+        key_in(&mut self.keys, key, ConferenceNumber::LENGTH_MAX)
     }
 
     fn wrong(&mut self) -> Wrong {

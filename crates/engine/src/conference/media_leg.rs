@@ -10,7 +10,7 @@ use crate::Engine;
 use crate::conference::attendant::is_attendants;
 use crate::conference::leg::MediaOrigin;
 use crate::conference::pin_guard::Guesser;
-use crate::digits::Way;
+use crate::digits::{Way, key_in};
 use crate::event::EngineEvent;
 
 /// The media type of session descriptions.
@@ -265,13 +265,8 @@ impl Engine {
         let Some(entered) = entry.media().and_then(|media| media.pin_entry.as_mut()) else {
             return self.on_key(leg, digit);
         };
-        match digit {
-            '#' => {}
-            '*' => return entered.clear(),
-            _ if entered.len() <= focus::Pin::LENGTH_MAX => return entered.push(digit),
-            _ => return,
-        }
-        let pin = focus::Pin::entered(&std::mem::take(entered));
+        let Some(pin) = key_in(entered, digit, focus::Pin::LENGTH_MAX) else { return };
+        let pin = focus::Pin::entered(&pin);
         self.focus(&conference, focus::Input::EnterPin { leg, pin });
     }
 

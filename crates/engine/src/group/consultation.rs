@@ -55,7 +55,7 @@ impl Engine {
             return self.forward_failed(call, TerminationReason::NoAnswer);
         };
         forward.consulted = Some(leg);
-        self.leave_to_transfer(consultation, [leg, leg], Termination::completed(TerminationReason::Replaced));
+        self.leave_to_transfer(consultation, &[leg], Termination::completed(TerminationReason::Replaced));
         self.bridges.forget(leg);
         self.groups.legs.insert(leg, super::Role::Target(call));
         self.record_up(leg);

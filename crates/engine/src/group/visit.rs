@@ -165,7 +165,7 @@ impl Engine {
         };
         (visit.told.ended, visit.told.termination) = (now, Some(termination));
         let told = visit.told.clone();
-        let line = line_of(&told, self.feature_name(&told));
+        let line = line_of(&told, self.visited_name(&told));
         self.record(WireRecord::Visit { visit: Box::new(told) });
         self.write_history(line);
         self.settle_visit(leg);
@@ -200,7 +200,7 @@ impl Engine {
     /// Writes once more what such calls of an earlier process left.
     pub(super) fn settle_earlier_visits(&mut self) {
         for visit in self.groups.visits.unstored.clone() {
-            let line = Box::new(line_of(&visit, self.feature_name(&visit)));
+            let line = Box::new(line_of(&visit, self.visited_name(&visit)));
             self.record(WireRecord::Visit { visit: Box::new(visit.clone()) });
             self.event(EngineEvent::ConversationAgain(line));
             self.event(EngineEvent::GroupVisitEnded { visit: Box::new(visit), leg: None });
@@ -213,8 +213,8 @@ impl Engine {
         self.record(WireRecord::VisitsStored { visits });
     }
 
-    /// How a history shows whom he called: a group by its name, a code as it is.
-    fn feature_name(&self, visit: &GroupVisit) -> Option<String> {
+    /// How a history shows whom he called: a group by its name. A code has none.
+    fn visited_name(&self, visit: &GroupVisit) -> Option<String> {
         self.group_conf(&visit.with).map(|group| group.name.clone())
     }
 }

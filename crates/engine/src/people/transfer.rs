@@ -221,14 +221,14 @@ impl Engine {
         self.call(call::Input::ReferProgress { refer: transfer.refer, status: 200 });
         let replaced = Termination::completed(TerminationReason::Replaced);
         for call in [transfer.from, transfer.consultation].into_iter().flatten() {
-            self.leave_to_transfer(call, [sent, target], replaced);
+            self.leave_to_transfer(call, &[sent, target], replaced);
         }
         talking.iter().flatten().for_each(|user| self.note_conversation(user));
         self.tell_the_others(transferred);
     }
 
-    /// A call ends whose one end belongs to a transfer; the other end is hung up.
-    pub(crate) fn leave_to_transfer(&mut self, call: CallId, kept: [LegId; 2], termination: Termination) {
+    /// A call ends of which a transfer keeps these legs; its others are hung up.
+    pub(crate) fn leave_to_transfer(&mut self, call: CallId, kept: &[LegId], termination: Termination) {
         let Some(bridge) = self.bridges.remove(call) else { return };
         for leg in [Side::Caller, Side::Callee].into_iter().filter_map(|side| bridge.leg(side)) {
             if !kept.contains(&leg) {
@@ -265,7 +265,7 @@ impl Engine {
         }
         if let Some(other) = other {
             self.bridges.claim(other, transferred);
-            self.leave_to_transfer(call, [leg, other], termination);
+            self.leave_to_transfer(call, &[leg, other], termination);
         }
         self.join_when_idle(transferred);
         true

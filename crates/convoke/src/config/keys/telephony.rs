@@ -16,7 +16,13 @@ pub(super) const ACCESS_NUMBER: Section = Section {
             r#""+4930123450""#,
             "+ and 7 to 15 digits. A trunk must send its calls here. Required, once only, among users and conferences as well.",
         ),
-        key("language", Text, Some(r#""en""#), r#""de""#, "What the attendant speaks: \"en\" or \"de\"."),
+        key(
+            "language",
+            Text,
+            Some(r#""en""#),
+            r#""de""#,
+            "What the attendant speaks: \"en\", \"de\" or a language of media.languages_dir.",
+        ),
         key(
             "region",
             Text,
