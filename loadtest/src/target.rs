@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use testkit::Credentials;
@@ -13,7 +12,7 @@ use crate::plan::Plan;
 use crate::process::{CALLER_BOUNDS, Places, Process, get, own_folder};
 use crate::signalling::janus::Janus;
 use crate::signalling::{Exchange, Signalling};
-use crate::usage::{Usage, taken_ports};
+use crate::usage::Usage;
 
 /// The domain of servers started here.
 const DOMAIN: &str = "load.invalid";
@@ -21,11 +20,6 @@ const DOMAIN: &str = "load.invalid";
 const PASSWORD: &str = "correct-horse-7";
 /// The number of the first conference; the others follow.
 const FIRST_NUMBER: usize = 7_000;
-/// Where the audio ports of servers started here lie: below those the kernel gives to callers.
-const PORTS: RangeInclusive<u16> = 10_000..=31_999;
-/// Audio ports beside two for each caller: whoever leads, and who has just left.
-const PORTS_BESIDE: usize = 400;
-
 /// Where the server comes from.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -96,8 +90,7 @@ impl Target {
     }
 
     fn start(binary: &Path, plan: &Plan) -> Result<Self, Failure> {
-        let ports = free_ports(&taken_ports(), plan.callers())?;
-        let (process, places) = Process::convoke(binary, |places| configuration(places, &ports, plan))?;
+        let (process, places) = Process::convoke(binary, plan.callers(), |places| configuration(places, plan))?;
         let running = Running {
             sip: places.sip,
             domain: DOMAIN.to_owned(),
@@ -175,27 +168,7 @@ fn metrics_of(text: &str) -> BTreeMap<String, f64> {
     sums
 }
 
-/// The widest part of the range that nobody has a port in, from an even port on.
-fn free_ports(taken: &[u16], callers: usize) -> Result<RangeInclusive<u16>, Failure> {
-    let (first, last) = (*PORTS.start(), *PORTS.end());
-    let mut fences: Vec<u16> = taken.iter().copied().filter(|port| PORTS.contains(port)).collect();
-    fences.extend([first - 1, last + 1]);
-    fences.sort_unstable();
-    let gaps = fences.windows(2).map(|pair| ((pair[0] + 1).next_multiple_of(2), pair[1] - 1));
-    let width = |(first, last): &(u16, u16)| (last + 1).saturating_sub(*first);
-    let (first, last) = gaps.max_by_key(width).unwrap_or((first, last));
-    let (free, needed) = (usize::from(width(&(first, last))), 2 * callers + PORTS_BESIDE);
-    if free < needed {
-        return Err(Failure(format!(
-            "of the audio ports {} to {} at most {free} in a row are free, and the plan needs {needed}: end what has them",
-            PORTS.start(),
-            PORTS.end()
-        )));
-    }
-    Ok(first..=last)
-}
-
-fn configuration(Places { sip, http, data }: &Places, ports: &RangeInclusive<u16>, plan: &Plan) -> String {
+fn configuration(Places { sip, http, audio, data }: &Places, plan: &Plan) -> String {
     let srtp = if plan.callers.srtp { "require" } else { "support" };
     let mut text = format!(
         "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n\n[sip]\nlisten = [\"udp:{sip}\"]\n\
@@ -203,8 +176,8 @@ fn configuration(Places { sip, http, data }: &Places, ports: &RangeInclusive<u16
          [media]\naddress = \"127.0.0.1\"\nports = \"{}-{}\"\nsrtp = \"{srtp}\"\nmusic_when_alone = false\n\
          entry_exit_tones = false\n",
         data.display().to_string(),
-        ports.start(),
-        ports.end()
+        audio.start(),
+        audio.end()
     );
     let callers = 0..plan.callers();
     let with_account = callers.filter(|caller| {
@@ -225,19 +198,6 @@ fn configuration(Places { sip, http, data }: &Places, ports: &RangeInclusive<u16
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn audio_ports_are_where_nobody_has_one() {
-        let ports = |taken: &[u16], callers| free_ports(taken, callers).map_err(|why| why.0);
-        assert_eq!(ports(&[], 10_000), Ok(10_000..=31_999));
-        assert_eq!(ports(&[9_999, 32_000, 53], 1), Ok(10_000..=31_999), "others' ports lie outside");
-        assert_eq!(ports(&[10_000, 12_000, 12_000], 100), Ok(12_002..=31_999), "from an even port on");
-        assert_eq!(ports(&[30_001, 31_999], 100), Ok(10_000..=30_000));
-        let narrow = ports(&[20_000], 7_000).expect_err("too few");
-        assert!(narrow.contains("at most 11998 in a row are free, and the plan needs 14400"), "{narrow}");
-        let hedge: Vec<u16> = PORTS.collect();
-        assert!(ports(&hedge, 1).is_err());
-    }
 
     #[test]
     fn metrics_are_summed_over_their_labels() {
