@@ -291,11 +291,17 @@ impl Engine {
         }
         offer.spoke |= status.is_some();
         offer.late |= offer.withdrawn && status.is_some_and(|status| (200..300).contains(&status));
-        let heard = refusal_of(&offer.order, offer.withdrawn, status, headers);
+        let hung_up = !offer.withdrawn && termination == Termination::completed(TerminationReason::Departed);
+        let heard = match hung_up {
+            true => Refusal::HungUp,
+            false => refusal_of(&offer.order, offer.withdrawn, status, headers),
+        };
         offer.refusal = Some(worse(offer.refusal, heard));
         let refusal = offer.refusal.unwrap_or(heard);
         // A 6xx speaks for the person: his other devices stop (RFC 3261 16.7, 5). A trunk's says nothing of another trunk.
-        let global = status.is_some_and(|status| (600..700).contains(&status)) && !offer.order.pstn;
+        // So does an answer, whatever became of it.
+        let refused = status.is_some_and(|status| (600..700).contains(&status)) && !offer.order.pstn;
+        let global = refused || hung_up;
         if let Some(dial) = offer.dial.filter(|_| global && offer.answered.is_none() && !offer.withdrawn) {
             self.call(call::Input::Cancel { offer: dial, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
         }
@@ -481,6 +487,7 @@ fn refusal_of(order: &OfferOrder, withdrawn: bool, status: Option<u16>, headers:
 /// Which of two devices' refusals says more about their agent: what a person did, before what a network did.
 fn worse(one: Option<Refusal>, other: Refusal) -> Refusal {
     let weight = |refusal: &Refusal| match refusal {
+        Refusal::HungUp => 7,
         Refusal::Declined => 6,
         Refusal::Busy => 5,
         Refusal::Redirected => 4,

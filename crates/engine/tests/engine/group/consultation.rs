@@ -1,11 +1,11 @@
 //! An agent asks a colleague first and then sends the caller to him (RFC 5589 7).
 
-use crate::world::groups::{Caller, SDP, bye_of_callee, check_drained, dial, history, ok, open, records, sales};
+use crate::world::groups::{Caller, SDP, bye_of_callee, check_drained, dial, history, ok, open, records, sales, story};
 use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::{ConversationKind, Duration, TerminationReason};
 use engine::{GroupJournal, WireRecord};
 use mcu_api::McuCommand;
-use response_group::{Entry, Method as Hunt};
+use response_group::Method as Hunt;
 use sip_api::{ClientTransactionId, Method, Request, Response};
 
 /// The caller talks with bob, and bob with cleo, whom he has called.
@@ -67,13 +67,7 @@ impl Asked {
     }
 
     fn story(&self) -> Vec<String> {
-        let entries = self.world.journal.iter().filter_map(|record| match record {
-            GroupJournal::Machine(entry) => Some(entry.clone()),
-            GroupJournal::Wire(_) => None,
-        });
-        let entries: Vec<Entry> = entries.collect();
-        let story = response_group::explain(&entries, "1").expect("it can be replayed").expect("it is there");
-        story.lines.into_iter().map(|line| line.what).collect()
+        story(&self.world, "1")
     }
 
     fn told(&mut self) -> Option<String> {
