@@ -5,9 +5,10 @@
 //! Each offer is an INVITE of its own, to an agent's own devices and to nothing else; no redirection is ever followed
 //! (rules R1 to R6). What the machine is told is in the journal before anything that follows from it leaves.
 //!
-//! Start reading at [`Engine::tell_groups`]; then `caller` (who calls), `offer` (who is rung), `audio` (what a caller
-//! hears), `forward` (calls that leave the group), `restart` and `command`.
+//! Start reading at [`Engine::tell_groups`]; then `caller` (who calls), `offer` (who is rung), `answered` (who talks with him),
+//! `audio` (what a caller hears), `forward` (calls that leave the group), `restart` and `command`.
 
+mod answered;
 mod audio;
 mod caller;
 mod command;
