@@ -74,8 +74,7 @@ impl Engine {
 
     /// Who answered must press a key, so that no mailbox takes the call.
     pub(super) fn ask_agent(&mut self, number: OfferNo, language: Option<String>) {
-        let Some(offer) = self.groups.offers.get_mut(&number) else { return };
-        offer.language.clone_from(&language);
+        let Some(offer) = self.groups.offers.get(&number) else { return };
         let (Some(seat), agreed) = (offer.seat, offer.media.agreed()) else { return };
         self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
         self.connect_group_leg(seat, agreed);

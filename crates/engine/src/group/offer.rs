@@ -44,7 +44,6 @@ pub(super) struct Offer {
     /// Trunks that are left, for an agent on the telephone network.
     destination: Option<Destination>,
     rang: bool,
-    pub(super) language: Option<String>,
 }
 
 impl Offer {
@@ -63,7 +62,6 @@ impl Offer {
             sent: None,
             destination: None,
             rang: false,
-            language: None,
         }
     }
 }
