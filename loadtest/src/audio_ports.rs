@@ -1,5 +1,5 @@
-//! Which audio ports a server that is started here gets. It takes all of its range at once, and refuses one in which somebody
-//! else has a port.
+//! Which audio ports a server that is started here gets. It cannot start without the first of its range, and passes over those
+//! that somebody else has, which would be fewer than the plan needs.
 
 use std::ops::RangeInclusive;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mixer::CodecFactory;
+use mixer::{Clip, CodecFactory};
 use prompts::{Clips, Language, Languages};
 
 use crate::sound_files::SoundFiles;
@@ -70,20 +70,17 @@ impl FoundLanguage {
     }
 
     /// Reads its clips.
-    fn load(
-        self,
-        languages: &mut Languages,
-        clips: &mut Clips,
-        codecs: &dyn CodecFactory,
-    ) -> Result<(), LanguageError> {
+    fn load(&self, codecs: &dyn CodecFactory) -> Result<Vec<(&str, Clip)>, LanguageError> {
         let mut sounds = SoundFiles::new(Some(self.folder.clone()));
-        for (name, file) in &self.files {
-            let clip = sounds.get(file, codecs);
-            let clip = clip.map_err(|error| LanguageError::Sound(self.folder.join(file), error.to_string()))?;
-            clips.add(&self.language, name, clip);
-        }
-        languages.add(self.language);
-        Ok(())
+        let clips = self.files.iter().map(|(name, file)| match sounds.get(file, codecs) {
+            Ok(clip) => Ok((name.as_str(), clip)),
+            Err(error) => Err(LanguageError::Sound(self.folder.join(file), error.to_string())),
+        });
+        clips.collect()
+    }
+
+    fn primary(&self) -> String {
+        prompts::primary(self.tag()).to_ascii_lowercase()
     }
 }
 
@@ -94,6 +91,21 @@ pub struct FoundLanguages {
     pub complete: Vec<FoundLanguage>,
     /// The folders that are none yet, by their primary subtag, and why. Nobody can be spoken to in them.
     pub incomplete: Vec<(String, LanguageError)>,
+}
+
+impl FoundLanguages {
+    /// Listens to each: one with a sound that cannot be played is none either.
+    pub fn heard(mut self, codecs: &dyn CodecFactory) -> Self {
+        let mut kept = Vec::new();
+        for found in self.complete {
+            match found.load(codecs).map(drop) {
+                Ok(()) => kept.push(found),
+                Err(error) => self.incomplete.push((found.primary(), error)),
+            }
+        }
+        self.complete = kept;
+        self
+    }
 }
 
 /// Finds the languages of a directory: a folder for each, called by its tag.
@@ -136,14 +148,19 @@ fn find_language(tag: &str, folder: PathBuf) -> Result<FoundLanguage, LanguageEr
     }
 }
 
-/// Adds the languages of a directory to those that are shipped. What is incomplete is left out.
+/// Adds the languages of a directory to those that are shipped. What is incomplete or cannot be played is left out.
 pub(crate) fn load_languages(
     directory: &Path,
     languages: &mut Languages,
     clips: &mut Clips,
     codecs: &dyn CodecFactory,
 ) -> Result<(), LanguageError> {
-    find_languages(directory)?.complete.into_iter().try_for_each(|found| found.load(languages, clips, codecs))
+    for found in find_languages(directory)?.complete {
+        let Ok(loaded) = found.load(codecs) else { continue };
+        loaded.into_iter().for_each(|(name, clip)| clips.add(&found.language, name, clip));
+        languages.add(found.language);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -173,15 +190,19 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_sound_is_named() {
+    fn a_broken_sound_is_named_and_keeps_no_other_language_from_being_spoken() {
         let directory = tempfile::tempdir().expect("a folder");
-        let folder = directory.path().join("fr");
-        write_language(&folder);
-        std::fs::write(folder.join("42.wav"), "no sound").expect("written");
+        for tag in ["fr-CA", "it"] {
+            write_language(&directory.path().join(tag));
+        }
+        std::fs::write(directory.path().join("fr-CA").join("42.wav"), "no sound").expect("written");
+        let found = find_languages(directory.path()).expect("readable").heard(&Codecs);
+        let [(tag, error)] = found.incomplete.as_slice() else { panic!("{found:?}") };
+        assert_eq!((tag.as_str(), found.complete.len()), ("fr", 1));
+        assert!(error.to_string().contains("42.wav cannot be played"), "{error}");
         let (mut languages, mut clips) = (Languages::shipped(), Clips::new());
-        let failed = load_languages(directory.path(), &mut languages, &mut clips, &Codecs);
-        let told = failed.expect_err("it cannot be spoken").to_string();
-        assert!(told.contains("42.wav cannot be played"), "{told}");
+        load_languages(directory.path(), &mut languages, &mut clips, &Codecs).expect("readable");
+        assert!(languages.find("it").is_some() && languages.find("fr").is_none());
         assert!(find_languages(&directory.path().join("none")).expect_err("missing").to_string().contains("none"));
     }
 

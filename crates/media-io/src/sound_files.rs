@@ -33,7 +33,9 @@ impl std::fmt::Display for FileError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::NoFolder => f.write_str("no prompts_dir is configured"),
-            Self::Name => f.write_str("the name must be that of a file inside prompts_dir"),
+            Self::Name => {
+                f.write_str("it must be a file inside the folder of sounds, and no link that leads out of it")
+            }
             Self::Size => f.write_str("it must be a file of at most 64 MiB"),
             Self::Read(error) => error.fmt(f),
             Self::Sound(error) => error.fmt(f),

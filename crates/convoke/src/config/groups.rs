@@ -81,7 +81,7 @@ impl GroupSounds {
     /// For a server that has begun to speak the languages it found.
     pub(crate) fn of_server(config: &Config) -> Self {
         let found = config.media.languages_dir.as_deref().map(media_io::find_languages);
-        let complete = found.and_then(Result::ok).unwrap_or_default().complete;
+        let complete = found.and_then(Result::ok).unwrap_or_default().heard(&codecs::Codecs).complete;
         let other_languages = Some(complete.iter().map(|language| language.tag().to_owned()).collect());
         Self { other_languages, ..Self::new(config) }
     }

@@ -69,9 +69,17 @@ fn probe_media(config: &Config, findings: &mut Vec<Finding>) {
         return;
     }
     let ports = config.media.ports();
-    let taken = ports.clone().filter(|&port| UdpSocket::bind(SocketAddr::new(address, port)).is_err()).count();
+    let bind = |port| UdpSocket::bind(SocketAddr::new(address, port));
+    let value = format!("\"{}-{}\"", ports.start(), ports.end());
+    // The server marks the range as its own by the first.
+    if let Err(error) = bind(*ports.start()) {
+        let why =
+            format!("port {} cannot be had: {error}; stop the program that has it, or choose others", ports.start());
+        findings.push(Finding::error("media.ports", Some(value), why));
+        return;
+    }
+    let taken = ports.clone().filter(|&port| bind(port).is_err()).count();
     if taken > 0 {
-        let value = format!("\"{}-{}\"", ports.start(), ports.end());
         let why = format!(
             "{taken} of {} ports are taken and will be passed over; stop what has them, or choose others",
             ports.len()
@@ -108,7 +116,7 @@ pub(crate) fn probe_languages(config: &Config) -> Vec<Finding> {
     let Some(directory) = &config.media.languages_dir else { return Vec::new() };
     let (key, value) = ("media.languages_dir", Some(format!("{directory:?}")));
     let found = match media_io::find_languages(directory) {
-        Ok(found) => found,
+        Ok(found) => found.heard(&codecs::Codecs),
         Err(error) => return vec![Finding::error(key, value, error.to_string())],
     };
     let spoken = config.spoken_languages();
@@ -208,6 +216,22 @@ mod tests {
         drop((tcp.1, udp.1));
         let second = told(&text);
         assert!(!second.contains("listen"), "{second}");
+    }
+
+    #[test]
+    fn without_the_first_audio_port_there_is_no_server_and_others_are_passed_over() {
+        let text =
+            "[sip]\nlisten = [\"udp:127.0.0.1:0\"]\n[http]\nlisten = \"127.0.0.1:0\"\n[media]\nports = \"23530-23539\"";
+        let bind = |port: u16| UdpSocket::bind(("127.0.0.1", port)).expect("free");
+        let other = bind(23_535);
+        assert!(told(text).contains("warning: media.ports = \"23530-23539\": 1 of 10 ports"), "{}", told(text));
+        let _first = bind(23_530);
+        drop(other);
+        assert!(
+            told(text).contains("error: media.ports = \"23530-23539\": port 23530 cannot be had"),
+            "{}",
+            told(text)
+        );
     }
 
     #[test]
