@@ -25,15 +25,17 @@ impl Machine {
         let model = read("/proc/cpuinfo")
             .lines()
             .find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim().to_owned()));
-        let changed =
-            said("git", &["status", "--porcelain", "--untracked-files=no"]).is_some_and(|text| !text.is_empty());
-        let commit = said("git", &["rev-parse", "--short=12", "HEAD"]);
+        // Of the tree this program lies in, wherever it is called from.
+        let own = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.to_owned())).unwrap_or_default();
+        let git = |arguments: &[&str]| said(Command::new("git").arg("-C").arg(&own).args(arguments));
+        let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|text| !text.is_empty());
+        let commit = git(&["rev-parse", "--short=12", "HEAD"]);
         let now = time::OffsetDateTime::now_utc();
         Self {
             cpu: model.unwrap_or_else(unknown),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            rustc: said("rustc", &["--version"]).unwrap_or_else(unknown),
+            rustc: said(Command::new("rustc").arg("--version")).unwrap_or_else(unknown),
             commit: commit
                 .map_or_else(unknown, |commit| if changed { format!("{commit} and changes") } else { commit }),
             date: format!("{} {:02}:{:02} UTC", now.date(), now.hour(), now.minute()),
@@ -58,7 +60,7 @@ impl fmt::Display for Machine {
 }
 
 /// What a program says, when it succeeds.
-fn said(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).output().ok()?;
+fn said(program: &mut Command) -> Option<String> {
+    let output = program.output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

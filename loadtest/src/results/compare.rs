@@ -60,6 +60,7 @@ pub fn compare(baseline: &Report, now: &Report, tolerance: f64) -> Result<Compar
         return Err(Failure("the reports have no plan in common; there is nothing to compare".to_owned()));
     }
     let mut comparison = Comparison { text: String::new(), worse: 0, invalid: 0 };
+    comparison.add_machines(baseline, now);
     for (run, old) in &before {
         match after.get(run) {
             Some(new) => comparison.add_run(old, new, tolerance),
@@ -90,6 +91,17 @@ impl Comparison {
     fn add_worse(&mut self, what: &str) {
         self.worse += 1;
         _ = writeln!(self.text, "WORSE {what}");
+    }
+
+    /// Says what is not the same about the two machines.
+    fn add_machines(&mut self, baseline: &Report, now: &Report) {
+        let machine =
+            |report: &Report| report.outcomes.first().map(|outcome| outcome.machine.clone()).unwrap_or_default();
+        let (before, now) = (machine(baseline), machine(now));
+        for what in ["cpu", "cores", "kernel"].into_iter().filter(|what| before[what] != now[what]) {
+            let (before, now) = (&before[what], &now[what]);
+            _ = writeln!(self.text, "another machine: {what} {before} -> {now}; figures of time cannot be compared");
+        }
     }
 
     fn add_run(&mut self, before: &Outcome, now: &Outcome, tolerance: f64) {
@@ -169,6 +181,19 @@ fn change(figure: &Figure, before: f64, after: f64, tolerance: f64) -> Change {
 mod tests {
     use super::*;
     use crate::plan::MEASURES;
+
+    #[test]
+    fn another_machine_is_told() {
+        let report = |cpu: &str| {
+            let text = "name = 'x'\nabout = 'y'\n[shape]\nconferences = 1\nparticipants = 2\nhold_seconds = 4\n";
+            let plan = crate::plan::Plan::parse(text).expect("a plan");
+            let machine = serde_json::json!({ "cpu": cpu, "cores": 2, "kernel": "6" });
+            Report { outcomes: vec![Outcome { machine, ..Outcome::not_run(&plan, "nothing") }] }
+        };
+        let told = |now: &str| compare(&report("Z80"), &report(now), 10.0).expect("the same plan").text;
+        assert!(told("6502").starts_with("another machine: cpu \"Z80\" -> \"6502\""), "{}", told("6502"));
+        assert!(!told("Z80").contains("another machine"));
+    }
 
     fn figure(name: &str) -> Figure {
         let measure = MEASURES.iter().find(|measure| measure.name == name).expect("known");

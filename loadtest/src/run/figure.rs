@@ -128,11 +128,19 @@ pub(crate) fn figures_of_server(plan: &Plan, evidence: &Evidence) -> Vec<(&'stat
         let callers = plan.callers() as f64;
         let cpu = after.cpu_seconds - before.cpu_seconds;
         figures.push(("cpu_ms", cpu * 1_000.0 / (evidence.seconds * callers)));
-        let joining = before.cpu_seconds - idle.cpu_seconds - evidence.quiet_seconds * cpu / evidence.seconds;
-        figures.push(("join_cpu_ms", (joining * 1_000.0 / callers).max(0.0)));
+        let quiet = evidence.quiet_seconds * cpu / evidence.seconds;
+        let joining = joining_seconds(before.cpu_seconds - idle.cpu_seconds, quiet);
+        figures.push(("join_cpu_ms", joining * 1_000.0 / callers));
         figures.push(("memory_kib", (after.resident_kib - idle.resident_kib) / callers));
     }
     figures
+}
+
+/// What joins cost of the time used while callers came, the rest of which is what those who were in already cost by themselves.
+/// NaN where that rest hides it: it is known to a tenth at best, and both ends to a tick of the kernel's clock.
+fn joining_seconds(used: f64, quiet: f64) -> f64 {
+    let joining = used - quiet;
+    if joining > 0.02 + 0.1 * quiet { joining } else { f64::NAN }
 }
 
 pub(crate) fn figures_of_sound(matrix: &Matrix, chirps: &[Option<f64>], delay_ms: &[f64]) -> Vec<(&'static str, f64)> {
@@ -170,6 +178,14 @@ fn talk_of(record: &LegRecord, chirps: &[i64]) -> LegRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_joins_cost_is_not_told_where_noise_hides_it() {
+        assert_eq!(joining_seconds(1.5, 1.0), 0.5);
+        for (used, quiet) in [(1.05, 1.0), (0.9, 1.0), (0.02, 0.0)] {
+            assert!(joining_seconds(used, quiet).is_nan(), "{used} of which {quiet}");
+        }
+    }
 
     #[test]
     fn the_first_audio_ends_the_join() {

@@ -18,6 +18,7 @@ use crate::run::Onlooker;
 use crate::run::dialler::Dialler;
 use crate::run::evidence::{Evidence, Joining};
 use crate::run::gauge::{Before, Gauge, Sample};
+use crate::signalling::call::REQUEST_TIMEOUT;
 use crate::signalling::sdp::{Agreement, Offer};
 use crate::signalling::{Event, Identity, Signalling};
 use crate::statistics::Random;
@@ -364,7 +365,7 @@ impl<'a> Stage<'a> {
         match event {
             Event::Registered(_) => self.registered += 1,
             Event::Answered(caller, agreement) => self.on_answered(caller, &agreement)?,
-            Event::Failed(caller, status) => self.lose(caller, &format!("caller {caller} was refused: {status}")),
+            Event::Failed(caller, status) => self.lose(caller, &refusal(caller, status)),
             Event::Dropped(caller) => {
                 self.order(caller, Order::Remove(caller));
                 self.lose(caller, &format!("the server hung up on caller {caller}"));
@@ -453,4 +454,15 @@ fn background(plan: &Plan, caller: usize) -> Sound {
         Background::Silence => Sound::Silence,
         Background::Dtx => Sound::Dtx(caller),
     }
+}
+
+/// That a caller was not let in, and what may be amiss with a server that was not started here.
+fn refusal(caller: usize, status: u16) -> String {
+    let remedy = match status {
+        REQUEST_TIMEOUT => "; nothing answered: is the server there, and does it receive SIP over UDP?",
+        401 | 403 | 407 => "; does it have the users load0, load1 ... and organizer, with the password of --password?",
+        404 => "; does it have the conferences from --first-number on?",
+        _ => "",
+    };
+    format!("caller {caller} was refused: {status}{remedy}")
 }

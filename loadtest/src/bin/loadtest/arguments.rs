@@ -21,6 +21,14 @@ fn whole_to(most: u32) -> impl Fn(&str) -> Result<f64, String> + Clone {
     }
 }
 
+/// How often.
+fn count(least: usize, most: usize) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |text| {
+        let value = text.parse().ok().filter(|value| (least..=most).contains(value));
+        value.ok_or_else(|| format!("write a whole number from {least} to {most}"))
+    }
+}
+
 /// An address that can be sent to.
 fn with_port(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
@@ -163,7 +171,7 @@ pub(crate) struct PeersArguments {
     #[arg(long, value_name = "FILE", default_value = "/usr/bin/janus")]
     pub(crate) janus: PathBuf,
     /// Runs of each; the median counts.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, allow_negative_numbers = true, value_parser = count(1, 100), default_value_t = 1)]
     pub(crate) runs: usize,
     /// Also with SRTP, without the level extension, and with G.711.
     #[arg(long)]
@@ -172,7 +180,7 @@ pub(crate) struct PeersArguments {
     #[arg(long)]
     pub(crate) held: bool,
     /// How often a run is tried again when the generator was saturated.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, allow_negative_numbers = true, value_parser = count(0, 100), default_value_t = 2)]
     pub(crate) retries: usize,
     /// The machine is shared: what other programs take of it does not make a run invalid.
     #[arg(long)]
@@ -205,13 +213,13 @@ pub(crate) struct RunArguments {
     #[arg(long, default_value = "correct-horse-7")]
     pub(crate) password: String,
     /// Where its /metrics are.
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "server")]
     pub(crate) http: Option<SocketAddr>,
     /// Its process, when it runs on this machine.
-    #[arg(long)]
+    #[arg(long, requires = "server")]
     pub(crate) pid: Option<u32>,
     /// How often a plan is tried again when the generator was saturated.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, allow_negative_numbers = true, value_parser = count(0, 100), default_value_t = 1)]
     pub(crate) retries: usize,
     /// The machine is shared: what other programs take of it does not make a run invalid.
     #[arg(long)]
@@ -238,10 +246,10 @@ pub(crate) struct FiguresArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) binary: Option<PathBuf>,
     /// Runs of each plan, in turn; the median counts.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, allow_negative_numbers = true, value_parser = count(1, 100), default_value_t = 1)]
     pub(crate) runs: usize,
     /// How often a run is tried again when the generator was saturated.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, allow_negative_numbers = true, value_parser = count(0, 100), default_value_t = 2)]
     pub(crate) retries: usize,
     /// The machine is shared: what other programs take of it does not make a run invalid.
     #[arg(long)]
@@ -268,6 +276,9 @@ mod tests {
             ("plan-capacity --users=9 --by-telephone=300", "0 to 100"),
             ("plan-capacity --users=9 --load=500", "1 to 100"),
             ("plan-capacity --users=9 --size=0.1", "1 to 10000"),
+            ("figures --runs 0", "1 to 100"),
+            ("peers --runs=-1", "1 to 100"),
+            ("run smoke --retries 101", "0 to 100"),
             ("compare a b --tolerance=-5", "0 to 1000"),
             ("compare a b --tolerance=nan", "0 to 1000"),
             ("relay --listen=127.0.0.1:0 --to=127.0.0.1:9 --loss=500", "0 to 100"),

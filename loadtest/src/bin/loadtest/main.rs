@@ -5,6 +5,7 @@
 mod arguments;
 mod progress;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -126,7 +127,7 @@ fn figures(arguments: &FiguresArguments) -> Result<u8, Failure> {
     }
     let source = own_server(arguments.binary.as_deref())?;
     let mut outcomes = vec![Vec::new(); plans.len()];
-    for _ in 0..arguments.runs.max(1) {
+    for _ in 0..arguments.runs {
         for (plan, outcomes) in plans.iter().zip(&mut outcomes) {
             match run_plan(plan, &source, arguments.retries)? {
                 Done::Once(outcome) => outcomes.push(*outcome),
@@ -233,7 +234,7 @@ fn peers(arguments: &PeersArguments) -> Result<u8, Failure> {
         plans,
         convoke,
         janus,
-        runs: arguments.runs.max(1),
+        runs: arguments.runs,
         variants: arguments.variants,
         retries: arguments.retries,
         held: arguments.held,
@@ -298,12 +299,11 @@ fn own_server(binary: Option<&Path>) -> Result<Source, Failure> {
     Ok(Source::Binary(binary.canonicalize().map_err(missing)?))
 }
 
-#[expect(clippy::print_stderr, reason = "the command line's own complaints")]
 fn complain(text: &str) {
-    eprintln!("loadtest: {text}");
+    // Whoever closed his end does not want to know.
+    let _ = writeln!(std::io::stderr(), "loadtest: {text}");
 }
 
-#[expect(clippy::print_stdout, reason = "the command line's own output")]
 fn say(text: &str) {
-    println!("{}", text.trim_end());
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
