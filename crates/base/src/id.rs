@@ -180,7 +180,7 @@ impl UserUri {
             return Err(invalid("only printable ASCII characters without blanks, quotes and brackets are allowed"));
         }
         let Some((scheme, rest)) = text.split_once(':') else {
-            return Err(invalid("it has no scheme"));
+            return Err(invalid("it has no scheme, which is sip:, sips: or tel:"));
         };
         let scheme = scheme.to_ascii_lowercase();
         if !matches!(scheme.as_str(), "sip" | "sips" | "tel") {

@@ -10,6 +10,7 @@ mod conversation;
 mod id;
 mod limits;
 mod pii;
+mod shown;
 mod termination;
 mod time;
 
@@ -19,6 +20,7 @@ pub use id::{
 };
 pub use limits::Limits;
 pub use pii::Pii;
+pub use shown::Shown;
 pub use termination::{Termination, TerminationReason, TerminationResult};
 pub use time::{Duration, Timestamp};
 

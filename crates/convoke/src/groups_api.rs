@@ -2,19 +2,21 @@
 
 use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn;
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::{Json, Response};
 use axum::routing::{get, post};
 use axum::{Router, body::Bytes};
-use engine::{GroupCommand, group_problems};
-use response_group::Snapshot;
-use tokio::sync::oneshot;
+use base::Shown;
+use engine::{GroupCommand, Objection, objection_to_groups};
+use response_group::{Config, GroupSnapshot, Snapshot};
 
 use crate::config::GroupSounds;
+use crate::http::refusal::extract::Named;
+use crate::http::refusal::{Code, Refusal};
 use crate::http::users::{is_from_here, only_from_here};
-use crate::http::{Api, ask, object, unavailable};
+use crate::http::{Api, Node, ask, unavailable};
 use crate::pump::Question;
 
 /// What stands for a caller's address where it is not shown.
@@ -31,32 +33,33 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/api/v1/response-groups/{group}", get(group))
 }
 
-/// What happens from now on, as server-sent events; 503 when too many listen already.
-async fn events(State(api): State<Api>) -> Response {
-    api.gauges.happenings().listen().unwrap_or_else(|| {
-        (StatusCode::SERVICE_UNAVAILABLE, "too many are listening to the response groups already\n").into_response()
-    })
+/// What happens from now on, as server-sent events.
+async fn events(State(api): State<Api>) -> Result<Response, Refusal> {
+    let why = "too many are listening to the response groups already; let one of them go";
+    api.gauges.happenings().listen().ok_or_else(|| Refusal::new(Code::TooManyListeners, why))
 }
 
-async fn board(State(api): State<Api>, ConnectInfo(peer): ConnectInfo<SocketAddr>, headers: HeaderMap) -> Response {
-    match ask(&api, Question::Wallboard).await {
-        Some(board) => Json(shown(board, is_from_here(peer, &headers))).into_response(),
-        None => unavailable(),
-    }
+async fn board(
+    State(api): State<Api>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Result<Json<Snapshot>, Refusal> {
+    let board = ask(&api, Question::Wallboard).await.ok_or_else(unavailable)?;
+    Ok(Json(shown(board, is_from_here(peer, &headers))))
 }
 
 async fn group(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    Named(name): Named,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-) -> Response {
-    let Some(board) = ask(&api, Question::Wallboard).await else { return unavailable() };
-    let board = shown(board, is_from_here(peer, &headers));
-    match board.groups.into_iter().find(|group| group.uri.user_part() == name || group.uri.as_str() == name) {
-        Some(group) => Json(group).into_response(),
-        None => (StatusCode::NOT_FOUND, "there is no such response group\n").into_response(),
-    }
+) -> Result<Json<GroupSnapshot>, Refusal> {
+    let board = ask(&api, Question::Wallboard).await.ok_or_else(unavailable)?;
+    let mut groups = shown(board, is_from_here(peer, &headers)).groups.into_iter();
+    let group = groups.find(|group| group.uri.user_part() == name || group.uri.as_str() == name);
+    let remedy = "GET /api/v1/response-groups lists those there are";
+    let why = || format!("there is no response group \"{}\"; {remedy}", Shown(&name));
+    group.map(Json).ok_or_else(|| Refusal::to(Code::NoSuchGroup, "group", why()))
 }
 
 /// The wallboard as it leaves, empty where there are no groups: who calls is nobody's business on another machine.
@@ -73,38 +76,62 @@ fn shown(board: Option<Snapshot>, to_this_machine: bool) -> Snapshot {
     board
 }
 
-async fn configuration(State(api): State<Api>) -> Response {
-    match ask(&api, Question::Groups).await {
-        Some(config) => Json(config).into_response(),
-        None => unavailable(),
-    }
+async fn configuration(State(api): State<Api>) -> Result<Json<Option<Config>>, Refusal> {
+    Ok(Json(ask(&api, Question::Groups).await.ok_or_else(unavailable)?))
 }
 
-/// One command, as JSON. 204 when it is taken, 422 with a sentence when it cannot be. What becomes of a supervisor whose
-/// phones ring now is told by the events, as `supervisor`.
-async fn command(State(api): State<Api>, body: Bytes) -> Response {
-    let command: GroupCommand = match object(&body) {
-        Ok(command) => command,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+/// One command, as JSON; 204 when it is taken. What becomes of a supervisor whose phones ring now is told by the events, as
+/// `supervisor`.
+async fn command(State(api): State<Api>, body: Bytes) -> Result<StatusCode, Refusal> {
+    let body = Node::object(&body)?;
+    let command = Box::new(read(&body)?);
+    let objection = match unheard(&command, &api.sounds) {
+        None => ask(&api, |reply| Question::Group(command, reply)).await.ok_or_else(unavailable)?,
+        objection => objection,
     };
-    if let Some(objection) = unheard(&command, &api.sounds) {
-        return (StatusCode::UNPROCESSABLE_ENTITY, format!("{objection}\n")).into_response();
+    let Some(mut objection) = objection else { return Ok(StatusCode::NO_CONTENT) };
+    for blame in &mut objection.blames {
+        let sent = blame.field.as_deref().map(|field| (field.to_owned(), as_sent(field, &body)));
+        if let Some((field, sent)) = sent {
+            blame.why = blame.why.replacen(&field, &sent, 1);
+            blame.field = Some(sent);
+        }
     }
-    let (reply, answer) = oneshot::channel();
-    if api.questions.try_send(Question::Group(Box::new(command), reply)).is_err() {
-        return unavailable();
-    }
-    match answer.await {
-        Ok(None) => StatusCode::NO_CONTENT.into_response(),
-        Ok(Some(objection)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{objection}\n")).into_response(),
-        Err(_) => unavailable(),
-    }
+    Err(objection.into())
+}
+
+fn read(body: &Node) -> Result<GroupCommand, Refusal> {
+    body.read_tagged("command")
 }
 
 /// What is wrong with the sounds that groups are to play: the engine has no files to look at.
-fn unheard(command: &GroupCommand, sounds: &GroupSounds) -> Option<String> {
+fn unheard(command: &GroupCommand, sounds: &GroupSounds) -> Option<Objection> {
     let GroupCommand::Configure { config } = command else { return None };
-    config.validate_sounds(sounds).err().map(|problems| group_problems(&problems))
+    config.validate_sounds(sounds).err().map(|problems| objection_to_groups(&problems))
+}
+
+/// Where a field stands in what was sent, which may have had it in the short form: agents in the group itself, an action's
+/// keys without `action`.
+fn as_sent(field: &str, body: &Node) -> String {
+    let (mut path, mut node) = (Vec::new(), Some(body));
+    for step in field.split('.') {
+        let (name, place) = match step.strip_suffix(']').and_then(|step| step.split_once('[')) {
+            Some((name, place)) => (name, place.parse::<usize>().ok()),
+            None => (step, None),
+        };
+        let has = |key| node.is_some_and(|node| node.get(key).is_some());
+        // The short form is the first of the agent groups, and those of the list come after it.
+        let place = match (name, place) {
+            ("agent_group", Some(0)) if has("agents") => continue,
+            ("agent_group", Some(place)) if has("agents") => Some(place - 1),
+            ("action", None) if has("kind") => continue,
+            _ => place,
+        };
+        let there = node.and_then(|node| node.get(name));
+        node = place.map_or(there, |place| there.and_then(|list| list.entry(place)));
+        path.push(place.map_or_else(|| name.to_owned(), |place| format!("{name}[{place}]")));
+    }
+    path.join(".")
 }
 
 #[cfg(test)]
@@ -115,26 +142,77 @@ mod tests {
     use super::*;
     use crate::config;
 
-    #[test]
-    fn a_configuration_without_its_groups_is_refused() {
-        let read = |config: &str| {
-            let command = format!("{{\"command\": \"configure\", \"config\": {config}}}");
-            serde_json::from_str::<GroupCommand>(&command).map_err(|error| error.to_string())
-        };
-        assert!(read("{\"groups\": []}").is_ok(), "whoever wants none says so");
-        assert!(read("{}").is_err_and(|error| error.contains("missing field `groups`")));
+    fn command(body: &str) -> Result<GroupCommand, Refusal> {
+        read(&Node::object(body.as_bytes())?)
+    }
+
+    fn configure(group: &str) -> GroupCommand {
+        command(&format!("{{\"command\": \"configure\", \"config\": {{\"groups\": [{group}]}}}}")).expect("a command")
     }
 
     #[test]
-    fn keys_that_a_command_does_not_have_are_refused() {
+    fn a_command_has_its_keys_and_no_others() {
         let pause = "\"command\": \"pause\", \"agent\": \"sip:bob@example.com\", \"seconds\": 60";
-        assert!(object::<GroupCommand>(format!("{{{pause}}}").as_bytes()).is_ok());
-        for body in [
-            format!("{{{pause}, \"grup\": \"sip:sales@example.com\"}}"),
-            "{\"command\": \"configure\", \"config\": {\"groups\": [], \"foo\": 1}}".to_owned(),
+        let config = |config: &str| format!("{{\"config\": {config}, \"command\": \"configure\"}}");
+        assert!(command(&format!("{{{pause}}}")).is_ok());
+        assert!(command(&config("{\"groups\": []}")).is_ok(), "whoever wants none says so");
+        let group = |keys: &str| config(&format!("{{\"groups\": [{{\"uri\": \"sip:sales@example.com\", {keys}}}]}}"));
+        for (body, code, field) in [
+            (format!("{{{pause}, \"grup\": 1}}"), Code::UnknownKey, "grup"),
+            (format!("{{{pause}, \"seconds\": 1}}"), Code::DuplicateKey, "seconds"),
+            (format!("{{{pause}, \"command\": \"opt\"}}"), Code::DuplicateKey, "command"),
+            ("{}".to_owned(), Code::MissingKey, "command"),
+            ("{\"command\": 1}".to_owned(), Code::WrongType, "command"),
+            ("{\"command\": \"explode\"}".to_owned(), Code::UnknownWord, "command"),
+            ("{\"command\": \"configure\"}".to_owned(), Code::MissingKey, "config"),
+            (config("{}"), Code::MissingKey, "config.groups"),
+            (config("[[]]"), Code::WrongType, "config"),
+            (config("{\"groups\": [], \"timing\": [500]}"), Code::WrongType, "config.timing"),
+            (config("{\"groups\": {}}"), Code::WrongType, "config.groups"),
+            (config("{\"groups\": [[\"sip:sales@example.com\"]]}"), Code::WrongType, "config.groups[0]"),
+            (group("\"musik\": 1"), Code::UnknownKey, "config.groups[0].musik"),
+            (group("\"queue\": {\"priority\": 256}"), Code::OutOfRange, "config.groups[0].queue.priority"),
+            (group("\"queue\": {\"priority\": 1e30}"), Code::OutOfRange, "config.groups[0].queue.priority"),
+            (group("\"queue\": {\"priority\": 1.5}"), Code::WrongType, "config.groups[0].queue.priority"),
+            (group("\"anonymous\": \"yes\""), Code::WrongType, "config.groups[0].anonymous"),
+            (group("\"method\": \"loud\""), Code::UnknownWord, "config.groups[0].method"),
+            (group("\"method\": {\"serial\": null}"), Code::WrongType, "config.groups[0].method"),
+            (group("\"closed\": [\"x\"]"), Code::WrongType, "config.groups[0].closed"),
+            (group("\"closed\": {\"kind\": \"forward\"}"), Code::InvalidValue, "config.groups[0].closed"),
+            (group("\"closed\": {\"action\": [\"disconnect\"]}"), Code::WrongType, "config.groups[0].closed.action"),
+            (group("\"agents\": [\"sip:a@b\", \"bob\"]"), Code::InvalidValue, "config.groups[0].agents[1]"),
+            (group("\"agents\": [[\"sip:a@b\"]]"), Code::WrongType, "config.groups[0].agents[0]"),
+            (group("\"agents\": [{\"uri\": \"bob\"}]"), Code::InvalidValue, "config.groups[0].agents[0].uri"),
+            (group("\"agents\": [{\"pstn\": true}]"), Code::MissingKey, "config.groups[0].agents[0].uri"),
+            (group("\"exit_key\": {\"digit\": \"12\"}"), Code::InvalidValue, "config.groups[0].exit_key.digit"),
+            (group("\"hours\": [[[\"mon\"], \"08:00\", \"17:00\"]]"), Code::WrongType, "config.groups[0].hours[0]"),
         ] {
-            let told = object::<GroupCommand>(body.as_bytes()).expect_err("it is refused");
-            assert!(told.contains("unknown field"), "{told}");
+            let refusal = command(&body).expect_err(&body);
+            assert_eq!(refusal.blamed(), (code, Some(field)), "{body}");
+            assert!(refusal.message().starts_with(field), "{}", refusal.message());
+        }
+        let transfer = |target| format!("{{\"command\": \"transfer\", \"call\": 1, \"target\": {target}}}");
+        assert!(command(&transfer("{\"kind\": \"disconnect\"}")).is_ok());
+        let refusal = command(&transfer("{\"kind\": \"group\", \"target\": \"sales\"}")).expect_err("no address");
+        assert_eq!(refusal.blamed(), (Code::InvalidValue, Some("target.target")));
+        assert!(refusal.message().starts_with("target.target = \"sales\": invalid user URI"), "{}", refusal.message());
+    }
+
+    #[test]
+    fn what_is_to_blame_is_named_as_it_was_sent() {
+        let sent = "{\"config\": {\"groups\": [{\"agents\": [\"a\"], \"agent_group\": [{\"agents\": []}], \
+                    \"closed\": {\"kind\": \"group\"}, \"holiday\": {\"action\": {}}}, {\"agent_group\": [{}]}]}}";
+        let body = Node::object(sent.as_bytes()).expect("an object");
+        for (field, there) in [
+            ("config.groups[0].agent_group[0].agents[0]", "config.groups[0].agents[0]"),
+            ("config.groups[0].agent_group[1].agents[3]", "config.groups[0].agent_group[0].agents[3]"),
+            ("config.groups[0].closed.action", "config.groups[0].closed"),
+            ("config.groups[0].holiday.action", "config.groups[0].holiday.action"),
+            ("config.groups[1].agent_group[0].max_fork", "config.groups[1].agent_group[0].max_fork"),
+            ("config.groups[1].queue.priority", "config.groups[1].queue.priority"),
+            ("agent", "agent"),
+        ] {
+            assert_eq!(as_sent(field, &body), there);
         }
     }
 
@@ -149,14 +227,13 @@ mod tests {
         let sounds = GroupSounds::new(&config::parse(&text).expect("it can be read"));
         let asked = |music: &str| {
             let group = format!("{{\"uri\": \"sip:sales@example.com\", \"music\": {music:?}}}");
-            let command = format!("{{\"command\": \"configure\", \"config\": {{\"groups\": [{group}]}}}}");
-            unheard(&serde_json::from_str(&command).expect("a command"), &sounds)
+            unheard(&configure(&group), &sounds)
         };
         assert_eq!(asked("hello.wav"), None);
         assert_eq!(asked("welcome"), None, "a phrase of the server");
         for music in ["nope.wav", "../outside.wav", "../../../../etc/passwd"] {
-            let told = asked(music).expect("it is refused");
-            assert!(told.starts_with("groups[1].music = ") && told.contains(music), "{told}");
+            let told = asked(music).expect("it is refused").to_string();
+            assert!(told.starts_with("config.groups[0].music = ") && told.contains(music), "{told}");
         }
     }
 
@@ -168,8 +245,7 @@ mod tests {
         let sounds = GroupSounds::of_server(&config::parse(&text).expect("it can be read"));
         for (language, is_spoken) in [("de-AT", true), ("fr", false), ("it", false)] {
             let group = format!("{{\"uri\": \"sip:sales@example.com\", \"language\": {language:?}}}");
-            let command = format!("{{\"command\": \"configure\", \"config\": {{\"groups\": [{group}]}}}}");
-            let told = unheard(&serde_json::from_str(&command).expect("a command"), &sounds);
+            let told = unheard(&configure(&group), &sounds);
             assert_eq!(told.is_none(), is_spoken, "{language}: {told:?}");
         }
     }

@@ -1,9 +1,12 @@
 //! The HTTP side: health, readiness, metrics, the live conferences, call detail records, and users' histories and settings.
 
+mod body;
 mod door;
+mod fields;
 mod gain;
 mod quality;
 mod records;
+pub(crate) mod refusal;
 pub(crate) mod users;
 
 use std::net::SocketAddr;
@@ -12,16 +15,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use base::Shown;
 use engine::{ConferenceView, EndpointView, ParticipantView};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use self::body::Node;
 use self::gain::Gain;
 use self::quality::Quality;
+use self::refusal::{Code, Refusal};
 use crate::config::{GroupSounds, Http};
 use crate::profiles::Users;
 use crate::pump::{Load, Question};
@@ -59,6 +64,8 @@ pub(crate) async fn serve(listener: tokio::net::TcpListener, api: Api, config: &
         .merge(gain::routes())
         .merge(records::routes())
         .merge(users::routes())
+        .fallback(refusal::no_such_route)
+        .method_not_allowed_fallback(refusal::method_not_allowed)
         .with_state(api);
     door::serve(listener, router, config).await;
 }
@@ -71,66 +78,56 @@ async fn readyz(State(api): State<Api>) -> Response {
 /// Whether every kind of call is taken, and if not, why.
 fn readiness(takes_work: bool, load: Option<&Load>) -> Response {
     let why = match load {
-        _ if !takes_work => "draining or starting\n",
-        None => return unavailable(),
+        _ if !takes_work => "the server is draining or starting; try again later",
+        None => return unavailable().into_response(),
         Some(load) if load.groups_refuse => {
-            "response groups refuse calls: response-groups.journal in data_dir cannot be written; is its disk full?\n"
+            "response groups refuse calls: response-groups.journal in data_dir cannot be written; is its disk full?"
         }
         Some(_) => return "ready\n".into_response(),
     };
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], why).into_response()
+    Refusal::new(Code::NotReady, why).into_response()
 }
 
-async fn metrics(State(api): State<Api>) -> Response {
-    let Some(load) = ask(&api, Question::Load).await else { return unavailable() };
-    let Some(board) = ask(&api, Question::Wallboard).await else { return unavailable() };
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.gauges.render(&load, board.as_ref())).into_response()
+async fn metrics(State(api): State<Api>) -> Result<Response, Refusal> {
+    let load = ask(&api, Question::Load).await.ok_or_else(unavailable)?;
+    let board = ask(&api, Question::Wallboard).await.ok_or_else(unavailable)?;
+    let text = api.gauges.render(&load, board.as_ref());
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
-async fn conferences(State(api): State<Api>) -> Response {
-    let Some(views) = ask(&api, Question::Conferences).await else { return unavailable() };
-    Json(views.iter().map(Conference::from).collect::<Vec<_>>()).into_response()
+async fn conferences(State(api): State<Api>) -> Result<Json<Vec<Conference>>, Refusal> {
+    let views = ask(&api, Question::Conferences).await.ok_or_else(unavailable)?;
+    Ok(Json(views.iter().map(Conference::from).collect()))
 }
 
-async fn overview(State(api): State<Api>) -> Response {
-    let Some(Load { conferences, legs, registered, .. }) = ask(&api, Question::Load).await else {
-        return unavailable();
-    };
-    format!(
+async fn overview(State(api): State<Api>) -> Result<String, Refusal> {
+    let load = ask(&api, Question::Load).await.ok_or_else(unavailable)?;
+    let Load { conferences, legs, registered, .. } = load;
+    Ok(format!(
         "Convoke\n\nconferences  {conferences}\nlegs         {legs}\nregistered   {registered}\n\n\
          /api/v1/conferences   live conferences\n\
          /api/v1/response-groups      wallboard of the response groups\n\
          /api/v1/users/USER/calls     a user's call history (from this machine only)\n\
          /api/v1/call-detail-records  what calls there were (from this machine only)\n\
          /api/v1/users/USER/routing   what is done with calls for him\n/metrics              Prometheus metrics\n/healthz /readyz      probes\n"
-    )
-    .into_response()
+    ))
 }
 
-pub(crate) fn unavailable() -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], "the engine is busy\n").into_response()
+pub(crate) fn unavailable() -> Refusal {
+    Refusal::new(Code::Busy, "the engine is busy; try again in a second")
 }
 
 /// The database refused.
-pub(crate) fn storage_failed(error: &store::StoreError) -> Response {
-    let why = format!("the database cannot do that now: {error}\n");
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "60")], why).into_response()
+pub(crate) fn storage_failed(error: &store::StoreError) -> Refusal {
+    Refusal::new(Code::StorageFailed, format!("the database cannot do that now: {error}"))
 }
 
 /// How many entries an answer is to have: what the query says, 1 to `most`, or so many when it says nothing.
-pub(crate) fn limit_of(query: Option<&str>, unless_said: u32, most: u32) -> Result<u32, String> {
+pub(crate) fn limit_of(query: Option<&str>, unless_said: u32, most: u32) -> Result<u32, Refusal> {
     let Some(text) = query else { return Ok(unless_said) };
     let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
-    limit.ok_or_else(|| format!("limit={text} is not possible; write 1 to {most}\n"))
-}
-
-/// A body that is one JSON object; else a sentence for whoever sent it.
-pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
-    // What reads a struct takes a list for one too, with its fields in order: `[]` would be all of them at their default.
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err("the body must be one JSON object, as in {\"key\": \"value\"}".to_owned());
-    }
-    serde_json::from_slice(body).map_err(|error| format!("the body cannot be read: {error}"))
+    let why = || format!("limit = \"{}\": write a whole number from 1 to {most}", Shown(text));
+    limit.ok_or_else(|| Refusal::to(Code::InvalidParameter, "limit", why()))
 }
 
 pub(crate) async fn ask<T>(api: &Api, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
@@ -220,16 +217,6 @@ mod tests {
         (status, String::from_utf8(body.to_vec()).expect("text"))
     }
 
-    #[test]
-    fn a_body_that_is_no_object_is_refused() {
-        for body in ["[]", " [{}]", "[\"sip:bob@example.com\"]", "null", "1", "\"x\"", ""] {
-            let told = object::<routing::UserProfile>(body.as_bytes()).expect_err(body);
-            assert!(told.starts_with("the body must be one JSON object"), "{body}: {told}");
-        }
-        assert!(object::<routing::UserProfile>(b"\n {}").is_ok());
-        assert!(object::<routing::UserProfile>(b"{").is_err_and(|told| told.starts_with("the body cannot be read")));
-    }
-
     #[tokio::test]
     async fn a_server_is_not_ready_while_its_response_groups_refuse_calls() {
         let load = |groups_refuse| Load { conferences: 0, legs: 0, registered: 0, last_words: 0, groups_refuse };
@@ -247,7 +234,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_disk_is_called_that() {
         let error = store::StoreError::DiskFull { path: "convoke.db".into() };
-        let (status, body) = told(storage_failed(&error)).await;
+        let (status, body) = told(storage_failed(&error).into_response()).await;
         assert!(status == 503 && body.contains("no space left") && body.contains("nothing was written"), "{body}");
     }
 }

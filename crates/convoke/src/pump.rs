@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base::{Timestamp, UserUri};
-use engine::{ConferenceView, Effect, Engine, GroupCommand, Input, LoudnessChange};
+use engine::{ConferenceView, Effect, Engine, GroupCommand, Input, LoudnessChange, Objection};
 use mcu_api::McuEvent;
 use media_io::MediaServer;
 use routing::{ProfileProblem, UserProfile};
@@ -27,9 +27,9 @@ pub(crate) enum Question {
     /// The groups that hold now.
     Groups(oneshot::Sender<Option<response_group::Config>>),
     /// A change of the response groups; answered with what there is against it.
-    Group(Box<GroupCommand>, oneshot::Sender<Option<String>>),
+    Group(Box<GroupCommand>, oneshot::Sender<Option<Objection>>),
     /// A wish to make a device louder or quieter; answered with what there is against it.
-    SetLoudness(Box<LoudnessChange>, oneshot::Sender<Option<String>>),
+    SetLoudness(Box<LoudnessChange>, oneshot::Sender<Option<Objection>>),
     /// A user's call-routing settings; `None` when there is no such user.
     Profile(UserUri, oneshot::Sender<Option<UserProfile>>),
     /// What is wrong with call-routing settings for a user.

@@ -22,6 +22,7 @@ mod digits;
 mod directory;
 mod event;
 mod group;
+mod objection;
 mod people;
 mod registration;
 mod target;
@@ -50,8 +51,9 @@ pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use group::{
     EndedCall, GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, GroupVisit, Onward, SentInvite,
-    WireLeg, WireRecord, group_problems, is_phrase,
+    WireLeg, WireRecord, is_phrase, objection_to_groups,
 };
+pub use objection::{Blame, Objection, ObjectionKind};
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 
 use conference::conferences::Conferences;

@@ -5,7 +5,7 @@
 use base::UserUri;
 use serde::{Deserialize, Serialize};
 
-use crate::form::{AgentForm, DisposalForm, GroupForm};
+use crate::form::{ActionForm, AgentForm, DisposalForm, GroupForm};
 use crate::hours::{Holiday, Hours};
 
 /// Every response group of one domain. Groups that share agents belong to one domain, so that an agent has one owner.
@@ -129,7 +129,7 @@ impl From<Action> for Disposal {
 
 /// Where a caller goes whom the group does not connect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "ActionForm")]
 pub enum Action {
     /// The call ends.
     #[default]

@@ -1,7 +1,11 @@
 //! The forms in which groups and agents are written, before they become [`ResponseGroup`] and [`Agent`].
 
+use std::fmt;
+
 use base::UserUri;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::{
     Action, Agent, AgentGroup, Announcements, AnswerMode, Confirm, Cursor, Disposal, ExitKey, Method, Participation,
@@ -38,15 +42,39 @@ impl TryFrom<DisposalForm> for Disposal {
         let action = match (form.action, form.kind, form.target) {
             (Some(action), None, None) => action,
             (Some(_), ..) => return Err("write kind and target in action, or without action".to_owned()),
-            (None, None | Some(Kind::Disconnect), None) => Action::Disconnect,
-            (None, Some(Kind::Forward), Some(target)) => Action::Forward { target },
-            (None, Some(Kind::Group), Some(target)) => Action::Group { target },
-            (None, Some(Kind::Forward | Kind::Group), None) => return Err("missing field `target`".to_owned()),
-            (None, None | Some(Kind::Disconnect), Some(_)) => {
-                return Err("a target wants kind = \"forward\" or \"group\"".to_owned());
-            }
+            (None, kind, target) => action(kind.unwrap_or(Kind::Disconnect), target)?,
         };
         Ok(Self { prompt: form.prompt, action })
+    }
+}
+
+fn action(kind: Kind, target: Option<UserUri>) -> Result<Action, String> {
+    match (kind, target) {
+        (Kind::Disconnect, None) => Ok(Action::Disconnect),
+        (Kind::Forward, Some(target)) => Ok(Action::Forward { target }),
+        (Kind::Group, Some(target)) => Ok(Action::Group { target }),
+        (Kind::Forward | Kind::Group, None) => {
+            Err("kind \"forward\" and \"group\" want a target; write one beside it".to_owned())
+        }
+        (Kind::Disconnect, Some(_)) => {
+            Err("a target wants kind \"forward\" or \"group\"; write one beside it".to_owned())
+        }
+    }
+}
+
+/// An [`Action`] as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ActionForm {
+    kind: Kind,
+    target: Option<UserUri>,
+}
+
+impl TryFrom<ActionForm> for Action {
+    type Error = String;
+
+    fn try_from(form: ActionForm) -> Result<Self, String> {
+        action(form.kind, form.target)
     }
 }
 
@@ -164,11 +192,34 @@ impl From<GroupForm> for ResponseGroup {
 }
 
 /// An agent as written: his address, or a table.
-#[derive(Deserialize)]
-#[serde(untagged)]
 pub(crate) enum AgentForm {
     Address(UserUri),
     Table(AgentTable),
+}
+
+/// By hand, so that what is wrong in a table is told with its key: what serde tries in turn forgets where it was.
+impl<'de> Deserialize<'de> for AgentForm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AgentVisitor)
+    }
+}
+
+struct AgentVisitor;
+
+impl<'de> Visitor<'de> for AgentVisitor {
+    type Value = AgentForm;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an agent's address, or a table with his uri")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<AgentForm, E> {
+        UserUri::parse(text).map(AgentForm::Address).map_err(E::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AgentForm, A::Error> {
+        AgentTable::deserialize(MapAccessDeserializer::new(map)).map(AgentForm::Table)
+    }
 }
 
 #[derive(Deserialize)]

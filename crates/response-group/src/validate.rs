@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use base::UserUri;
+use base::{Shown, UserUri};
 
 use crate::config::{Action, AgentGroup, AnswerMode, Config, Question, ResponseGroup, Timing};
 use crate::hours::{minute_of_day, overlap, time_zone};
@@ -21,7 +21,7 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} = {}: {}", self.key, self.value, self.remedy)
+        write!(f, "{} = {}: {}", self.key, Shown(&self.value), self.remedy)
     }
 }
 

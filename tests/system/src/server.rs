@@ -104,6 +104,11 @@ impl Server {
         self.tls
     }
 
+    /// Where it receives HTTP.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
     /// The domain of its users.
     pub fn domain(&self) -> &str {
         &self.domain

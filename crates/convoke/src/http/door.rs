@@ -11,14 +11,16 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{ConnectInfo, Extension, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use http_body_util::LengthLimitError;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::refusal::{Code, Refusal};
 use crate::config::Http;
 
 /// Bytes of a request's body; far more than any command has.
@@ -68,19 +70,28 @@ async fn attend(stream: TcpStream, peer: SocketAddr, router: Router, patience: D
 async fn take_body(State(patience): State<Duration>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let close = [(header::CONNECTION, "close")];
-    if body.size_hint().lower() > BODY as u64 {
-        return (StatusCode::PAYLOAD_TOO_LARGE, close, format!("a body has at most {BODY} bytes\n")).into_response();
+    let size = body.size_hint().lower();
+    if size > BODY as u64 {
+        let why = format!("the body has {size} bytes; send at most {BODY}");
+        return (close, Refusal::new(Code::BodyTooLarge, why)).into_response();
     }
     match tokio::time::timeout(patience, to_bytes(body, BODY)).await {
         Ok(Ok(bytes)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
-        Ok(Err(error)) => {
-            let why = format!("the body cannot be read ({error}); it has at most {BODY} bytes\n");
-            (StatusCode::BAD_REQUEST, close, why).into_response()
-        }
+        Ok(Err(error)) => (close, unread(&error)).into_response(),
         Err(_) => {
-            let why = format!("the body did not come within {} seconds\n", patience.as_secs());
-            (StatusCode::REQUEST_TIMEOUT, close, why).into_response()
+            let why = format!("the body did not come within {} seconds; send it at once", patience.as_secs());
+            (close, Refusal::new(Code::BodyTooSlow, why)).into_response()
         }
+    }
+}
+
+/// Why a body that did not say how long it is was not taken in.
+fn unread(error: &axum::Error) -> Refusal {
+    let is_long = std::error::Error::source(error).is_some_and(|cause| cause.is::<LengthLimitError>());
+    if is_long {
+        Refusal::new(Code::BodyTooLarge, format!("the body has more than {BODY} bytes; send at most so many"))
+    } else {
+        Refusal::new(Code::BrokenBody, "the body broke off or is not framed as its head says; send it whole")
     }
 }
 
@@ -172,7 +183,12 @@ mod tests {
         }
         let mut stream = say(address, &format!("{head}\r\nhel")).await;
         let told = rest(&mut stream).await;
-        assert!(told.starts_with("HTTP/1.1 408") && told.contains("within 1 seconds"), "{told}");
+        assert!(
+            told.starts_with("HTTP/1.1 408")
+                && told.contains("\"code\":\"body-too-slow\"")
+                && told.contains("within 1 seconds"),
+            "{told}"
+        );
         // One that is kept open for the next request is not kept for ever.
         let mut stream = say(address, &format!("{head}\r\nhello")).await;
         assert!(rest(&mut stream).await.ends_with(" hello"));

@@ -2,18 +2,19 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::middleware::from_fn;
-use axum::response::{IntoResponse, Response};
 use axum::routing::put;
-use base::ConferenceId;
+use base::{ConferenceId, Shown};
 use engine::{Loudness, LoudnessChange};
+use mcu_api::GAIN_DB;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
+use super::refusal::extract::Named;
+use super::refusal::{Code, Refusal};
 use super::users::only_from_here;
-use super::{Api, object, unavailable};
+use super::{Api, Node, ask, unavailable};
 use crate::pump::Question;
 
 /// The gains of a device, in decibels.
@@ -35,9 +36,9 @@ impl From<Loudness> for Gain {
 struct Wish {
     endpoint: String,
     #[serde(default)]
-    ingress_db: i8,
+    ingress_db: i64,
     #[serde(default)]
-    egress_db: i8,
+    egress_db: i64,
 }
 
 /// The route.
@@ -45,24 +46,27 @@ pub(super) fn routes() -> Router<Api> {
     Router::new().route("/api/v1/conferences/{conference}/gain", put(set)).layer(from_fn(only_from_here))
 }
 
-/// 204 when it is done, 400 when it cannot be read, 422 with a sentence when it cannot be done.
-async fn set(State(api): State<Api>, Path(conference): Path<String>, body: Bytes) -> Response {
-    let Ok(conference) = ConferenceId::parse(&conference) else {
-        return (StatusCode::BAD_REQUEST, "that is no id of a conference\n").into_response();
-    };
-    let wish: Wish = match object(&body) {
-        Ok(wish) => wish,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
-    };
-    let loudness = Loudness { ingress_db: wish.ingress_db, egress_db: wish.egress_db };
-    let change = LoudnessChange { conference, endpoint: wish.endpoint, loudness };
-    let (reply, answer) = oneshot::channel();
-    if api.questions.try_send(Question::SetLoudness(Box::new(change), reply)).is_err() {
-        return unavailable();
+/// 204 when it is done.
+async fn set(State(api): State<Api>, Named(conference): Named, body: Bytes) -> Result<StatusCode, Refusal> {
+    let conference = ConferenceId::parse(&conference).map_err(|error| {
+        let why = format!("conference = \"{}\": {error}; /api/v1/conferences lists them", Shown(&conference));
+        Refusal::to(Code::InvalidParameter, "conference", why)
+    })?;
+    let wish: Wish = Node::object(&body)?.read()?;
+    let ingress_db = gain("ingress_db", wish.ingress_db)?;
+    let egress_db = gain("egress_db", wish.egress_db)?;
+    let loudness = Loudness { ingress_db, egress_db };
+    let change = Box::new(LoudnessChange { conference, endpoint: wish.endpoint, loudness });
+    match ask(&api, |reply| Question::SetLoudness(change, reply)).await.ok_or_else(unavailable)? {
+        None => Ok(StatusCode::NO_CONTENT),
+        Some(objection) => Err(objection.into()),
     }
-    match answer.await {
-        Ok(None) => StatusCode::NO_CONTENT.into_response(),
-        Ok(Some(objection)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{objection}\n")).into_response(),
-        Err(_) => unavailable(),
-    }
+}
+
+/// A gain within its range.
+fn gain(field: &str, db: i64) -> Result<i8, Refusal> {
+    let (least, most) = (GAIN_DB.start(), GAIN_DB.end());
+    let why = || format!("{field} = {db}: write a gain from {least} to {most} dB");
+    let gain = i8::try_from(db).ok().filter(|gain| GAIN_DB.contains(gain));
+    gain.ok_or_else(|| Refusal::to(Code::OutOfRange, field, why()))
 }

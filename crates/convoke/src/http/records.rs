@@ -1,17 +1,18 @@
 //! Call detail records over HTTP, latest first, to this machine only: they say who called whom.
 
 use axum::Router;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use base::{ConferenceId, Pii, UserUri};
+use base::{ConferenceId, Pii, Shown, UserUri};
 use serde::{Deserialize, Serialize};
 use store::{CDRS_MAX, Cdr, CdrDirection, Quality, Store};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::refusal::extract::Asked;
+use super::refusal::{Code, Refusal};
 use super::users::only_from_here;
 use super::{Api, limit_of};
 
@@ -31,24 +32,22 @@ struct Page {
     limit: Option<String>,
 }
 
-async fn records(State(api): State<Api>, Query(page): Query<Page>) -> Response {
+async fn records(State(api): State<Api>, Asked(page): Asked<Page>) -> Result<Response, Refusal> {
     answer(&api.users.store, &page).await
 }
 
-async fn answer(store: &Store, page: &Page) -> Response {
-    let Some(before) = page.before.as_deref().map_or(Some(i64::MAX), millis) else {
-        let why = "before is no time of RFC 3339, such as 2026-01-31T12:00:00Z (a + is written %2B)\n";
-        return (StatusCode::BAD_REQUEST, why).into_response();
-    };
-    let limit = match limit_of(page.limit.as_deref(), RECORDS, CDRS_MAX) {
-        Ok(limit) => limit,
-        Err(why) => return (StatusCode::BAD_REQUEST, why).into_response(),
-    };
+async fn answer(store: &Store, page: &Page) -> Result<Response, Refusal> {
+    let before = page.before.as_deref().map_or(Ok(i64::MAX), |text| {
+        let remedy = "write a time of RFC 3339, such as 2026-01-31T12:00:00Z (a + is written %2B)";
+        let why = || format!("before = \"{}\": {remedy}", Shown(text));
+        millis(text).ok_or_else(|| Refusal::to(Code::InvalidParameter, "before", why()))
+    })?;
+    let limit = limit_of(page.limit.as_deref(), RECORDS, CDRS_MAX)?;
     match store.cdrs_before(before, limit).await {
-        Ok(cdrs) => Json(cdrs.iter().map(Record::from).collect::<Vec<_>>()).into_response(),
+        Ok(cdrs) => Ok(Json(cdrs.iter().map(Record::from).collect::<Vec<_>>()).into_response()),
         Err(error) => {
             tracing::error!(%error, "the call detail records could not be read");
-            crate::http::storage_failed(&error)
+            Err(crate::http::storage_failed(&error))
         }
     }
 }
@@ -157,28 +156,26 @@ mod tests {
         store.append_cdrs(&[cdr(1_000), cdr(2_000), cdr(3_000)]).await.expect("written");
         let ask = async |before: Option<&str>, limit: Option<&str>| {
             let page = Page { before: before.map(str::to_owned), limit: limit.map(str::to_owned) };
-            let response = answer(&store, &page).await;
-            let status = response.status();
+            let response = answer(&store, &page).await?;
             let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
-            (status, serde_json::from_slice::<serde_json::Value>(&body).unwrap_or_default())
+            Ok::<_, Refusal>(serde_json::from_slice::<serde_json::Value>(&body).expect("JSON"))
         };
         let ids = |body: &serde_json::Value| -> Vec<String> {
             let id = |record: &serde_json::Value| record["segment_id"].as_str().expect("an id").to_owned();
             body.as_array().expect("a list").iter().map(id).collect()
         };
-        let (status, all) = ask(None, None).await;
-        assert_eq!((status, ids(&all)), (StatusCode::OK, ["s3000", "s2000", "s1000"].map(str::to_owned).to_vec()));
+        let all = ask(None, None).await.expect("told");
+        assert_eq!(ids(&all), ["s3000", "s2000", "s1000"]);
         assert_eq!((&all[0]["dialled"], &all[0]["trunk"]), (&"03055501234".into(), &"carrier".into()));
         assert_eq!((&all[0]["ended"], &all[0]["reason"]), (&"1970-01-01T00:00:03Z".into(), &"departed".into()));
-        assert_eq!(ids(&ask(Some("1970-01-01T00:00:03Z"), Some("1")).await.1), ["s2000"]);
-        assert_eq!(ask(Some("yesterday"), None).await.0, StatusCode::BAD_REQUEST);
-        assert_eq!(ask(None, Some("1000")).await.0, StatusCode::OK);
+        assert_eq!(ids(&ask(Some("1970-01-01T00:00:03Z"), Some("1")).await.expect("told")), ["s2000"]);
+        let refused = ask(Some("yesterday"), None).await.expect_err("no time");
+        assert_eq!(refused.blamed(), (Code::InvalidParameter, Some("before")));
+        assert!(ask(None, Some("1000")).await.is_ok());
         for wrong in ["0", "-1", "1001", "99999", "4294967297", "many", ""] {
-            assert_eq!(ask(None, Some(wrong)).await.0, StatusCode::BAD_REQUEST, "{wrong}");
-            let page = Page { before: None, limit: Some(wrong.to_owned()) };
-            let body = axum::body::to_bytes(answer(&store, &page).await.into_body(), 1_000).await.expect("a body");
-            let why = format!("limit={wrong} is not possible; write 1 to 1000\n");
-            assert_eq!(String::from_utf8_lossy(&body), why);
+            let refused = ask(None, Some(wrong)).await.expect_err(wrong);
+            assert_eq!(refused.blamed(), (Code::InvalidParameter, Some("limit")));
+            assert_eq!(refused.message(), format!("limit = \"{wrong}\": write a whole number from 1 to 1000"));
         }
     }
 }

@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Path, Query, Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use base::{ConversationEntry, GroupErrand, UserUri};
+use base::{ConversationEntry, GroupErrand, Shown, UserUri};
 use routing::{ProfileProblem, UserProfile};
 use serde::{Deserialize, Serialize};
 use store::CONVERSATIONS_PER_USER;
 
-use super::{Api, limit_of, object, unavailable};
+use super::refusal::extract::{Asked, Named};
+use super::refusal::{Code, Refusal};
+use super::{Api, Node, limit_of, storage_failed, unavailable};
 use crate::profiles::Refused;
 
 /// Lines of a history that are given when nobody says how many.
@@ -39,11 +41,9 @@ pub(crate) async fn only_from_here(
     if is_from_here(peer, request.headers()) {
         return next.run(request).await;
     }
-    (
-        StatusCode::FORBIDDEN,
-        "call histories, call detail records and settings are served to this machine only, as 127.0.0.1\n",
-    )
-        .into_response()
+    let why =
+        "this is served to the server's own machine only, as 127.0.0.1, and to no page of another site; ask there";
+    Refusal::new(Code::NotFromHere, why).into_response()
 }
 
 /// Whether a request comes from this machine, under one of its own names, and not from another site's page in a browser
@@ -66,72 +66,75 @@ fn is_loopback_name(host: &str) -> bool {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Page {
     /// Lines that ended before this, in milliseconds since 1970.
-    before: Option<i64>,
+    before: Option<String>,
     limit: Option<String>,
 }
 
-async fn calls(State(api): State<Api>, Path(user): Path<String>, Query(page): Query<Page>) -> Response {
-    let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
-    let before = page.before.unwrap_or(i64::MAX);
-    let limit = match limit_of(page.limit.as_deref(), LINES, CONVERSATIONS_PER_USER) {
-        Ok(limit) => limit,
-        Err(why) => return (StatusCode::BAD_REQUEST, why).into_response(),
-    };
-    match api.users.store.conversations_of(&user, before, limit).await {
-        Ok(entries) => Json(entries.iter().map(Call::from).collect::<Vec<_>>()).into_response(),
-        Err(error) => refused(&Refused::Store(error)),
-    }
+async fn calls(
+    State(api): State<Api>,
+    Named(user): Named,
+    Asked(page): Asked<Page>,
+) -> Result<Json<Vec<Call>>, Refusal> {
+    let user = find(&api, &user)?;
+    let before = page.before.as_deref().map_or(Ok(i64::MAX), |text| {
+        let why = || format!("before = \"{}\": write whole milliseconds since 1970", Shown(text));
+        text.parse().map_err(|_| Refusal::to(Code::InvalidParameter, "before", why()))
+    })?;
+    let limit = limit_of(page.limit.as_deref(), LINES, CONVERSATIONS_PER_USER)?;
+    let entries = api.users.store.conversations_of(&user, before, limit).await.map_err(Refused::Store)?;
+    Ok(Json(entries.iter().map(Call::from).collect()))
 }
 
-async fn seen(State(api): State<Api>, Path(user): Path<String>) -> Response {
-    let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
-    match api.users.missed_calls_seen(&user).await {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(why) => refused(&why),
-    }
+async fn seen(State(api): State<Api>, Named(user): Named) -> Result<StatusCode, Refusal> {
+    api.users.missed_calls_seen(&find(&api, &user)?).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
-async fn profile(State(api): State<Api>, Path(user): Path<String>) -> Response {
-    let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
-    match api.users.profile(&user).await {
-        Ok(profile) => Json(profile).into_response(),
-        Err(why) => refused(&why),
-    }
+async fn profile(State(api): State<Api>, Named(user): Named) -> Result<Json<UserProfile>, Refusal> {
+    Ok(Json(api.users.profile(&find(&api, &user)?).await?))
 }
 
-async fn change(State(api): State<Api>, Path(user): Path<String>, body: Bytes) -> Response {
-    let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
-    let profile: UserProfile = match object(&body) {
-        Ok(profile) => profile,
-        Err(why) => return (StatusCode::BAD_REQUEST, Json(Problems::of_body(why))).into_response(),
-    };
-    match api.users.change(&user, profile).await {
-        Ok(warnings) => Json(Problems::from(warnings.as_slice())).into_response(),
-        Err(why) => refused(&why),
-    }
+async fn change(State(api): State<Api>, Named(user): Named, body: Bytes) -> Result<Json<Warnings>, Refusal> {
+    let user = find(&api, &user)?;
+    let profile = Node::object(&body)?.read()?;
+    let warnings = api.users.change(&user, profile).await?;
+    Ok(Json(Warnings { problems: warnings.iter().map(Warning::from).collect() }))
 }
 
-async fn reset(State(api): State<Api>, Path(user): Path<String>) -> Response {
-    let Some(user) = api.users.find(&user) else { return refused(&Refused::NoSuchUser) };
-    match api.users.reset(&user).await {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(why) => refused(&why),
-    }
+async fn reset(State(api): State<Api>, Named(user): Named) -> Result<StatusCode, Refusal> {
+    api.users.reset(&find(&api, &user)?).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
-fn refused(why: &Refused) -> Response {
-    match why {
-        Refused::NoSuchUser => (StatusCode::NOT_FOUND, "there is no such user\n").into_response(),
-        Refused::Problems(problems) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, Json(Problems::from(problems.as_slice()))).into_response()
+/// The user whom the path names.
+fn find(api: &Api, name: &str) -> Result<UserUri, Refusal> {
+    let why = || format!("there is no user \"{}\"; name one by his address or the part before its @", Shown(name));
+    api.users.find(name).ok_or_else(|| Refusal::to(Code::NoSuchUser, "user", why()))
+}
+
+impl From<Refused> for Refusal {
+    fn from(why: Refused) -> Self {
+        match why {
+            Refused::NoSuchUser => {
+                Self::to(Code::NoSuchUser, "user", "there is no such user any more; name another one")
+            }
+            Refused::Problems(problems) => {
+                let errors = problems.into_iter().filter(|problem| problem.is_error);
+                let blame = |problem: ProfileProblem| {
+                    let message = format!("{} = {}: {}", problem.key, Shown(&problem.value), problem.why);
+                    (Some(problem.key.to_owned()), message)
+                };
+                Self::of_all(Code::InvalidSettings, errors.map(blame))
+            }
+            Refused::Store(error) => {
+                tracing::error!(%error, "the database did not answer the HTTP side");
+                storage_failed(&error)
+            }
+            Refused::Busy => unavailable(),
         }
-        Refused::Store(error) => {
-            tracing::error!(%error, "the database did not answer the HTTP side");
-            crate::http::storage_failed(error)
-        }
-        Refused::Busy => unavailable(),
     }
 }
 
@@ -168,35 +171,24 @@ impl From<&ConversationEntry> for Call {
     }
 }
 
+/// What is not as it may be meant in settings that were taken.
 #[derive(Serialize)]
-struct Problems {
-    problems: Vec<Problem>,
+struct Warnings {
+    problems: Vec<Warning>,
 }
 
 #[derive(Serialize)]
-struct Problem {
+struct Warning {
     key: &'static str,
     value: String,
     why: String,
     is_error: bool,
 }
 
-impl Problems {
-    /// What is wrong with a body that is no profile at all, in the shape in which a profile's problems are told.
-    fn of_body(why: String) -> Self {
-        Self { problems: vec![Problem { key: "body", value: String::new(), why, is_error: true }] }
-    }
-}
-
-impl From<&[ProfileProblem]> for Problems {
-    fn from(problems: &[ProfileProblem]) -> Self {
-        let problem = |problem: &ProfileProblem| Problem {
-            key: problem.key,
-            value: problem.value.clone(),
-            why: problem.why.clone(),
-            is_error: problem.is_error,
-        };
-        Self { problems: problems.iter().map(problem).collect() }
+impl From<&ProfileProblem> for Warning {
+    fn from(problem: &ProfileProblem) -> Self {
+        let ProfileProblem { key, value, why, is_error } = problem;
+        Self { key, value: Shown(value).to_string(), why: why.clone(), is_error: *is_error }
     }
 }
 

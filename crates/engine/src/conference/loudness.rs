@@ -1,10 +1,11 @@
 //! How loud a leg is heard and hears: set by its own keys, or from outside by whoever may.
 
-use base::{ConferenceId, LegId};
+use base::{ConferenceId, LegId, Shown};
 use mcu_api::{GAIN_DB, McuCommand, Phrase, Prompt, Spoken};
 
 use crate::Engine;
 use crate::conference::keypad::KeyCommand;
+use crate::objection::{Objection, ObjectionKind};
 
 /// What one key adds, in decibels: clearly louder, not twice as loud.
 const STEP_DB: i8 = 3;
@@ -50,11 +51,22 @@ impl Loudness {
 
 impl Engine {
     /// What there is against a change; `None` when it can be made.
-    pub fn loudness_objection(&self, change: &LoudnessChange) -> Option<String> {
-        if !change.loudness.is_in_range() {
-            return Some(format!("gains go from {} to {} dB", GAIN_DB.start(), GAIN_DB.end()));
+    pub fn loudness_objection(&self, change: &LoudnessChange) -> Option<Objection> {
+        let Loudness { ingress_db, egress_db } = change.loudness;
+        for (field, gain) in [("ingress_db", ingress_db), ("egress_db", egress_db)] {
+            if !GAIN_DB.contains(&gain) {
+                let why = format!("{field} = {gain}: write a gain from {} to {} dB", GAIN_DB.start(), GAIN_DB.end());
+                return Some(Objection::to(ObjectionKind::OutOfRange, field, why));
+            }
         }
-        let unknown = || format!("the conference has no device {:?} with audio", change.endpoint);
+        if self.conferences.get(&change.conference).is_none() {
+            let why =
+                format!("there is no conference {}; /api/v1/conferences lists those that are on", change.conference);
+            return Some(Objection::new(ObjectionKind::NoSuchConference, why));
+        }
+        let why =
+            || format!("endpoint = \"{}\": the conference has no such device with audio", Shown(&change.endpoint));
+        let unknown = || Objection::to(ObjectionKind::NoSuchDevice, "endpoint", why());
         self.leg_at_endpoint(&change.conference, &change.endpoint).is_none().then(unknown)
     }
 

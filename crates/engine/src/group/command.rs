@@ -1,15 +1,19 @@
 //! What operators, supervisors and agents change at run time, by whatever surface: one command, one outcome.
 
-use base::{CallId, ConferenceNumber, Timestamp, UserUri};
+use base::{CallId, ConferenceNumber, Shown, Timestamp, UserUri};
 use response_group::{Action, AgentChange, Config, Input, MonitorMode, Presence, Problem, Snapshot, Surroundings};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::errand::PAUSE_SECONDS;
+use crate::objection::{Blame, Objection, ObjectionKind};
 use crate::{Directory, Engine};
 
 /// A change of the response groups while they run. It is in the journal before it takes effect, and so lasts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+///
+/// Its serde form is the usual one, with the name as the only key: a tag among the other keys would have serde keep them in
+/// between, and forget where they stood. Whoever writes the name beside the keys puts it there himself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum GroupCommand {
     /// These groups, agents and settings hold from now on.
     Configure {
@@ -78,47 +82,60 @@ pub enum GroupCommand {
 }
 
 impl Engine {
-    /// Why a command cannot be carried out, in a sentence for who gave it; `None` when it can.
-    pub fn group_objection(&self, command: &GroupCommand) -> Option<String> {
+    /// Why a command cannot be carried out, for who gave it; `None` when it can.
+    pub fn group_objection(&self, command: &GroupCommand) -> Option<Objection> {
         if self.groups.mute {
-            return Some("the journal cannot be written, so the change would not last; see the log".to_owned());
+            let why = "the journal cannot be written, so the change would not last; see the log";
+            return Some(Objection::new(ObjectionKind::JournalFailed, why));
         }
         let around = Around { directory: &self.directory, domain: &self.config.domain };
         let Some(domain) = &self.groups.domain else {
             return match command {
                 GroupCommand::Configure { config } => objections(config, &around),
-                _ => Some("there are no response groups".to_owned()),
+                _ => {
+                    let why = "there are no response groups; configure them first";
+                    Some(Objection::new(ObjectionKind::NoGroups, why))
+                }
             };
         };
         match command {
             GroupCommand::Configure { config } => objections(config, &around),
             GroupCommand::SignIn { agent, group: Some(group), agent_group, .. } => {
-                self.group_stranger(agent, group, agent_group.as_deref())
+                self.group_stranger(agent, group, agent_group.as_deref()).map(not_an_agent)
             }
             GroupCommand::SignIn { agent_group: Some(_), .. } => {
-                Some("an agent group is one of a group; write group = ADDRESS too".to_owned())
+                let why = "an agent group is one of a group; write group = ADDRESS too";
+                Some(Objection::to(ObjectionKind::MissingKey, "group", why))
             }
             GroupCommand::Pause { seconds, .. } if *seconds > PAUSE_SECONDS => {
-                Some(format!("seconds = {seconds}: write a number from 0 to {PAUSE_SECONDS}"))
+                let why = format!("seconds = {seconds}: write a number from 0 to {PAUSE_SECONDS}");
+                Some(Objection::to(ObjectionKind::OutOfRange, "seconds", why))
             }
             GroupCommand::SignIn { agent, .. }
             | GroupCommand::Opt { agent, .. }
             | GroupCommand::Pause { agent, .. }
             | GroupCommand::Presence { agent, .. } => {
-                (!self.is_agent(agent)).then(|| format!("{agent} is an agent of no response group"))
+                let why = || format!("{} is an agent of no response group; name one who is", Shown(agent.as_str()));
+                (!self.is_agent(agent)).then(why).map(not_an_agent)
             }
             GroupCommand::StopMonitor { call, supervisor } => {
-                (!self.supervises(*call, supervisor)).then(|| format!("{supervisor} does not take part in call {call}"))
+                let why = || format!("{} does not take part in call {call}; name who does", Shown(supervisor.as_str()));
+                let objection = |why| Objection::to(ObjectionKind::NotASupervisor, "supervisor", why);
+                (!self.supervises(*call, supervisor)).then(why).map(objection)
             }
             GroupCommand::Monitor { call, .. } | GroupCommand::Transfer { call, .. }
                 if !self.groups.callers.contains_key(call) || domain.config().groups.is_empty() =>
             {
-                Some(format!("there is no call {call}"))
+                let why = format!("there is no call {call}; the wallboard lists those that wait and those that talk");
+                Some(Objection::to(ObjectionKind::NoSuchCall, "call", why))
             }
-            GroupCommand::Monitor { call, supervisor, .. } => self.supervisor_objection(*call, supervisor),
+            GroupCommand::Monitor { call, supervisor, .. } => self
+                .supervisor_objection(*call, supervisor)
+                .map(|why| Objection::to(ObjectionKind::InvalidSupervisor, "supervisor", why)),
             GroupCommand::Transfer { call, target } => {
-                let problems = domain.config().validate_target("target", target, &around).err();
-                problems.map(|problems| group_problems(&problems)).or_else(|| self.target_objection(*call, target))
+                let problems = domain.config().validate_target("target", target, &around).err().unwrap_or_default();
+                let why = problems.first().map(Problem::to_string).or_else(|| self.target_objection(*call, target));
+                why.map(|why| Objection::to(ObjectionKind::InvalidTarget, "target.target", why))
             }
         }
     }
@@ -147,8 +164,8 @@ impl Engine {
     /// Why somebody cannot sign in to a group, or to an agent group of it; `None` when he can.
     pub(super) fn group_stranger(&self, agent: &UserUri, group: &UserUri, agent_group: Option<&str>) -> Option<String> {
         let belongs = self.groups.domain.as_ref().is_some_and(|domain| domain.belongs_to(agent, group, agent_group));
-        let of = agent_group.map_or_else(String::new, |name| format!("{name:?} of "));
-        (!belongs).then(|| format!("{agent} is no agent of {of}{group}"))
+        let of = agent_group.map_or_else(String::new, |name| format!("\"{}\" of ", Shown(name)));
+        (!belongs).then(|| format!("{} is no agent of {of}{}", Shown(agent.as_str()), Shown(group.as_str())))
     }
 
     fn change_agent(&mut self, agent: UserUri, change: AgentChange) {
@@ -199,13 +216,51 @@ impl Surroundings for Around<'_> {
     }
 }
 
-fn objections(config: &Config, around: &Around<'_>) -> Option<String> {
-    let problems = config.validate_in(around).err()?;
-    Some(group_problems(&problems))
+fn not_an_agent(why: String) -> Objection {
+    Objection::to(ObjectionKind::NotAnAgent, "agent", why)
 }
 
-/// What is wrong with groups that are configured while the server runs, in one sentence. Their list is called `groups` there.
-pub fn group_problems(problems: &[Problem]) -> String {
-    let lines = problems.iter().map(|problem| problem.to_string().replacen("response_group[", "groups[", 1));
-    lines.collect::<Vec<_>>().join("; ")
+fn objections(config: &Config, around: &Around<'_>) -> Option<Objection> {
+    let problems = config.validate_in(around).err()?;
+    Some(objection_to_groups(&problems))
+}
+
+/// What is wrong with groups that are configured while the server runs.
+pub fn objection_to_groups(problems: &[Problem]) -> Objection {
+    let blame = |problem: &Problem| {
+        let field = json_path(&problem.key);
+        let why = Problem { key: field.clone(), ..problem.clone() }.to_string();
+        Blame { field: Some(field), why }
+    };
+    Objection { kind: ObjectionKind::InvalidConfiguration, blames: problems.iter().map(blame).collect() }
+}
+
+/// Where a key of the configuration stands in a command: entries are counted from 0 in JSON, and the groups' list is called
+/// `groups`.
+fn json_path(key: &str) -> String {
+    let mut path = String::from("config.");
+    for piece in key.replacen("response_group[", "groups[", 1).split_inclusive('[') {
+        let counted = piece.split_once(']').and_then(|(number, rest)| Some((number.parse::<usize>().ok()?, rest)));
+        match counted {
+            Some((number, rest)) => path.push_str(&format!("{}]{rest}", number.saturating_sub(1))),
+            None => path.push_str(piece),
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_the_configuration_is_told_as_a_path_of_the_command() {
+        for (key, path) in [
+            ("response_group[1].welcome", "config.groups[0].welcome"),
+            ("response_group[12].agent_group[2].agents[10]", "config.groups[11].agent_group[1].agents[9]"),
+            ("timing.t1_millis", "config.timing.t1_millis"),
+        ] {
+            assert_eq!(json_path(key), path);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! The caller stays on our mixer; the target is dialled into his conference. The target's own settings and redirections
 //! are honoured, for this is no offer any more (rule R12); but for his mailbox, where no group's call may end (R1).
 
-use base::{CallId, LegId, OfferId, SubscriptionId, Termination, TerminationReason, Timestamp, UserUri};
+use base::{CallId, LegId, OfferId, Shown, SubscriptionId, Termination, TerminationReason, Timestamp, UserUri};
 use call::{Body, Dial};
 use mcu_api::{LegMedia, McuCommand};
 use response_group::{Action, Input, SupervisorCommand};
@@ -415,10 +415,13 @@ impl Engine {
         let Action::Forward { target } = target else { return None };
         match self.find_for_group(&self.groups.callers.get(&call)?.group, target.as_str()) {
             Found::Person(_) => None,
-            Found::Conference(_) => {
-                Some(format!("target = {target}: this is a conference; name a user, a number or a group"))
+            Found::Conference(_) => Some(format!(
+                "target = {}: this is a conference; name a user, a number or a group",
+                Shown(target.as_str())
+            )),
+            Found::Nobody(why) => {
+                Some(format!("target = {}: {why}; name a user, a number or a group", Shown(target.as_str())))
             }
-            Found::Nobody(why) => Some(format!("target = {target}: {why}; name a user, a number or a group")),
         }
     }
 

@@ -42,7 +42,7 @@ use crate::destination::devices;
 use crate::{Effect, Engine};
 
 pub use audio::is_phrase;
-pub use command::{GroupCommand, group_problems};
+pub use command::{GroupCommand, objection_to_groups};
 pub use errand::GroupCodes;
 pub use journal::{GroupJournal, SentInvite, WireLeg, WireRecord};
 pub use ledger::{GroupCallRecord, GroupLegRecord, Onward};

@@ -1,6 +1,6 @@
 //! Supervisors: they hear a conversation, speak to its agent alone, or to both.
 
-use base::{CallId, LegId, OfferId, Termination, TerminationReason, UserUri};
+use base::{CallId, LegId, OfferId, Shown, Termination, TerminationReason, UserUri};
 use call::{Body, Dial};
 use mcu_api::{McuCommand, MediaFilter};
 use response_group::{Input, MonitorMode, SupervisorCommand};
@@ -76,7 +76,7 @@ impl Engine {
         } else {
             return None;
         };
-        Some(format!("supervisor = {user}: {why}"))
+        Some(format!("supervisor = {}: {why}", Shown(user.as_str())))
     }
 
     /// He wants to leave.

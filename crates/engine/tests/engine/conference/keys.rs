@@ -1,7 +1,7 @@
 //! Keys of a telephone inside a conference, and what the record of a leg says afterwards.
 
 use crate::world::{World, in_dialog, out_of_dialog, sdp_body, user};
-use base::LegId;
+use base::{ConferenceId, LegId};
 use engine::{EngineEvent, Loudness, LoudnessChange};
 use mcu_api::{Codec, McuCommand, MediaFilter, Phrase, Prompt, Spoken};
 use sip_api::{Method, Request, Response};
@@ -154,9 +154,15 @@ fn keys_and_a_wish_from_outside_make_louder_and_quieter_within_bounds() {
         endpoint: endpoint.to_owned(),
         loudness: Loudness { ingress_db, egress_db: 0 },
     };
-    for (refused, why) in [(change(&endpoint.endpoint, 13), "-20 to 12"), (change("nobody", 0), "\"nobody\"")] {
+    let elsewhere =
+        LoudnessChange { conference: ConferenceId::parse("NOWHERE1").expect("valid"), ..change(&endpoint.endpoint, 0) };
+    for (refused, why) in [
+        (change(&endpoint.endpoint, 13), "ingress_db = 13: write a gain from -20 to 12"),
+        (change("nobody", 0), "endpoint = \"nobody\""),
+        (elsewhere, "there is no conference NOWHERE1"),
+    ] {
         let objection = world.engine.loudness_objection(&refused).expect("refused");
-        assert!(objection.contains(why), "{objection}");
+        assert!(objection.to_string().contains(why), "{objection}");
         world.input(engine::Input::SetLoudness(Box::new(refused)));
         assert_eq!(gains(&mut world), []);
     }

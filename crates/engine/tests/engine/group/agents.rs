@@ -127,7 +127,7 @@ fn a_change_at_run_time_is_checked_as_the_file_is() {
     ];
     for (group, why) in cases {
         let command = GroupCommand::Configure { config: Box::new(config(group)) };
-        let told = world.engine.group_objection(&command).unwrap_or_default();
+        let told = world.engine.group_objection(&command).expect(why).to_string();
         assert!(told.contains(why), "{told} lacks {why}");
     }
     let good = GroupCommand::Configure { config: Box::new(config(to("sip:cleo@example.com"))) };
@@ -195,11 +195,11 @@ fn agents_sign_in_to_one_agent_group_by_command() {
     };
     world.input(Input::Group(sign_in(Some("700"), Some("second"))));
     assert_eq!(signed_in_to(&world, "cleo"), ["700/second"]);
-    let refused = |world: &World, command| world.engine.group_objection(&command).unwrap_or_default();
+    let refused = |world: &World, command| world.engine.group_objection(&command).expect("refused").to_string();
     assert!(refused(&world, sign_in(Some("700"), Some("first"))).contains("no agent of \"first\""));
     assert!(refused(&world, sign_in(Some("nobody"), None)).contains("no agent of sip:nobody@example.com"));
     assert!(refused(&world, sign_in(None, Some("second"))).contains("write group"));
-    let old = r#"{"command": "sign_in", "agent": "sip:cleo@example.com", "signed_in": true}"#;
+    let old = r#"{"sign_in": {"agent": "sip:cleo@example.com", "signed_in": true}}"#;
     world.input(Input::Group(serde_json::from_str(old).expect("the form without a group is read")));
     assert_eq!(signed_in_to(&world, "cleo"), ["sales/agents", "700/second"]);
 }

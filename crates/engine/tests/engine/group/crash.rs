@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use crate::world::groups::{check_drained, config, dial, history, ok, outcomes, parallel, records, sales};
 use crate::world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::{CallId, Duration, Termination, TerminationReason};
-use engine::{EngineEvent, GroupCommand, GroupJournal, GroupVisit, Input, UserAccount, WireLeg, WireRecord};
+use engine::{
+    EngineEvent, GroupCommand, GroupJournal, GroupVisit, Input, ObjectionKind, UserAccount, WireLeg, WireRecord,
+};
 use mcu_api::McuCommand;
 use response_group::{
     Action, AgentStatus, Config, Confirm, Decision, Entry, Failure, Method as Hunt, MonitorMode, Outcome,
@@ -551,7 +553,7 @@ fn without_a_journal_groups_refuse_calls() {
     let refused = world.take_responses(transaction).pop().expect("he is refused");
     assert_eq!((refused.status, refused.headers.get("Retry-After").is_some()), (503, true));
     let opt = GroupCommand::Opt { agent: user("bob"), opted_in: false };
-    assert!(world.engine.group_objection(&opt).is_some_and(|why| why.contains("journal")));
+    assert!(world.engine.group_objection(&opt).is_some_and(|why| why.kind == ObjectionKind::JournalFailed));
     world.respond(caller.rung[0].0, ok(&caller.rung[0].1));
     assert_eq!(world.engine.wallboard(world.now).expect("groups").groups[0].talking, 1);
     world.input(Input::GroupJournal { sound: true });

@@ -173,7 +173,7 @@ fn a_supervisor_is_told_at_once_what_cannot_be() {
         ),
     ];
     for (command, why) in cases {
-        let told = world.engine.group_objection(&command).unwrap_or_default();
+        let told = world.engine.group_objection(&command).expect(why).to_string();
         assert!(told.starts_with(why), "{told} is not {why}");
         world.input(Input::Group(command));
         assert!(world.take_requests(&Method::Bye).is_empty() && world.take_requests(&Method::Invite).is_empty());
