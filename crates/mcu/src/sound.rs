@@ -3,8 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use base::Duration;
 use mcu_api::Codec;
-use mixer::{CodecFactory, Decoder, FRAME_SAMPLES, Frame, PACKET_SAMPLES_MAX, SILENCE, fade_out};
+use mixer::{
+    CodecFactory, Decoder, FRAME_SAMPLES, Frame, PACKET_SAMPLES_MAX, SAMPLE_RATE, SILENCE, Varispeed, fade_out,
+};
 
 use crate::idle::Idle;
 
@@ -17,8 +20,10 @@ pub(crate) struct Sound {
     decoder: Box<dyn Decoder>,
     /// The last packet, decoded.
     packet: [i16; PACKET_SAMPLES_MAX],
-    /// The part of it that was not played yet.
+    /// The part of it that was not used yet.
     ready: Range<usize>,
+    /// What was decoded and not played yet, at the pace that the peer's clock needs.
+    varispeed: Varispeed,
     /// This tick's frame.
     pub(crate) frame: Frame,
 }
@@ -47,35 +52,55 @@ impl Sound {
         self.ready.start = (self.ready.start + usize::from(units) * FRAME_SAMPLES).min(self.ready.end);
     }
 
-    /// Moves the next 20 ms of the decoded packet into this tick's frame; false when it is used up.
+    /// What was decoded and is not played yet.
+    pub(crate) const fn held(&self) -> Duration {
+        Duration::from_micros(self.varispeed.held() as u64 * 1_000_000 / SAMPLE_RATE as u64)
+    }
+
+    /// Whether another unit is needed to play this tick's frame at this pace, in parts per million.
+    pub(crate) const fn needs_more(&self, pace_ppm: i32) -> bool {
+        self.varispeed.needs_more(pace_ppm)
+    }
+
+    /// Has the next 20 ms of the decoded packet played next; false when it is used up.
     pub(crate) fn next_unit(&mut self) -> bool {
         let end = self.ready.start + FRAME_SAMPLES;
         if end > self.ready.end {
             return false;
         }
-        self.frame.copy_from_slice(&self.packet[self.ready.start..end]);
+        self.varispeed.push(&self.packet[self.ready.start..end]);
         self.ready.start = end;
         true
     }
 
-    /// Fills this tick's frame with what a lost packet might have held; `next` is the packet after it.
+    /// Has what a lost packet might have held played next; `next` is the packet after it.
     pub(crate) fn conceal(&mut self, next: Option<&[u8]>) {
-        let with_fec = self.decoder.decode(next, next.is_some(), &mut self.frame);
-        if with_fec.is_err() && self.decoder.decode(None, false, &mut self.frame).is_err() {
-            self.frame = SILENCE;
+        let mut unit = SILENCE;
+        let with_fec = self.decoder.decode(next, next.is_some(), &mut unit);
+        if with_fec.is_err() && self.decoder.decode(None, false, &mut unit).is_err() {
+            unit = SILENCE;
         }
-        self.pause();
+        self.varispeed.push(&unit);
+        self.ready = 0..0;
+    }
+
+    /// Fills this tick's frame.
+    pub(crate) fn play(&mut self, pace_ppm: i32) {
+        self.varispeed.play(pace_ppm, &mut self.frame);
     }
 
     /// Nothing is left to play: the peer is silent.
     pub(crate) fn pause(&mut self) {
         self.ready = 0..0;
+        self.varispeed.clear();
     }
 
     /// Lets the sound die away in this tick's frame, which holds audio already if it is `filled`.
     pub(crate) fn fade_out(&mut self, filled: bool) {
         if !filled {
             self.conceal(None);
+            self.play(0);
+            self.pause();
         }
         fade_out(&mut self.frame);
     }
@@ -109,7 +134,14 @@ impl SoundPool {
             return Some(sound);
         }
         let decoder = self.codecs.decoder(codec).ok()?;
-        Some(Box::new(Sound { codec, decoder, packet: [0; PACKET_SAMPLES_MAX], ready: 0..0, frame: SILENCE }))
+        Some(Box::new(Sound {
+            codec,
+            decoder,
+            packet: [0; PACKET_SAMPLES_MAX],
+            ready: 0..0,
+            varispeed: Varispeed::new(),
+            frame: SILENCE,
+        }))
     }
 
     /// Takes a sound back.

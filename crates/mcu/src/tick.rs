@@ -61,7 +61,7 @@ impl Conference {
             leg.change_audience();
             let Some(agreed) = leg.media.media() else { continue };
             let (open, codec) = (leg.is_open(agreed), agreed.codec);
-            leg.voice.listen(leg.media.pull(now), open, codec, &mut self.pools.decoders);
+            leg.voice.listen(now, &mut leg.media, open, codec, &mut self.pools.decoders);
         }
         self.attention.turn(&mut self.legs, &mut self.pools.decoders);
     }

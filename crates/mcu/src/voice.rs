@@ -1,5 +1,6 @@
 //! What one leg says.
 
+use base::Timestamp;
 use mcu_api::Codec;
 use media::Pulled;
 use mixer::{AutoGain, ComfortNoise, Frame, Gain, Gauge, Gauged, Level, NoiseGate, SILENCE, Speech, fade_in};
@@ -69,17 +70,27 @@ impl Voice {
 
     /// Takes what the jitter buffer has for this tick. Decodes it if the leg is listened to, and is `open` (may be
     /// heard) or has to be faded out.
-    pub(crate) fn listen(&mut self, pulled: Pulled<'_>, open: bool, codec: Codec, pool: &mut SoundPool) {
+    pub(crate) fn listen(
+        &mut self,
+        now: Timestamp,
+        media: &mut media::Leg,
+        open: bool,
+        codec: Codec,
+        pool: &mut SoundPool,
+    ) {
         self.sounding = false;
         if let Some(other) = self.sound.take_if(|sound| sound.codec() != codec) {
             pool.give(other);
         }
         if self.sound.is_some() && (open || self.was_on) {
-            self.sounding = self.decode(pulled);
+            self.sounding = self.decode(now, media);
             self.measure();
             self.gate();
-        } else if open {
-            self.glimpse(pulled, codec, pool);
+        } else {
+            let pulled = media.pull(now);
+            if open {
+                self.glimpse(pulled, codec, pool);
+            }
         }
         if !open {
             self.backlog.clear();
@@ -103,7 +114,9 @@ impl Voice {
         let packets = self.backlog.packets();
         let earlier = packets.len().saturating_sub(EXAMINED_PACKETS);
         packets.skip(earlier).for_each(|(payload, units)| sound.decode(payload, units));
-        let level = if sound.next_unit() { Level::measure(&sound.frame) } else { Level::SILENT };
+        let sounding = sound.next_unit();
+        sound.play(0);
+        let level = if sounding { Level::measure(&sound.frame) } else { Level::SILENT };
         pool.give(sound);
         self.speech.examine(level);
     }
@@ -120,6 +133,7 @@ impl Voice {
         sound.skip(self.backlog.elapsed());
         self.backlog.clear();
         self.sounding = sound.next_unit();
+        sound.play(0);
         let level = if self.sounding { Level::measure(&sound.frame) } else { Level::SILENT };
         self.speech.correct(level);
         self.sound = Some(sound);
@@ -185,30 +199,41 @@ impl Voice {
     }
 
     /// Fills this tick's frame; false when there is nothing to hear.
-    fn decode(&mut self, pulled: Pulled<'_>) -> bool {
+    fn decode(&mut self, now: Timestamp, media: &mut media::Leg) -> bool {
         let Some(sound) = &mut self.sound else { return false };
-        match pulled {
-            Pulled::Frame(frame) => {
-                sound.decode(frame.payload, frame.units);
-                sound.next_unit()
-            }
-            Pulled::Continued => sound.next_unit(),
-            Pulled::Lost { next } if self.was_on => {
-                sound.conceal(next);
-                true
-            }
-            // Whoever is heard does not fall into dead silence between two words.
-            Pulled::Noise { minus_dbov } if self.was_on => {
-                sound.pause();
-                self.noise.fill(Level::from_dbov(minus_dbov), &mut sound.frame);
-                true
-            }
-            Pulled::Lost { .. } | Pulled::Silence | Pulled::Noise { .. } => {
-                sound.pause();
-                self.noise.restart();
-                false
+        let pace = media.pace(now, sound.held());
+        while sound.needs_more(pace) {
+            let continued = match media.pull(now) {
+                Pulled::Frame(frame) => {
+                    sound.decode(frame.payload, frame.units);
+                    sound.next_unit()
+                }
+                Pulled::Continued => sound.next_unit(),
+                Pulled::Lost { next } if self.was_on => {
+                    sound.conceal(next);
+                    true
+                }
+                // Whoever is heard does not fall into dead silence between two words.
+                Pulled::Noise { minus_dbov } if self.was_on => {
+                    sound.pause();
+                    self.noise.fill(Level::from_dbov(minus_dbov), &mut sound.frame);
+                    return true;
+                }
+                Pulled::Lost { .. } | Pulled::Silence | Pulled::Noise { .. } => {
+                    self.noise.restart();
+                    false
+                }
+            };
+            if !continued {
+                // What is held dies away, if it was heard: see [`Voice::join_mix`].
+                if !self.was_on {
+                    sound.pause();
+                }
+                return false;
             }
         }
+        sound.play(pace);
+        true
     }
 
     fn measure(&mut self) {

@@ -6,6 +6,8 @@
 
 use base::{Duration, Timestamp};
 
+use crate::drift::Drift;
+
 /// Width of the first counters, microseconds, and how many there are: on a good network each millisecond counts.
 const FINE_US: i64 = 1_000;
 const FINE_BINS: usize = 20;
@@ -33,6 +35,7 @@ pub(crate) struct DelayEstimator {
     previous: Window,
     window_end: Timestamp,
     target_us: i64,
+    drift: Drift,
     /// Arrival and transit of the packet before.
     last: Option<(Timestamp, i64)>,
 }
@@ -40,12 +43,14 @@ pub(crate) struct DelayEstimator {
 #[derive(Clone, Debug)]
 struct Window {
     fastest_us: i64,
+    /// When the fastest packet arrived.
+    fastest_at: Timestamp,
     counts: [u16; BINS],
     total: u32,
 }
 
 impl Window {
-    const EMPTY: Self = Self { fastest_us: i64::MAX, counts: [0; BINS], total: 0 };
+    const EMPTY: Self = Self { fastest_us: i64::MAX, fastest_at: Timestamp::ZERO, counts: [0; BINS], total: 0 };
 }
 
 impl DelayEstimator {
@@ -56,6 +61,7 @@ impl DelayEstimator {
             previous: Window::EMPTY,
             window_end: Timestamp::ZERO,
             target_us: TARGET_MIN_US,
+            drift: Drift::default(),
             last: None,
         }
     }
@@ -63,10 +69,15 @@ impl DelayEstimator {
     /// Takes the transit of a packet that arrived `now`.
     pub(crate) fn observe(&mut self, now: Timestamp, transit_us: i64) {
         if now >= self.window_end {
+            if self.current.total >= WINDOW_PACKETS_MIN {
+                self.drift.observe(self.current.fastest_at, self.current.fastest_us);
+            }
             self.previous = std::mem::replace(&mut self.current, Window::EMPTY);
             self.window_end = now + WINDOW;
         }
-        self.current.fastest_us = self.current.fastest_us.min(transit_us);
+        if transit_us < self.current.fastest_us {
+            (self.current.fastest_us, self.current.fastest_at) = (transit_us, now);
+        }
         // What a stall of the network lets go at once is one delay, not as many as there are packets in it.
         let last = self.last.replace((now, transit_us));
         if last.is_some_and(|(at, transit)| now.since(at) < TOGETHER && transit_us < transit) {
@@ -98,6 +109,12 @@ impl DelayEstimator {
             return 0;
         }
         (2 * (self.current.fastest_us - self.previous.fastest_us)).clamp(0, SLOWING_MAX_US)
+    }
+
+    /// How much faster than ours the sender's clock runs, in parts per million; 0 when that is not known or not worth to be
+    /// minded.
+    pub(crate) fn drift_ppm(&self) -> i32 {
+        self.drift.ppm()
     }
 
     fn quantile_us(&self) -> i64 {

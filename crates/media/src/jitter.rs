@@ -3,7 +3,8 @@
 //! Packets lie in a ring by sequence number; media time (the extended RTP timestamp) says what comes next. While
 //! speech runs, units are handed out back to back from `position` on; after a pause the first packet waits until it is
 //! *due*, which the delay estimator tells. A wrong delay is mended where nobody hears it: a quiet unit is dropped when
-//! we are late, silence is inserted when we are early. Lateness that lasts is mended anyway.
+//! we are late, silence is inserted when we are early. Lateness that lasts is mended anyway. Where somebody plays the audio
+//! and can do that a little faster or slower, the delay that a wrong clock makes is mended so: see [`JitterBuffer::pace`].
 //!
 //! Whatever happens, a packet is not handed out after it has lain here longer than the bound (ARCHITECTURE.md, invariant 4).
 
@@ -11,6 +12,7 @@ use base::{Duration, Timestamp};
 use mcu_api::Codec;
 
 use crate::delay::DelayEstimator;
+use crate::drift::Pace;
 use crate::mos::Reception;
 use crate::slots::{Slot, Slots};
 use crate::unit::{self, UNIT_MS, Unit};
@@ -42,7 +44,7 @@ pub(crate) struct JitterCounters {
     pub(crate) late_packets: u64,
     /// What was played and what was made up, in frames of 20 ms.
     pub(crate) reception: Reception,
-    /// How long the packet that was handed out last had waited.
+    /// How long the packet that was handed out last had waited, until it is played.
     pub(crate) delay: Duration,
 }
 
@@ -89,6 +91,11 @@ pub(crate) struct JitterBuffer {
     surplus: i64,
     late_since: Option<Timestamp>,
     loss: f32,
+    pace: Pace,
+    /// The tick in which the pace was asked for.
+    paced: Option<Timestamp>,
+    /// What was handed out, is not played, and comes before the unit that is pulled.
+    held_us: i64,
     unit: Unit,
     counters: JitterCounters,
 }
@@ -139,6 +146,9 @@ impl JitterBuffer {
             surplus: 0,
             late_since: None,
             loss: 0.0,
+            pace: Pace::default(),
+            paced: None,
+            held_us: 0,
             unit: Unit::default(),
             counters: JitterCounters::default(),
         }
@@ -192,8 +202,21 @@ impl JitterBuffer {
         self.file(arrival, arrival.timestamp, true);
     }
 
+    /// How much faster than it came the audio is to be played in this tick, in parts per million, by a player who decodes it
+    /// and holds so much that he has not played. As many units as he needs are pulled afterwards, at the same time.
+    pub(crate) fn pace(&mut self, now: Timestamp, held: Duration) -> i32 {
+        let held_us = held.as_micros() as i64;
+        (self.paced, self.held_us) = (Some(now), held_us - UNIT_US);
+        let late_us = self.running.then(|| {
+            let next_us = self.to_us(self.position) - i64::from(self.continued) * UNIT_US;
+            self.due_us(now) - next_us
+        });
+        self.pace.turn(late_us, self.is_late_for_long(now), held_us, self.delay.drift_ppm())
+    }
+
     /// The next 20 ms.
     pub(crate) fn pull(&mut self, now: Timestamp) -> Pulled<'_> {
+        self.held_us = if self.paced == Some(now) { self.held_us + UNIT_US } else { 0 };
         if self.continued > 0 {
             self.continued -= 1;
             return Pulled::Continued;
@@ -228,7 +251,7 @@ impl JitterBuffer {
         let Some(first) = self.slots.first() else { return self.starve(now) };
         let (sequence, start, arrival) = (first.sequence, first.timestamp, first.arrival);
         let due = self.due_us(now) >= self.to_us(start);
-        let last_chance = now.since(arrival) + Duration::from_micros(UNIT_US as u64) > self.bound();
+        let last_chance = self.waited(now, arrival) + Duration::from_micros(UNIT_US as u64) > self.bound();
         if self.running && start <= self.position {
             return self.play_or_wait_for_rest();
         }
@@ -305,8 +328,8 @@ impl JitterBuffer {
 
     fn play(&mut self, now: Timestamp) -> Pulled<'_> {
         let first = self.slots.first().expect("a unit is played only when a packet is here");
-        self.counters.delay = now.since(first.arrival);
-        let (level, sequence) = (first.level, first.sequence);
+        let (level, sequence, arrival) = (first.level, first.sequence, first.arrival);
+        self.counters.delay = self.waited(now, arrival);
         let start = self.position;
         self.judge_gap(sequence, start);
         let taken = self.unit.fill(self.codec, &self.slots, start);
@@ -373,16 +396,22 @@ impl JitterBuffer {
         let late_us = self.due_us(now) - self.to_us(self.position);
         let quiet = || unit::is_quiet(self.codec, first);
         let droppable = self.droppable_end(first);
+        // While what is here is played faster, that is enough.
+        let mended_us = if self.paced == Some(now) && self.pace.ppm() > 0 { UNIT_US } else { 0 };
         // A tick takes what came within 20 ms, so no delay is finer than that.
-        if late_us > self.to_us(droppable - self.position).max(UNIT_US) + LATE_SLACK_US {
-            let since = *self.late_since.get_or_insert(now);
+        if late_us > self.to_us(droppable - self.position).max(UNIT_US) + LATE_SLACK_US + mended_us {
+            self.late_since.get_or_insert(now);
             let more_here = self.slots.last().is_some_and(|last| last.end >= droppable + self.unit_length());
-            let drop = more_here && (now.since(since) >= LATE_PATIENCE || quiet());
+            let drop = more_here && (self.is_late_for_long(now) || quiet());
             return if drop { Correction::Drop } else { Correction::None };
         }
         self.late_since = None;
         // A sender whose clock is slow comes later and later: room is made for that before a packet is missing.
-        if late_us < self.delay.slowing_us() && quiet() { Correction::Insert } else { Correction::None }
+        if late_us + self.held_us < self.delay.slowing_us() && quiet() { Correction::Insert } else { Correction::None }
+    }
+
+    fn is_late_for_long(&self, now: Timestamp) -> bool {
+        self.late_since.is_some_and(|since| now.since(since) >= LATE_PATIENCE)
     }
 
     /// Drops one unit (Opus: one packet) at `position`.
@@ -439,7 +468,7 @@ impl JitterBuffer {
 
     /// Drops what has waited longer than the bound.
     fn expire(&mut self, now: Timestamp) {
-        while self.slots.first().is_some_and(|first| now.since(first.arrival) > self.bound()) {
+        while self.slots.first().is_some_and(|first| self.waited(now, first.arrival) > self.bound()) {
             self.give_up_first();
         }
     }
@@ -496,6 +525,11 @@ impl JitterBuffer {
         let wanted = self.delay.target_us() + self.to_us(assembly) + fec;
         let most = self.bound().as_micros() as i64 - self.to_us(length) - UNIT_US;
         micros(now).saturating_sub(self.delay.fastest_us()) - wanted.min(most).max(0)
+    }
+
+    /// How long what arrived at `arrival` has waited when it is played, if that is pulled now.
+    fn waited(&self, now: Timestamp, arrival: Timestamp) -> Duration {
+        now.since(arrival) + Duration::from_micros(self.held_us as u64)
     }
 
     /// The longest time a packet may lie here: never less than it takes to hand it out.

@@ -211,7 +211,17 @@ impl Leg {
         }
     }
 
-    /// The next 20 ms. Call it exactly once for each tick of a connected leg, whether the audio is used or not.
+    /// How much faster than it came the peer's audio is to be played in this tick, because of its clock: in parts per
+    /// million, 1000 at most, negative for slower, 0 for most peers at most times.
+    ///
+    /// For whoever decodes it and can do that; `held` is what he decoded and has not played. He then calls [`Leg::pull`], at
+    /// the same time, as often as he needs 20 ms for this tick: mostly once, now and then twice or not at all.
+    pub fn pace(&mut self, now: Timestamp, held: Duration) -> i32 {
+        if self.media().is_some_and(|media| media.direction.receives()) { self.jitter.pace(now, held) } else { 0 }
+    }
+
+    /// The next 20 ms. Call it exactly once for each tick of a connected leg, whether the audio is used or not, unless
+    /// [`Leg::pace`] is asked in this tick.
     pub fn pull(&mut self, now: Timestamp) -> Pulled<'_> {
         self.pulled = now;
         if !self.media().is_some_and(|media| media.direction.receives()) {

@@ -25,6 +25,7 @@ mod sounds;
 mod speech;
 mod sum;
 mod tone;
+mod varispeed;
 
 pub use codec::{
     CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge, Gauged, PACKET_BYTES_MAX, PACKET_SAMPLES_MAX,
@@ -40,6 +41,7 @@ pub use sounds::Sounds;
 pub use speech::{HEARD_MAX, SpeakerChoice, Speech};
 pub use sum::Sum;
 pub use tone::Clip;
+pub use varispeed::{PACE_MAX_PPM, Varispeed};
 
 /// Rate of every frame inside the mixer, in Hz.
 pub const SAMPLE_RATE: u32 = 48_000;

@@ -105,7 +105,7 @@ fn load(to: &mut [f32], from: &[i16]) {
 }
 
 /// The inner product. Eight partial sums, because the compiler may not reorder one.
-fn dot(samples: &[f32], taps: &[f32]) -> f32 {
+pub(crate) fn dot(samples: &[f32], taps: &[f32]) -> f32 {
     let mut sums = [0.0; 8];
     for (samples, taps) in samples.as_chunks::<8>().0.iter().zip(taps.as_chunks::<8>().0) {
         for ((sum, sample), tap) in sums.iter_mut().zip(samples).zip(taps) {
@@ -127,14 +127,8 @@ struct Filter {
 impl Filter {
     /// A sinc in a Kaiser window.
     fn design() -> Self {
-        let beta = 0.1102 * (STOP_BAND_DB - 8.7);
         let centre = (TAPS - 1) as f64 / 2.0;
-        let tap = |at: usize| {
-            let distance = at as f64 - centre;
-            let angle = PI * distance / RATE_RATIO as f64;
-            let edge = distance / (centre + 0.5);
-            (angle.sin() / angle) * bessel_i0(beta * (1.0 - edge * edge).sqrt())
-        };
+        let tap = |at: usize| kaiser_sinc(at as f64 - centre, RATE_RATIO as f64, centre + 0.5, STOP_BAND_DB);
         let raw: [f64; TAPS] = std::array::from_fn(tap);
         let gain: f64 = raw.iter().sum();
         let taps = raw.map(|tap| (tap / gain) as f32);
@@ -143,6 +137,15 @@ impl Filter {
         });
         Self { taps, phases }
     }
+}
+
+/// A sinc, with its zeros `spacing` samples apart, in a Kaiser window that reaches as far as `reach`; not normalised.
+pub(crate) fn kaiser_sinc(distance: f64, spacing: f64, reach: f64, stop_band_db: f64) -> f64 {
+    let beta = 0.1102 * (stop_band_db - 8.7);
+    let angle = PI * distance / spacing;
+    let sinc = if angle == 0.0 { 1.0 } else { angle.sin() / angle };
+    let edge = (distance / reach).abs().min(1.0);
+    sinc * bessel_i0(beta * (1.0 - edge * edge).sqrt())
 }
 
 /// The modified Bessel function of order 0, by its power series.

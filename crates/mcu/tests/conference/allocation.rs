@@ -74,6 +74,11 @@ fn changing_talkers_cost_no_allocation_but_the_report() {
     assert!(counted <= 2 * reports + 4, "{counted} allocations for {reports} reports");
 }
 
+/// Allocations of this thread.
+pub(crate) fn allocations_so_far() -> usize {
+    ALLOCATIONS.get()
+}
+
 /// Allocations inside of so many ticks.
 fn allocations(world: &mut World, ticks: usize) -> usize {
     let mut counted = 0;
@@ -84,10 +89,10 @@ fn allocations(world: &mut World, ticks: usize) -> usize {
         }
         world.now = world.now + Duration::from_millis(20);
         world.sink.clear();
-        let before = ALLOCATIONS.get();
+        let before = allocations_so_far();
         world.conference.tick(world.now);
         world.conference.send(world.now, &mut world.sink);
-        counted += ALLOCATIONS.get() - before;
+        counted += allocations_so_far() - before;
         world.events.extend(std::iter::from_fn(|| world.conference.poll_event()));
     }
     counted

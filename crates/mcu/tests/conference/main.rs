@@ -6,6 +6,7 @@ mod announcements;
 mod background;
 mod commands;
 mod continuity;
+mod drift;
 mod hearing;
 mod listening;
 mod loudness;

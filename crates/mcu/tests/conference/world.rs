@@ -9,6 +9,7 @@ use mcu::{Conference, LegIdentity, PacketSink, Port};
 use mcu_api::{AloneAudio, ConferenceMedia, McuEvent};
 use mixer::{CodecFactory, Sounds};
 
+use crate::allocation::allocations_so_far;
 use crate::phone::Phone;
 
 static SOUNDS: LazyLock<Arc<Sounds>> = LazyLock::new(|| Arc::new(Sounds::new()));
@@ -26,6 +27,8 @@ pub(crate) struct World {
     pub(crate) phones: Vec<Phone>,
     pub(crate) events: Vec<McuEvent>,
     pub(crate) sink: Sink,
+    /// Allocations inside of all ticks so far.
+    pub(crate) allocated: usize,
 }
 
 /// Keeps what leaves the conference; its buffers are used again.
@@ -79,6 +82,7 @@ impl World {
             phones: Vec::new(),
             events: Vec::new(),
             sink: Sink::default(),
+            allocated: 0,
         }
     }
 
@@ -122,8 +126,10 @@ impl World {
     pub(crate) fn step(&mut self) {
         self.now = self.now + Duration::from_millis(10);
         self.sink.clear();
+        let before = allocations_so_far();
         self.conference.tick(self.now);
         self.conference.send(self.now, &mut self.sink);
+        self.allocated += allocations_so_far() - before;
         self.now = self.now + Duration::from_millis(10);
         for (leg, port, to, packet) in &self.sink.packets[..self.sink.used] {
             let phone = self.phones.iter_mut().find(|phone| phone.leg == *leg).expect("packets go to legs");
