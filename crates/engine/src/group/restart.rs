@@ -273,6 +273,14 @@ impl Engine {
         self.finish_reattaching(call);
     }
 
+    /// His dialog is over while he was offered his audio: the caller is not kept waiting for him.
+    pub(super) fn note_agent_gone(&mut self, call: CallId) {
+        if let Some(attaching) = self.groups.attaching.get_mut(&call).filter(|it| it.other == Some(None)) {
+            attaching.other = Some(Some(false));
+            self.finish_reattaching(call);
+        }
+    }
+
     fn finish_reattaching(&mut self, call: CallId) {
         let Some(attaching) = self.groups.attaching.get(&call).copied() else { return };
         let (Some(caller), Some(agent)) = (attaching.caller, attaching.other.unwrap_or(Some(false))) else { return };

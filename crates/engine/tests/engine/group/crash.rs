@@ -164,6 +164,36 @@ fn when_one_of_them_does_not_come_back_the_other_is_hung_up() {
     }
 }
 
+/// The agent's phone does not know the call any more, or he hung up while the server was down: the caller is served again.
+#[test]
+fn when_the_agent_does_not_come_back_the_caller_waits_for_another() {
+    for caller_first in [true, false] {
+        let mut world = parallel();
+        let caller = dial(&mut world, 1);
+        world.respond(caller.rung[0].0, ok(&caller.rung[0].1));
+        world.respond(caller.rung[1].0, answer_to(&caller.rung[1].1, 487));
+        world.pass(Duration::from_secs(1));
+        let mut after = restarted(&world, plain(), &world.journal);
+        after.register("cleo", &[42_000]);
+        let (bobs, bobs_offer) =
+            request_of(&mut after, &Method::Invite, caller.rung[0].1.call_id()).expect("is taken up");
+        let (his, his_offer) = request_of(&mut after, &Method::Invite, caller.invite.call_id()).expect("is taken up");
+        let mut answers = [(bobs, answer_to(&bobs_offer, 481)), (his, ok(&his_offer))];
+        if caller_first {
+            answers.reverse();
+        }
+        answers.into_iter().for_each(|(transaction, answer)| after.respond(transaction, answer));
+        // She has had her turn in this round.
+        after.pass(Duration::from_secs(6));
+        let (transaction, invite) = rings(&mut after, "cleo");
+        after.respond(transaction, ok(&invite));
+        after.pass(Duration::from_secs(3));
+        after.request(caller.bye(), None);
+        assert_eq!(outcomes(&after), [Outcome::Answered], "the caller first: {caller_first}");
+        check_drained(&mut after);
+    }
+}
+
 fn is_over(record: &GroupJournal) -> bool {
     matches!(record, GroupJournal::Wire(WireRecord::Over { .. }))
 }
