@@ -49,8 +49,8 @@ pub use control::schedule::{Expiry, Schedule};
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use group::{
-    EndedCall, GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, GroupVisit, Onward, SentInvite,
-    WireLeg, WireRecord, group_problems, is_phrase,
+    AboutCaller, EndedCall, GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, GroupVisit,
+    Onward, SentInvite, WireLeg, WireRecord, group_problems, is_phrase,
 };
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::world::groups::{check_drained, config, dial, history, ok, outcomes, parallel, records, sales};
+use crate::world::groups::{
+    check_drained, config, dial, history, ok, outcomes, parallel, records, request_of, restarted, sales,
+};
 use crate::world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::{CallId, Duration, Termination, TerminationReason};
 use engine::{EngineEvent, GroupCommand, GroupJournal, GroupVisit, Input, UserAccount, WireLeg, WireRecord};
@@ -11,14 +13,6 @@ use response_group::{
     Action, AgentStatus, Config, Confirm, Decision, Entry, Failure, Method as Hunt, MonitorMode, Outcome,
 };
 use sip_api::{ClientTransactionId, Method, Request, SipCommand, SipEvent};
-
-/// A new process on the journal, two seconds later.
-fn restarted(world: &World, groups: Config, journal: &[GroupJournal]) -> World {
-    let mut after = World::new();
-    after.now = world.now + Duration::from_secs(2);
-    after.open_groups(groups, journal);
-    after
-}
 
 fn with_key() -> Config {
     let mut group = sales(Hunt::Parallel, &["bob", "cleo"]);
@@ -66,15 +60,6 @@ fn sent_to_dave() -> (World, crate::world::groups::Caller, (ClientTransactionId,
     let ringing = rings(&mut world, "dave");
     let journal = world.journal.clone();
     (world, caller, ringing, journal)
-}
-
-/// The one request of a method in a dialog.
-fn request_of(world: &mut World, method: &Method, call_id: &str) -> Option<(ClientTransactionId, Request)> {
-    let requests = world.take_requests(method);
-    let (mut his, others): (Vec<_>, Vec<_>) =
-        requests.into_iter().partition(|(_, request)| request.call_id() == call_id);
-    world.put_back(others);
-    his.pop()
 }
 
 #[test]
@@ -277,7 +262,7 @@ fn agents_are_shown_the_same_name_of_a_caller_after_a_restart() {
         let rung = after.take_requests(&Method::Invite);
         assert!(rung.len() == 1 && shown(&rung[0].1), "{rung:?}");
         let third = after.engine.group_checkpoint().expect("there are groups");
-        let keeps = |record: &GroupJournal| matches!(record, GroupJournal::Wire(WireRecord::CallerUp { shown: Some(name), .. }) if name.contains("Ann Miller"));
+        let keeps = |record: &GroupJournal| matches!(record, GroupJournal::Wire(WireRecord::CallerUp { about, .. }) if about.shown.as_ref().is_some_and(|name| name.contains("Ann Miller")));
         assert!(third.iter().any(keeps), "and the process after that: {third:?}");
     }
 }
