@@ -137,6 +137,8 @@ impl Dialog {
             flow: self.flow.map(written),
             source: self.source.map(written),
             user: None,
+            updates: false,
+            reinvites: false,
         }
     }
 

@@ -41,6 +41,12 @@ pub struct DialogRecord {
     /// The user the peer is, if he proved it or was called at his device.
     #[serde(default)]
     pub user: Option<UserUri>,
+    /// The peer allows UPDATE; records of before do not say it.
+    #[serde(default)]
+    pub updates: bool,
+    /// He says that he allows INVITE.
+    #[serde(default)]
+    pub reinvites: bool,
 }
 
 /// A flow as it is written down: transport, our address, the peer's.
@@ -68,9 +74,10 @@ pub(crate) fn written(flow: Flow) -> WrittenFlow {
 impl Calls {
     /// What is to be written down of a leg's dialog; `None` before it is connected.
     pub fn dialog_record(&self, leg: LegId) -> Option<DialogRecord> {
-        let dialog = self.legs.get(&leg).filter(|leg| leg.is_answered())?.dialog?;
-        let entry = self.dialogs.get(dialog)?;
-        Some(DialogRecord { user: entry.user.clone(), ..entry.dialog.record() })
+        let leg = self.legs.get(&leg).filter(|leg| leg.is_answered())?;
+        let entry = self.dialogs.get(leg.dialog?)?;
+        let (updates, reinvites) = (leg.session.peer_updates, leg.session.peer_reinvites);
+        Some(DialogRecord { user: entry.user.clone(), updates, reinvites, ..entry.dialog.record() })
     }
 
     /// The same of a leg whose answer came when nobody wanted it any more, while it is being said BYE.
@@ -99,6 +106,7 @@ impl Calls {
         };
         let mut leg = Leg::new(LegState::Connected, Invite::Incoming(Box::new(incoming)));
         leg.session.exchange = Exchange::Stable;
+        (leg.session.peer_updates, leg.session.peer_reinvites) = (record.updates, record.reinvites);
         leg.dialog = Some(self.dialogs.insert(dialog, record.user.clone(), Some(id)));
         self.legs.insert(id, leg);
     }

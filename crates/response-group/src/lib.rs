@@ -235,6 +235,11 @@ impl Domain {
         self.calls.get(&call).map(|call| (call.caller.as_str(), &call.called))
     }
 
+    /// Whom an offer is made to, while anything of it is left.
+    pub fn agent_of(&self, offer: OfferNo) -> Option<&UserUri> {
+        self.offers.get(&offer).map(|offer| &self.agents[offer.agent.0 as usize].uri)
+    }
+
     /// What in an agent's own settings keeps him from calls, as far as it was told.
     pub fn kept_out(&self, agent: &UserUri) -> Option<KeptOut> {
         self.agents[self.agent_named(agent)?.0 as usize].kept_out

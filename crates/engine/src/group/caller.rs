@@ -13,7 +13,7 @@ use super::headers::{HOPS_HEADER, PASSED_ON};
 use super::ledger::{GroupLegs, person};
 use super::media::GroupMedia;
 use super::supervisor::Supervisor;
-use super::{Role, WireLeg, WireRecord};
+use super::{AboutCaller, Role, WireLeg, WireRecord};
 use crate::Engine;
 use crate::digits::{self, Digits, Way};
 use crate::people::bridge_setup::hops_left;
@@ -61,9 +61,9 @@ pub(super) struct Caller {
     pub(super) forward: Option<Forwarding>,
     pub(super) supervisors: Vec<Supervisor>,
     /// His `Supported` has `from-change` (RFC 4916 4.4).
-    follows_from: bool,
+    pub(super) follows_from: bool,
     /// Whom he was told that he talks with, when that is not the group.
-    shown: Option<UserUri>,
+    pub(super) shown: Option<UserUri>,
     /// He was told by 182 that he waits.
     queued: bool,
     /// The REFER of the agent who sends him elsewhere.
@@ -261,8 +261,15 @@ impl Engine {
         let Some(caller) = self.groups.callers.get(&call).filter(|caller| caller.accepted && !caller.over) else {
             return;
         };
-        let anonymous = self.group_conf(&caller.group).is_none_or(|group| group.anonymous);
-        if anonymous || caller.shown.as_ref() == partner {
+        if caller.shown.as_ref() != partner {
+            self.tell_partner(call, partner);
+        }
+    }
+
+    /// Tells him that, whatever he was told before.
+    pub(super) fn tell_partner(&mut self, call: CallId, partner: Option<&UserUri>) {
+        let Some(caller) = self.groups.callers.get(&call) else { return };
+        if self.group_conf(&caller.group).is_none_or(|group| group.anonymous) {
             return;
         }
         let (leg, who) = (caller.leg, partner.unwrap_or(&caller.group).clone());
@@ -289,9 +296,13 @@ impl Engine {
         let Some(caller) = self.groups.callers.get_mut(&call).filter(|caller| !caller.recorded) else { return };
         let Some(dialog) = self.calls.dialog_record(caller.leg) else { return };
         caller.recorded = true;
-        let shown = Some(caller.from.to_string());
+        let about = AboutCaller {
+            shown: Some(caller.from.to_string()),
+            follows_from: caller.follows_from,
+            passed_on: caller.passed_on.clone(),
+        };
         self.groups.recorded.insert(caller.leg, WireLeg::Caller(call));
-        self.record(WireRecord::CallerUp { call, dialog: Box::new(dialog), shown });
+        self.record(WireRecord::CallerUp { call, dialog: Box::new(dialog), about });
     }
 
     /// Our answer to his offer; one that cannot be answered ends the call.

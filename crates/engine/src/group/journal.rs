@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use base::CallId;
-use call::DialogRecord;
+use call::{DialogRecord, ExtraHeaders};
 use response_group::{Config, Entry, OfferNo};
 use serde::{Deserialize, Serialize};
 
@@ -43,9 +43,9 @@ pub enum WireRecord {
         call: CallId,
         /// The dialog.
         dialog: Box<DialogRecord>,
-        /// Who calls, as agents are shown it: his account or a trusted trunk may say more than the dialog does.
-        #[serde(default)]
-        shown: Option<String>,
+        /// What else is known of him.
+        #[serde(flatten)]
+        about: AboutCaller,
     },
     /// The dialog with an agent stands.
     AgentUp {
@@ -100,6 +100,18 @@ pub enum WireRecord {
         /// Which.
         leg: WireLeg,
     },
+}
+
+/// What is known of a caller that his dialog does not say; of one of an older journal, less.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AboutCaller {
+    /// Who calls, as agents are shown it: his account or a trusted trunk may say more than the dialog does.
+    pub shown: Option<String>,
+    /// He can be told by a new `From` with whom he talks (RFC 4916 4.4).
+    pub follows_from: bool,
+    /// Headers of his INVITE that agents are shown, his wish for privacy among them.
+    pub passed_on: ExtraHeaders,
 }
 
 /// How the journal names what is on the wire.

@@ -243,6 +243,9 @@ impl Engine {
                 let party = match role {
                     Role::Caller(call) => Some((call, None)),
                     Role::Target(call) => Some((call, self.person_sent_to(call))),
+                    Role::Device(offer) => {
+                        self.groups.offers.get(&offer).map(|offer| (offer.order.call, Some(offer.order.agent.clone())))
+                    }
                     _ => None,
                 };
                 if let (Some((call, party)), Some(agreed)) = (party, &agreed) {

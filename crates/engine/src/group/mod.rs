@@ -44,7 +44,7 @@ use crate::{Effect, Engine};
 pub use audio::is_phrase;
 pub use command::{GroupCommand, objection_to_groups};
 pub use errand::GroupCodes;
-pub use journal::{GroupJournal, SentInvite, WireLeg, WireRecord};
+pub use journal::{AboutCaller, GroupJournal, SentInvite, WireLeg, WireRecord};
 pub use ledger::{GroupCallRecord, GroupLegRecord, Onward};
 pub use unstored::EndedCall;
 pub use visit::GroupVisit;

@@ -314,8 +314,12 @@ impl Engine {
     }
 
     fn end_answered_offer(&mut self, number: OfferNo) {
+        let call = self.groups.offers.get(&number).map(|offer| offer.order.call);
         self.forget_offer(number);
         self.tell_groups(Input::OfferDialogEnded { offer: number, dialog: WINNER });
+        if let Some(call) = call {
+            self.note_agent_gone(call);
+        }
     }
 
     /// Nobody answered, and no INVITE is left.

@@ -5,7 +5,7 @@ use base::{CallId, Duration, LegId, Termination, TerminationReason, Timestamp};
 
 use super::forward::Forwarding;
 use super::restart::Attaching;
-use super::{Purpose, Role, WireLeg};
+use super::{AboutCaller, Purpose, Role, WireLeg};
 use crate::Engine;
 use crate::destination::Found;
 use crate::people::way::Way;
@@ -28,7 +28,7 @@ impl Engine {
         let Found::Person(destination) = self.find_for_group(&group, with.as_str()) else { return None };
         self.restore_caller(call, group, &person)?;
         let name = WireLeg::CallId(target.names.call_id.clone());
-        let leg = self.take_up(name, Role::Target(call), target.clone(), None);
+        let leg = self.take_up(name, Role::Target(call), target.clone(), AboutCaller::default());
         let seat = self.take_seat(call, Purpose::ReattachTarget(call));
         let now = self.now;
         let until = now + self.reattach_limit();
@@ -89,6 +89,8 @@ impl Engine {
                 self.groups.attaching.remove(&call);
                 self.play_to_caller(call);
                 self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
+                let with = self.person_sent_to(call);
+                self.tell_partner(call, with.as_ref());
             }
             None => self.hang_up_sip(leg, Termination::failed(TerminationReason::McuLost)),
         }

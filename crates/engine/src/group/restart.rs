@@ -12,7 +12,7 @@ use super::ledger::Ledger;
 use super::offer::Offer;
 use super::visit::Visits;
 use super::wire::{OnWire, UpCaller};
-use super::{GroupJournal, Purpose, Role, SentInvite, WireLeg, WireRecord};
+use super::{AboutCaller, GroupJournal, Purpose, Role, SentInvite, WireLeg, WireRecord};
 use crate::Engine;
 use crate::conference::dial_out::COMPLETED_ELSEWHERE;
 
@@ -186,6 +186,10 @@ impl Engine {
         let mut attaching = Attaching::default();
         if let Some((offer, _)) = agent {
             attaching.other = Some(self.restore_agent(call, offer));
+            let known = self.groups.domain.as_ref().and_then(|domain| domain.agent_of(offer)).cloned();
+            if let Some(caller) = self.groups.callers.get_mut(&call) {
+                caller.shown = known;
+            }
         }
         self.groups.attaching.insert(call, attaching);
         self.reserve_caller(call);
@@ -193,13 +197,15 @@ impl Engine {
 
     /// The dialog with a caller of an earlier process, with a new conference of his own; `None` when there is none any more.
     pub(super) fn restore_caller(&mut self, call: CallId, group: UserUri, person: &str) -> Option<()> {
-        let UpCaller { dialog, shown } = self.groups.earlier.take_caller(call)?;
-        let from = NameAddr::parse(shown.as_ref().unwrap_or(&dialog.remote)).ok()?;
+        let UpCaller { dialog, about } = self.groups.earlier.take_caller(call)?;
+        let from = NameAddr::parse(about.shown.as_ref().unwrap_or(&dialog.remote)).ok()?;
         let conference = self.make_group_conference(call.0, AloneAudio::Music);
-        let leg = self.take_up(WireLeg::Caller(call), Role::Caller(call), *dialog, Some(from.to_string()));
+        let about = AboutCaller { shown: Some(from.to_string()), ..about };
+        let leg = self.take_up(WireLeg::Caller(call), Role::Caller(call), *dialog, about.clone());
         let mut restored = Caller::new(leg, conference, group, from);
         restored.accepted = true;
         restored.recorded = true;
+        (restored.follows_from, restored.passed_on) = (about.follows_from, about.passed_on);
         restored.user = UserUri::parse(person).ok();
         // Whoever claims an account must have proved it to call; a trunk's word is not kept.
         restored.proved = restored.user.as_ref().is_some_and(|user| self.directory.user(user).is_some());
@@ -228,8 +234,11 @@ impl Engine {
     pub(super) fn take_up_agent(&mut self, number: OfferNo, call: CallId) -> Option<LegId> {
         let dialog = self.groups.earlier.take_agent(number)?;
         let name = WireLeg::CallId(dialog.names.call_id.clone());
-        let leg = self.take_up(name, Role::Device(number), dialog, None);
-        let mut offer = Offer::new(OfferOrder { call, ..forgotten_order(number) });
+        let leg = self.take_up(name, Role::Device(number), dialog, AboutCaller::default());
+        let forgotten = forgotten_order(number);
+        let known = self.groups.domain.as_ref().and_then(|domain| domain.agent_of(number)).cloned();
+        let agent = known.unwrap_or_else(|| forgotten.agent.clone());
+        let mut offer = Offer::new(OfferOrder { call, agent, ..forgotten });
         offer.answered = Some(leg);
         self.groups.offers.insert(number, offer);
         Some(leg)
@@ -273,6 +282,14 @@ impl Engine {
         self.finish_reattaching(call);
     }
 
+    /// His dialog is over while he was offered his audio: the caller is not kept waiting for him.
+    pub(super) fn note_agent_gone(&mut self, call: CallId) {
+        if let Some(attaching) = self.groups.attaching.get_mut(&call).filter(|it| it.other == Some(None)) {
+            attaching.other = Some(Some(false));
+            self.finish_reattaching(call);
+        }
+    }
+
     fn finish_reattaching(&mut self, call: CallId) {
         let Some(attaching) = self.groups.attaching.get(&call).copied() else { return };
         let (Some(caller), Some(agent)) = (attaching.caller, attaching.other.unwrap_or(Some(false))) else { return };
@@ -288,6 +305,9 @@ impl Engine {
         let seat = seat.and_then(|offer| self.groups.offers.get(&offer)?.seat);
         if let Some(leg) = seat.filter(|_| caller && agent) {
             self.command_leg(leg, McuCommand::SetInMix { leg, in_mix: true });
+            // The re-INVITE named the group in its From, and what was told last may have died with the process.
+            let shown = self.groups.callers.get(&call).and_then(|caller| caller.shown.clone());
+            self.tell_partner(call, shown.as_ref());
         }
     }
 }

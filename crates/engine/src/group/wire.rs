@@ -11,7 +11,7 @@ use response_group::{Config, OfferNo};
 use sip_api::NameAddr;
 
 use super::silenced::Silenced;
-use super::{GroupJournal, Role, SentInvite, WireLeg, WireRecord};
+use super::{AboutCaller, GroupJournal, Role, SentInvite, WireLeg, WireRecord};
 use crate::Engine;
 
 /// What is on the wire.
@@ -28,8 +28,7 @@ pub(super) struct OnWire {
 #[derive(Clone, Debug)]
 pub(super) struct UpCaller {
     pub(super) dialog: Box<DialogRecord>,
-    /// Who he is, as agents are shown it.
-    pub(super) shown: Option<String>,
+    pub(super) about: AboutCaller,
 }
 
 /// Somebody who is no waiting caller: an agent's device, a target, a supervisor, a user of a feature code.
@@ -71,8 +70,8 @@ impl OnWire {
             WireRecord::File { config } => self.file = Some(config.clone()),
             WireRecord::Invited { offer, invites } => self.invited(Some(*offer), invites),
             WireRecord::Called { invites } => self.invited(None, invites),
-            WireRecord::CallerUp { call, dialog, shown } => {
-                self.callers.insert(*call, UpCaller { dialog: dialog.clone(), shown: shown.clone() });
+            WireRecord::CallerUp { call, dialog, about } => {
+                self.callers.insert(*call, UpCaller { dialog: dialog.clone(), about: about.clone() });
             }
             WireRecord::AgentUp { offer, dialog } => self.answered(Some(*offer), None, dialog),
             WireRecord::Up { dialog, onward } => self.answered(None, *onward, dialog),
@@ -103,10 +102,10 @@ impl OnWire {
     /// The records that say all this anew.
     pub(super) fn records(&self) -> Vec<WireRecord> {
         let file = self.file.iter().map(|config| WireRecord::File { config: config.clone() });
-        let callers = self.callers.iter().map(|(call, UpCaller { dialog, shown })| WireRecord::CallerUp {
+        let callers = self.callers.iter().map(|(call, UpCaller { dialog, about })| WireRecord::CallerUp {
             call: *call,
             dialog: dialog.clone(),
-            shown: shown.clone(),
+            about: about.clone(),
         });
         let others = self.others.values().flat_map(|other| {
             let invited = other.invite.clone().map(|invite| match other.offer {
@@ -260,7 +259,7 @@ impl Engine {
     /// Ends what an earlier process left on the wire and nobody has taken up.
     pub(super) fn end_leftovers(&mut self, left: Leftovers) {
         for (name, dialog) in left.dialogs {
-            let leg = self.take_up(name, Role::Leftover, dialog, None);
+            let leg = self.take_up(name, Role::Leftover, dialog, AboutCaller::default());
             self.hang_up_sip(leg, Termination::failed(TerminationReason::ServiceUnavailable));
         }
         // One dial for each pair of parties: its INVITEs share their From and To.
@@ -280,15 +279,15 @@ impl Engine {
     }
 
     /// Goes on with a dialog of an earlier process. The number from which its requests are counted now is written down, so
-    /// that a third process uses none of them again; beside it, how a caller is shown to agents.
-    pub(super) fn take_up(&mut self, name: WireLeg, role: Role, dialog: DialogRecord, shown: Option<String>) -> LegId {
+    /// that a third process uses none of them again; beside it, what is known of a caller.
+    pub(super) fn take_up(&mut self, name: WireLeg, role: Role, dialog: DialogRecord, about: AboutCaller) -> LegId {
         let leg = self.calls.allocate_leg();
         self.groups.legs.insert(leg, role);
         self.groups.recorded.insert(leg, name.clone());
         self.call(call::Input::Restore { leg, record: Box::new(dialog) });
         if let Some(dialog) = self.calls.dialog_record(leg).map(Box::new) {
             self.record(match (name, role) {
-                (WireLeg::Caller(call), _) => WireRecord::CallerUp { call, dialog, shown },
+                (WireLeg::Caller(call), _) => WireRecord::CallerUp { call, dialog, about },
                 (WireLeg::CallId(_), Role::Device(offer)) => WireRecord::AgentUp { offer, dialog },
                 (WireLeg::CallId(_), _) => WireRecord::Up { dialog, onward: self.onward_call(leg) },
             });

@@ -1,6 +1,9 @@
 //! An agent asks a colleague first and then sends the caller to him (RFC 5589 7).
 
-use crate::world::groups::{Caller, SDP, bye_of_callee, check_drained, dial, history, ok, open, records, sales, story};
+use crate::world::groups::{
+    Caller, SDP, bye_of_callee, check_drained, config, dial, history, ok, open, records, request_of, restarted, sales,
+    story,
+};
 use crate::world::{World, answer_to, in_dialog, in_dialog_of_callee, out_of_dialog, sdp_body, user};
 use base::{ConversationKind, Duration, TerminationReason};
 use engine::{GroupJournal, WireLeg, WireRecord};
@@ -23,11 +26,21 @@ struct Asked {
 }
 
 fn asked() -> Asked {
+    let (world, caller) = talking();
+    consult(world, caller)
+}
+
+fn talking() -> (World, Caller) {
     let mut world = open(sales(Hunt::Serial, &["bob"]));
     let caller = dial(&mut world, 1);
     let (transaction, offered) = caller.rung[0].clone();
     world.respond(transaction, ok(&offered));
     world.pass(Duration::from_secs(5));
+    (world, caller)
+}
+
+fn consult(mut world: World, caller: Caller) -> Asked {
+    let offered = caller.rung[0].1.clone();
     world.register("cleo", &[42_000]);
     let invite = out_of_dialog(Method::Invite, "sip:cleo@example.com", "bob", "asks").with_body(SDP, sdp_body(41_100));
     let transaction = world.request(invite.clone(), Some(user("bob")));
@@ -298,4 +311,24 @@ fn the_colleagues_dialog_is_in_the_journal_before_she_is_asked_to_send_her_audio
     asked.told();
     check_drained(&mut asked.world);
     assert_eq!(asked.world.engine.call_count(), 0);
+}
+
+/// The next process knows which agent it is who asks.
+#[test]
+fn a_caller_of_an_earlier_process_is_sent_to_a_colleague_too() {
+    let (world, caller) = talking();
+    let mut after = restarted(&world, config(sales(Hunt::Serial, &["bob"])), &world.journal);
+    for call_id in [caller.invite.call_id(), caller.rung[0].1.call_id()] {
+        let (transaction, reinvite) = request_of(&mut after, &Method::Invite, call_id).expect("is taken up");
+        after.respond(transaction, ok(&reinvite));
+    }
+    let mut asked = consult(after, caller);
+    let replaces = asked.replaces();
+    assert_eq!(asked.refer(&replaces), 202);
+    let (transaction, request) = asked.reinvite();
+    asked.world.respond(transaction, answer_to(&request, 200).with_body(SDP, sdp_body(42_100)));
+    assert_eq!(asked.told().as_deref(), Some("SIP/2.0 200 OK"));
+    let bye = asked.caller.bye();
+    asked.world.request(bye, None);
+    check_drained(&mut asked.world);
 }

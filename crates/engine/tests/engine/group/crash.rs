@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::world::groups::{check_drained, config, dial, history, ok, outcomes, parallel, records, sales};
+use crate::world::groups::{
+    check_drained, config, dial, history, ok, outcomes, parallel, records, request_of, restarted, sales,
+};
 use crate::world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use base::{CallId, Duration, Termination, TerminationReason};
 use engine::{
@@ -13,14 +15,6 @@ use response_group::{
     Action, AgentStatus, Config, Confirm, Decision, Entry, Failure, Method as Hunt, MonitorMode, Outcome,
 };
 use sip_api::{ClientTransactionId, Method, Request, SipCommand, SipEvent};
-
-/// A new process on the journal, two seconds later.
-fn restarted(world: &World, groups: Config, journal: &[GroupJournal]) -> World {
-    let mut after = World::new();
-    after.now = world.now + Duration::from_secs(2);
-    after.open_groups(groups, journal);
-    after
-}
 
 fn with_key() -> Config {
     let mut group = sales(Hunt::Parallel, &["bob", "cleo"]);
@@ -68,15 +62,6 @@ fn sent_to_dave() -> (World, crate::world::groups::Caller, (ClientTransactionId,
     let ringing = rings(&mut world, "dave");
     let journal = world.journal.clone();
     (world, caller, ringing, journal)
-}
-
-/// The one request of a method in a dialog.
-fn request_of(world: &mut World, method: &Method, call_id: &str) -> Option<(ClientTransactionId, Request)> {
-    let requests = world.take_requests(method);
-    let (mut his, others): (Vec<_>, Vec<_>) =
-        requests.into_iter().partition(|(_, request)| request.call_id() == call_id);
-    world.put_back(others);
-    his.pop()
 }
 
 #[test]
@@ -166,6 +151,36 @@ fn when_one_of_them_does_not_come_back_the_other_is_hung_up() {
     }
 }
 
+/// The agent's phone does not know the call any more, or he hung up while the server was down: the caller is served again.
+#[test]
+fn when_the_agent_does_not_come_back_the_caller_waits_for_another() {
+    for caller_first in [true, false] {
+        let mut world = parallel();
+        let caller = dial(&mut world, 1);
+        world.respond(caller.rung[0].0, ok(&caller.rung[0].1));
+        world.respond(caller.rung[1].0, answer_to(&caller.rung[1].1, 487));
+        world.pass(Duration::from_secs(1));
+        let mut after = restarted(&world, plain(), &world.journal);
+        after.register("cleo", &[42_000]);
+        let (bobs, bobs_offer) =
+            request_of(&mut after, &Method::Invite, caller.rung[0].1.call_id()).expect("is taken up");
+        let (his, his_offer) = request_of(&mut after, &Method::Invite, caller.invite.call_id()).expect("is taken up");
+        let mut answers = [(bobs, answer_to(&bobs_offer, 481)), (his, ok(&his_offer))];
+        if caller_first {
+            answers.reverse();
+        }
+        answers.into_iter().for_each(|(transaction, answer)| after.respond(transaction, answer));
+        // She has had her turn in this round.
+        after.pass(Duration::from_secs(6));
+        let (transaction, invite) = rings(&mut after, "cleo");
+        after.respond(transaction, ok(&invite));
+        after.pass(Duration::from_secs(3));
+        after.request(caller.bye(), None);
+        assert_eq!(outcomes(&after), [Outcome::Answered], "the caller first: {caller_first}");
+        check_drained(&mut after);
+    }
+}
+
 fn is_over(record: &GroupJournal) -> bool {
     matches!(record, GroupJournal::Wire(WireRecord::Over { .. }))
 }
@@ -249,7 +264,7 @@ fn agents_are_shown_the_same_name_of_a_caller_after_a_restart() {
         let rung = after.take_requests(&Method::Invite);
         assert!(rung.len() == 1 && shown(&rung[0].1), "{rung:?}");
         let third = after.engine.group_checkpoint().expect("there are groups");
-        let keeps = |record: &GroupJournal| matches!(record, GroupJournal::Wire(WireRecord::CallerUp { shown: Some(name), .. }) if name.contains("Ann Miller"));
+        let keeps = |record: &GroupJournal| matches!(record, GroupJournal::Wire(WireRecord::CallerUp { about, .. }) if about.shown.as_ref().is_some_and(|name| name.contains("Ann Miller")));
         assert!(third.iter().any(keeps), "and the process after that: {third:?}");
     }
 }

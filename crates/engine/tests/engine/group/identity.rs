@@ -1,10 +1,12 @@
 //! Who is shown to whom: callers read who answered, agents read what rings, and nobody reads what is to stay hidden.
 
-use crate::world::groups::{acks, bye_of_callee, config, ok, open, sales};
+use crate::world::groups::{
+    acks, bye_of_callee, check_drained, config, ok, open, records, request_of, restarted, sales,
+};
 use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
-use base::Duration;
-use engine::UserAccount;
-use response_group::{AnswerMode, Method as Hunt, ResponseGroup};
+use base::{CallId, Duration};
+use engine::{GroupCommand, GroupJournal, Input, UserAccount};
+use response_group::{Action, AnswerMode, Method as Hunt, ResponseGroup};
 use sip_api::{Method, Request, Response, ServerTransactionId, SipCommand};
 
 const SDP: &str = "application/sdp";
@@ -196,5 +198,112 @@ fn a_telephone_caller_is_known_by_his_number() {
         world.ack(in_dialog(Method::Ack, &invite, &answer, 1));
         world.request_from(in_dialog(Method::Bye, &invite, &answer, 2), [127, 0, 0, 9]);
         world.pass(Duration::from_secs(40));
+    }
+}
+
+fn only_bob() -> response_group::Config {
+    config(sales(Hunt::Serial, &["bob"]))
+}
+
+/// The caller and whoever is named by this Call-ID are given their audio back, or that one is not there any more.
+fn taken_up(after: &mut World, other: &str, is_there: bool) {
+    let (transaction, reinvite) = request_of(after, &Method::Invite, "c1").expect("the caller is taken up");
+    after.respond(transaction, ok(&reinvite));
+    let (transaction, reinvite) = request_of(after, &Method::Invite, other).expect("and the other one");
+    let answer = if is_there { ok(&reinvite) } else { answer_to(&reinvite, 481) };
+    after.respond(transaction, answer);
+}
+
+/// The next process names the group in its From until it says better, and so does the one after it.
+#[test]
+fn a_caller_is_told_by_the_next_process_too_with_whom_he_talks() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    let invite = invite("c1", "timer, from-change");
+    let (_, rung) = talk(&mut world, &invite);
+    updates(&mut world);
+    let mut journal = world.journal.clone();
+    for _ in 0..2 {
+        let mut after = restarted(&world, only_bob(), &journal);
+        taken_up(&mut after, rung.call_id(), true);
+        let told = updates(&mut after);
+        assert_eq!(told.iter().map(identity).collect::<Vec<_>>(), [Some("<sip:bob@example.com>")]);
+        let from = told[0].headers.name_addr("From").expect("one").expect("valid");
+        assert_eq!(from.uri.to_string(), "sip:bob@example.com", "his phone follows it");
+        let third = after.engine.group_checkpoint().expect("there are groups");
+        after.pass(Duration::from_secs(4));
+        after.request(bye_of_callee(&rung, &ok(&rung), 7), None);
+        let record = records(&after).pop().expect("a record");
+        let parties: Vec<_> = record.legs.iter().map(|leg| leg.party.clone()).collect();
+        assert_eq!(parties, [None, Some(user("bob"))], "the legs of this process");
+        check_drained(&mut after);
+        journal = third;
+    }
+}
+
+#[test]
+fn a_caller_whose_agent_does_not_come_back_is_told_that_he_waits() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    let (_, rung) = talk(&mut world, &invite("c1", "timer"));
+    let mut after = restarted(&world, only_bob(), &world.journal);
+    taken_up(&mut after, rung.call_id(), false);
+    assert_eq!(updates(&mut after).iter().map(identity).collect::<Vec<_>>(), [Some("<sip:sales@example.com>")]);
+}
+
+#[test]
+fn a_caller_who_was_sent_on_is_told_by_the_next_process_too_to_whom() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    talk(&mut world, &invite("c1", "timer"));
+    world.register("dave", &[43_000]);
+    world.input(Input::Group(GroupCommand::Transfer {
+        call: CallId(1),
+        target: Action::Forward { target: user("dave") },
+    }));
+    let (transaction, rung) = world.take_requests(&Method::Invite).pop().expect("dave is rung");
+    world.respond(transaction, ok(&rung));
+    let mut after = restarted(&world, only_bob(), &world.journal);
+    taken_up(&mut after, rung.call_id(), true);
+    assert_eq!(updates(&mut after).iter().map(identity).collect::<Vec<_>>(), [Some("<sip:dave@example.com>")]);
+}
+
+/// What a phone may be told was not written down before: such a caller is taken up and told nothing.
+#[test]
+fn a_journal_that_does_not_say_what_a_caller_may_be_told_is_read() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    let (_, rung) = talk(&mut world, &invite("c1", "timer, from-change"));
+    let older = |record: &GroupJournal| -> GroupJournal {
+        let mut value = serde_json::to_value(record).expect("it can be written");
+        assert_eq!(serde_json::from_value::<GroupJournal>(value.clone()).ok().as_ref(), Some(record));
+        if let Some(record) = value.as_object_mut() {
+            let new = ["follows_from", "passed_on"];
+            let known = new.iter().filter(|key| record.remove(**key).is_some()).count();
+            assert!(known == 0 || known == new.len());
+            if let Some(dialog) = record.get_mut("dialog").and_then(|dialog| dialog.as_object_mut()) {
+                assert!(dialog.remove("updates").is_some() && dialog.remove("reinvites").is_some());
+            }
+        }
+        serde_json::from_value(value).expect("it can be read")
+    };
+    let journal: Vec<GroupJournal> = world.journal.iter().map(older).collect();
+    assert_ne!(journal, world.journal, "an older one");
+    let mut after = restarted(&world, only_bob(), &journal);
+    taken_up(&mut after, rung.call_id(), true);
+    assert!(updates(&mut after).is_empty());
+    assert!(after.take_requests(&Method::Bye).is_empty(), "they talk");
+}
+
+/// Who asks for privacy is not asserted to an agent whom the next process rings either.
+#[test]
+fn a_wish_for_privacy_outlives_the_process() {
+    for privacy in [None, Some("id")] {
+        let mut world = open(sales(Hunt::Serial, &["bob"]));
+        let mut invite = invite("c1", "timer");
+        privacy.into_iter().for_each(|value| invite.headers.push("Privacy", value));
+        let (_, rung) = talk(&mut world, &invite);
+        let mut after = restarted(&world, only_bob(), &world.journal);
+        after.register("bob", &[41_000]);
+        taken_up(&mut after, rung.call_id(), false);
+        after.pass(Duration::from_secs(10));
+        let (_, rung) = after.take_requests(&Method::Invite).pop().expect("bob is rung again");
+        assert_eq!((identity(&rung).is_none(), rung.headers.get("Privacy")), (privacy.is_some(), privacy));
     }
 }

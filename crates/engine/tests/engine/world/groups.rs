@@ -125,6 +125,23 @@ pub(crate) fn story(world: &World, call: &str) -> Vec<String> {
     story.lines.into_iter().map(|line| line.what).collect()
 }
 
+/// A new process on the journal, two seconds later.
+pub(crate) fn restarted(world: &World, groups: Config, journal: &[GroupJournal]) -> World {
+    let mut after = World::new();
+    after.now = world.now + Duration::from_secs(2);
+    after.open_groups(groups, journal);
+    after
+}
+
+/// The one request of a method in a dialog, taken out.
+pub(crate) fn request_of(world: &mut World, method: &Method, call_id: &str) -> Option<(ClientTransactionId, Request)> {
+    let requests = world.take_requests(method);
+    let (mut his, others): (Vec<_>, Vec<_>) =
+        requests.into_iter().partition(|(_, request)| request.call_id() == call_id);
+    world.put_back(others);
+    his.pop()
+}
+
 /// A BYE of whoever was called, in the dialog that his answer made.
 pub(crate) fn bye_of_callee(invite: &Request, answer: &Response, number: u32) -> Request {
     in_dialog_of_callee(Method::Bye, invite, answer, number)
