@@ -192,6 +192,7 @@ impl Sinks {
             }
             self.journal.flush();
             let refused: Vec<McuEvent> = others.into_iter().filter_map(|effect| self.carry_out(effect)).collect();
+            self.media.wake();
             if refused.is_empty() {
                 return;
             }
@@ -220,7 +221,7 @@ impl Sinks {
             // Written by the caller, in order.
             Effect::Journal(_) => {}
             Effect::Sip(command) => self.edge.handle(command),
-            Effect::Mcu(command) => return self.media.try_send(command).err(),
+            Effect::Mcu(command) => return self.media.place(command).err(),
             Effect::Store { ticket, command } => self.storage.store(ticket, command),
             Effect::Event(event) => self.watch.note(event, &self.storage),
         }

@@ -16,7 +16,7 @@ use crate::routes::Routes;
 use crate::sys::Bell;
 
 /// Takes events. Called from one thread of the media side, from the recordings' thread, and from within
-/// [`crate::MediaServer::send`] (but not `try_send`) when something is refused; what it does delays other events and
+/// [`crate::MediaServer::send`] (but not `place`) when something is refused; what it does delays other events and
 /// recordings, but no audio.
 pub type EventSink = Box<dyn Fn(McuEvent) + Send + Sync>;
 

@@ -85,6 +85,8 @@ struct Worker {
 pub(crate) struct Shared {
     pub(crate) bell: Bell,
     pub(crate) stop: AtomicBool,
+    /// Commands were placed since the bell was last rung.
+    unheard: AtomicBool,
     pub(crate) counters: SharedCounters,
     /// Conferences whose commands no longer fitted into the queue.
     overflowed: Mutex<Vec<ConferenceId>>,
@@ -137,17 +139,29 @@ impl MediaServer {
         Ok(Self { control, events, workers, _collector: collector, epoch, library, recordings })
     }
 
-    /// As [`MediaServer::try_send`], and what a command is refused with goes to the sink.
+    /// As [`MediaServer::place`], and the worker is woken; what a command is refused with goes to the sink.
     pub fn send(&self, command: McuCommand) {
-        if let Err(refused) = self.try_send(command) {
+        if let Err(refused) = self.place(command) {
             self.events.tell(refused);
+        }
+        self.wake();
+    }
+
+    /// Wakes the workers that commands were placed for. A worker between two ticks sleeps, and being woken costs more than
+    /// most commands do, so that several of one moment share it.
+    pub fn wake(&self) {
+        for worker in &self.workers {
+            if worker.shared.unheard.swap(false, Ordering::AcqRel) {
+                worker.shared.bell.ring();
+            }
         }
     }
 
-    /// Gives a command to the worker of its conference. Never blocks for long. A command about something that has
-    /// ended meanwhile is dropped; one that no longer fits into the worker's queue ends its conference. One that is
+    /// Puts a command before the worker of its conference, which sees it at its next tick or after [`MediaServer::wake`],
+    /// whichever is first; a worker without conferences has no ticks. Never blocks for long. A command about something that
+    /// has ended meanwhile is dropped; one that no longer fits into the worker's queue ends its conference. One that is
     /// refused at once gives back the event that says why: whoever takes the sink's events could not wait for room there.
-    pub fn try_send(&self, command: McuCommand) -> Result<(), McuEvent> {
+    pub fn place(&self, command: McuCommand) -> Result<(), McuEvent> {
         // The lock is held until the command is in the queue, so that two senders' commands of one conference keep
         // their order.
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,7 +183,7 @@ impl MediaServer {
                     shared.counters.commands_refused.add(1);
                     shared.note_overflow(conference);
                 }
-                shared.bell.ring();
+                shared.unheard.store(true, Ordering::Release);
             }
         }
         Ok(())
@@ -217,6 +231,7 @@ impl Shared {
         Ok(Self {
             bell: Bell::new()?,
             stop: AtomicBool::new(false),
+            unheard: AtomicBool::new(false),
             counters: SharedCounters::default(),
             overflowed: Mutex::new(Vec::new()),
             has_overflowed: AtomicBool::new(false),

@@ -203,13 +203,33 @@ fn what_does_not_exist_is_answered_or_dropped() {
     let bench = Bench::start(Ipv4Addr::LOCALHOST.into(), 24_050..=24_053, Arc::new(Codecs));
     bench.server.send(McuCommand::ReserveLeg { conference: id("NOWHERE1"), leg: LegId(1) });
     assert_eq!(bench.wait_failed(1), LegFailure::NoConference);
-    let refused = bench.server.try_send(McuCommand::ReserveLeg { conference: id("NOWHERE1"), leg: LegId(2) });
+    let refused = bench.server.place(McuCommand::ReserveLeg { conference: id("NOWHERE1"), leg: LegId(2) });
     let told = McuEvent::LegFailed { leg: LegId(2), failure: LegFailure::NoConference };
     assert_eq!(refused, Err(told), "whoever asked is told, and not the sink");
     bench.server.send(McuCommand::RemoveLeg { leg: LegId(1) });
     bench.server.send(McuCommand::EndConference { conference: id("NOWHERE1") });
     drop(bench.server);
     assert_eq!(bench.events.iter().count(), 0);
+}
+
+#[test]
+fn one_wake_is_enough_for_all_that_was_placed() {
+    let bench = Bench::start(Ipv4Addr::LOCALHOST.into(), 24_054..=24_059, Arc::new(Codecs));
+    let commands = ["PLACED01", "PLACED02"].into_iter().enumerate().flat_map(|(index, name)| {
+        let leg = LegId(index as u64);
+        let create = McuCommand::CreateConference { conference: id(name), media: MEDIA };
+        [create, McuCommand::ReserveLeg { conference: id(name), leg }]
+    });
+    commands.for_each(|command| assert_eq!(bench.server.place(command), Ok(())));
+    bench.server.wake();
+    let mut legs = [(); 2].map(|()| {
+        bench.wait(|event| match event {
+            McuEvent::LegReserved { leg, .. } => Some(leg.0),
+            _ => None,
+        })
+    });
+    legs.sort_unstable();
+    assert_eq!(legs, [0, 1], "either worker has done what was placed for it");
 }
 
 /// Codecs with a defect: making a decoder panics.
