@@ -33,10 +33,16 @@ pub(crate) fn routes() -> Router<Api> {
         .route("/api/v1/response-groups/{group}", get(group))
 }
 
-/// What happens from now on, as server-sent events.
-async fn events(State(api): State<Api>) -> Result<Response, Refusal> {
+/// The wallboard, and what happens from then on, as server-sent events.
+async fn events(
+    State(api): State<Api>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let listener = ask(&api, Question::Listen).await.ok_or_else(unavailable)?;
     let why = "too many are listening to the response groups already; let one of them go";
-    api.gauges.happenings().listen().ok_or_else(|| Refusal::new(Code::TooManyListeners, why))
+    let listener = listener.ok_or_else(|| Refusal::new(Code::TooManyListeners, why))?;
+    Ok(listener.into_response(is_from_here(peer, &headers)))
 }
 
 async fn board(
@@ -63,7 +69,7 @@ async fn group(
 }
 
 /// The wallboard as it leaves, empty where there are no groups: who calls is nobody's business on another machine.
-fn shown(board: Option<Snapshot>, to_this_machine: bool) -> Snapshot {
+pub(crate) fn shown(board: Option<Snapshot>, to_this_machine: bool) -> Snapshot {
     let mut board = board.unwrap_or_default();
     if !to_this_machine {
         for caller in board.groups.iter_mut().flat_map(|group| &mut group.callers) {

@@ -12,6 +12,7 @@ use sip_api::SipEvent;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::happenings::Listener;
 use crate::journal::Journal;
 use crate::storage::{StorageQueue, Stored};
 use crate::watch::Watch;
@@ -24,6 +25,8 @@ pub(crate) enum Question {
     Load(oneshot::Sender<Load>),
     /// What the response groups' wallboard shows; nothing without groups.
     Wallboard(oneshot::Sender<Option<response_group::Snapshot>>),
+    /// The wallboard and all that happens after it; nothing when too many listen already.
+    Listen(oneshot::Sender<Option<Listener>>),
     /// The groups that hold now.
     Groups(oneshot::Sender<Option<response_group::Config>>),
     /// A change of the response groups; answered with what there is against it.
@@ -106,7 +109,7 @@ async fn turn(engine: &mut Engine, clock: Clock, sources: &mut Sources, sinks: &
                 Stored::GroupCalls(calls) => Input::GroupCallsStored { calls },
                 Stored::GroupVisits(visits) => Input::GroupVisitsStored { visits },
             },
-            Some(question) = sources.questions.recv() => match answer(engine, question, clock.now()) {
+            Some(question) = sources.questions.recv() => match answer(engine, question, clock.now(), &sinks.watch) {
                 Some(input) => input,
                 None => continue,
             },
@@ -115,8 +118,12 @@ async fn turn(engine: &mut Engine, clock: Clock, sources: &mut Sources, sinks: &
         if let Input::Sip(SipEvent::Request { request, .. }) = &input {
             sinks.watch.request(request.method.as_str());
         }
+        let other_groups = matches!(input, Input::Group(GroupCommand::Configure { .. }));
         engine.handle(clock.now(), input);
         sinks.carry_out_all(engine, clock);
+        if other_groups {
+            sinks.watch.tell_board(engine.wallboard(clock.now()));
+        }
         sinks.mind_the_journal(engine, clock);
     }
 }
@@ -129,7 +136,7 @@ async fn sleep_until(timer: Option<tokio::time::Instant>) {
 }
 
 /// Answers a question; a wish becomes an input. Whoever asked may have gone meanwhile.
-fn answer(engine: &Engine, question: Question, now: Timestamp) -> Option<Input> {
+fn answer(engine: &Engine, question: Question, now: Timestamp, watch: &Watch) -> Option<Input> {
     match question {
         Question::Conferences(reply) => drop(reply.send(engine.conferences())),
         Question::Load(reply) => drop(reply.send(Load {
@@ -140,6 +147,7 @@ fn answer(engine: &Engine, question: Question, now: Timestamp) -> Option<Input> 
             groups_refuse: engine.groups_refuse_calls(),
         })),
         Question::Wallboard(reply) => drop(reply.send(engine.wallboard(now))),
+        Question::Listen(reply) => drop(reply.send(watch.listen(engine.wallboard(now)))),
         Question::Groups(reply) => drop(reply.send(engine.group_config().cloned())),
         Question::Group(command, reply) => {
             let objection = engine.group_objection(&command);

@@ -13,7 +13,7 @@ use response_group::{AgentStatus, QueueResult, WallboardEvent};
 use sip::Edge;
 use telemetry::{CdrFigures, GroupFigures, LegFigures, MediaFigures, Metrics, SipFigures};
 
-use crate::happenings::Happenings;
+use crate::happenings::{Happenings, Listener};
 use crate::pump::Load;
 use crate::storage::{CdrTally, StorageQueue};
 
@@ -56,11 +56,6 @@ impl Gauges {
             self.take_groups(board);
         }
         self.metrics.render()
-    }
-
-    /// What happens in the response groups.
-    pub(crate) fn happenings(&self) -> &Happenings {
-        &self.happenings
     }
 
     /// A request reached the engine.
@@ -144,6 +139,16 @@ impl Watch {
     /// A request reached the engine.
     pub(crate) fn request(&self, method: &str) {
         self.gauges.request(method);
+    }
+
+    /// One who is told this wallboard of the response groups, and what happens from now on; `None` when too many are.
+    pub(crate) fn listen(&self, board: Option<response_group::Snapshot>) -> Option<Listener> {
+        self.gauges.happenings.listen(board)
+    }
+
+    /// Other groups hold: whoever listens begins anew with this wallboard.
+    pub(crate) fn tell_board(&self, board: Option<response_group::Snapshot>) {
+        self.gauges.happenings.tell_board(board);
     }
 
     /// The response groups' journal could not be written so many times since this was asked last.

@@ -533,8 +533,9 @@ impl World {
         }
         let views = self.engine.conferences();
         let settled = self.checker.settled(self.now, &views, &self.edge);
-        let rosters = || self.checker.rosters(&views, &self.edge, &self.phones);
-        if let Err(rule) = settled.and_then(|()| rosters()) {
+        let rosters = self.checker.rosters(&views, &self.edge, &self.phones);
+        let wallboard = self.checker.wallboard(self.engine.wallboard(self.now).as_ref());
+        if let Err(rule) = settled.and(rosters).and(wallboard) {
             self.broke(rule);
         }
     }

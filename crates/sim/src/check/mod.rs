@@ -1,5 +1,6 @@
 //! The rules, looked after at every step. What the engine is told and what it wants pass through here first.
 
+mod board;
 mod control;
 mod groups;
 mod media;
@@ -9,10 +10,12 @@ mod twin;
 use base::{Duration, Timestamp};
 use engine::{ConferenceView, Effect, Engine, EngineEvent, GroupJournal, Input};
 use mcu_api::McuEvent;
+use response_group::Snapshot;
 
 use crate::phone::Phone;
 use crate::roster::own_roster;
 use crate::stack::Stack;
+use board::Board;
 use control::Control;
 use groups::Groups;
 pub(crate) use groups::happened;
@@ -26,6 +29,8 @@ pub(crate) struct Checker {
     media: Media,
     control: Control,
     groups: Groups,
+    /// `None` until it is first looked at.
+    board: Option<Board>,
 }
 
 impl Checker {
@@ -41,6 +46,7 @@ impl Checker {
         self.requests = Requests::default();
         self.media = Media::default();
         self.control = Control::default();
+        self.board = None;
         self.groups.server_died(journal)
     }
 
@@ -61,7 +67,8 @@ impl Checker {
             Effect::Event(EngineEvent::LegEnded(record)) => self.control.recorded(record),
             Effect::Event(EngineEvent::GroupCallEnded(record)) => self.groups.ended(&record.call),
             Effect::Journal(record) => self.groups.journalled(record),
-            Effect::Event(_) | Effect::Store { .. } => Ok(()),
+            Effect::Event(event) => self.board.as_mut().map_or(Ok(()), |board| board.hears(event)),
+            Effect::Store { .. } => Ok(()),
         }
     }
 
@@ -87,6 +94,12 @@ impl Checker {
             }
         }
         control::rings_for_a_reason(views, edge)
+    }
+
+    /// Who was shown the wallboard once and has heard all events since knows what it shows now.
+    pub(crate) fn wallboard(&mut self, shown: Option<&Snapshot>) -> Result<(), String> {
+        let Some(shown) = shown else { return Ok(()) };
+        self.board.get_or_insert_with(|| Board::shown(shown)).agrees_with(shown)
     }
 
     /// What subscribers know is what the Focus knows, unless a document is under way to them or is about to be.
