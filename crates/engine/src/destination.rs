@@ -72,6 +72,16 @@ pub(crate) enum Answerer {
     Helper(UserUri),
 }
 
+impl Answerer {
+    /// Who that is, of a call to `callee`: a user, or a number as `tel:`.
+    pub(crate) fn person(&self, callee: &Destination) -> Option<UserUri> {
+        match self {
+            Self::Callee => callee.person(),
+            Self::Elsewhere(person) | Self::Helper(person) => Some(person.clone()),
+        }
+    }
+}
+
 impl Ring {
     /// All targets at once.
     pub(crate) fn at_once(targets: Vec<RingTarget>) -> Option<Self> {

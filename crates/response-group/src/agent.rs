@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Method, Participation};
 use crate::explain::Why;
 use crate::group::{Pool, PoolIx};
-use crate::input::{KeptOut, OfferNo, Presence};
+use crate::input::{KeptOut, OfferNo, Presence, Unanswered};
 use crate::output::{AgentStatus, Ineligible};
 
 /// Place of an agent in the domain's table; it is his for ever.
@@ -55,6 +55,8 @@ pub(crate) struct AgentEntry {
     /// `None` until he publishes: then his registration speaks for him.
     pub(crate) presence: Option<Presence>,
     pub(crate) external_calls: u32,
+    #[serde(default)]
+    pub(crate) unanswered: Option<Unanswered>,
     /// The agent groups he has signed in to.
     pub(crate) signed_in: BTreeSet<PoolIx>,
     pub(crate) opted_in: bool,
@@ -92,6 +94,7 @@ impl AgentEntry {
             kept_out: None,
             presence: None,
             external_calls: 0,
+            unanswered: None,
             signed_in: BTreeSet::new(),
             opted_in: true,
             ring: None,
@@ -154,6 +157,11 @@ impl AgentEntry {
         }
         if self.external_calls > 0 {
             return Some(Ineligible::ExternalCall);
+        }
+        match self.unanswered {
+            Some(Unanswered::Calling) => return Some(Ineligible::Calling),
+            Some(Unanswered::Ringing) => return Some(Ineligible::RungOutside),
+            None => {}
         }
         // His own group call makes him busy; that does not count where he may have several.
         let by_us = !self.talks.is_empty() && matches!(presence, Presence::Busy | Presence::InCall);

@@ -223,10 +223,13 @@ pub enum AgentChange {
         /// Seconds after which it is stale and counts as offline; `None` is never.
         lease_seconds: Option<u32>,
     },
-    /// How many conversations he has outside the groups.
+    /// What he does on the telephone outside the groups.
     ExternalCalls {
-        /// How many.
+        /// In how many conversations he is.
         count: u32,
+        /// A call of his that nobody has answered yet; journals of before do not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unanswered: Option<Unanswered>,
     },
     /// He signed in to every agent group he belongs to, or out of all of them; it matters where they are formal.
     SignedIn {
@@ -243,6 +246,16 @@ pub enum AgentChange {
         /// How long, at most a day.
         seconds: u32,
     },
+}
+
+/// A call outside the groups that nobody has answered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unanswered {
+    /// The agent calls somebody.
+    Calling,
+    /// The agent's phone rings.
+    Ringing,
 }
 
 /// What in an agent's own settings keeps him from calls of groups (rules R3 and R4).

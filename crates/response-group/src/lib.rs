@@ -71,6 +71,7 @@ pub use fit::{Sounds, Surroundings};
 pub use hours::{Day, Holiday, Hours};
 pub use input::{
     AgentChange, Arrival, DialogNo, Input, KeptOut, MonitorMode, OfferNo, Presence, Refusal, SupervisorCommand,
+    Unanswered,
 };
 pub use journal::{Entry, JournalError, replay};
 pub use output::{
@@ -243,6 +244,12 @@ impl Domain {
     /// What in an agent's own settings keeps him from calls, as far as it was told.
     pub fn kept_out(&self, agent: &UserUri) -> Option<KeptOut> {
         self.agents[self.agent_named(agent)?.0 as usize].kept_out
+    }
+
+    /// What an agent does outside the groups, as far as it was told; `None` for who never was one.
+    pub fn outside(&self, agent: &UserUri) -> Option<(u32, Option<Unanswered>)> {
+        let entry = &self.agents[self.agent_named(agent)?.0 as usize];
+        Some((entry.external_calls, entry.unanswered))
     }
 
     /// Whether an address is one of its groups'.

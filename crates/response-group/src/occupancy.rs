@@ -63,7 +63,9 @@ impl Domain {
                     None => self.timers.clear(lease),
                 }
             }
-            AgentChange::ExternalCalls { count } => entry.external_calls = count,
+            AgentChange::ExternalCalls { count, unanswered } => {
+                (entry.external_calls, entry.unanswered) = (count, unanswered);
+            }
             AgentChange::SignedIn { signed_in } => {
                 let pools = entry.memberships.iter().map(|member| member.pool).collect();
                 return self.sign(agent, pools, signed_in);

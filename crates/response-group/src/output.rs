@@ -491,6 +491,10 @@ pub enum Ineligible {
     Presence,
     /// He has conversations outside the groups.
     ExternalCall,
+    /// He calls somebody outside the groups, who has not answered yet.
+    Calling,
+    /// His phone rings for a call outside the groups.
+    RungOutside,
 }
 
 /// Something for the wallboard and the metrics.

@@ -15,8 +15,8 @@ use crate::{Domain, Fault};
 impl Domain {
     pub(crate) fn restarted(&mut self) {
         for agent in &mut self.agents {
-            // Conversations outside the groups did not survive either.
-            agent.external_calls = 0;
+            // What was outside the groups did not survive either.
+            (agent.external_calls, agent.unanswered) = (0, None);
         }
         let calls: Vec<CallId> = self.calls.keys().copied().collect();
         for id in calls {

@@ -62,7 +62,7 @@ fn change(dice: &mut Dice) -> AgentChange {
     match dice.below(7) {
         0 | 1 => AgentChange::Registered { registered: dice.below(4) > 0 },
         2 => AgentChange::Opted { opted_in: dice.below(4) > 0 },
-        3 => AgentChange::ExternalCalls { count: u32::from(dice.below(4) == 0) },
+        3 => AgentChange::ExternalCalls { count: u32::from(dice.below(4) == 0), unanswered: None },
         4 => AgentChange::SignedIn { signed_in: dice.below(4) > 0 },
         5 => AgentChange::KeptOut { by: (dice.below(4) == 0).then_some(KeptOut::DoNotDisturb) },
         _ => {

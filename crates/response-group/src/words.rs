@@ -155,6 +155,8 @@ impl Display for Ineligible {
             Self::OptedOut => "he has opted out",
             Self::Presence => "his presence says so",
             Self::ExternalCall => "he has a call outside the groups",
+            Self::Calling => "he is calling somebody",
+            Self::RungOutside => "his phone rings for another call",
         })
     }
 }

@@ -5,7 +5,9 @@ mod common;
 use base::{CallId, Duration};
 use common::{World, sales};
 use proptest::prelude::*;
-use response_group::{Action, AgentChange, DialogNo, Input, OfferNo, Output, Presence, Refusal, SupervisorCommand};
+use response_group::{
+    Action, AgentChange, DialogNo, Input, OfferNo, Output, Presence, Refusal, SupervisorCommand, Unanswered,
+};
 
 const AGENTS: [&str; 4] = ["a", "b", "c", "tel:+14255550100"];
 
@@ -48,7 +50,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (any::<u8>(), any::<bool>()).prop_map(|(call, ok)| Act::Forwarded(call, ok)),
         1 => (any::<u8>(), any::<bool>()).prop_map(|(offer, away)| Act::Transfer(offer, away)),
         1 => any::<u8>().prop_map(Act::Supervise),
-        2 => (0..4_u8, 0..8_u8).prop_map(|(agent, what)| Act::Agent(agent, what)),
+        2 => (0..4_u8, 0..9_u8).prop_map(|(agent, what)| Act::Agent(agent, what)),
         6 => (0..9_000_u16).prop_map(Act::Wait),
         1 => (0..5_u8).prop_map(Act::Reconfigure),
         1 => Just(Act::Crash),
@@ -110,8 +112,9 @@ fn change(what: u8) -> AgentChange {
         3 => AgentChange::Presence { presence: Presence::Available, lease_seconds: Some(30) },
         4 => AgentChange::Opted { opted_in: false },
         5 => AgentChange::Opted { opted_in: true },
-        6 => AgentChange::ExternalCalls { count: 1 },
-        _ => AgentChange::ExternalCalls { count: 0 },
+        6 => AgentChange::ExternalCalls { count: 1, unanswered: None },
+        7 => AgentChange::ExternalCalls { count: 0, unanswered: Some(Unanswered::Calling) },
+        _ => AgentChange::ExternalCalls { count: 0, unanswered: None },
     }
 }
 

@@ -108,6 +108,7 @@ impl Engine {
         if let Some(dial_out) = self.legs.get_mut(&leg).and_then(Leg::dial_out) {
             dial_out.offer = Some(offer);
             dial_out.ringing = branches;
+            self.groups.note_outside(dial_out.people());
         }
         headers.extend(self.dial_out_headers(&conference, requested_by.as_ref()));
         self.call(call::Input::Dial(Box::new(Dial {
@@ -185,6 +186,7 @@ impl Engine {
         entry.call_id = self.calls.dialog_names(branch).map(|names| names.call_id);
         let over = entry.ended.is_some();
         if let Some(dial_out) = entry.media().and_then(|media| media.dial_out()) {
+            self.groups.note_outside(dial_out.people());
             dial_out.offer = None;
             let rung = dial_out.ringing.iter().find(|rung| rung.leg == branch);
             dial_out.answered_by = rung.and_then(Branch::answered_by);
@@ -207,6 +209,7 @@ impl Engine {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let over = entry.ended.is_some();
         let Some(dial_out) = entry.media().and_then(|media| media.dial_out()) else { return };
+        self.groups.note_outside(dial_out.people());
         dial_out.offer = None;
         let rang = std::mem::take(&mut dial_out.alerting);
         let step = dial_out.way.as_mut().filter(|_| !over).map(|way| way.after(&guide, termination, status, rang));
@@ -237,6 +240,7 @@ impl Engine {
         let payer = self.payer(&entry.conference, dial_out.requested_by.as_ref()).cloned();
         let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(dial_out) = self.legs.get_mut(&leg).and_then(Leg::dial_out) else { return };
+        self.groups.note_outside(dial_out.people());
         let Some(way) = &mut dial_out.way else { return };
         let (step, reason) = if way.deflect(&guide, status, headers, payer.as_ref()) {
             (way.next(&guide), COMPLETED_ELSEWHERE.to_owned())

@@ -128,7 +128,7 @@ impl Engine {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         entry.ended.get_or_insert((self.now, termination));
         let (conference, peer) = (entry.conference.clone(), entry.peer.clone());
-        self.note_conversation(&peer);
+        self.note_outside(peer);
         self.release_media(leg);
         self.focus(&conference, focus::Input::LegEnded { leg, termination });
         self.finish_leg(leg);

@@ -140,6 +140,17 @@ impl DialOut {
     pub(crate) fn person(&self) -> Option<UserUri> {
         self.answered_by.clone().or_else(|| self.way.as_ref()?.destination.person())
     }
+
+    /// Whom the last INVITEs went to.
+    pub(crate) fn people(&self) -> impl Iterator<Item = UserUri> {
+        let callee = self.way.as_ref().map(|way| &way.destination);
+        self.ringing.iter().filter_map(move |branch| branch.who.person(callee?))
+    }
+
+    /// Whether somebody's phone rings for it.
+    pub(crate) fn rings(&self, user: &UserUri) -> bool {
+        self.offer.is_some() && self.people().any(|person| person == *user)
+    }
 }
 
 impl Branch {

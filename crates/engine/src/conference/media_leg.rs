@@ -187,7 +187,7 @@ impl Engine {
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         entry.connected.get_or_insert(entry.answered.unwrap_or(now));
         let peer = entry.peer.clone();
-        self.note_conversation(&peer);
+        self.note_outside(peer);
         let Some(entry) = self.legs.get_mut(&leg) else { return };
         let waits = entry.media().is_some_and(|media| media.in_lobby);
         let conference = entry.conference.clone();

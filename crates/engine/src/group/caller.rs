@@ -157,7 +157,7 @@ impl Engine {
         self.groups.callers.insert(id, Caller { invitation: Some(call), ..caller });
         self.groups.legs.insert(leg, Role::Caller(id));
         // An agent who calls is not rung, least of all for his own call.
-        user.iter().for_each(|user| self.note_conversation(user));
+        self.groups.stirred.extend(user);
         self.tell_groups(Input::CallerArrived(arrival));
     }
 
@@ -372,7 +372,7 @@ impl Engine {
 
     fn forget_caller(&mut self, call: CallId) {
         let user = self.groups.callers.remove(&call).and_then(|caller| caller.user);
-        user.iter().for_each(|user| self.note_conversation(user));
+        self.groups.stirred.extend(user);
     }
 
     /// The machine has done with a caller: his leg may go on (he was forwarded) or ends by what was said before.

@@ -37,8 +37,10 @@ pub(super) struct Forwarding {
     pub(super) consulted: Option<LegId>,
     dial: Option<OfferId>,
     way: Way,
-    /// Who is rung, leg by leg.
+    /// Who was rung, leg by leg.
     rung: Vec<Rung>,
+    /// Since which of these it is the dial under way.
+    ringing: usize,
     pub(super) rang: bool,
     hops: u32,
     since: Timestamp,
@@ -57,6 +59,7 @@ impl Forwarding {
             dial: None,
             way,
             rung: Vec::new(),
+            ringing: 0,
             rang: true,
             hops: 0,
             since: taken.0,
@@ -67,6 +70,16 @@ impl Forwarding {
     /// Who answered, if he is somebody we know.
     pub(super) fn person(&self) -> Option<&UserUri> {
         self.taken.as_ref().map(|(_, who)| who)
+    }
+
+    /// Whether somebody's phone rings.
+    pub(super) fn rings(&self, user: &UserUri) -> bool {
+        self.dial.is_some() && self.rung[self.ringing..].iter().any(|rung| rung.person.as_ref() == Some(user))
+    }
+
+    /// Whoever this came to.
+    fn people(&self) -> impl Iterator<Item = &UserUri> {
+        self.rung.iter().filter_map(|rung| rung.person.as_ref()).chain(self.person())
     }
 }
 
@@ -103,6 +116,7 @@ impl Engine {
             dial: None,
             way,
             rung: Vec::new(),
+            ringing: 0,
             rang: false,
             hops,
             since,
@@ -159,9 +173,14 @@ impl Engine {
         }
         let (legs, invites) = self.name_invites(targets, Role::Target(call), &from, &to);
         if let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) {
-            let rung = legs.iter().zip(people).map(|((leg, _), (who, trunk))| Rung { leg: *leg, who, trunk });
+            let rung = legs.iter().zip(people).map(|((leg, _), (who, trunk))| {
+                let person = who.person(&forward.way.destination);
+                Rung { leg: *leg, who, person, trunk }
+            });
+            forward.ringing = forward.rung.len();
             forward.rung.extend(rung);
         }
+        self.note_forward(call);
         self.groups.dials.insert(dial, Purpose::Forward(call));
         self.record(WireRecord::Called { invites });
         self.call(call::Input::Dial(Box::new(Dial {
@@ -206,14 +225,12 @@ impl Engine {
         };
         let seat = forward.seat;
         forward.answered = Some(leg);
-        let who = match forward.rung.iter().find(|rung| rung.leg == leg).map(|rung| &rung.who) {
-            Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
-            Some(Answerer::Callee) | None => forward.way.destination.person(),
-        };
+        let rung = forward.rung.iter().find(|rung| rung.leg == leg);
+        let who = rung.map_or_else(|| forward.way.destination.person(), |rung| rung.person.clone());
         if let Some(who) = who.clone() {
-            self.note_target(call, GroupLegs { sip: leg, media: seat }, who.clone(), &agreed);
-            self.note_conversation(&who);
+            self.note_target(call, GroupLegs { sip: leg, media: seat }, who, &agreed);
         }
+        self.note_forward(call);
         self.connect_group_leg(seat, Some(agreed));
         self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: true });
         self.hush_caller(call);
@@ -232,6 +249,13 @@ impl Engine {
         self.note_group_leg(call, legs, Some(who.clone()), agreed);
         self.note_onward(call, who);
         self.tell_those_rung(call, Termination::cancelled(TerminationReason::AnsweredElsewhere));
+    }
+
+    /// Whoever it came to may be free now, or is not any more.
+    fn note_forward(&mut self, call: CallId) {
+        if let Some(forward) = self.groups.callers.get(&call).and_then(|caller| caller.forward.as_ref()) {
+            self.groups.stirred.extend(forward.people().cloned());
+        }
     }
 
     /// A line for everybody the forwarded call came to and who is not in it.
@@ -279,6 +303,7 @@ impl Engine {
 
     pub(super) fn forward_failed(&mut self, call: CallId, reason: TerminationReason) {
         self.note_refusal(call, reason);
+        self.note_forward(call);
         self.tell_those_rung(call, Termination::failed(reason));
         let caller = self.groups.callers.get_mut(&call);
         let (forward, asked) =
@@ -337,8 +362,8 @@ impl Engine {
         if let Some(leg) = caller.consulted.take() {
             self.give_colleague_back(leg, None);
         }
+        self.note_forward(call);
         let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take()) else { return };
-        forward.person().into_iter().for_each(|person| self.note_conversation(person));
         match (forward.answered, forward.consulted) {
             (Some(leg), _) => self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed)),
             (None, Some(leg)) => self.give_colleague_back(leg, Some(&forward.media)),

@@ -6,7 +6,8 @@
 //! (rules R1 to R6). What the machine is told is in the journal before anything that follows from it leaves.
 //!
 //! Start reading at [`Engine::tell_groups`]; then `caller` (who calls), `offer` (who is rung), `answered` (who talks with him),
-//! `audio` (what a caller hears), `forward` (calls that leave the group), `restart` and `command`.
+//! `audio` (what a caller hears), `forward` (calls that leave the group), `outside` (who is busy otherwise), `restart` and
+//! `command`.
 
 mod answered;
 mod audio;
@@ -22,6 +23,7 @@ mod media;
 mod offer;
 mod onward;
 mod output;
+mod outside;
 mod restart;
 mod silenced;
 mod supervisor;
@@ -29,7 +31,7 @@ mod unstored;
 mod visit;
 mod wire;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use base::{CallId, ConferenceId, Duration, LegId, OfferId, Timestamp, UserUri};
 use mcu_api::McuEvent;
@@ -37,7 +39,6 @@ use response_group::{Domain, KeptOut, OfferNo};
 use routing::{CallKind, RingPlan, Unavailable};
 use sip_api::{SipEvent, SipUri};
 
-use crate::conference::leg::{Leg, LegKind};
 use crate::destination::devices;
 use crate::{Effect, Engine};
 
@@ -103,6 +104,8 @@ pub(crate) struct Groups {
     next_call: u64,
     /// What the machine has not been told yet, in order.
     news: VecDeque<response_group::Input>,
+    /// Who began or ended something outside the groups since the machine was told last.
+    stirred: BTreeSet<UserUri>,
     callers: HashMap<CallId, Caller>,
     offers: HashMap<OfferNo, Offer>,
     seats: HashMap<LegId, Seat>,
@@ -156,17 +159,6 @@ impl Groups {
         id.as_str().starts_with(CONFERENCE)
     }
 
-    /// How many calls of groups a user is in without being their agent.
-    fn conversations_of(&self, user: &UserUri) -> usize {
-        let is_he = |other: &UserUri| usize::from(other == user);
-        let of = |caller: &Caller| {
-            let target = caller.forward.as_ref().and_then(|forward| forward.person());
-            let watching = caller.supervisors.iter().filter(|there| there.leg.is_some()).map(|there| &there.user);
-            caller.user.iter().chain(target).chain(watching).map(is_he).sum::<usize>()
-        };
-        self.callers.values().map(of).sum()
-    }
-
     fn role(&self, leg: LegId) -> Option<Role> {
         self.legs.get(&leg).copied()
     }
@@ -200,6 +192,7 @@ impl Engine {
 
     /// Tells the machine the next thing and does what follows; `false` when there is nothing to tell.
     pub(crate) fn advance_groups(&mut self) -> bool {
+        self.tell_outside();
         let Some(news) = self.groups.news.pop_front() else { return false };
         let now = self.group_time();
         let timer = matches!(news, response_group::Input::TimerFired);
@@ -285,23 +278,6 @@ impl Engine {
             RingPlan::Refuse(Unavailable::DelegatesOnly) => Some(KeptOut::DelegatesOnly),
             RingPlan::Refuse(Unavailable::DiversionBlocked) | RingPlan::Divert(_) | RingPlan::Ring(_) => None,
         }
-    }
-
-    /// A user began or ended a conversation that is no offer of a group: an agent in one is not offered calls. A group's
-    /// caller, the target of a forwarded one and a supervisor are in one.
-    pub(crate) fn note_conversation(&mut self, user: &UserUri) {
-        if !self.is_agent(user) {
-            return;
-        }
-        let talks = |leg: &&Leg| {
-            let audio = matches!(leg.kind, LegKind::Media(_));
-            audio && leg.peer == *user && leg.connected.is_some() && leg.ended.is_none()
-        };
-        let meetings = self.legs.values().filter(talks).count();
-        let others = self.bridges.conversations_of(user) + self.groups.conversations_of(user);
-        let count = u32::try_from(meetings + others).unwrap_or(u32::MAX);
-        let change = response_group::AgentChange::ExternalCalls { count };
-        self.tell_groups(response_group::Input::AgentChanged { agent: user.clone(), change });
     }
 
     /// A group as it is configured now.

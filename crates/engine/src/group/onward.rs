@@ -38,7 +38,7 @@ impl Engine {
         match seat {
             Some(seat) => {
                 caller.forward = Some(Forwarding::taken_up(seat, leg, way, (now, with.clone())));
-                self.note_conversation(&with);
+                self.note_outside(with);
                 self.groups.attaching.insert(call, Attaching::onward(until));
                 self.reserve_caller(call);
             }

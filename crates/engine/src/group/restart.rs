@@ -211,7 +211,7 @@ impl Engine {
         restored.proved = restored.user.as_ref().is_some_and(|user| self.directory.user(user).is_some());
         let user = restored.user.clone();
         self.groups.callers.insert(call, restored);
-        user.iter().for_each(|user| self.note_conversation(user));
+        self.groups.stirred.extend(user);
         Some(())
     }
 

@@ -29,6 +29,13 @@ pub(super) struct Supervisor {
     mode: MonitorMode,
 }
 
+impl Supervisor {
+    /// Whether his phone rings for this.
+    pub(super) fn is_rung(&self) -> bool {
+        self.dial.is_some() && self.leg.is_none()
+    }
+}
+
 impl Caller {
     /// The supervisor who has this seat.
     fn at_seat(&self, seat: LegId) -> Option<UserUri> {
@@ -113,6 +120,7 @@ impl Engine {
         let dial = self.calls.allocate_offer();
         supervisor.dial = Some(dial);
         let (user, mode) = (supervisor.user.clone(), supervisor.mode);
+        self.note_outside(user.clone());
         self.begin_visit(seat, call, errand_of(mode), user.clone(), group.clone());
         let uri = |user: &UserUri| SipUri::parse(user.as_str()).unwrap_or_else(|_| SipUri::sip(None, "invalid", None));
         let (from, to) = (NameAddr::new(uri(&group)), NameAddr::new(uri(&user)));
@@ -151,7 +159,7 @@ impl Engine {
         let agent = self.groups.callers.get(&call).and_then(|caller| caller.bridged);
         let agent = agent.and_then(|offer| Some(self.groups.offers.get(&offer)?.order.agent.clone()));
         self.answer_visit(seat, leg, agent, agreed.as_ref());
-        self.note_conversation(&user);
+        self.note_outside(user.clone());
         self.connect_group_leg(seat, agreed);
         let command = SupervisorCommand::Monitor { leg: seat, mode, supervisor: Some(user) };
         self.tell_groups(Input::Supervise { call, command });
@@ -187,7 +195,7 @@ impl Engine {
             let gone: Vec<UserUri> =
                 caller.supervisors.extract_if(.., |there| there.seat == seat).map(|there| there.user).collect();
             for user in gone {
-                self.note_conversation(&user);
+                self.note_outside(user.clone());
                 self.tell_of_supervisor(call, user, state);
             }
         }

@@ -89,18 +89,19 @@ pub(crate) struct Ringing {
 pub(crate) struct Rung {
     pub(crate) leg: LegId,
     pub(crate) who: Answerer,
+    /// Who that is: a user, or a number as `tel:`.
+    pub(crate) person: Option<UserUri>,
     pub(crate) trunk: Option<String>,
 }
 
 impl Ringing {
-    /// Who answers on a leg, if it is one of these.
-    pub(crate) fn who(&self, leg: LegId) -> Option<&Answerer> {
-        self.legs.iter().find(|rung| rung.leg == leg).map(|rung| &rung.who)
+    /// Who is rung on a leg, if it is one of these.
+    pub(crate) fn rung(&self, leg: LegId) -> Option<&Rung> {
+        self.legs.iter().find(|rung| rung.leg == leg)
     }
 
-    /// The name of the trunk a leg of these goes out by.
-    pub(crate) fn trunk(&self, leg: LegId) -> Option<&str> {
-        self.legs.iter().find(|rung| rung.leg == leg)?.trunk.as_deref()
+    fn people(&self) -> impl Iterator<Item = &UserUri> {
+        self.legs.iter().filter_map(|rung| rung.person.as_ref())
     }
 }
 
@@ -239,11 +240,14 @@ pub(crate) struct Bridges {
     calls: HashMap<CallId, Bridge>,
     legs: HashMap<LegId, CallId>,
     offers: HashMap<OfferId, CallId>,
+    /// Who began or ended something in a call since that was asked last.
+    stirred: Vec<UserUri>,
 }
 
 impl Bridges {
     /// Takes in a new call. Its number is of the row in which legs and offers are numbered, so that it is its own.
     pub(crate) fn insert(&mut self, call: CallId, bridge: Bridge) {
+        self.stirred.push(bridge.caller.user.clone());
         self.calls.insert(call, bridge);
     }
 
@@ -270,8 +274,10 @@ impl Bridges {
     /// Takes a call out that is over. Its legs are still known until each has ended.
     pub(crate) fn remove(&mut self, call: CallId) -> Option<Bridge> {
         let bridge = self.calls.remove(&call)?;
+        self.stirred.extend([Some(&bridge.caller.user), bridge.callee.as_ref()].into_iter().flatten().cloned());
         if let Some(ringing) = &bridge.ringing {
             self.offers.remove(&ringing.offer);
+            self.stirred.extend(ringing.people().cloned());
         }
         Some(bridge)
     }
@@ -279,6 +285,7 @@ impl Bridges {
     /// Files the legs that are rung for a call; a ringing before it is forgotten.
     pub(crate) fn ring(&mut self, call: CallId, ringing: Ringing) {
         self.stop_ringing(call);
+        self.stirred.extend(ringing.people().cloned());
         self.legs.extend(ringing.legs.iter().map(|rung| (rung.leg, call)));
         self.offers.insert(ringing.offer, call);
         if let Some(bridge) = self.calls.get_mut(&call) {
@@ -288,8 +295,10 @@ impl Bridges {
 
     /// The ringing of a call is over. Its legs are still known until each has ended.
     pub(crate) fn stop_ringing(&mut self, call: CallId) -> Option<Ringing> {
-        let ringing = self.calls.get_mut(&call)?.ringing.take()?;
+        let bridge = self.calls.get_mut(&call)?;
+        let ringing = bridge.ringing.take()?;
         self.offers.remove(&ringing.offer);
+        self.stirred.extend(ringing.people().chain([&bridge.caller.user]).cloned());
         Some(ringing)
     }
 
@@ -309,6 +318,22 @@ impl Bridges {
     pub(crate) fn conversations_of(&self, user: &UserUri) -> usize {
         let is_in = |bridge: &&Bridge| bridge.caller.user == *user || bridge.callee.as_ref() == Some(user);
         self.calls.values().filter(|bridge| bridge.answered.is_some()).filter(is_in).count()
+    }
+
+    /// Whether he calls somebody who has not answered.
+    pub(crate) fn calls(&self, user: &UserUri) -> bool {
+        self.calls.values().any(|bridge| bridge.answered.is_none() && bridge.caller.user == *user)
+    }
+
+    /// Whether his phone rings for a call.
+    pub(crate) fn rings(&self, user: &UserUri) -> bool {
+        let mut ringing = self.calls.values().filter_map(|bridge| bridge.ringing.as_ref());
+        ringing.any(|ringing| ringing.people().any(|person| person == user))
+    }
+
+    /// Who began or ended something in a call since this was asked last.
+    pub(crate) fn take_stirred(&mut self) -> Vec<UserUri> {
+        std::mem::take(&mut self.stirred)
     }
 
     /// How many calls are not over.

@@ -213,8 +213,6 @@ impl Engine {
     pub(crate) fn record_call(&mut self, call: CallId, bridge: Bridge, termination: Termination, status: Option<u16>) {
         let Some((callee_leg, connected)) = bridge.answered else { return };
         let Some(callee) = bridge.callee else { return };
-        self.note_conversation(&bridge.caller.user);
-        self.note_conversation(&callee);
         self.event(EngineEvent::CallEnded(Box::new(CallRecord {
             call,
             caller_leg: bridge.caller.leg,

@@ -101,7 +101,8 @@ impl Engine {
                 target.headers.push(("From".to_owned(), by_trunk.to_string()));
             }
             let leg = self.calls.allocate_leg();
-            rung.push(Rung { leg, who, trunk });
+            let person = who.person(&bridge.way.destination);
+            rung.push(Rung { leg, who, person, trunk });
             legs.push((leg, target));
         }
         self.bridges.ring(call, Ringing { offer, legs: rung, rang: false });
@@ -187,11 +188,9 @@ impl Engine {
             // The fault is neither the caller's nor ours (RFC 3261 21.5.3).
             return self.refuse_caller(call, Lost { status: 502, termination });
         }
-        bridge.callee = match ringing.as_ref().and_then(|ringing| ringing.who(leg)) {
-            Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
-            Some(Answerer::Callee) | None => bridge.way.destination.person(),
-        };
-        bridge.trunk = ringing.as_ref().and_then(|ringing| ringing.trunk(leg)).map(str::to_owned);
+        let rung = ringing.as_ref().and_then(|ringing| ringing.rung(leg));
+        bridge.callee = rung.map_or_else(|| bridge.way.destination.person(), |rung| rung.person.clone());
+        bridge.trunk = rung.and_then(|rung| rung.trunk.clone());
         bridge.call_id = call_id;
         bridge.answered = Some((leg, now));
         bridge.callees_media.clone_from(&body);
@@ -204,11 +203,6 @@ impl Engine {
         self.call(call::Input::Accept { leg: caller, body: given.or(body), headers: Vec::new() });
         if changed {
             self.tell_media(call, Side::Caller);
-        }
-        let talking = self.bridges.get(call).map(|bridge| (bridge.caller.user.clone(), bridge.callee.clone()));
-        if let Some((caller, callee)) = talking {
-            self.note_conversation(&caller);
-            callee.iter().for_each(|callee| self.note_conversation(callee));
         }
         self.tell_the_others(call);
     }
@@ -249,7 +243,7 @@ impl Engine {
         let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(bridge) = self.bridges.get_mut(call) else { return };
         let Some(ringing) = &bridge.ringing else { return };
-        if ringing.who(leg) != Some(&Answerer::Callee) {
+        if ringing.rung(leg).map(|rung| &rung.who) != Some(&Answerer::Callee) {
             return;
         }
         let (offer, rang) = (ringing.offer, ringing.rang);

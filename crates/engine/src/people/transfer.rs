@@ -217,7 +217,7 @@ impl Engine {
         bridge.answered = Some((target, self.now));
         bridge.exchange = Exchange::Idle;
         bridge.set_media(Side::Caller, answer.clone());
-        let (sent, talking) = (bridge.caller.leg, [Some(bridge.caller.user.clone()), bridge.callee.clone()]);
+        let sent = bridge.caller.leg;
         self.call(call::Input::AnswerOffer { leg: target, body: Some(answer) });
         self.bridges.claim(sent, transferred);
         self.bridges.claim(target, transferred);
@@ -226,7 +226,6 @@ impl Engine {
         for call in [transfer.from, transfer.consultation].into_iter().flatten() {
             self.leave_to_transfer(call, &[sent, target], replaced);
         }
-        talking.iter().flatten().for_each(|user| self.note_conversation(user));
         self.tell_the_others(transferred);
     }
 

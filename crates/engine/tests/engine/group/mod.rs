@@ -1,6 +1,7 @@
 //! Response groups.
 
 mod agents;
+mod busy;
 mod calls;
 mod consultation;
 mod crash;
