@@ -214,6 +214,17 @@ pub(crate) fn draw_callers_of_groups(dice: &mut Dice, swarm: &Swarm, day: Durati
     scene
 }
 
+/// Calls to feature codes that leave an agent as ready as he was: who, when, and what he dials.
+pub(crate) fn feature_calls(dice: &mut Dice, phones: &[Phone], day_ms: u64) -> Vec<(usize, Duration, Action)> {
+    let has_account = |(_, phone): &(usize, &Phone)| phone.name.starts_with("caller-") && phone.account.is_some();
+    let users: Vec<usize> = phones.iter().enumerate().filter(has_account).map(|(at, _)| at).collect();
+    let call = |_| {
+        let (phone, code) = (*dice.pick(&users)?, *dice.pick(&["*55", "*58"])?);
+        Some((phone, dice.millis(0, day_ms), Action::Call { target: format!("sip:{code}@{DOMAIN}"), digits: None }))
+    };
+    (0..3).filter_map(call).collect()
+}
+
 /// Everybody's devices, the trunks, and the phone of another server.
 fn devices() -> Scene {
     let mut scene = Scene { phones: Vec::new(), plan: Vec::new(), people: people() };

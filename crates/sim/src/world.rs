@@ -194,6 +194,11 @@ impl World {
             }
         }
         if self.kind != Day::Ordinary {
+            // Beside the others as well.
+            let mut dice = Dice::new(!self.seed ^ 1);
+            for (phone, at, action) in scene::feature_calls(&mut dice, &self.phones, day_ms) {
+                self.queue.push(start + at, Event::Act(phone, action));
+            }
             for _ in 0..self.dice.between(1, 4) {
                 let after = self.dice.millis(0, day_ms);
                 self.queue.push(start + after, Event::Kill);
@@ -248,9 +253,11 @@ impl World {
                 self.tell(Input::Stored { ticket, done });
             }
             Event::Write(_) => {
-                let calls = self.store.write();
-                if !calls.is_empty() {
-                    self.tell(Input::GroupCallsStored { calls });
+                for stored in self.store.write() {
+                    // What it was told first may have been the last of this process.
+                    if !self.process.down {
+                        self.tell(stored);
+                    }
                 }
             }
             Event::LoseConference => {
@@ -469,8 +476,10 @@ impl World {
             }
             Effect::Event(event) => {
                 self.note(|_| format!("engine tells {event:?}"));
-                if matches!(event, EngineEvent::ConversationAgain(_)) {
-                    self.count("history made anew");
+                match event {
+                    EngineEvent::ConversationAgain(_) => self.count("history made anew"),
+                    EngineEvent::GroupVisitEnded { .. } => self.count("feature call over"),
+                    _ => {}
                 }
                 if self.store.take(&event) {
                     self.queue.push(self.now + WRITTEN_AFTER, Event::Write(self.process.number));
