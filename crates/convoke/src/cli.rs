@@ -14,7 +14,11 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 #[derive(Parser)]
-#[command(name = "convoke", version, about = "A self-hosted server for audio conferences and for calls to people and to groups of them.")]
+#[command(
+    name = "convoke",
+    version,
+    about = "A self-hosted server for audio conferences and for calls to people and to groups of them."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -215,7 +215,7 @@ impl Recording {
             && let Ok(Timed { number, frame }) = self.frames.pop()
         {
             self.pad(number);
-            if number >= self.written {
+            if number >= self.written && self.error.is_none() {
                 self.put(&frame);
             }
         }
@@ -225,8 +225,8 @@ impl Recording {
     fn pad(&mut self, until: u64) {
         let until = until.min(self.written + GAP_MAX);
         while self.written < until && self.error.is_none() {
-            self.missing += 1;
             self.put(&SILENCE);
+            self.missing += u64::from(self.error.is_none());
         }
     }
 
@@ -285,6 +285,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn of_a_recording_that_fails_before_its_first_sound_nothing_counts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut frames, inbox) = rtrb::RingBuffer::new(RING_FRAMES);
+        let pushed = frames.push(Timed { number: 3, frame: SILENCE });
+        assert!(pushed.is_ok(), "room for one");
+        let mut recording = Recording {
+            conference: ConferenceId::parse("FULLDISK").expect("valid"),
+            name: "talk".to_owned(),
+            format: RecordingFormat::Wav,
+            frames: inbox,
+            wanted: Arc::default(),
+            file: Some(RecordingFile::on_a_full_disk(folder.path())),
+            written: 0,
+            missing: 0,
+            error: None,
+        };
+        recording.write();
+        assert_eq!((recording.written, recording.missing, recording.error.is_some()), (0, 0, true));
+    }
 
     proptest! {
         /// Whatever ticks are late or left out, and however long the orders lie in the queue.

@@ -73,6 +73,14 @@ impl RecordingFile {
         Err(io::Error::new(io::ErrorKind::AlreadyExists, "there are too many files of that name"))
     }
 
+    /// One that never has room for anything.
+    #[cfg(test)]
+    pub(crate) fn on_a_full_disk(folder: &Path) -> Self {
+        let full = BufWriter::new(File::options().write(true).open("/dev/full").expect("part of Linux"));
+        let sound = Sound::begin(full, RecordingFormat::Wav, &codecs::Codecs).expect("the header waits in the buffer");
+        Self { sound, partial: folder.join(".talk.wav.part"), complete: folder.join("talk.wav"), frames: 0, safe: 0 }
+    }
+
     /// Adds 20 ms.
     pub(crate) fn write(&mut self, frame: &Frame) -> io::Result<()> {
         self.sound.write(frame)?;
