@@ -76,12 +76,6 @@ impl Envelope {
         })
     }
 
-    /// An envelope that belongs to no transaction.
-    pub(super) fn heartbeat() -> Self {
-        let text = || "heartbeat".to_owned();
-        Self { method: sip::Method::Options, branch: text(), call_id: text(), from_tag: text(), to_tag: None, cseq: 0 }
-    }
-
     /// The same transaction, as CANCEL names it.
     pub(super) fn cancel(&self) -> Self {
         Self { method: sip::Method::Cancel, to_tag: None, ..self.clone() }
