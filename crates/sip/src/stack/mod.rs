@@ -39,6 +39,7 @@ use rsipstack::EndpointBuilder;
 use rsipstack::transaction::TransactionReceiver;
 use rsipstack::transaction::endpoint::{EndpointInner, EndpointOption};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
+use rsipstack::transaction::transaction::TransactionEvent;
 use sip_api::{ClientTransactionId, ServerTransactionId, SipEvent};
 use tokio::sync::mpsc;
 
@@ -61,13 +62,16 @@ const DATAGRAM: usize = 65_507;
 pub(crate) struct Matcher {
     envelope: Envelope,
     key: TransactionKey,
+    /// The request as rsipstack sees it, without its letter.
+    request: rsipstack::sip::Request,
 }
 
 impl Matcher {
     /// The matcher of a request; `None` when it cannot be matched.
     pub(crate) fn of(incoming: &crate::message::Incoming) -> Option<Self> {
         let envelope = Envelope::of_request(incoming);
-        Some(Self { key: envelope.server_key()?, envelope })
+        let (key, request) = envelope.keyed_request(TransactionRole::Server, bytes::Bytes::new())?;
+        Some(Self { envelope, key, request })
     }
 }
 
@@ -206,13 +210,21 @@ impl Stack {
         let Some(envelope) = Envelope::of_response(incoming) else { return false };
         let status = incoming.response.status;
         let Some((key, response)) = envelope.keyed_response(status, letter) else { return false };
-        if !self.knows(&key) {
+        let transaction = self.endpoint.transactions.get(&key);
+        if transaction.is_none() && !self.endpoint.finished_transactions.contains_key(&key) {
             return false;
         }
         if incoming.method == sip_api::Method::Invite && status >= 300 {
             self.acks.final_response(envelope.branch(), incoming.response.headers.get("To").unwrap_or(""));
         }
-        self.feed(response.into(), link);
+        match transaction {
+            // All that rsipstack does with a response to a transaction that is under way, once it has found it anew.
+            Some(transaction) => {
+                let connection = Some(self.outlets.connection(link));
+                let _ended = transaction.send(TransactionEvent::Received(response.into(), connection));
+            }
+            None => self.feed(response.into(), link),
+        }
         true
     }
 
