@@ -9,6 +9,7 @@
 
 #![deny(unsafe_code)]
 
+mod audio_ports;
 pub mod capacity;
 pub mod goals;
 pub mod judge;

@@ -294,7 +294,7 @@ impl Plan {
 
     /// Reads and checks a plan.
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        let plan: Self = toml::from_str(text).map_err(|error| Failure(error.to_string().trim_end().to_owned()))?;
+        let plan: Self = toml::from_str(text).map_err(|error| Failure(in_plain_words(&error)))?;
         ranges::check(&plan)?;
         Ok(plan)
     }
@@ -349,6 +349,16 @@ impl Plan {
     }
 }
 
+/// What is wrong with a text, without the names of Rust's types.
+fn in_plain_words(error: &toml::de::Error) -> String {
+    let words = [("usize", "a whole number, 0 or more"), ("f64", "a number"), ("bool", "true or false")];
+    let text = error.to_string();
+    let plain = words
+        .iter()
+        .fold(text, |text, (name, plain)| text.replace(&format!("expected {name}"), &format!("expected {plain}")));
+    plain.trim_end().to_owned()
+}
+
 /// A number from 0 up to 1 for each caller, spread evenly: multiples of the golden ratio (Weyl's sequence).
 fn share_of(caller: usize) -> f64 {
     ((caller as f64 + 0.5) * 0.618_033_988_749_894_9).fract()
@@ -375,6 +385,19 @@ mod tests {
     use super::*;
 
     const LEAST: &str = "name = 'x'\nabout = 'y'\n[shape]\nconferences = 2\nparticipants = 5\nhold_seconds = 4\n";
+
+    #[test]
+    fn what_is_of_the_wrong_kind_is_told_without_the_names_of_types() {
+        for (wrong, expected) in [
+            ("participants = -1", "expected a whole number, 0 or more"),
+            ("participants = 1e9", "expected a whole number, 0 or more"),
+            ("participants = '5'", "expected a whole number, 0 or more"),
+            ("participants = 2\nturn_seconds = 'x'", "expected a number"),
+        ] {
+            let why = Plan::parse(&LEAST.replace("participants = 5", wrong)).expect_err(wrong).0;
+            assert!(why.ends_with(expected), "{wrong}: {why}");
+        }
+    }
 
     #[test]
     fn a_short_plan_is_filled_up() {

@@ -3,6 +3,7 @@
 use std::fs::Permissions;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::ops::RangeInclusive;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -14,8 +15,9 @@ use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
+use crate::audio_ports::free_ports;
 use crate::sys;
-use crate::usage::Usage;
+use crate::usage::{Usage, taken_ports};
 
 /// How long a server may take to be ready.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -123,6 +125,8 @@ pub struct Places {
     pub sip: SocketAddr,
     /// Its HTTP side.
     pub http: SocketAddr,
+    /// Its audio ports.
+    pub audio: RangeInclusive<u16>,
     /// Its `data_dir`.
     pub data: PathBuf,
 }
@@ -148,10 +152,16 @@ impl Process {
         Ok(Self { child, folder })
     }
 
-    /// Starts Convoke with the configuration that is made for its places, and waits until it is ready.
-    pub fn convoke(binary: &Path, configuration: impl FnOnce(&Places) -> String) -> Result<(Self, Places), Failure> {
+    /// Starts Convoke with the configuration that is made for its places, and waits until it is ready. It has audio ports for
+    /// that many callers.
+    pub fn convoke(
+        binary: &Path,
+        callers: usize,
+        configuration: impl FnOnce(&Places) -> String,
+    ) -> Result<(Self, Places), Failure> {
         let folder = own_folder()?;
-        let places = Places { sip: free_udp()?, http: free_tcp()?, data: folder.path().join("data") };
+        let audio = free_ports(&taken_ports(), callers)?;
+        let places = Places { sip: free_udp()?, http: free_tcp()?, audio, data: folder.path().join("data") };
         let config = folder.path().join("convoke.toml");
         std::fs::write(&config, configuration(&places))?;
         std::fs::set_permissions(&config, Permissions::from_mode(0o600))?;
@@ -285,14 +295,14 @@ mod tests {
 
     #[test]
     fn a_program_that_says_nothing_is_asked_after() -> Result<(), Failure> {
-        let Err(Failure(words)) = Process::convoke(Path::new("/bin/false"), |_| String::new()) else {
+        let Err(Failure(words)) = Process::convoke(Path::new("/bin/false"), 1, |_| String::new()) else {
             return Err(Failure("it cannot be ready".to_owned()));
         };
         assert!(
             words.contains("exit status: 1") && words.contains("is the program that was named a server?"),
             "{words}"
         );
-        let Err(Failure(words)) = Process::convoke(Path::new("/nonexistent"), |_| String::new()) else {
+        let Err(Failure(words)) = Process::convoke(Path::new("/nonexistent"), 1, |_| String::new()) else {
             return Err(Failure("it is not there".to_owned()));
         };
         assert!(
@@ -309,7 +319,7 @@ mod tests {
         let script = folder.path().join("server");
         std::fs::write(&script, "#!/bin/sh\necho \"log: $CONVOKE_LOG, $1 $2\"\ncat \"$3\"\nexit 7\n")?;
         std::fs::set_permissions(&script, Permissions::from_mode(0o755))?;
-        let started = Process::convoke(&script, |places| format!("data_dir = {:?}\n", places.data));
+        let started = Process::convoke(&script, 1, |places| format!("data_dir = {:?}\n", places.data));
         let Err(Failure(words)) = started else { return Err(Failure("it cannot be ready".to_owned())) };
         for part in ["exit status: 7", "log: warn, serve --config", "data_dir = "] {
             assert!(words.contains(part), "{words}");

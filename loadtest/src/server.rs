@@ -16,6 +16,8 @@ pub(crate) const PASSWORD: &str = "correct-horse-7";
 pub(crate) const USERS: [&str; 2] = ["caller", "callee"];
 /// Numbers of the conferences: this one and those after it.
 pub(crate) const FIRST_CONFERENCE: usize = 7_000;
+/// Callers of one measurement at most.
+const CALLERS_MAX: usize = 2_000;
 /// How many conferences there are.
 pub(crate) const CONFERENCES: usize = 50;
 
@@ -41,7 +43,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the binary and waits until it is ready.
     pub(crate) fn start(binary: &Path) -> Result<Self, Failure> {
-        let (process, places) = Process::convoke(binary, configuration)?;
+        let (process, places) = Process::convoke(binary, CALLERS_MAX, configuration)?;
         Ok(Self { process, sip: places.sip })
     }
 
@@ -56,12 +58,14 @@ impl Server {
     }
 }
 
-fn configuration(Places { sip, http, data }: &Places) -> String {
+fn configuration(Places { sip, http, audio, data }: &Places) -> String {
     let mut text = format!(
         "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n\n[sip]\nlisten = [\"udp:{sip}\"]\n\
          {CALLER_BOUNDS}\n[http]\nlisten = \"{http}\"\n\n\
-         [media]\naddress = \"127.0.0.1\"\nports = \"20000-29999\"\nmusic_when_alone = false\nentry_exit_tones = false\n",
-        data.display().to_string()
+         [media]\naddress = \"127.0.0.1\"\nports = \"{}-{}\"\nmusic_when_alone = false\nentry_exit_tones = false\n",
+        data.display().to_string(),
+        audio.start(),
+        audio.end()
     );
     for user in USERS {
         _ = write!(text, "\n[[user]]\nuri = \"sip:{user}@{DOMAIN}\"\npassword = \"{PASSWORD}\"\n");

@@ -20,9 +20,6 @@ const DOMAIN: &str = "load.invalid";
 const PASSWORD: &str = "correct-horse-7";
 /// The number of the first conference; the others follow.
 const FIRST_NUMBER: usize = 7_000;
-/// The audio ports of servers started here. They lie below those the kernel gives to callers.
-const PORTS: (u16, u16) = (10_000, 31_999);
-
 /// Where the server comes from.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -93,7 +90,7 @@ impl Target {
     }
 
     fn start(binary: &Path, plan: &Plan) -> Result<Self, Failure> {
-        let (process, places) = Process::convoke(binary, |places| configuration(places, plan))?;
+        let (process, places) = Process::convoke(binary, plan.callers(), |places| configuration(places, plan))?;
         let running = Running {
             sip: places.sip,
             domain: DOMAIN.to_owned(),
@@ -171,7 +168,7 @@ fn metrics_of(text: &str) -> BTreeMap<String, f64> {
     sums
 }
 
-fn configuration(Places { sip, http, data }: &Places, plan: &Plan) -> String {
+fn configuration(Places { sip, http, audio, data }: &Places, plan: &Plan) -> String {
     let srtp = if plan.callers.srtp { "require" } else { "support" };
     let mut text = format!(
         "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n\n[sip]\nlisten = [\"udp:{sip}\"]\n\
@@ -179,8 +176,8 @@ fn configuration(Places { sip, http, data }: &Places, plan: &Plan) -> String {
          [media]\naddress = \"127.0.0.1\"\nports = \"{}-{}\"\nsrtp = \"{srtp}\"\nmusic_when_alone = false\n\
          entry_exit_tones = false\n",
         data.display().to_string(),
-        PORTS.0,
-        PORTS.1
+        audio.start(),
+        audio.end()
     );
     let callers = 0..plan.callers();
     let with_account = callers.filter(|caller| {

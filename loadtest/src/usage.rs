@@ -53,6 +53,12 @@ pub fn kernel_drops(ports: &[u16]) -> u64 {
     text.lines().filter_map(dropped_at).filter(|(port, _)| ports.contains(port)).map(|(_, drops)| drops).sum()
 }
 
+/// UDP ports of this machine that somebody has, at any address of IPv4 (proc(5), `/proc/net/udp`).
+pub fn taken_ports() -> Vec<u16> {
+    let text = std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
+    text.lines().filter_map(dropped_at).map(|(port, _)| port).collect()
+}
+
 fn dropped_at(line: &str) -> Option<(u16, u64)> {
     let mut fields = line.split_whitespace();
     let local = fields.nth(1)?;

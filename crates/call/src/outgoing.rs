@@ -23,7 +23,7 @@ use crate::timer::{LATE, T1_64, Timer};
 use crate::transaction::{ClientTransaction, Failure, Purpose};
 use crate::{Calls, Cx};
 
-/// What a callee who hung up before we heard his answer counts as: Temporarily Unavailable.
+/// What a callee who hung up before we heard his answer counts as among those who were rung: Temporarily Unavailable.
 const GONE: u16 = 480;
 
 impl Calls {
@@ -167,7 +167,12 @@ impl Calls {
         let dialog = Dialog::from_response(&sent.request, response, flow, sent.flow);
         let (ack, over) = (dialog.ack(&sent.request), dialog.flow());
         self.acknowledge(cx, transaction, &response.to_tag().unwrap_or_default(), ack, over);
-        self.fail_leg(cx, id, refusal(GONE), Some(GONE), response.headers.clone());
+        let Some(offer) = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()).map(|outgoing| outgoing.offer) else {
+            return;
+        };
+        let departed = Termination::completed(TerminationReason::Departed);
+        self.end_leg(id, departed, Some(response.status), response.headers.clone());
+        self.lose(cx, offer, id, Verdict { termination: refusal(GONE), status: Some(GONE) });
     }
 
     /// Keeps the answered dialog of a leg and drops its other early ones. Returns the answer a reliable provisional

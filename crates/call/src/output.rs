@@ -183,7 +183,8 @@ pub enum Output {
     /// A leg ended. Exactly once for each leg announced or dialled; nothing about it follows.
     ///
     /// A connected leg ends when BYE is sent or received (RFC 3261 15.1.1), a cancelled one when its INVITE is really
-    /// over, so that a phone is not called while it may still ring.
+    /// over, so that a phone is not called while it may still ring. A dialled leg without an `Answered` that ends as
+    /// completed is a callee's who answered and hung up, and whose BYE was heard of before his 200.
     Ended {
         /// The leg.
         leg: LegId,

@@ -109,6 +109,10 @@ pub struct SrtpKeys {
     pub local: Vec<u8>,
     /// Master key and salt the peer sends with.
     pub remote: Vec<u8>,
+    /// The master key identifier in each packet of the peer, 1 to 128 bytes (RFC 3711 3.1). Empty: his packets have none,
+    /// as ours never have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remote_mki: Vec<u8>,
 }
 
 impl std::fmt::Debug for SrtpKeys {

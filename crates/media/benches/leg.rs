@@ -43,7 +43,12 @@ fn connected(srtp: Option<SrtpProfile>) -> Leg {
         comfort_noise: None,
         audio_level_extension: None,
         direction: Direction::SendRecv,
-        srtp: srtp.map(|profile| SrtpKeys { profile, local: key(profile), remote: key(profile) }),
+        srtp: srtp.map(|profile| SrtpKeys {
+            profile,
+            local: key(profile),
+            remote: key(profile),
+            remote_mki: Vec::new(),
+        }),
     };
     let mut leg = Leg::new(LegConfig {
         ssrc: 1,

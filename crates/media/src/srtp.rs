@@ -59,7 +59,7 @@ pub(crate) fn unprotector(keys: &SrtpKeys) -> Result<Box<dyn Unprotector>, LegFa
     let probe = context(keys.profile, &keys.remote)?;
     let key = KeyMaterial { profile: keys.profile, bytes: keys.remote.clone() };
     let (rtp, rtcp) = (Sources::new(key.clone(), Some(probe)), Sources::new(key, None));
-    Ok(Box::new(Receiver { rtp, rtcp, header: Described::default() }))
+    Ok(Box::new(Receiver { rtp, rtcp, mki: keys.remote_mki.clone(), header: Described::default() }))
 }
 
 fn context(profile: SrtpProfile, key: &[u8]) -> Result<Context, LegFailure> {
@@ -92,6 +92,27 @@ const fn rtcp_tag(profile: SrtpProfile) -> usize {
         SrtpProfile::AesCm128HmacSha1_80 | SrtpProfile::AesCm128HmacSha1_32 => 10,
         SrtpProfile::AeadAes128Gcm => 16,
     }
+}
+
+/// Bytes of the authentication tag that stands behind the master key identifier; with AEAD the tag is part of what is
+/// encrypted, and nothing follows (RFC 3711 3.1, RFC 7714 8.2).
+const fn behind_mki(tag: usize, profile: SrtpProfile) -> usize {
+    match profile {
+        SrtpProfile::AesCm128HmacSha1_80 | SrtpProfile::AesCm128HmacSha1_32 => tag,
+        SrtpProfile::AeadAes128Gcm => 0,
+    }
+}
+
+/// Takes the master key identifier, which the library does not know, out of a packet: what is left lies at its beginning.
+/// `None` when it has another one or none. `behind` is the length of what follows it.
+fn take_out_mki<'a>(packet: &'a mut [u8], mki: &[u8], behind: usize) -> Option<&'a mut [u8]> {
+    let end = packet.len().checked_sub(behind)?;
+    let start = end.checked_sub(mki.len())?;
+    if packet[start..end] != *mki {
+        return None;
+    }
+    packet.copy_within(end.., start);
+    packet.get_mut(..start + behind)
 }
 
 /// A header as the library wants it. It asks it for the source, the sequence number and the length alone; so one of the right
@@ -138,6 +159,8 @@ fn replace(packet: &mut Vec<u8>, protected: Option<&[u8]>) -> bool {
 struct Receiver {
     rtp: Sources,
     rtcp: Sources,
+    /// The master key identifier in each packet of the peer; empty for none.
+    mki: Vec<u8>,
     header: Described,
 }
 
@@ -202,7 +225,9 @@ impl Sources {
 
 impl Unprotector for Receiver {
     fn unprotect_rtp(&mut self, packet: &mut [u8], header: &Header) -> Option<usize> {
-        if packet.len() < header.payload_start().max(HEADER_LENGTH) + rtp_tag(self.rtp.key.profile) {
+        let profile = self.rtp.key.profile;
+        let packet = take_out_mki(packet, &self.mki, behind_mki(rtp_tag(profile), profile))?;
+        if packet.len() < header.payload_start().max(HEADER_LENGTH) + rtp_tag(profile) {
             return None;
         }
         let described = self.header.of(header);
@@ -213,13 +238,11 @@ impl Unprotector for Receiver {
     fn unprotect_rtcp(&mut self, packet: &mut [u8]) -> Option<usize> {
         let profile = self.rtcp.key.profile;
         let tag = rtcp_tag(profile);
+        let packet = take_out_mki(packet, &self.mki, behind_mki(tag, profile))?;
         if packet.len() < RTCP_CLEAR + SRTCP_INDEX + tag {
             return None;
         }
-        let index_at = match profile {
-            SrtpProfile::AeadAes128Gcm => packet.len() - SRTCP_INDEX,
-            SrtpProfile::AesCm128HmacSha1_80 | SrtpProfile::AesCm128HmacSha1_32 => packet.len() - tag - SRTCP_INDEX,
-        };
+        let index_at = packet.len() - behind_mki(tag, profile) - SRTCP_INDEX;
         let encrypted = packet[index_at] & 0x80 != 0;
         if !encrypted {
             return None;
@@ -239,7 +262,7 @@ mod tests {
 
     fn pair(profile: SrtpProfile) -> (Box<dyn Protector>, Box<dyn Unprotector>) {
         let key: Vec<u8> = (0..profile.key_length() as u8).collect();
-        let keys = SrtpKeys { profile, local: key.clone(), remote: key };
+        let keys = SrtpKeys { profile, local: key.clone(), remote: key, remote_mki: Vec::new() };
         (protector(&keys).expect("keys fit"), unprotector(&keys).expect("keys fit"))
     }
 
@@ -291,7 +314,7 @@ mod tests {
         ];
         for (profile, expected) in cases {
             let key = master[..profile.key_length()].to_vec();
-            let keys = SrtpKeys { profile, local: key.clone(), remote: key };
+            let keys = SrtpKeys { profile, local: key.clone(), remote: key, remote_mki: Vec::new() };
             let clear = rtp(0xCAFE_BABE, 0x1234);
             let packet = protect(&mut *protector(&keys).expect("keys fit"), &clear);
             assert_eq!(packet[..12], clear[..12], "the header stays readable");
@@ -309,6 +332,43 @@ mod tests {
             assert_ne!(packet[12..31], clear[12..]);
             assert_eq!(unprotect(&mut *receiver, &packet).as_ref(), Some(&clear), "{profile:?}");
             assert_eq!(unprotect(&mut *receiver, &packet), None, "{profile:?}: a replay");
+        }
+    }
+
+    /// A packet with a master key identifier, as a peer who offered one sends it.
+    fn with_mki(packet: &[u8], mki: &[u8], behind: usize) -> Vec<u8> {
+        let (head, tail) = packet.split_at(packet.len() - behind);
+        [head, mki, tail].concat()
+    }
+
+    #[test]
+    fn a_peers_master_key_identifier_is_taken_out() {
+        for (profile, rtp_behind, rtcp_behind) in [
+            (SrtpProfile::AesCm128HmacSha1_80, 10, 10),
+            (SrtpProfile::AesCm128HmacSha1_32, 4, 10),
+            (SrtpProfile::AeadAes128Gcm, 0, 0),
+        ] {
+            let key: Vec<u8> = (0..profile.key_length() as u8).collect();
+            let keys = SrtpKeys { profile, local: key.clone(), remote: key, remote_mki: vec![0, 1] };
+            let (mut sender, mut receiver) =
+                (protector(&keys).expect("keys fit"), unprotector(&keys).expect("keys fit"));
+            let clear = rtp(7, 100);
+            let packet = protect(&mut *sender, &clear);
+            assert_eq!(unprotect(&mut *receiver, &packet), None, "{profile:?}: without it");
+            assert_eq!(
+                unprotect(&mut *receiver, &with_mki(&packet, &[0, 2], rtp_behind)),
+                None,
+                "{profile:?}: another"
+            );
+            let marked = with_mki(&packet, &[0, 1], rtp_behind);
+            for length in 0..marked.len() {
+                assert_eq!(unprotect(&mut *receiver, &marked[..length]), None, "{profile:?}: {length} bytes");
+            }
+            assert_eq!(unprotect(&mut *receiver, &marked), Some(clear), "{profile:?}");
+
+            let mut report = vec![0x80, 201, 0, 1, 0, 0, 0, 7];
+            assert!(sender.protect_rtcp(&mut report));
+            assert_eq!(receiver.unprotect_rtcp(&mut with_mki(&report, &[0, 1], rtcp_behind)), Some(8), "{profile:?}");
         }
     }
 
@@ -382,7 +442,7 @@ mod tests {
     #[test]
     fn keys_of_a_wrong_length_are_refused() {
         for profile in PROFILES {
-            let keys = SrtpKeys { profile, local: vec![1; 29], remote: vec![1; 29] };
+            let keys = SrtpKeys { profile, local: vec![1; 29], remote: vec![1; 29], remote_mki: Vec::new() };
             assert_eq!(protector(&keys).err(), Some(LegFailure::BadKeys));
         }
     }

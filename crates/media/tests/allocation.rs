@@ -37,7 +37,7 @@ static ALLOCATOR: Counting = Counting;
 fn counted(srtp: Option<SrtpProfile>) -> (usize, usize) {
     let keys = srtp.map(|profile| {
         let key: Vec<u8> = (0..profile.key_length() as u8).collect();
-        SrtpKeys { profile, local: key.clone(), remote: key }
+        SrtpKeys { profile, local: key.clone(), remote: key, remote_mki: Vec::new() }
     });
     let media = LegMedia { srtp: keys, ..media(Codec::Opus) };
     let (mut ours, mut theirs) = (leg(1), leg(2));

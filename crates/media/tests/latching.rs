@@ -189,7 +189,7 @@ fn after_a_re_invite_the_known_stream_may_move_and_nobody_else() {
 fn with_srtp_only_authentic_packets_teach_a_source() {
     let keys = |local: u8, remote: u8| {
         let profile = SrtpProfile::AesCm128HmacSha1_80;
-        Some(SrtpKeys { profile, local: vec![local; 30], remote: vec![remote; 30] })
+        Some(SrtpKeys { profile, local: vec![local; 30], remote: vec![remote; 30], remote_mki: Vec::new() })
     };
     let mut server = leg(1);
     server.connect(ms(0), &LegMedia { srtp: keys(1, 2), ..media(Codec::Pcmu) }).expect("keys fit");
@@ -216,7 +216,7 @@ fn with_srtp_an_authentic_newer_packet_is_followed_when_the_old_address_is_quiet
     const ELSEWHERE: &str = "198.51.100.7:5000";
     let keys = |local: u8, remote: u8| {
         let profile = SrtpProfile::AesCm128HmacSha1_80;
-        Some(SrtpKeys { profile, local: vec![local; 30], remote: vec![remote; 30] })
+        Some(SrtpKeys { profile, local: vec![local; 30], remote: vec![remote; 30], remote_mki: Vec::new() })
     };
     let (mut server, mut phone) = (leg(1), leg(SSRC));
     server.connect(ms(0), &LegMedia { srtp: keys(1, 2), ..media(Codec::Pcmu) }).expect("keys fit");

@@ -57,8 +57,8 @@ impl Wire {
 fn srtp_pair(profile: SrtpProfile, seed: u8) -> [Option<SrtpKeys>; 2] {
     let (one, other) = (vec![seed; profile.key_length()], vec![seed + 1; profile.key_length()]);
     [
-        Some(SrtpKeys { profile, local: one.clone(), remote: other.clone() }),
-        Some(SrtpKeys { profile, local: other, remote: one }),
+        Some(SrtpKeys { profile, local: one.clone(), remote: other.clone(), remote_mki: Vec::new() }),
+        Some(SrtpKeys { profile, local: other, remote: one, remote_mki: Vec::new() }),
     ]
 }
 
@@ -113,7 +113,12 @@ fn keys_may_change_and_stay_under_a_re_invite() {
 #[test]
 fn bad_keys_leave_the_leg_as_it_was() {
     let mut leg = connected(Codec::Pcmu);
-    let keys = SrtpKeys { profile: SrtpProfile::AeadAes128Gcm, local: vec![1; 28], remote: vec![2; 30] };
+    let keys = SrtpKeys {
+        profile: SrtpProfile::AeadAes128Gcm,
+        local: vec![1; 28],
+        remote: vec![2; 30],
+        remote_mki: Vec::new(),
+    };
     let outcome = leg.connect(ms(10), &LegMedia { srtp: Some(keys), ..media(Codec::Pcmu) });
     assert_eq!(outcome, Err(LegFailure::BadKeys));
     let mut packet = Vec::new();

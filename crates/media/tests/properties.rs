@@ -72,7 +72,12 @@ impl Run {
                 self.pull();
             }
             Step::Connect { opus, srtp } => {
-                let keys = SrtpKeys { profile: SrtpProfile::AeadAes128Gcm, local: vec![1; 28], remote: vec![2; 28] };
+                let keys = SrtpKeys {
+                    profile: SrtpProfile::AeadAes128Gcm,
+                    local: vec![1; 28],
+                    remote: vec![2; 28],
+                    remote_mki: Vec::new(),
+                };
                 let codec = if opus { Codec::Opus } else { Codec::Pcmu };
                 let media = LegMedia { srtp: srtp.then_some(keys), rtcp_mux: opus, ..media(codec) };
                 self.leg.connect(self.now, &media).expect("keys fit");

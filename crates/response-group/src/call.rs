@@ -161,6 +161,11 @@ impl Call {
         self.segment_from = now;
     }
 
+    /// Whether the record has a conversation with this agent, if only one of no length.
+    pub(crate) fn has_talk_of(&self, who: &UserUri) -> bool {
+        self.segments.iter().any(|part| matches!(&part.kind, SegmentKind::Talk { agent } if agent == who))
+    }
+
     /// Whether an agent may not be rung for this call now, although he is ready.
     pub(crate) fn excludes(&self, agent: AgentIx, now: Timestamp) -> bool {
         self.tried.contains(agent) || self.declined.get(&agent).is_some_and(|until| *until > now)

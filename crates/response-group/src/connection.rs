@@ -8,8 +8,8 @@ use crate::config::{Action, AnswerMode};
 use crate::input::{OfferNo, SupervisorCommand};
 use crate::offer::{OfferState, seconds};
 use crate::output::{
-    CallRecord, Decision, Failure, HistoryEntry, HistoryKind, Outcome, Output, QueueResult, Release, SegmentKind,
-    Sound, WallboardEvent, Withdrawal,
+    CallRecord, Decision, Failure, HistoryEntry, HistoryKind, Outcome, Output, QueueResult, Release, Segment,
+    SegmentKind, Sound, WallboardEvent, Withdrawal,
 };
 use crate::queueing::last_words;
 use crate::timers::{CallTimer, OfferTimer, Timer};
@@ -122,6 +122,18 @@ impl Domain {
         }
     }
 
+    /// An agent answered and hung up before he could be given the caller, who waits on: in the record a conversation of no
+    /// length, unless he has one there.
+    pub(crate) fn note_hung_up(&mut self, number: OfferNo) {
+        let (now, offer) = (self.now, &self.offers[&number]);
+        let agent = self.agents[offer.agent.0 as usize].uri.clone();
+        let Some(call) = self.calls.get_mut(&offer.call).filter(|call| !call.has_talk_of(&agent)) else { return };
+        let group = self.groups[call.group.0 as usize].conf.uri.clone();
+        call.end_segment(now, SegmentKind::Queue { group }, Outcome::Answered);
+        let kind = SegmentKind::Talk { agent };
+        call.segments.push(Segment { kind, from: now, to: now, outcome: Outcome::Answered });
+    }
+
     /// Waits with the place he had; when he was connected already he enters the line with it again.
     pub(crate) fn wait_again(&mut self, id: CallId) {
         self.timers.clear(Timer::Call(id, CallTimer::Bridge));
@@ -219,15 +231,16 @@ impl Domain {
         self.outbox.extend(farewell);
         let answered = call.offered.values().any(|talked| *talked);
         for (agent, talked) in &call.offered {
+            let agent = self.agents[agent.0 as usize].uri.clone();
             let kind = match outcome {
-                _ if *talked => HistoryKind::GroupCallAnsweredByYou,
+                _ if *talked || call.has_talk_of(&agent) => HistoryKind::GroupCallAnsweredByYou,
                 _ if answered => HistoryKind::GroupCallAnsweredByOther,
                 Outcome::Abandoned => HistoryKind::GroupCallAbandoned,
                 _ => HistoryKind::GroupCallNotAnswered,
             };
             self.outbox.push_back(Output::History(HistoryEntry {
                 call: id,
-                agent: self.agents[agent.0 as usize].uri.clone(),
+                agent,
                 group: call.called.clone(),
                 caller: call.caller.clone(),
                 kind,

@@ -174,7 +174,7 @@ pub struct Arrival {
     pub hops: u32,
 }
 
-/// How an offer ended that nobody answered (routing.md 2.3).
+/// How an offer ended that nobody took (routing.md 2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "refusal", rename_all = "snake_case")]
 pub enum Refusal {
@@ -191,6 +191,8 @@ pub enum Refusal {
         /// Seconds of `Retry-After`; 0 when none was given.
         retry_after_seconds: u32,
     },
+    /// He answered and hung up, and his BYE was heard of before his 200: a decline that is an answered call in his history.
+    HungUp,
     /// 487: the end of our own CANCEL.
     Cancelled,
     /// Anything else.

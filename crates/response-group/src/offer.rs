@@ -163,18 +163,27 @@ impl Domain {
         let offer = self.offers.get_mut(&number).expect("the caller found it");
         offer.dialog = Some(dialog);
         let pstn = self.agents[offer.agent.0 as usize].pstn;
-        let confirm = self.pools[offer.pool.0 as usize].conf.confirm;
         if diverted || (pstn && self.now.since(offer.made) < pstn_limit) {
             return self.release(number, Release::Machine);
         }
-        if confirm == Confirm::Always || (confirm == Confirm::Pstn && pstn) {
-            offer.state = OfferState::Confirming;
+        if self.wants_key(number) {
+            self.offers.get_mut(&number).expect("the caller found it").state = OfferState::Confirming;
             let limit = self.now + seconds(self.config.timing.confirm_seconds);
             self.arm(number, Some((OfferTimer::Confirm, limit)));
             let language = self.language_of(self.offers[&number].call);
             return self.outbox.push_back(Output::AskConfirm { offer: number, dialog, language });
         }
         self.win(number);
+    }
+
+    /// Whether whoever answers must press a key before he has the caller.
+    fn wants_key(&self, number: OfferNo) -> bool {
+        let offer = &self.offers[&number];
+        match self.pools[offer.pool.0 as usize].conf.confirm {
+            Confirm::Always => true,
+            Confirm::Pstn => self.agents[offer.agent.0 as usize].pstn,
+            Confirm::Never => false,
+        }
     }
 
     pub(crate) fn offer_confirmed(&mut self, number: OfferNo, accepted: bool) {
@@ -217,8 +226,16 @@ impl Domain {
         let Some(offer) = self.offers.get(&number) else { return self.stale() };
         match offer.state {
             OfferState::Inviting | OfferState::Ringing => {
-                if refusal == Refusal::Declined {
+                let refusal = match refusal {
+                    // Whoever is asked for the key takes nothing by his answer alone.
+                    Refusal::HungUp if self.wants_key(number) => Refusal::Declined,
+                    refusal => refusal,
+                };
+                if matches!(refusal, Refusal::Declined | Refusal::HungUp) {
                     self.remember_decline(number);
+                }
+                if refusal == Refusal::HungUp {
+                    self.note_hung_up(number);
                 }
                 self.cool_down_after(number, refusal);
                 self.close(number, close_reason(refusal));
@@ -248,7 +265,7 @@ impl Domain {
         let unreachable = self.config.timing.unreachable_delay_seconds;
         let pause = match refusal {
             Refusal::Busy => conf.busy_delay_seconds,
-            Refusal::Declined => conf.decline_delay_seconds,
+            Refusal::Declined | Refusal::HungUp => conf.decline_delay_seconds,
             Refusal::Unavailable { retry_after_seconds } => unreachable.max(retry_after_seconds.min(3_600)),
             Refusal::Unreachable | Refusal::Redirected | Refusal::Failed { .. } | Refusal::Cancelled => unreachable,
         };
@@ -431,6 +448,7 @@ fn close_reason(refusal: Refusal) -> CloseReason {
     match refusal {
         Refusal::Busy => CloseReason::Busy,
         Refusal::Declined => CloseReason::Declined,
+        Refusal::HungUp => CloseReason::HungUp,
         Refusal::Redirected => CloseReason::Redirected,
         Refusal::Unreachable => CloseReason::Unreachable,
         Refusal::Unavailable { .. } => CloseReason::Failed(503),

@@ -615,6 +615,8 @@ pub enum CloseReason {
     Busy,
     /// The agent declined.
     Declined,
+    /// The agent answered and hung up before he could be given the caller.
+    HungUp,
     /// Somebody diverted it.
     Redirected,
     /// Not reached.

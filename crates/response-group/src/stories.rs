@@ -77,7 +77,14 @@ fn about_an_offer(domain: &Domain, dice: &mut Dice) -> Option<Input> {
     let offer = dice.of(&offers)?;
     let answered = domain.offers[&offer].dialog.is_some() || !domain.offers[&offer].ending.is_empty();
     let dialog = DialogNo(u32::try_from(dice.below(2)).expect("it is small"));
-    let refusals = [Refusal::Busy, Refusal::Declined, Refusal::Redirected, Refusal::Unreachable, Refusal::Cancelled];
+    let refusals = [
+        Refusal::Busy,
+        Refusal::Declined,
+        Refusal::HungUp,
+        Refusal::Redirected,
+        Refusal::Unreachable,
+        Refusal::Cancelled,
+    ];
     Some(match dice.below(6) {
         0 | 1 => Input::OfferProgressed { offer, ringing: true },
         2 => Input::OfferAnswered { offer, dialog, diverted: dice.below(8) == 0 },

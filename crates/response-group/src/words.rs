@@ -49,6 +49,7 @@ impl Display for CloseReason {
             Self::Released(why) => return write!(f, "hung up, {why}"),
             Self::Busy => "the phone is busy",
             Self::Declined => "the agent declined",
+            Self::HungUp => "the agent answered and hung up at once",
             Self::Redirected => "it was diverted, which is not followed",
             Self::Unreachable => "the phone was not reached",
             Self::Failed(status) => return write!(f, "the phone refused with status {status}"),

@@ -5,8 +5,8 @@ mod common;
 use base::Duration;
 use common::{World, order, sales, uri};
 use response_group::{
-    Action, AgentChange, AgentStatus, CancelWhen, DialogNo, Input, Outcome, Output, Presence, Refusal, Release, Sound,
-    Withdrawal,
+    Action, AgentChange, AgentStatus, CancelWhen, DialogNo, HistoryKind, Input, Outcome, Output, Presence, Refusal,
+    Release, SegmentKind, Sound, Withdrawal,
 };
 
 fn bridges(world: &World) -> usize {
@@ -57,6 +57,46 @@ fn b2_an_agent_who_drops_before_the_bridge_costs_the_caller_nothing() {
     let callers: Vec<_> = snapshot.groups[0].callers.iter().map(|waiting| waiting.call).collect();
     assert_eq!(callers, [first, second]);
     assert_eq!(world.outcome(first), None);
+    world.check();
+}
+
+/// His BYE was faster than his 200: nobody is silenced for him, the caller waits on, and what was is told as it was.
+#[test]
+fn b2_an_agent_who_answers_and_hangs_up_at_once_is_told_so_and_costs_the_caller_nothing() {
+    let mut world = World::new(sales("queue.retry_seconds = 1", &["bob", "carol"]));
+    let call = world.call("sales");
+    world.rings("bob").rings("carol").wait_seconds(3).refuses("bob", Refusal::HungUp);
+    assert!(!world.log.iter().any(|output| matches!(output, Output::Withdraw { .. })), "carol rings on");
+    world.refuses("carol", Refusal::Busy).wait_seconds(7);
+    assert_eq!(world.all_rung(), ["bob", "carol", "carol"], "bob is left alone with this call for a while");
+    world.takes("carol", call).wait_seconds(9).tell(Input::CallerLeft { call });
+    let kinds = [HistoryKind::GroupCallAnsweredByYou; 2];
+    assert_eq!(world.histories(call).into_iter().map(|(_, kind)| kind).collect::<Vec<_>>(), kinds);
+    let record = world.log.iter().find_map(|output| match output {
+        Output::Cdr(record) => Some(record.clone()),
+        _ => None,
+    });
+    let record = record.expect("the call is over");
+    let talk = |agent: &str| SegmentKind::Talk { agent: uri(agent) };
+    let talked = |agent: &str| {
+        record
+            .segments
+            .iter()
+            .filter(|part| part.kind == talk(agent))
+            .map(|part| part.to.since(part.from))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((talked("bob"), talked("carol")), (vec![Duration::ZERO], vec![Duration::from_secs(9)]));
+    world.hangs_up("carol");
+    world.check();
+}
+
+#[test]
+fn who_was_to_be_asked_for_the_key_has_answered_nothing_by_hanging_up() {
+    let mut world = World::new(sales("confirm = \"always\"", &["bob"]));
+    let call = world.call("sales");
+    world.rings("bob").refuses("bob", Refusal::HungUp).tell(Input::CallerLeft { call });
+    assert_eq!(world.histories(call), [("bob".to_owned(), HistoryKind::GroupCallAbandoned)]);
     world.check();
 }
 
@@ -124,6 +164,7 @@ fn b8_no_refusal_of_an_agent_ends_the_caller() {
     let refusals = [
         Refusal::Busy,
         Refusal::Declined,
+        Refusal::HungUp,
         Refusal::Redirected,
         Refusal::Unreachable,
         Refusal::Unavailable { retry_after_seconds: 30 },

@@ -157,7 +157,7 @@ fn agree_on_keys(pending: &PendingOffer, line: &Line) -> Result<Option<SrtpKeys>
     let named = line.audio.crypto.iter().find_map(|theirs| {
         let index = usize::try_from(theirs.tag).ok()?.checked_sub(1)?;
         let ours = pending.keys.get(index).filter(|ours| ours.profile == theirs.profile)?;
-        Some(SrtpKeys { profile: ours.profile, local: ours.key.clone(), remote: theirs.key.clone() })
+        Some(crypto::both(ours, theirs))
     });
     match (transport, named) {
         (_, Some(keys)) => Ok(Some(keys)),

@@ -5,7 +5,7 @@ use call::{Input, Output, RingMode};
 use sip_api::{Method, SipEvent};
 
 use crate::support::solo::{
-    Peer, Solo, acks, cancelled, cancels, completed, ends, failed, response, responses, sent, statuses,
+    Peer, Solo, acks, cancelled, cancels, completed, ends, response, responses, sent, statuses,
 };
 use crate::support::{sdp, seconds};
 
@@ -182,7 +182,7 @@ fn a_callees_bye_that_overtakes_his_200_ends_the_leg_at_once() {
         assert_eq!(statuses(&outputs), [200], "rang: {rang}");
         let outputs = solo.respond(transaction, response(&invite, 200, "b"));
         assert_eq!((acks(&outputs).len(), sent(&outputs, &Method::Bye).len()), (1, 0), "rang: {rang}");
-        assert_eq!(ends(&outputs), [(legs[0], failed(Why::NoAnswer), Some(480))], "rang: {rang}");
+        assert_eq!(ends(&outputs), [(legs[0], completed(Why::Departed), Some(200))], "rang: {rang}");
         let outputs = solo.respond(transaction, response(&invite, 200, "b"));
         assert_eq!(acks(&outputs).len(), 1, "a retransmission is acknowledged");
         solo.elapse(seconds(60));

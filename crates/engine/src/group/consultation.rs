@@ -1,83 +1,167 @@
 //! An agent asks a colleague first and then sends the caller to him (RFC 5589 7). The colleague's audio, which went from phone to
-//! phone, comes to the caller's conference; his call with the agent is over with that.
+//! phone, comes to the caller's conference, and only then his call with the agent is over: should he not be joined, the agent
+//! has both calls as before.
 
 use base::{CallId, LegId, SubscriptionId, Termination, TerminationReason};
 use call::Body;
 use response_group::{Action, Input, OfferNo};
+use sip_api::Headers;
 
+use super::headers::asserted_identity;
+use super::media::GroupMedia;
+use super::{Role, WireRecord};
 use crate::Engine;
 use crate::people::bridge::Exchange;
 use crate::people::replaces::Replaces;
 
 impl Engine {
-    /// A REFER with `Replaces` of the agent who talks with the caller. The colleague must be in a call between two people, with
-    /// this agent; a dialog with another group has its audio here already and is not taken out of it.
+    /// A REFER with `Replaces` in the agent's dialog with the group: it names his call with the colleague. That must be a call
+    /// between two people; a dialog with another group has its audio here already and is not taken out of it.
     pub(super) fn transfer_to_colleague(
         &mut self,
         offer: OfferNo,
-        call: CallId,
         refer: SubscriptionId,
         replaces: &Replaces,
     ) -> Result<(), u16> {
         let asked = self.calls.leg_of(&replaces.dialog).ok_or(481_u16)?;
-        if self.groups.role(asked).is_some() {
-            return Err(501);
+        match self.groups.role(asked) {
+            Some(_) => Err(501),
+            None => self.join_colleague(offer, refer, asked),
         }
+    }
+
+    /// The same in his dialog with the colleague, on whose leg `asked` he is: it names a leg of a group. `None` when that is of
+    /// none.
+    pub(crate) fn transfer_from_consultation(
+        &mut self,
+        asked: LegId,
+        refer: SubscriptionId,
+        named: LegId,
+    ) -> Option<Result<(), u16>> {
+        match self.groups.role(named)? {
+            Role::Device(offer) => Some(self.join_colleague(offer, refer, asked)),
+            _ => Some(Err(501)),
+        }
+    }
+
+    /// The agent who talks with the caller, and on the leg `asked` with his colleague, wants those two joined.
+    fn join_colleague(&mut self, offer: OfferNo, refer: SubscriptionId, asked: LegId) -> Result<(), u16> {
+        let order = self.groups.offers.get(&offer).map(|offer| &offer.order).ok_or(481_u16)?;
+        let (call, agent) = (order.call, order.agent.clone());
         let consultation = self.bridges.call_of_leg(asked).ok_or(481_u16)?;
         let (asker, colleague) = self.transferable(consultation, asked)?;
-        let agent = self.groups.offers.get(&offer).map(|offer| &offer.order.agent);
-        if agent != Some(&asker) {
+        if agent != asker {
             return Err(403);
         }
-        if !self.is_idle(consultation) {
-            return Err(491);
-        }
-        let caller = self.groups.callers.get_mut(&call).ok_or(481_u16)?;
+        let caller =
+            self.groups.callers.get_mut(&call).filter(|caller| caller.bridged == Some(offer)).ok_or(603_u16)?;
         if caller.person == colleague.user {
             return Err(482);
         }
+        let bridge = self.bridges.get_mut(consultation).filter(|bridge| matches!(bridge.exchange, Exchange::Idle));
+        // The first transfer is not decided yet, or the session is being changed (RFC 3261 21.4.27).
+        let bridge = bridge.filter(|_| caller.transfer.is_none()).ok_or(491_u16)?;
         (caller.transfer, caller.consulted) = (Some(refer), Some(colleague.leg));
+        bridge.exchange = Exchange::TakenOver(colleague.leg);
+        self.groups.legs.insert(colleague.leg, Role::Target(call));
         self.call(call::Input::RespondRefer { refer, status: 202 });
         let target = Action::Forward { target: colleague.user };
         self.tell_groups(Input::AgentTransferred { offer, target, consulted: true });
         Ok(())
     }
 
-    /// The colleague's seat has ports: his call with the agent ends, and he is offered them.
+    /// The colleague's seat has ports: he is offered them.
     pub(super) fn take_over_colleague(&mut self, call: CallId, seat: LegId, leg: LegId) {
         let media = self.seat_media(seat);
-        let consultation = self.bridges.call_of_leg(leg).filter(|consultation| self.is_idle(*consultation));
-        let stands = consultation.filter(|consultation| self.transferable(*consultation, leg).is_ok());
         let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut());
         let (Some(media), Some(forward)) = (media, forward) else { return };
         forward.media = media;
-        let (Some(consultation), Some(body)) = (stands, forward.media.offer()) else {
-            return self.forward_failed(call, TerminationReason::NoAnswer);
-        };
-        forward.consulted = Some(leg);
-        self.leave_to_transfer(consultation, &[leg], Termination::completed(TerminationReason::Replaced));
-        self.bridges.forget(leg);
-        self.groups.legs.insert(leg, super::Role::Target(call));
+        let Some(body) = forward.media.offer() else { return };
         self.record_up(leg);
         self.call(call::Input::Reoffer { leg, body });
     }
 
-    /// Whether this leg is a colleague's who has not answered our offer yet.
-    pub(super) fn is_taken_over(&self, call: CallId, leg: LegId) -> bool {
+    /// Whether this leg is a colleague's who is not joined yet.
+    pub(super) fn is_taken_over(&self, role: Role, leg: LegId) -> bool {
+        let Role::Target(call) = role else { return false };
         let forward = self.groups.callers.get(&call).and_then(|caller| caller.forward.as_ref());
         forward.is_some_and(|forward| forward.answered.is_none() && forward.consulted == Some(leg))
     }
 
-    /// The colleague has answered it, or refused: then he talks with nobody, and the agent has the caller back.
+    /// The colleague has answered, or refused; then he talks with the agent as before.
     pub(super) fn on_colleague_answered(&mut self, call: CallId, leg: LegId, body: Option<&Body>) {
-        if body.is_some() {
-            return self.on_target_answered(call, leg, body);
+        let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut());
+        let Some(forward) = forward else { return };
+        let good = forward.media.take_answer(body);
+        let consultation = self.bridges.call_of_leg(leg);
+        if good {
+            self.join_target(call, leg);
+            self.show_caller(call, leg);
+            self.bridges.forget(leg);
+            if let Some(consultation) = consultation {
+                let replaced = Termination::completed(TerminationReason::Replaced);
+                self.leave_to_transfer(consultation, &[leg], replaced);
+            }
+            return;
         }
-        self.hang_up_sip(leg, Termination::failed(TerminationReason::MediaNotSupported));
         self.forward_failed(call, TerminationReason::MediaNotSupported);
+        if let Some(consultation) = consultation.filter(|_| body.is_some()) {
+            // His phone sends here already.
+            self.put_right(consultation, leg);
+        }
     }
 
-    fn is_idle(&self, call: CallId) -> bool {
-        self.bridges.get(call).is_some_and(|bridge| matches!(bridge.exchange, Exchange::Idle))
+    /// The colleague has hung up: so the agent's call with him is over too.
+    pub(super) fn on_colleague_ended(
+        &mut self,
+        call: CallId,
+        leg: LegId,
+        end: (Termination, Option<u16>),
+        headers: &Headers,
+    ) {
+        if let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) {
+            forward.consulted = None;
+        }
+        if let Some(consultation) = self.bridges.call_of_leg(leg) {
+            self.on_bridge_leg_ended(consultation, leg, end, headers);
+        }
+        self.forward_failed(call, TerminationReason::NoAnswer);
+    }
+
+    /// He is not joined with the caller. Whoever asked him has him back; if that one is gone he is hung up.
+    pub(super) fn give_colleague_back(&mut self, leg: LegId, media: Option<&GroupMedia>) {
+        let consultation = self.bridges.call_of_leg(leg).and_then(|call| self.bridges.get_mut(call));
+        let Some(consultation) = consultation else {
+            return self.hang_up_sip(leg, Termination::failed(TerminationReason::NoAnswer));
+        };
+        // What he is still thinking about is put right when he answers.
+        let thinks = media.is_some_and(GroupMedia::awaits_answer);
+        consultation.exchange = if thinks { Exchange::Joining } else { Exchange::Idle };
+        self.groups.legs.remove(&leg);
+        if let Some(leg) = self.groups.recorded.remove(&leg) {
+            self.record(WireRecord::Over { leg });
+        }
+    }
+
+    /// An agent does not wait until his colleague is joined with the caller: the colleague belongs to the group now. Whether
+    /// that is what the end of this leg means.
+    pub(crate) fn leave_colleague_to_group(&mut self, call: CallId, leg: LegId, termination: Termination) -> bool {
+        let bridge = self.bridges.get(call).filter(|bridge| bridge.side(leg).is_some());
+        let Some(Exchange::TakenOver(colleague)) = bridge.map(|bridge| &bridge.exchange) else { return false };
+        let colleague = *colleague;
+        if colleague == leg {
+            return false;
+        }
+        self.bridges.forget(colleague);
+        self.leave_to_transfer(call, &[leg, colleague], termination);
+        true
+    }
+
+    /// Tells the colleague inside his dialog with whom he talks now, if that is proved and not to be kept from him.
+    fn show_caller(&mut self, call: CallId, leg: LegId) {
+        let caller = self.groups.callers.get(&call);
+        if let Some(identity) = caller.and_then(asserted_identity) {
+            self.call(call::Input::Identify { leg, headers: vec![identity], from: None });
+        }
     }
 }

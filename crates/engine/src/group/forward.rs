@@ -33,7 +33,7 @@ pub(super) struct Forwarding {
     pub(super) seat: LegId,
     pub(super) media: GroupMedia,
     pub(super) answered: Option<LegId>,
-    /// A colleague whom the agent asked first, once his leg is taken over; he answers an offer inside his dialog.
+    /// A colleague whom the agent asked first; he answers an offer inside his dialog.
     pub(super) consulted: Option<LegId>,
     dial: Option<OfferId>,
     way: Way,
@@ -80,10 +80,10 @@ impl Engine {
     /// The machine sends a caller to a target.
     pub(super) fn forward_caller(&mut self, call: CallId, target: UserUri, hops: u32) {
         let Some(caller) = self.groups.callers.get(&call) else { return };
-        let (group, consulted) = (caller.group.clone(), caller.consulted.is_some());
+        let (group, consulted) = (caller.group.clone(), caller.consulted);
         let destination = match self.find_for_group(&group, target.as_str()) {
             // He is on the line already.
-            _ if consulted => Destination::Devices(target),
+            _ if consulted.is_some() => Destination::Devices(target),
             Found::Person(destination) => destination,
             Found::Conference(_) | Found::Nobody(_) => {
                 return self.forward_failed(call, TerminationReason::InvalidTarget);
@@ -99,7 +99,7 @@ impl Engine {
             seat,
             media: GroupMedia::default(),
             answered: None,
-            consulted: None,
+            consulted: caller.consulted.take(),
             dial: None,
             way,
             rung: Vec::new(),
@@ -112,8 +112,8 @@ impl Engine {
 
     /// The seat has its ports: the target's devices, or the next trunk, are rung.
     pub(super) fn ring_target(&mut self, call: CallId, seat: LegId) {
-        let colleague = self.groups.callers.get_mut(&call).and_then(|caller| caller.consulted.take());
-        if let Some(leg) = colleague {
+        let forward = self.groups.callers.get(&call).and_then(|caller| caller.forward.as_ref());
+        if let Some(leg) = forward.and_then(|forward| forward.consulted) {
             return self.take_over_colleague(call, seat, leg);
         }
         let media = self.seat_media(seat);
@@ -189,11 +189,22 @@ impl Engine {
             return self.hang_up_sip(leg, Termination::cancelled(TerminationReason::RequestCancelled));
         };
         forward.dial = None;
-        let (seat, good) = (forward.seat, forward.media.take_answer(body));
-        let Some(agreed) = forward.media.agreed().filter(|_| good) else {
+        if !forward.media.take_answer(body) {
             self.hang_up_sip(leg, Termination::failed(TerminationReason::MediaNotSupported));
             return self.forward_failed(call, TerminationReason::MediaNotSupported);
+        }
+        self.join_target(call, leg);
+    }
+
+    /// His audio joins the caller's.
+    pub(super) fn join_target(&mut self, call: CallId, leg: LegId) {
+        let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut());
+        let Some((forward, agreed)) =
+            forward.and_then(|forward| forward.media.agreed().map(|agreed| (forward, agreed)))
+        else {
+            return;
         };
+        let seat = forward.seat;
         forward.answered = Some(leg);
         let who = match forward.rung.iter().find(|rung| rung.leg == leg).map(|rung| &rung.who) {
             Some(Answerer::Elsewhere(person) | Answerer::Helper(person)) => Some(person.clone()),
@@ -269,24 +280,36 @@ impl Engine {
     pub(super) fn forward_failed(&mut self, call: CallId, reason: TerminationReason) {
         self.note_refusal(call, reason);
         self.tell_those_rung(call, Termination::failed(reason));
-        let forward = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take());
-        if let Some(forward) = forward {
+        let caller = self.groups.callers.get_mut(&call);
+        let (forward, asked) =
+            caller.map(|caller| (caller.forward.take(), caller.consulted.take())).unwrap_or_default();
+        if let Some(forward) = &forward {
             self.leave_seat(forward.seat);
+        }
+        let media = forward.as_ref().map(|forward| &forward.media);
+        if let Some(leg) = asked.or(forward.as_ref().and_then(|forward| forward.consulted)) {
+            self.give_colleague_back(leg, media);
         }
         self.report_transfer(call, 480);
         self.tell_groups(Input::ForwardEnded { call, connected: false });
     }
 
     /// A device of the target refused or hung up.
-    pub(super) fn on_target_ended(&mut self, call: CallId, leg: LegId, status: Option<u16>, headers: &Headers) {
+    pub(super) fn on_target_ended(
+        &mut self,
+        call: CallId,
+        leg: LegId,
+        (termination, status): (Termination, Option<u16>),
+        headers: &Headers,
+    ) {
         let Some(caller) = self.groups.callers.get(&call) else { return };
         let Some(forward) = &caller.forward else { return };
         if forward.answered == Some(leg) {
             let leg = caller.leg;
             return self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed));
         }
-        if self.is_taken_over(call, leg) {
-            return self.forward_failed(call, TerminationReason::NoAnswer);
+        if self.is_taken_over(Role::Target(call), leg) {
+            return self.on_colleague_ended(call, leg, (termination, status), headers);
         }
         let guide = Guide { directory: &self.directory, config: &self.config };
         let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) else {
@@ -310,10 +333,16 @@ impl Engine {
             Some(false) => self.tell_those_rung(call, Termination::cancelled(TerminationReason::RequestCancelled)),
             None => {}
         }
+        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
+        if let Some(leg) = caller.consulted.take() {
+            self.give_colleague_back(leg, None);
+        }
         let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.take()) else { return };
         forward.person().into_iter().for_each(|person| self.note_conversation(person));
-        if let Some(leg) = forward.answered.or(forward.consulted) {
-            self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed));
+        match (forward.answered, forward.consulted) {
+            (Some(leg), _) => self.hang_up_sip(leg, Termination::completed(TerminationReason::Departed)),
+            (None, Some(leg)) => self.give_colleague_back(leg, Some(&forward.media)),
+            (None, None) => {}
         }
         if let Some(dial) = forward.dial {
             self.groups.dials.remove(&dial);
@@ -346,8 +375,8 @@ impl Engine {
         if caller.bridged != Some(offer) {
             return self.call(call::Input::RespondRefer { refer, status: 603 });
         }
-        if let (Some(Some(replaces)), Some(call)) = (replaces, call) {
-            if let Err(status) = self.transfer_to_colleague(offer, call, refer, &replaces) {
+        if let Some(Some(replaces)) = replaces {
+            if let Err(status) = self.transfer_to_colleague(offer, refer, &replaces) {
                 self.call(call::Input::RespondRefer { refer, status });
             }
             return;
@@ -372,7 +401,6 @@ impl Engine {
     /// Tells whoever sent a caller elsewhere what became of that: an agent by NOTIFY, a supervisor by an event.
     fn report_transfer(&mut self, call: CallId, status: u16) {
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
-        caller.consulted = None;
         let (refer, supervised) = (caller.transfer.take(), std::mem::take(&mut caller.sent_by_supervisor));
         if let Some(refer) = refer {
             self.call(call::Input::ReferProgress { refer, status });

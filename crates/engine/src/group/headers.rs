@@ -40,11 +40,16 @@ pub(super) fn offer_headers(order: &OfferOrder, caller: &Caller, alert: Option<&
         ("Expires", order.expires_seconds.to_string()),
         ("Max-Forwards", caller.hops_left.to_string()),
     ];
-    // Only what was proved is asserted (RFC 3325 5), and who wants to stay private is not, to a phone or a trunk (7).
-    let identity = NameAddr { params: Vec::new(), ..caller.from.clone() }.to_string();
-    let asserted = (caller.proved && !wants_privacy(&caller.passed_on)).then_some(("P-Asserted-Identity", identity));
-    let own = fixed.into_iter().chain(asserted).map(|(name, value)| (name.to_owned(), value));
-    own.chain(caller.passed_on.iter().cloned()).collect()
+    let own = fixed.into_iter().map(|(name, value)| (name.to_owned(), value));
+    own.chain(asserted_identity(caller)).chain(caller.passed_on.iter().cloned()).collect()
+}
+
+/// The caller as he is vouched for: only what was proved is asserted (RFC 3325 5), and who wants to stay private is not, to a
+/// phone or a trunk (7).
+pub(super) fn asserted_identity(caller: &Caller) -> Option<(String, String)> {
+    let identity = || NameAddr { params: Vec::new(), ..caller.from.clone() }.to_string();
+    let asserted = caller.proved && !wants_privacy(&caller.passed_on);
+    asserted.then(|| ("P-Asserted-Identity".to_owned(), identity()))
 }
 
 /// Whether the caller asks that his identity be kept from those he calls (RFC 3323 4.2, RFC 3325 9.3).

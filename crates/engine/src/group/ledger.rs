@@ -277,10 +277,10 @@ impl Engine {
 
     /// A group's call in an agent's history. None of its kinds is a missed call (rules R6, R7).
     fn line_of_agent(&self, entry: &HistoryEntry, record: &CallRecord) -> ConversationEntry {
-        let first = talks(record).next();
-        let own = || talks(record).find(|(agent, _, _)| **agent == entry.agent);
-        let is_his = |segment: &&Segment| matches!(&segment.kind, SegmentKind::Talk { agent } if *agent == entry.agent);
-        let his_end = record.segments.iter().find(is_his).map(|segment| termination_of_part(segment, &[]));
+        let first = conversations(record).next();
+        let is_his = |talk: &(&UserUri, &Segment)| *talk.0 == entry.agent;
+        let own = conversations(record).find(is_his).or_else(|| talks(record).find(is_his)).map(|(_, segment)| segment);
+        let his_end = own.map(|segment| termination_of_part(segment, &[]));
         let (kind, reason) = match entry.kind {
             HistoryKind::GroupCallAnsweredByYou => {
                 (ConversationKind::GroupCallAnsweredByYou, TerminationReason::Departed)
@@ -296,8 +296,8 @@ impl Engine {
         // A conversation too short to be measured was answered when it ended.
         let over = (record.ended, record.ended);
         let (answered, ended) = match kind {
-            ConversationKind::GroupCallAnsweredByYou => own().map_or(over, |(_, from, to)| (from, to)),
-            _ => first.map_or(over, |(_, from, _)| (from, from)),
+            ConversationKind::GroupCallAnsweredByYou => own.map_or(over, |talk| (talk.from, talk.to)),
+            _ => first.map_or(over, |(_, talk)| (talk.from, talk.from)),
         };
         let by_him = kind == ConversationKind::GroupCallAnsweredByYou;
         let by_other = kind == ConversationKind::GroupCallAnsweredByOther;
@@ -310,7 +310,7 @@ impl Engine {
             peer: person(&entry.caller),
             peer_name: name.map(|name| name.chars().take(NAME_MAX).collect()),
             dialled: Some(entry.group.clone()),
-            answered_by: first.filter(|_| by_other).map(|(agent, _, _)| agent.clone()),
+            answered_by: first.filter(|_| by_other).map(|(agent, _)| agent.clone()),
             started: unix_ms(entry.arrived),
             answered: (by_him || by_other).then_some(unix_ms(answered)),
             ended: unix_ms(ended),
@@ -334,12 +334,12 @@ impl Engine {
         self.directory.user(&user)?;
         let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
         let group = groups.into_iter().find(|group| group.uri == record.group);
-        let agent = talks(record).next();
+        let agent = conversations(record).next();
         let anonymous = group.is_some_and(|group| group.anonymous);
-        let answered_by = agent.map(|(agent, _, _)| agent).filter(|_| !anonymous);
+        let answered_by = agent.map(|(agent, _)| agent).filter(|_| !anonymous);
         let answered_by = answered_by.or(onward.filter(|_| agent.is_none()).map(|onward| &onward.with));
         let unmeasured = (record.outcome == Outcome::Answered).then_some(record.ended);
-        let answered = agent.map(|(_, from, _)| from).or(onward.map(|onward| onward.from)).or(unmeasured);
+        let answered = agent.map(|(_, talk)| talk.from).or(onward.map(|onward| onward.from)).or(unmeasured);
         Some(ConversationEntry {
             user,
             kind: ConversationKind::Outgoing,
@@ -366,12 +366,17 @@ pub(super) struct GroupLegs {
     pub(super) media: LegId,
 }
 
-/// The conversations with agents, in order: who, from when, until when.
-fn talks(record: &CallRecord) -> impl Iterator<Item = (&UserUri, Timestamp, Timestamp)> {
+/// With which agents the caller was connected, in order, and those who answered and hung up before that.
+fn talks(record: &CallRecord) -> impl DoubleEndedIterator<Item = (&UserUri, &Segment)> {
     record.segments.iter().filter_map(|segment| match &segment.kind {
-        SegmentKind::Talk { agent } => Some((agent, segment.from, segment.to)),
+        SegmentKind::Talk { agent } => Some((agent, segment)),
         _ => None,
     })
+}
+
+/// The conversations with agents, in order.
+fn conversations(record: &CallRecord) -> impl DoubleEndedIterator<Item = (&UserUri, &Segment)> {
+    talks(record).filter(|(_, segment)| segment.to > segment.from)
 }
 
 /// How a call ended for whoever made it: as his last conversation did, if he had one.
@@ -380,10 +385,9 @@ fn termination_of(
     onward: Option<&Onward>,
     refusals: &[(Timestamp, TerminationReason)],
 ) -> Termination {
-    let talk = record.segments.iter().rfind(|segment| matches!(segment.kind, SegmentKind::Talk { .. }));
-    match (onward, talk) {
+    match (onward, conversations(record).next_back()) {
         (Some(onward), _) => onward.termination,
-        (None, Some(talk)) => termination_of_part(talk, refusals),
+        (None, Some((_, talk))) => termination_of_part(talk, refusals),
         (None, None) => untalked(&record.outcome, refusals.last().map(|(_, reason)| *reason)),
     }
 }

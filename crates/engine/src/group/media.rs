@@ -232,7 +232,7 @@ impl Engine {
     /// The peer answered an offer of ours inside the dialog.
     pub(super) fn on_group_reoffer_answered(&mut self, leg: LegId, role: Role, body: Option<Body>) {
         if let Role::Target(call) = role
-            && self.is_taken_over(call, leg)
+            && self.is_taken_over(role, leg)
         {
             return self.on_colleague_answered(call, leg, body.as_ref());
         }

@@ -5,9 +5,10 @@
 //! Each offer is an INVITE of its own, to an agent's own devices and to nothing else; no redirection is ever followed
 //! (rules R1 to R6). What the machine is told is in the journal before anything that follows from it leaves.
 //!
-//! Start reading at [`Engine::tell_groups`]; then `caller` (who calls), `offer` (who is rung), `audio` (what a caller
-//! hears), `forward` (calls that leave the group), `restart` and `command`.
+//! Start reading at [`Engine::tell_groups`]; then `caller` (who calls), `offer` (who is rung), `answered` (who talks with him),
+//! `audio` (what a caller hears), `forward` (calls that leave the group), `restart` and `command`.
 
+mod answered;
 mod audio;
 mod caller;
 mod command;
@@ -351,6 +352,8 @@ impl Engine {
             Output::Confirmed { body, .. } => self.on_group_confirmed(leg, role, body),
             Output::Offered { body, .. } => self.on_group_offered(leg, body),
             Output::ReofferAnswered { result, .. } => self.on_group_reoffer_answered(leg, role, result.ok().flatten()),
+            // What refreshed the consultation; the answer to our offer is yet to come.
+            Output::Refreshed { .. } if self.is_taken_over(role, leg) => {}
             Output::Refreshed { body, .. } => self.on_group_reoffer_answered(leg, role, Some(body)),
             Output::Info { id, body, .. } => self.on_group_info(role, id, body),
             Output::Referred { refer, refer_to, .. } => self.on_group_referred(role, refer, &refer_to),
@@ -364,7 +367,7 @@ impl Engine {
                 match role {
                     Role::Caller(call) => self.on_caller_ended(call),
                     Role::Device(offer) => self.on_device_ended(offer, leg, termination, status, &headers),
-                    Role::Target(call) => self.on_target_ended(call, leg, status, &headers),
+                    Role::Target(call) => self.on_target_ended(call, leg, (termination, status), &headers),
                     Role::Supervisor(call) => self.on_supervisor_ended(call, leg, termination),
                     Role::Errand => self.on_errand_ended(leg, termination),
                     Role::Seat(_) | Role::Leftover => {}

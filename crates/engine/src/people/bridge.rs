@@ -131,6 +131,8 @@ pub(crate) enum Exchange {
     Told(Side),
     /// One end is being joined to the other end of a transfer.
     Joining,
+    /// The audio of this leg's end is on its way to a group's caller; should it not get there, this call goes on.
+    TakenOver(LegId),
     /// A device is to take the place of one end, and the other end thinks about its offer.
     Replacing {
         /// Its leg, while it wants to.

@@ -169,7 +169,13 @@ impl Engine {
     }
 
     /// One leg is over. If it was one of the two ends, so is the other.
-    fn on_bridge_leg_ended(&mut self, call: CallId, leg: LegId, end: (Termination, Option<u16>), headers: &Headers) {
+    pub(crate) fn on_bridge_leg_ended(
+        &mut self,
+        call: CallId,
+        leg: LegId,
+        end: (Termination, Option<u16>),
+        headers: &Headers,
+    ) {
         let (termination, status) = end;
         self.bridges.forget(leg);
         if let Some(Exchange::Replacing { by, .. }) = self.bridges.get_mut(call).map(|bridge| &mut bridge.exchange)
@@ -178,7 +184,9 @@ impl Engine {
             *by = None;
             return;
         }
-        if self.on_transferring_leg_ended(call, leg, termination) {
+        if self.on_transferring_leg_ended(call, leg, termination)
+            || self.leave_colleague_to_group(call, leg, termination)
+        {
             return;
         }
         let Some(side) = self.bridges.get(call).and_then(|bridge| bridge.side(leg)) else { return };

@@ -86,6 +86,9 @@ impl Engine {
     ) -> Result<(), u16> {
         let (sender, sent) = self.transferable(call, leg)?;
         let asked = self.calls.leg_of(&replaces.dialog).ok_or(481_u16)?;
+        if let Some(result) = self.transfer_from_consultation(leg, refer, asked) {
+            return result;
+        }
         let consultation = self.bridges.call_of_leg(asked).filter(|other| *other != call).ok_or(481_u16)?;
         let (asker, target) = self.transferable(consultation, asked)?;
         if asker != sender {
@@ -122,7 +125,7 @@ impl Engine {
     pub(crate) fn transferable(&self, call: CallId, leg: LegId) -> Result<(UserUri, Party), u16> {
         let bridge = self.bridges.get(call).ok_or(481_u16)?;
         let side = bridge.side(leg).filter(|_| bridge.is_joined()).ok_or(403_u16)?;
-        if bridge.transfer.is_some() {
+        if bridge.transfer.is_some() || matches!(bridge.exchange, Exchange::TakenOver(_)) {
             return Err(491);
         }
         let (Some(sender), Some(sent)) = (bridge.user(side), self.party(bridge, side.other())) else {
@@ -195,7 +198,7 @@ impl Engine {
     }
 
     /// Somebody was offered the description of a target who is gone: he is told the old one again.
-    fn put_right(&mut self, call: CallId, leg: LegId) {
+    pub(crate) fn put_right(&mut self, call: CallId, leg: LegId) {
         let Some(bridge) = self.bridges.get_mut(call) else { return };
         bridge.exchange = Exchange::Idle;
         let side = bridge.side(leg);

@@ -96,7 +96,7 @@ impl Kind {
         };
         // Both ends have the same keys, so that one description fits both.
         let key: Vec<u8> = (0..profile.key_length() as u8).collect();
-        Some(SrtpKeys { profile, local: key.clone(), remote: key })
+        Some(SrtpKeys { profile, local: key.clone(), remote: key, remote_mki: Vec::new() })
     }
 }
 

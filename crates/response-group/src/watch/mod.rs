@@ -134,7 +134,8 @@ impl Watch {
             }
             Input::OfferRefused { offer, refusal } => {
                 let gone = self.open.remove(offer);
-                if let Some(wire) = gone.filter(|wire| wire.ending.is_none() && *refusal == Refusal::Declined) {
+                let declined = matches!(refusal, Refusal::Declined | Refusal::HungUp);
+                if let Some(wire) = gone.filter(|wire| wire.ending.is_none() && declined) {
                     self.turns.declined(now, *offer, wire.call, &wire.agent);
                 }
             }

@@ -29,7 +29,13 @@ fn every_client_gets_the_answer_it_must_get() {
         ("sipp", "127.0.0.1", Support, Ok((Codec::Pcmu, 0, None, None))),
         ("gateway-hold", OUTSIDE, Support, Ok((Codec::Pcma, 8, Some(101), None))),
         ("chrome", OUTSIDE, Support, Err(RefusalKind::Transport)),
-        ("communicator-srtp", OUTSIDE, Require, Err(RefusalKind::Encryption)),
+        ("communicator-srtp", OUTSIDE, Off, Err(RefusalKind::Encryption)),
+        (
+            "communicator-srtp",
+            OUTSIDE,
+            Require,
+            Ok((Codec::Pcmu, 0, Some(101), Some(SrtpProfile::AesCm128HmacSha1_80))),
+        ),
     ];
     for (client, address, policy, wanted) in cases {
         let result = answer(golden(client), &local(address, policy, 7), None).map(|(_, session)| {
@@ -93,6 +99,7 @@ fn of_two_bodies_the_newer_one_is_answered() {
     let offer = select_sdp(content_type, MULTIPART).expect("a session description");
     let (answer, session) = answer(&offer, &local(OUTSIDE, SrtpPolicy::Support, 7), None).expect("answered");
     assert_eq!(session.media().remote_rtp.port(), 50026, "the second part");
-    assert_eq!((session.media().codec, session.media().srtp.is_none()), (Codec::Pcmu, true));
+    let keys = session.media().srtp.as_ref().expect("encrypted");
+    assert_eq!((session.media().codec, keys.remote_mki.as_slice()), (Codec::Pcmu, &[1][..]));
     assert!(!String::from_utf8_lossy(&answer).contains("candidate"));
 }

@@ -28,7 +28,12 @@ fn media(codec: Codec, srtp: Option<SrtpProfile>) -> LegMedia {
         comfort_noise: None,
         audio_level_extension: Some(1),
         direction: Direction::SendRecv,
-        srtp: srtp.map(|profile| SrtpKeys { profile, local: key(1, profile), remote: key(2, profile) }),
+        srtp: srtp.map(|profile| SrtpKeys {
+            profile,
+            local: key(1, profile),
+            remote: key(2, profile),
+            remote_mki: vec![1; usize::from(profile == SrtpProfile::AesCm128HmacSha1_80)],
+        }),
     }
 }
 

@@ -1,12 +1,12 @@
 //! An agent asks a colleague first and then sends the caller to him (RFC 5589 7).
 
-use crate::world::groups::{Caller, SDP, bye_of_callee, check_drained, dial, history, ok, open, records, sales};
-use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
+use crate::world::groups::{Caller, SDP, bye_of_callee, check_drained, dial, history, ok, open, records, sales, story};
+use crate::world::{World, answer_to, in_dialog, in_dialog_of_callee, out_of_dialog, sdp_body, user};
 use base::{ConversationKind, Duration, TerminationReason};
-use engine::{GroupJournal, WireRecord};
+use engine::{GroupJournal, WireLeg, WireRecord};
 use mcu_api::McuCommand;
-use response_group::{Entry, Method as Hunt};
-use sip_api::{ClientTransactionId, Method, Request, Response};
+use response_group::Method as Hunt;
+use sip_api::{ClientTransactionId, Method, Request, Response, SipCommand};
 
 /// The caller talks with bob, and bob with cleo, whom he has called.
 struct Asked {
@@ -32,7 +32,8 @@ fn asked() -> Asked {
     let invite = out_of_dialog(Method::Invite, "sip:cleo@example.com", "bob", "asks").with_body(SDP, sdp_body(41_100));
     let transaction = world.request(invite.clone(), Some(user("bob")));
     let (ringing, request) = world.take_requests(&Method::Invite).pop().expect("cleo rings");
-    let answer = answer_to(&request, 200).with_body(SDP, sdp_body(42_100));
+    let answer = answer_to(&request, 200).with_header("Allow", "INVITE, ACK, BYE, CANCEL, UPDATE");
+    let answer = answer.with_body(SDP, sdp_body(42_100));
     world.respond(ringing, answer.clone());
     let told = world.take_responses(transaction).pop().expect("bob is answered");
     world.ack(in_dialog(Method::Ack, &invite, &told, 1));
@@ -42,20 +43,54 @@ fn asked() -> Asked {
 }
 
 impl Asked {
+    /// A REFER of bob in his dialog with the group.
     fn refer(&mut self, replaces: &str) -> u16 {
-        let mut refer = bye_of_callee(&self.offered, &ok(&self.offered), 1);
-        refer.method = Method::Refer;
         self.sent += 1;
-        refer.headers.set("CSeq", format!("{} REFER", self.sent));
+        let refer = in_dialog_of_callee(Method::Refer, &self.offered, &ok(&self.offered), self.sent);
+        self.send(refer, "cleo", replaces)
+    }
+
+    fn send(&mut self, mut refer: Request, target: &str, replaces: &str) -> u16 {
         let replaces = replaces.replace('@', "%40");
-        refer.headers.push("Refer-To", format!("<sip:cleo@example.com?Replaces={replaces}>"));
+        refer.headers.push("Refer-To", format!("<sip:{target}@example.com?Replaces={replaces}>"));
         let transaction = self.world.request(refer, None);
         self.world.take_responses(transaction).pop().expect("a response").status
     }
 
+    /// What names bob's dialog with cleo.
     fn replaces(&self) -> String {
         let (from, to) = (self.asks.0.from_tag().expect("tagged"), self.asks.1.to_tag().expect("tagged"));
         format!("{}%3Bto-tag%3D{to}%3Bfrom-tag%3D{from}", self.asks.0.call_id())
+    }
+
+    /// What names his dialog with the group.
+    fn replaces_groups(&self) -> String {
+        let ok = ok(&self.offered);
+        let (from, to) = (self.offered.from_tag().expect("tagged"), ok.to_tag().expect("tagged"));
+        format!("{}%3Bto-tag%3D{from}%3Bfrom-tag%3D{to}", self.offered.call_id())
+    }
+
+    /// Whom we hang up: the Call-IDs.
+    fn hung_up(&mut self) -> Vec<String> {
+        let byes = self.world.take_requests(&Method::Bye);
+        let hung_up = byes.iter().map(|(_, bye)| bye.call_id().to_owned()).collect();
+        self.world.put_back(byes);
+        hung_up
+    }
+
+    /// Bob and cleo talk, and whoever of them hangs up ends it for both; then the caller leaves too.
+    fn consultation_goes_on(&mut self) {
+        assert_eq!(self.hung_up(), [""; 0], "nobody");
+        assert_eq!(self.world.engine.call_count(), 1);
+        let (invite, told) = self.asks.clone();
+        self.world.request(in_dialog(Method::Bye, &invite, &told, 9), None);
+        assert_eq!(self.hung_up(), [self.asked.0.call_id()], "cleo's call is bob's");
+        let bye = self.caller.bye();
+        self.world.request(bye, None);
+        check_drained(&mut self.world);
+        assert_eq!(self.world.engine.call_count(), 0);
+        let theirs: Vec<_> = history(&self.world, "cleo").iter().map(|line| line.peer.clone()).collect();
+        assert_eq!(theirs, [user("bob")], "for her there was one call");
     }
 
     /// The re-INVITE that brings cleo's audio here.
@@ -67,13 +102,7 @@ impl Asked {
     }
 
     fn story(&self) -> Vec<String> {
-        let entries = self.world.journal.iter().filter_map(|record| match record {
-            GroupJournal::Machine(entry) => Some(entry.clone()),
-            GroupJournal::Wire(_) => None,
-        });
-        let entries: Vec<Entry> = entries.collect();
-        let story = response_group::explain(&entries, "1").expect("it can be replayed").expect("it is there");
-        story.lines.into_iter().map(|line| line.what).collect()
+        story(&self.world, "1")
     }
 
     fn told(&mut self) -> Option<String> {
@@ -87,18 +116,18 @@ fn an_agent_asks_a_colleague_first_and_those_two_talk() {
     let replaces = asked.replaces();
     assert_eq!(asked.refer(&replaces), 202);
     let (transaction, request) = asked.reinvite();
-    let byes = asked.world.take_requests(&Method::Bye);
-    assert!(byes.iter().any(|(_, bye)| bye.call_id() == "asks"), "the consultation is over for bob: {byes:?}");
-    assert!(byes.iter().all(|(_, bye)| bye.call_id() != asked.asked.0.call_id()), "and not for cleo");
-    asked.world.put_back(byes);
+    assert_eq!(asked.hung_up(), [""; 0], "bob keeps both calls until they are joined");
     asked.world.respond(transaction, answer_to(&request, 200).with_body(SDP, sdp_body(42_100)));
     assert_eq!(asked.told().as_deref(), Some("SIP/2.0 200 OK"));
     let seat = *asked.world.legs_in_mcu().last().expect("cleo's seat");
     let joined = |command: &McuCommand| matches!(command, McuCommand::SetInMix { leg, in_mix: true } if *leg == seat);
     assert!(asked.world.mcu.iter().any(joined), "she is in the mix");
-    let byes = asked.world.take_requests(&Method::Bye);
-    assert!(byes.iter().any(|(_, bye)| bye.call_id() == asked.offered.call_id()), "bob has done his part");
-    asked.world.put_back(byes);
+    let updates = asked.world.take_requests(&Method::Update);
+    let [(_, update)] = &updates[..] else { panic!("cleo's display is put right: {updates:?}") };
+    assert_eq!(update.call_id(), asked.asked.0.call_id());
+    assert_eq!(update.headers.get("P-Asserted-Identity"), Some("\"ann\" <sip:ann@example.com>"));
+    let hung_up = asked.hung_up();
+    assert_eq!(hung_up, ["asks", asked.offered.call_id()], "bob has done his part");
     asked.world.pass(Duration::from_secs(7));
     let bye = asked.caller.bye();
     asked.world.request(bye, None);
@@ -121,28 +150,98 @@ fn an_agent_asks_a_colleague_first_and_those_two_talk() {
     assert!(!story.iter().any(|line| line.contains("is called for the caller")), "{story:?}");
 }
 
+/// Until she is joined with the caller she talks with bob (RFC 5589 7.3), who has both calls when she is not.
 #[test]
-fn a_colleague_who_does_not_take_our_audio_gives_the_agent_his_caller_back() {
-    for hangs_up in [false, true] {
+fn a_colleague_who_does_not_take_our_audio_stays_with_the_agent_who_has_his_caller_back() {
+    let silent = sdp_body(42_100).replace("PCMU/8000", "G729/8000").replace("RTP/AVP 0 101", "RTP/AVP 18");
+    for taken in [None, Some(silent)] {
+        let mut asked = asked();
+        let replaces = asked.replaces();
+        for _ in 0..2 {
+            assert_eq!(asked.refer(&replaces), 202);
+            let (transaction, request) = asked.reinvite();
+            let answer = match &taken {
+                None => answer_to(&request, 488),
+                Some(body) => answer_to(&request, 200).with_body(SDP, body.clone()),
+            };
+            asked.world.respond(transaction, answer);
+            assert_eq!(asked.told().as_deref(), Some("SIP/2.0 480 Temporarily Unavailable"));
+            if taken.is_some() {
+                let (transaction, request) = asked.reinvite();
+                assert!(String::from_utf8_lossy(&request.body).contains("41100"), "to bob's phone again");
+                asked.world.respond(transaction, answer_to(&request, 200).with_body(SDP, sdp_body(42_100)));
+            }
+            assert!(asked.world.take_requests(&Method::Invite).is_empty());
+        }
+        let story = asked.story();
+        let back = "sip:cleo@example.com was not reached; sip:bob@example.com gets the caller back";
+        assert_eq!(story.iter().filter(|line| *line == back).count(), 2, "{story:?}");
+        asked.consultation_goes_on();
+    }
+}
+
+#[test]
+fn a_colleague_who_hangs_up_while_he_is_asked_leaves_the_agent_his_caller() {
+    let mut asked = asked();
+    let replaces = asked.replaces();
+    assert_eq!(asked.refer(&replaces), 202);
+    asked.reinvite();
+    let (invite, answer) = asked.asked.clone();
+    asked.world.request(bye_of_callee(&invite, &answer, 1), None);
+    assert_eq!(asked.told().as_deref(), Some("SIP/2.0 480 Temporarily Unavailable"));
+    assert_eq!(asked.hung_up(), ["asks"], "bob keeps the caller");
+    let story = asked.story();
+    let back = "sip:cleo@example.com was not reached; sip:bob@example.com gets the caller back";
+    assert!(story.iter().any(|line| line == back), "{story:?}");
+    let bye = asked.caller.bye();
+    asked.world.request(bye, None);
+    check_drained(&mut asked.world);
+    assert_eq!(asked.world.engine.call_count(), 0);
+}
+
+/// A phone may send the REFER to whom it has asked, and name the call that he is to be joined with.
+#[test]
+fn the_transfer_may_be_asked_for_in_the_dialog_with_the_colleague() {
+    let mut asked = asked();
+    let (invite, told) = asked.asks.clone();
+    let groups = asked.replaces_groups();
+    let refer = in_dialog(Method::Refer, &invite, &told, 2);
+    assert_eq!(asked.send(refer, "sales", &groups), 202);
+    let refer = in_dialog(Method::Refer, &invite, &told, 3);
+    assert_eq!(asked.send(refer, "sales", &groups), 491, "the first one is not decided");
+    let (transaction, request) = asked.reinvite();
+    asked.world.respond(transaction, answer_to(&request, 200).with_body(SDP, sdp_body(42_100)));
+    let notify = asked.world.sip.iter().find_map(|command| match command {
+        SipCommand::Send { request, .. } if request.method == Method::Notify => Some(request.clone()),
+        _ => None,
+    });
+    assert_eq!(notify.expect("bob is told").call_id(), "asks", "where he asked for it");
+    assert_eq!(asked.hung_up(), ["asks", asked.offered.call_id()]);
+    let bye = asked.caller.bye();
+    asked.world.request(bye, None);
+    asked.told();
+    check_drained(&mut asked.world);
+    assert_eq!(asked.world.engine.call_count(), 0);
+}
+
+#[test]
+fn an_agent_who_does_not_wait_leaves_his_colleague_to_the_caller() {
+    for joined in [true, false] {
         let mut asked = asked();
         let replaces = asked.replaces();
         assert_eq!(asked.refer(&replaces), 202);
         let (transaction, request) = asked.reinvite();
-        if hangs_up {
-            let (invite, answer) = asked.asked.clone();
-            asked.world.request(bye_of_callee(&invite, &answer, 1), None);
-        } else {
-            asked.world.respond(transaction, answer_to(&request, 488));
-        }
-        assert_eq!(asked.told().as_deref(), Some("SIP/2.0 480 Temporarily Unavailable"));
-        let byes = asked.world.take_requests(&Method::Bye);
-        assert!(byes.iter().all(|(_, bye)| bye.call_id() != asked.offered.call_id()), "bob keeps the caller");
-        asked.world.put_back(byes);
-        let story = asked.story();
-        let back = "sip:cleo@example.com was not reached; sip:bob@example.com gets the caller back";
-        assert!(story.iter().any(|line| line == back), "{story:?}");
+        let (invite, told) = asked.asks.clone();
+        asked.world.request(in_dialog(Method::Bye, &invite, &told, 2), None);
+        assert_eq!((asked.hung_up(), asked.world.engine.call_count()), (Vec::new(), 0), "cleo is kept");
+        let status = if joined { 200 } else { 488 };
+        asked.world.respond(transaction, answer_to(&request, status).with_body(SDP, sdp_body(42_100)));
+        let hung_up = asked.hung_up();
+        let wanted = if joined { asked.offered.call_id() } else { asked.asked.0.call_id() };
+        assert_eq!(hung_up, [wanted], "joined: {joined}");
         let bye = asked.caller.bye();
         asked.world.request(bye, None);
+        asked.told();
         check_drained(&mut asked.world);
     }
 }
@@ -150,13 +249,7 @@ fn a_colleague_who_does_not_take_our_audio_gives_the_agent_his_caller_back() {
 #[test]
 fn only_a_consultation_of_the_agents_own_can_be_named() {
     let mut asked = asked();
-    let group = &asked.offered;
-    let own = format!(
-        "{}%3Bto-tag%3D{}%3Bfrom-tag%3D{}",
-        group.call_id(),
-        group.from_tag().expect("tagged"),
-        ok(group).to_tag().expect("tagged")
-    );
+    let own = asked.replaces_groups();
     assert_eq!(asked.refer(&own), 501, "the group's own dialog");
     assert_eq!(asked.refer("nobody%3Bto-tag%3D1%3Bfrom-tag%3D2"), 481);
     assert_eq!(asked.refer("nobody"), 400);
@@ -186,10 +279,23 @@ fn the_colleagues_dialog_is_in_the_journal_before_she_is_asked_to_send_her_audio
         if dialog.names.call_id == asked.asked.0.call_id())
     };
     assert!(asked.world.journal.iter().any(up), "a killed server's successor ends or takes up the dialog");
-    // The caller gives up while she is asked: nobody is left.
-    asked.reinvite();
+    // The caller gives up while she is asked: she is bob's again, and what she answers is put right.
+    let (transaction, request) = asked.reinvite();
     let bye = asked.caller.bye();
     asked.world.request(bye, None);
-    let byes = asked.world.take_requests(&Method::Bye);
-    assert!(byes.iter().any(|(_, bye)| bye.call_id() == asked.asked.0.call_id()), "she is hung up: {byes:?}");
+    assert!(!asked.hung_up().contains(&asked.asked.0.call_id().to_owned()));
+    let over = |record: &GroupJournal| {
+        matches!(record, GroupJournal::Wire(WireRecord::Over { leg: WireLeg::CallId(call_id) })
+        if *call_id == asked.asked.0.call_id())
+    };
+    assert!(asked.world.journal.iter().any(over), "the next process has nothing to do with her");
+    asked.world.respond(transaction, answer_to(&request, 200).with_body(SDP, sdp_body(42_100)));
+    let (transaction, request) = asked.reinvite();
+    assert!(String::from_utf8_lossy(&request.body).contains("41100"), "to bob's phone again");
+    asked.world.respond(transaction, answer_to(&request, 200).with_body(SDP, sdp_body(42_100)));
+    let (invite, told) = asked.asks.clone();
+    asked.world.request(in_dialog(Method::Bye, &invite, &told, 9), None);
+    asked.told();
+    check_drained(&mut asked.world);
+    assert_eq!(asked.world.engine.call_count(), 0);
 }

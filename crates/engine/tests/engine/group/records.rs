@@ -1,6 +1,9 @@
 //! What a response group's call leaves: lines in the histories of everybody it concerned, and one record.
 
-use crate::world::groups::{Caller, SDP, check_drained, dial, history, ok, open, outcomes, parallel, records, sales};
+use crate::world::groups::{
+    Caller, SDP, bye_of_callee, cancels, check_drained, dial, history, ok, open, outcomes, parallel, records, sales,
+    story,
+};
 use crate::world::{World, answer_to, flow, in_dialog, out_of_dialog, sdp_body, user};
 use base::{CallId, ConversationKind, Duration, GroupErrand, TerminationReason, TerminationResult, UserUri};
 use engine::{EngineEvent, GroupCommand, GroupJournal, GroupLegRecord, GroupVisit, Input};
@@ -344,4 +347,58 @@ fn calls_to_feature_codes_leave_lines_and_records_also_when_they_are_refused() {
         assert_eq!(visit.errand, errand);
     }
     check_drained(&mut world);
+}
+
+/// A phone may send BYE with its 200, and either may be heard of first (RFC 3261 15 lets a callee do so only after the ACK).
+#[test]
+fn an_agent_who_answers_and_hangs_up_at_once_has_answered() {
+    for overtaken in [true, false] {
+        let mut world = open(sales(Hunt::Serial, &["bob", "cleo"]));
+        world.register("bob", &[41_000, 41_002]);
+        let caller = dial(&mut world, 1);
+        let [(transaction, invite), (other, others)] = caller.rung.clone().try_into().expect("two devices of bob");
+        world.respond(other, answer_to(&others, 180));
+        world.pass(Duration::from_secs(4));
+        let bye = bye_of_callee(&invite, &ok(&invite), 1);
+        if overtaken {
+            world.request(bye, None);
+            world.respond(transaction, ok(&invite));
+        } else {
+            world.respond(transaction, ok(&invite));
+            world.request(bye, None);
+        }
+        assert_eq!(cancels(&mut world).iter().map(|(cancelled, _)| *cancelled).collect::<Vec<_>>(), [other]);
+        world.respond(other, answer_to(&others, 487));
+        if overtaken {
+            let (transaction, invite) = world.take_requests(&Method::Invite).pop().expect("cleo is rung");
+            world.respond(transaction, ok(&invite));
+            world.pass(Duration::from_secs(7));
+            world.request(caller.bye(), None);
+        }
+        check_drained(&mut world);
+
+        let his = history(&world, "bob").pop().expect("his line");
+        let departed = (TerminationResult::Completed, TerminationReason::Departed);
+        assert_eq!(his.kind, ConversationKind::GroupCallAnsweredByYou, "overtaken: {overtaken}");
+        assert_eq!((his.termination.result, his.termination.reason), departed);
+        assert_eq!(his.answered.map(|answered| (answered - his.started, his.ended - answered)), Some((4_000, 0)));
+        let callers = history(&world, "ann").pop().expect("her line");
+        assert_eq!((callers.termination.result, callers.termination.reason), departed);
+        assert_eq!(callers.ended - callers.started, if overtaken { 11_000 } else { 4_000 });
+        assert_eq!(callers.answered_by, overtaken.then(|| user("cleo")));
+        assert_eq!(outcomes(&world), [Outcome::Answered]);
+        let story = story(&world, "1");
+        let wanted = match overtaken {
+            true => "offer 1 to sip:bob@example.com is over: the agent answered and hung up at once",
+            false => "offer 1 to sip:bob@example.com is over: the conversation has ended",
+        };
+        assert!(story.iter().any(|line| line == wanted), "{story:?}");
+        let record = records(&world).pop().expect("a record");
+        let talks = record.call.segments.iter().filter_map(|part| match &part.kind {
+            SegmentKind::Talk { agent } => Some((agent.clone(), part.to.since(part.from).as_secs())),
+            _ => None,
+        });
+        let wanted: &[_] = if overtaken { &[(user("bob"), 0), (user("cleo"), 7)] } else { &[] };
+        assert_eq!(talks.collect::<Vec<_>>(), wanted);
+    }
 }

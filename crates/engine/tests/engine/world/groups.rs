@@ -1,8 +1,8 @@
 //! Response groups in a world: a group `sales`, its callers, and what became of them.
 
 use base::{ConversationEntry, Duration};
-use engine::{EngineEvent, GroupCallRecord};
-use response_group::{Agent, AgentGroup, Config, Method as Hunt, Outcome, ResponseGroup};
+use engine::{EngineEvent, GroupCallRecord, GroupJournal};
+use response_group::{Agent, AgentGroup, Config, Entry, Method as Hunt, Outcome, ResponseGroup};
 use sip_api::{ClientTransactionId, Method, Request, Response, ServerTransactionId, SipCommand};
 
 use super::{World, answer_to, in_dialog, in_dialog_of_callee, out_of_dialog, sdp_body, user};
@@ -112,6 +112,17 @@ pub(crate) fn records(world: &World) -> Vec<GroupCallRecord> {
         _ => None,
     });
     records.collect()
+}
+
+/// What `explain call` tells of a call.
+pub(crate) fn story(world: &World, call: &str) -> Vec<String> {
+    let entries = world.journal.iter().filter_map(|record| match record {
+        GroupJournal::Machine(entry) => Some(entry.clone()),
+        GroupJournal::Wire(_) => None,
+    });
+    let entries: Vec<Entry> = entries.collect();
+    let story = response_group::explain(&entries, call).expect("it can be replayed").expect("it is there");
+    story.lines.into_iter().map(|line| line.what).collect()
 }
 
 /// A BYE of whoever was called, in the dialog that his answer made.
