@@ -26,9 +26,9 @@ const QUEUE: usize = 10_000;
 /// Call detail records kept while the disk refuses them; for a further one the oldest is logged and given up.
 const BACKLOG: usize = 10_000;
 
-/// How long a call's record waits for those of other calls, so that they share one transaction. Whoever waits for the
-/// disk, a conference or the end of the server, cuts it short.
-const GATHERING: Duration = Duration::from_millis(50);
+/// How long a call's record waits for those of other calls, so that they share one transaction; `kill -9` loses what waits.
+/// Whoever waits for the disk, a conference or the end of the server, cuts it short.
+const GATHERING: Duration = Duration::from_millis(200);
 
 enum Job {
     Conference(StoreTicket, StoreCommand),

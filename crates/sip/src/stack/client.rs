@@ -259,10 +259,9 @@ impl Stack {
 
     /// A transaction of rsipstack that has sent its request.
     fn launch(&self, envelope: &Envelope, letter: Bytes, link: &Link) -> Option<Box<Transaction>> {
-        let key = envelope.client_key()?;
+        let (key, request) = envelope.keyed_request(TransactionRole::Client, letter)?;
         let connection = self.outlets.connection(link);
         silently(|| {
-            let request = envelope.request(letter);
             // In a box, because it is large and would be moved with every task that holds it.
             let mut transaction =
                 Box::new(Transaction::new_client(key, request, self.endpoint.clone(), Some(connection)));

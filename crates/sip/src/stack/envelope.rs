@@ -76,12 +76,6 @@ impl Envelope {
         })
     }
 
-    /// An envelope that belongs to no transaction.
-    pub(super) fn heartbeat() -> Self {
-        let text = || "heartbeat".to_owned();
-        Self { method: sip::Method::Options, branch: text(), call_id: text(), from_tag: text(), to_tag: None, cseq: 0 }
-    }
-
     /// The same transaction, as CANCEL names it.
     pub(super) fn cancel(&self) -> Self {
         Self { method: sip::Method::Cancel, to_tag: None, ..self.clone() }
@@ -104,12 +98,18 @@ impl Envelope {
 
     /// The key of the server transaction.
     pub(super) fn server_key(&self) -> Option<TransactionKey> {
-        TransactionKey::from_request(&self.request(Bytes::new()), TransactionRole::Server).ok()
+        self.keyed_request(TransactionRole::Server, Bytes::new()).map(|(key, _)| key)
     }
 
     /// The key of the client transaction.
     pub(super) fn client_key(&self) -> Option<TransactionKey> {
-        TransactionKey::from_request(&self.request(Bytes::new()), TransactionRole::Client).ok()
+        self.keyed_request(TransactionRole::Client, Bytes::new()).map(|(key, _)| key)
+    }
+
+    /// The request with this letter, and the key of its transaction on this side.
+    pub(super) fn keyed_request(&self, role: TransactionRole, letter: Bytes) -> Option<(TransactionKey, sip::Request)> {
+        let request = self.request(letter);
+        Some((TransactionKey::from_request(&request, role).ok()?, request))
     }
 
     /// The response with this letter, and the key of the client transaction it belongs to.
@@ -140,11 +140,12 @@ impl Envelope {
 
     fn headers(&self, vias: usize) -> Headers {
         let Self { method, branch, call_id, from_tag, to_tag, cseq } = self;
-        let via = Header::Via(format!("SIP/2.0/UDP {NOWHERE};branch=z9hG4bK{branch}").into());
-        let tag = to_tag.as_ref().map(|tag| format!(";tag={tag}")).unwrap_or_default();
-        let mut headers = vec![via; vias];
-        headers.push(Header::From(format!("<sip:from@{NOWHERE}>;tag={from_tag}").into()));
-        headers.push(Header::To(format!("<sip:to@{NOWHERE}>{tag}").into()));
+        let via = Header::Via(["SIP/2.0/UDP ", NOWHERE, ";branch=z9hG4bK", branch].concat().into());
+        let (tag, to_tag) = to_tag.as_ref().map_or(("", ""), |tag| (";tag=", tag));
+        let mut headers = Vec::with_capacity(vias + 4);
+        headers.resize(vias, via);
+        headers.push(Header::From(["<sip:from@", NOWHERE, ">;tag=", from_tag].concat().into()));
+        headers.push(Header::To(["<sip:to@", NOWHERE, ">", tag, to_tag].concat().into()));
         headers.push(Header::CallId(call_id.clone().into()));
         headers.push(Header::CSeq(format!("{cseq} {method}").into()));
         headers.into()

@@ -13,7 +13,8 @@
 //!   on the wire: the ACK's letter is written here, and only when there was a real final response;
 //! * its CANCEL is sent once and never repeated over UDP: ours is a transaction of its own with the INVITE's branch;
 //! * Timer C fires only after an 18x and belongs to the control side: it is set out of reach;
-//! * a timer can be missed for ever when it is set between the two steps of its own timer loop: a heartbeat wakes it;
+//! * its timer loop is woken by each timer that is set or cancelled, some ten times in a transaction, and can miss one that
+//!   is set between its two steps: it has turns instead (`expire`);
 //! * a server transaction that ends is for a moment in neither of its tables, and a retransmission in that moment would
 //!   begin a new one: ours are kept in a table of our own until it is in the second;
 //! * it writes whole messages, credentials included, to the log at level info: it runs without a subscriber.
@@ -35,9 +36,10 @@ use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 use rsipstack::EndpointBuilder;
+use rsipstack::transaction::TransactionReceiver;
 use rsipstack::transaction::endpoint::{EndpointInner, EndpointOption};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
-use rsipstack::transaction::{TransactionReceiver, TransactionTimer};
+use rsipstack::transaction::transaction::TransactionEvent;
 use sip_api::{ClientTransactionId, ServerTransactionId, SipEvent};
 use tokio::sync::mpsc;
 
@@ -50,9 +52,6 @@ use client::{AckLetters, Client};
 use envelope::Envelope;
 use server::Server;
 
-/// How often the timer loop is woken whether it needs it or not.
-const HEARTBEAT: Duration = Duration::from_millis(100);
-
 /// Farther away than any call may ring: Timer C is the control side's.
 const NEVER: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -63,13 +62,16 @@ const DATAGRAM: usize = 65_507;
 pub(crate) struct Matcher {
     envelope: Envelope,
     key: TransactionKey,
+    /// The request as rsipstack sees it, without its letter.
+    request: rsipstack::sip::Request,
 }
 
 impl Matcher {
     /// The matcher of a request; `None` when it cannot be matched.
     pub(crate) fn of(incoming: &crate::message::Incoming) -> Option<Self> {
         let envelope = Envelope::of_request(incoming);
-        Some(Self { key: envelope.server_key()?, envelope })
+        let (key, request) = envelope.keyed_request(TransactionRole::Server, bytes::Bytes::new())?;
+        Some(Self { envelope, key, request })
     }
 }
 
@@ -156,20 +158,8 @@ impl Stack {
         let stack = self.clone();
         spawn_silently(async move {
             tokio::select! {
-                () = stack.endpoint.process_timer() => {}
+                () = stack.expire() => {}
                 () = stack.hub.stopped() => {}
-            }
-        });
-        let stack = self.clone();
-        spawn_silently(async move {
-            let Some(nobody) = Envelope::heartbeat().client_key() else { return };
-            let mut beat = tokio::time::interval(HEARTBEAT);
-            loop {
-                tokio::select! {
-                    _ = beat.tick() => {}
-                    () = stack.hub.stopped() => return,
-                }
-                stack.endpoint.timers.timeout(Duration::ZERO, TransactionTimer::TimerD(nobody.clone()));
             }
         });
         let stack = self.clone();
@@ -183,6 +173,19 @@ impl Stack {
             // All our server transactions are begun by `open`. One that rsipstack begins is a retransmission that came
             // in the moment its transaction ended; dropped, the next one finds the answer.
             spawn_silently(async move { while unasked.recv().await.is_some() {} });
+        }
+    }
+
+    /// Lets the timers of all transactions expire, for ever. No timer is set less than T1 ahead, so that none is missed by a
+    /// look every half of it; one may be late by a twentieth, so that those of many transactions share a turn.
+    async fn expire(&self) {
+        let t1 = self.endpoint.option.t1;
+        loop {
+            // A turn ends where the loop would wait, and the next one looks at all timers anew.
+            let _waits = wire::now(self.endpoint.process_timer());
+            let next = self.endpoint.timers.next_deadline();
+            let ahead = next.map_or(t1, |next| next.saturating_duration_since(Instant::now()));
+            tokio::time::sleep(ahead.clamp(t1 / 20, t1 / 2)).await;
         }
     }
 
@@ -207,13 +210,21 @@ impl Stack {
         let Some(envelope) = Envelope::of_response(incoming) else { return false };
         let status = incoming.response.status;
         let Some((key, response)) = envelope.keyed_response(status, letter) else { return false };
-        if !self.knows(&key) {
+        let transaction = self.endpoint.transactions.get(&key);
+        if transaction.is_none() && !self.endpoint.finished_transactions.contains_key(&key) {
             return false;
         }
         if incoming.method == sip_api::Method::Invite && status >= 300 {
             self.acks.final_response(envelope.branch(), incoming.response.headers.get("To").unwrap_or(""));
         }
-        self.feed(response.into(), link);
+        match transaction {
+            // All that rsipstack does with a response to a transaction that is under way, once it has found it anew.
+            Some(transaction) => {
+                let connection = Some(self.outlets.connection(link));
+                let _ended = transaction.send(TransactionEvent::Received(response.into(), connection));
+            }
+            None => self.feed(response.into(), link),
+        }
         true
     }
 

@@ -47,7 +47,7 @@ pub(super) struct Server {
 
 impl Stack {
     /// Whether the request belongs to a transaction that is under way or was; if so it has been dealt with.
-    pub(crate) fn absorbs(&self, Matcher { envelope, key }: &Matcher, letter: &Bytes, link: &Link) -> bool {
+    pub(crate) fn absorbs(&self, Matcher { envelope, key, .. }: &Matcher, letter: &Bytes, link: &Link) -> bool {
         // Ours first: a transaction leaves our table only after it has been entered among rsipstack's finished ones.
         let ours = self.by_key.contains_key(key);
         let known = self.knows(key);
@@ -94,14 +94,13 @@ impl Stack {
     pub(crate) fn open(
         self: &Arc<Self>,
         incoming: &Incoming,
-        Matcher { envelope, key }: Matcher,
+        Matcher { envelope, key, request }: Matcher,
         link: &Link,
         trusted: bool,
     ) -> ServerTransactionId {
         let id = ServerTransactionId(self.next_server.fetch_add(1, Ordering::Relaxed));
         let link = link.answering_at(incoming.via.reply_address(link.flow().remote));
         let connection = self.outlets.connection(&link);
-        let request = envelope.request(Bytes::new());
         // In a box, because it is large and would be moved with every task that holds it.
         let transaction = silently(|| {
             Box::new(Transaction::new_server(key.clone(), request, self.endpoint.clone(), Some(connection)))
