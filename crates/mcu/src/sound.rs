@@ -22,10 +22,12 @@ pub(crate) struct Sound {
     packet: [i16; PACKET_SAMPLES_MAX],
     /// The part of it that was not used yet.
     ready: Range<usize>,
-    /// What was decoded and not played yet, at the pace that the peer's clock needs.
+    /// What was decoded before and not played yet, at the pace that the peer's clock needs.
     varispeed: Varispeed,
-    /// This tick's frame.
+    /// This tick's frame. Until it is played, the newest unit: mostly they are the same.
     pub(crate) frame: Frame,
+    /// The frame holds a unit that is not played yet.
+    decoded: bool,
 }
 
 impl Sound {
@@ -54,12 +56,16 @@ impl Sound {
 
     /// What was decoded and is not played yet.
     pub(crate) const fn held(&self) -> Duration {
-        Duration::from_micros(self.varispeed.held() as u64 * 1_000_000 / SAMPLE_RATE as u64)
+        Duration::from_micros(self.held_samples() as u64 * 1_000_000 / SAMPLE_RATE as u64)
+    }
+
+    const fn held_samples(&self) -> usize {
+        self.varispeed.held() + if self.decoded { FRAME_SAMPLES } else { 0 }
     }
 
     /// Whether another unit is needed to play this tick's frame at this pace, in parts per million.
     pub(crate) const fn needs_more(&self, pace_ppm: i32) -> bool {
-        self.varispeed.needs_more(pace_ppm)
+        self.held_samples() < self.varispeed.needed(pace_ppm)
     }
 
     /// Has the next 20 ms of the decoded packet played next; false when it is used up.
@@ -68,30 +74,44 @@ impl Sound {
         if end > self.ready.end {
             return false;
         }
-        self.varispeed.push(&self.packet[self.ready.start..end]);
+        self.keep();
+        self.frame.copy_from_slice(&self.packet[self.ready.start..end]);
         self.ready.start = end;
         true
     }
 
     /// Has what a lost packet might have held played next; `next` is the packet after it.
     pub(crate) fn conceal(&mut self, next: Option<&[u8]>) {
-        let mut unit = SILENCE;
-        let with_fec = self.decoder.decode(next, next.is_some(), &mut unit);
-        if with_fec.is_err() && self.decoder.decode(None, false, &mut unit).is_err() {
-            unit = SILENCE;
+        self.keep();
+        let with_fec = self.decoder.decode(next, next.is_some(), &mut self.frame);
+        if with_fec.is_err() && self.decoder.decode(None, false, &mut self.frame).is_err() {
+            self.frame = SILENCE;
         }
-        self.varispeed.push(&unit);
         self.ready = 0..0;
+    }
+
+    /// Makes room for another unit.
+    fn keep(&mut self) {
+        if std::mem::replace(&mut self.decoded, true) {
+            self.varispeed.push(&self.frame);
+        }
     }
 
     /// Fills this tick's frame.
     pub(crate) fn play(&mut self, pace_ppm: i32) {
-        self.varispeed.play(pace_ppm, &mut self.frame);
+        if self.decoded && self.varispeed.passes(pace_ppm) {
+            self.varispeed.pass(&self.frame);
+        } else {
+            self.keep();
+            self.varispeed.play(pace_ppm, &mut self.frame);
+        }
+        self.decoded = false;
     }
 
     /// Nothing is left to play: the peer is silent.
     pub(crate) fn pause(&mut self) {
         self.ready = 0..0;
+        self.decoded = false;
         self.varispeed.clear();
     }
 
@@ -141,6 +161,7 @@ impl SoundPool {
             ready: 0..0,
             varispeed: Varispeed::new(),
             frame: SILENCE,
+            decoded: false,
         }))
     }
 

@@ -44,8 +44,8 @@ pub(crate) struct JitterCounters {
     pub(crate) late_packets: u64,
     /// What was played and what was made up, in frames of 20 ms.
     pub(crate) reception: Reception,
-    /// How long the packet that was handed out last had waited, until it is played.
-    pub(crate) delay: Duration,
+    /// How long the packet that was handed out last had waited, until it is played, microseconds.
+    pub(crate) delay_us: i64,
 }
 
 /// One packet on its way in.
@@ -64,7 +64,8 @@ pub(crate) struct Arrival<'a> {
 #[derive(Debug)]
 pub(crate) struct JitterBuffer {
     codec: Codec,
-    delay_max: Duration,
+    /// In microseconds, as all that is compared for each packet.
+    delay_max_us: i64,
     slots: Slots,
     delay: DelayEstimator,
     /// Length of the latest packet in clock units.
@@ -129,7 +130,7 @@ impl JitterBuffer {
     pub(crate) fn new(codec: Codec, delay_max: Duration) -> Self {
         Self {
             codec,
-            delay_max,
+            delay_max_us: delay_max.as_micros() as i64,
             slots: Slots::default(),
             delay: DelayEstimator::new(),
             packet_length: 0,
@@ -158,7 +159,8 @@ impl JitterBuffer {
     pub(crate) fn restart(&mut self, codec: Codec) {
         let mut slots = std::mem::take(&mut self.slots);
         slots.clear();
-        *self = Self { slots, counters: self.counters, ..Self::new(codec, self.delay_max) };
+        let delay_max = Duration::from_micros(self.delay_max_us as u64);
+        *self = Self { slots, counters: self.counters, ..Self::new(codec, delay_max) };
     }
 
     /// What was counted since the buffer was made.
@@ -176,8 +178,8 @@ impl JitterBuffer {
         let Some(samples) = unit::samples(self.codec, arrival.payload) else { return self.insert_pause(arrival) };
         if self.packet_length != i64::from(samples) {
             self.packet_length = i64::from(samples);
-            let lasts_us = self.to_us(self.packet_length).max(1) as u128;
-            self.slots.fit(usize::try_from(self.delay_max.as_micros() / lasts_us).unwrap_or(usize::MAX / 2));
+            let lasts_us = self.to_us(self.packet_length).max(1);
+            self.slots.fit(usize::try_from(self.delay_max_us / lasts_us).unwrap_or(usize::MAX / 2));
         }
         self.delay.observe(arrival.at, micros(arrival.at) - self.to_us(arrival.timestamp));
         let end = arrival.timestamp + self.packet_length;
@@ -251,7 +253,7 @@ impl JitterBuffer {
         let Some(first) = self.slots.first() else { return self.starve(now) };
         let (sequence, start, arrival) = (first.sequence, first.timestamp, first.arrival);
         let due = self.due_us(now) >= self.to_us(start);
-        let last_chance = self.waited(now, arrival) + Duration::from_micros(UNIT_US as u64) > self.bound();
+        let last_chance = self.waited_us(now, arrival) + UNIT_US > self.bound_us();
         if self.running && start <= self.position {
             return self.play_or_wait_for_rest();
         }
@@ -329,7 +331,7 @@ impl JitterBuffer {
     fn play(&mut self, now: Timestamp) -> Pulled<'_> {
         let first = self.slots.first().expect("a unit is played only when a packet is here");
         let (level, sequence, arrival) = (first.level, first.sequence, first.arrival);
-        self.counters.delay = self.waited(now, arrival);
+        self.counters.delay_us = self.waited_us(now, arrival);
         let start = self.position;
         self.judge_gap(sequence, start);
         let taken = self.unit.fill(self.codec, &self.slots, start);
@@ -468,7 +470,7 @@ impl JitterBuffer {
 
     /// Drops what has waited longer than the bound.
     fn expire(&mut self, now: Timestamp) {
-        while self.slots.first().is_some_and(|first| self.waited(now, first.arrival) > self.bound()) {
+        while self.slots.first().is_some_and(|first| self.waited_us(now, first.arrival) > self.bound_us()) {
             self.give_up_first();
         }
     }
@@ -477,7 +479,7 @@ impl JitterBuffer {
     fn hold_bound(&mut self) {
         while let (Some(first), Some(last)) = (self.slots.first(), self.slots.last()) {
             let from = first.timestamp.max(self.floor);
-            if first.sequence == last.sequence || self.to_us(last.end - from) <= self.bound().as_micros() as i64 {
+            if first.sequence == last.sequence || self.to_us(last.end - from) <= self.bound_us() {
                 return;
             }
             self.give_up_first();
@@ -523,19 +525,18 @@ impl JitterBuffer {
         let assembly = if length % unit == 0 { 0 } else { unit - gcd(unit, length) };
         let fec = if self.codec == Codec::Opus && self.loss > LOSS_WORTH_FEC { UNIT_US } else { 0 };
         let wanted = self.delay.target_us() + self.to_us(assembly) + fec;
-        let most = self.bound().as_micros() as i64 - self.to_us(length) - UNIT_US;
+        let most = self.bound_us() - self.to_us(length) - UNIT_US;
         micros(now).saturating_sub(self.delay.fastest_us()) - wanted.min(most).max(0)
     }
 
     /// How long what arrived at `arrival` has waited when it is played, if that is pulled now.
-    fn waited(&self, now: Timestamp, arrival: Timestamp) -> Duration {
-        now.since(arrival) + Duration::from_micros(self.held_us as u64)
+    fn waited_us(&self, now: Timestamp, arrival: Timestamp) -> i64 {
+        (micros(now) - micros(arrival)).max(0) + self.held_us
     }
 
-    /// The longest time a packet may lie here: never less than it takes to hand it out.
-    pub(crate) fn bound(&self) -> Duration {
-        let packet = Duration::from_micros(self.to_us(self.packet_length + self.unit_length()) as u64);
-        self.delay_max.max(packet)
+    /// The longest time a packet may lie here, microseconds: never less than it takes to hand it out.
+    pub(crate) fn bound_us(&self) -> i64 {
+        self.delay_max_us.max(self.to_us(self.packet_length + self.unit_length()))
     }
 
     /// 20 ms in clock units.

@@ -355,8 +355,8 @@ impl Leg {
             concealed_frames: jitter.reception.concealed,
             rejected_packets: self.counters.rejected_packets,
             jitter_us: self.stream.jitter_us(),
-            buffer_delay_us: micros(jitter.delay),
-            buffer_delay_max_us: micros(self.jitter.bound()),
+            buffer_delay_us: saturated(jitter.delay_us),
+            buffer_delay_max_us: saturated(self.jitter.bound_us()),
             round_trip_us: self.reports.round_trip_us(),
             mos_hundredths: e_model.map_or(0, |model| model.mos_hundredths()),
             e_model: e_model.unwrap_or_default(),
@@ -554,8 +554,8 @@ impl Content {
     }
 }
 
-fn micros(duration: Duration) -> u32 {
-    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+fn saturated(micros: i64) -> u32 {
+    u32::try_from(micros).unwrap_or(u32::MAX)
 }
 
 impl std::fmt::Debug for Srtp {

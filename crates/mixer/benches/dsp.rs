@@ -7,7 +7,7 @@ use std::f64::consts::TAU;
 use divan::{Bencher, black_box};
 use mixer::{
     Downsampler, FRAME_SAMPLES, Frame, Level, Limiter, NARROW_FRAME_SAMPLES, SILENCE, SpeakerChoice, Speech, Sum,
-    Upsampler,
+    Upsampler, Varispeed,
 };
 
 fn main() {
@@ -61,6 +61,18 @@ fn down_to_8_khz(bencher: Bencher<'_, '_>) {
     let (mut downsampler, wide, mut narrow) = (Downsampler::new(), tone(0.2), [0; NARROW_FRAME_SAMPLES]);
     debug_assert_eq!(wide.len(), FRAME_SAMPLES);
     bencher.bench_local(|| downsampler.process(black_box(&wide), &mut narrow));
+}
+
+/// A frame of somebody whose clock is off, in parts per million; at 0 it is copied.
+#[divan::bench(args = [0, 1_000, -1_000])]
+fn play_at_a_pace(bencher: Bencher<'_, '_>, pace: i32) {
+    let (mut varispeed, unit, mut out) = (Varispeed::new(), tone(0.2), SILENCE);
+    bencher.bench_local(|| {
+        while varispeed.held() < varispeed.needed(pace) {
+            varispeed.push(black_box(&unit));
+        }
+        varispeed.play(pace, &mut out);
+    });
 }
 
 /// Who is decoded, and who is heard: each of so many legs tells its level, three of them speak.

@@ -50,12 +50,21 @@ impl Varispeed {
         self.end - REACH
     }
 
-    /// Whether more samples are needed to play a frame at this pace.
-    pub const fn needs_more(&self, pace_ppm: i32) -> bool {
+    /// How many samples have to be held to play a frame at this pace.
+    pub const fn needed(&self, pace_ppm: i32) -> usize {
         // Whoever begins to play slower has no more than a frame.
         let begun = self.fraction > 0.0;
-        let ahead = if pace_ppm > 0 || (pace_ppm < 0 && begun) { AHEAD } else { 0 };
-        self.held() < FRAME_SAMPLES + ahead
+        FRAME_SAMPLES + if pace_ppm > 0 || (pace_ppm < 0 && begun) { AHEAD } else { 0 }
+    }
+
+    /// Whether the next frame is the one that comes next, as it is; it can then be [passed](Self::pass) by.
+    pub const fn passes(&self, pace_ppm: i32) -> bool {
+        pace_ppm == 0 && self.end == REACH && self.fraction == 0.0
+    }
+
+    /// The same as to push a frame and to play it at pace 0 while nothing is held.
+    pub fn pass(&mut self, frame: &Frame) {
+        self.samples[..REACH].copy_from_slice(&frame[FRAME_SAMPLES - REACH..]);
     }
 
     /// Takes samples. When there is no room, the oldest go.
@@ -171,7 +180,7 @@ mod tests {
     fn play(frequency: f64, frames: usize, pace: impl Fn(usize) -> i32) -> (Vec<i16>, usize, Vec<usize>) {
         let (mut varispeed, mut played, mut units, mut held) = (Varispeed::new(), Vec::new(), 0, Vec::new());
         for number in 0..frames {
-            while varispeed.needs_more(pace(number)) {
+            while varispeed.held() < varispeed.needed(pace(number)) {
                 varispeed.push(&sine(frequency, units * FRAME_SAMPLES));
                 units += 1;
             }
@@ -258,6 +267,23 @@ mod tests {
         let frame = &played[at * FRAME_SAMPLES..][..FRAME_SAMPLES];
         let sent: Vec<i16> = (0..2_010).flat_map(|number| sine(1_013.0, number * FRAME_SAMPLES)).collect();
         assert!(sent.windows(FRAME_SAMPLES).any(|sent| sent == frame));
+    }
+
+    #[test]
+    fn a_frame_that_passes_is_known_to_the_next_one() {
+        let (mut passing, mut pushing, mut passed, mut pushed) = (Varispeed::new(), Varispeed::new(), SILENCE, SILENCE);
+        assert!(passing.passes(0) && !passing.passes(1));
+        passing.pass(&sine(440.0, 0));
+        pushing.push(&sine(440.0, 0));
+        pushing.play(0, &mut pushed);
+        for varispeed in [&mut passing, &mut pushing] {
+            varispeed.push(&sine(440.0, FRAME_SAMPLES));
+            assert!(!varispeed.passes(0));
+        }
+        passing.play(-1_000, &mut passed);
+        pushing.play(-1_000, &mut pushed);
+        assert_eq!(passed, pushed);
+        assert!(passed[..20].iter().all(|&sample| sample != 0));
     }
 
     #[test]
