@@ -10,7 +10,7 @@
 
 use std::sync::LazyLock;
 
-use crate::resample::{dot, kaiser_sinc};
+use crate::resample::kaiser_sinc;
 use crate::{FRAME_SAMPLES, Frame};
 
 /// The fastest pace, and the slowest, in parts per million: 1.7 cents, a third of what a musician hears.
@@ -140,6 +140,17 @@ impl Varispeed {
         self.samples.copy_within(samples..self.end, 0);
         self.end -= samples;
     }
+}
+
+/// The inner product. Eight partial sums, because the compiler may not reorder one.
+fn dot(samples: &[f32], taps: &[f32; TAPS]) -> f32 {
+    let mut sums = [0.0; 8];
+    for (samples, taps) in samples.as_chunks::<8>().0.iter().zip(taps.as_chunks::<8>().0) {
+        for ((sum, sample), tap) in sums.iter_mut().zip(samples).zip(taps) {
+            *sum += sample * tap;
+        }
+    }
+    sums.iter().sum()
 }
 
 impl Default for Varispeed {
