@@ -28,6 +28,11 @@ pub enum Input {
         /// The call.
         call: CallId,
     },
+    /// The caller's phone never acknowledged his 200 (RFC 3261 13.3.1.4), so that he is taken for gone.
+    CallerNotConfirmed {
+        /// The call.
+        call: CallId,
+    },
     /// The caller pressed a key.
     CallerDigit {
         /// The call.

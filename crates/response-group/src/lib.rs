@@ -265,7 +265,8 @@ impl Domain {
     fn dispatch(&mut self, input: Input) {
         match input {
             Input::CallerArrived(arrival) => self.caller_arrived(arrival),
-            Input::CallerLeft { call } => self.caller_left(call),
+            Input::CallerLeft { call } => self.caller_left(call, None),
+            Input::CallerNotConfirmed { call } => self.caller_left(call, Some(Failure::NotConfirmed)),
             Input::CallerDigit { call, digit } => self.caller_digit(call, digit),
             Input::AnnouncementEnded { call } => self.announcement_ended(call),
             Input::OfferProgressed { offer, ringing } => self.offer_progressed(offer, ringing),

@@ -82,6 +82,9 @@ impl Teller {
                 Some(format!("{} calls {}{holiday}", arrival.caller, arrival.group))
             }
             Input::CallerLeft { call } if *call == mine => Some("the caller hung up".to_owned()),
+            Input::CallerNotConfirmed { call } if *call == mine => {
+                Some("the caller's phone never confirmed the call (no ACK)".to_owned())
+            }
             Input::CallerDigit { call, digit } if *call == mine => Some(self.key_came(domain, *digit)),
             Input::Bridged { call } if *call == mine => {
                 let again = if std::mem::replace(&mut self.connected, true) { " again" } else { "" };

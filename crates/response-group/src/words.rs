@@ -140,6 +140,7 @@ impl Display for Failure {
             Self::GroupRemoved => "the group was removed",
             Self::ForwardFailed => "whom the caller was sent to was not reached",
             Self::Stopping => "the server was stopped",
+            Self::NotConfirmed => "the caller's phone never confirmed the call",
         })
     }
 }

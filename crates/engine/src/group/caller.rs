@@ -339,7 +339,7 @@ impl Engine {
 
     /// The caller's leg is over: the machine hears of it before anything else happens (at most 5 ms from his BYE to the
     /// CANCEL of the agents' phones).
-    pub(super) fn on_caller_ended(&mut self, call: CallId) {
+    pub(super) fn on_caller_ended(&mut self, call: CallId, termination: Termination) {
         let Some(caller) = self.groups.callers.get(&call) else { return };
         let (over, conference) = (caller.over, caller.conference.clone());
         self.end_forward(call);
@@ -354,6 +354,8 @@ impl Engine {
         if over {
             self.forget_caller(call);
             self.settle_page(call);
+        } else if termination.reason == TerminationReason::NoAck {
+            self.tell_groups(Input::CallerNotConfirmed { call });
         } else {
             self.tell_groups(Input::CallerLeft { call });
         }

@@ -402,6 +402,9 @@ fn termination_of_part(segment: &Segment, refusals: &[(Timestamp, TerminationRea
         (SegmentKind::Talk { .. }, Outcome::Failed { why: Failure::Restart }) => {
             Termination::failed(TerminationReason::McuLost)
         }
+        (SegmentKind::Talk { .. }, Outcome::Failed { why: Failure::NotConfirmed }) => {
+            Termination::failed(TerminationReason::NoAck)
+        }
         (SegmentKind::Talk { .. }, _) => Termination::completed(TerminationReason::Departed),
         (_, outcome) => untalked(outcome, refusal),
     }
@@ -429,6 +432,7 @@ fn untalked(outcome: &Outcome, refusal: Option<TerminationReason>) -> Terminatio
         }
         Outcome::Failed { why: Failure::Restart } => TerminationReason::McuLost,
         Outcome::Failed { why: Failure::Stopping } => TerminationReason::ServerStopping,
+        Outcome::Failed { why: Failure::NotConfirmed } => TerminationReason::NoAck,
     })
 }
 
