@@ -122,7 +122,7 @@ fn tell(entries: &[Entry], arrival: (CallId, String)) -> Result<Option<Story>, J
         story.lines.extend(what.map(|what| line(domain, what)));
         while let Some(output) = domain.poll_output() {
             story.lines.extend(teller.ordered(domain, &output).map(|what| line(domain, what)));
-            story.lines.extend(decided_about(domain, &output, story.call));
+            story.lines.extend(decided_about(domain, &output, &teller, story.call));
         }
         teller.settle(domain);
     })?;
@@ -135,7 +135,7 @@ fn arrival_of(entry: &Entry, reference: &str) -> Option<(CallId, String)> {
     wanted.then(|| (arrival.call, arrival.reference.clone()))
 }
 
-fn decided_about(domain: &Domain, output: &Output, call: CallId) -> Option<Line> {
+fn decided_about(domain: &Domain, output: &Output, teller: &Teller, call: CallId) -> Option<Line> {
     let Output::Journal(entry) = output else { return None };
     let Entry::Decided { seq, at, decided } = &**entry else { return None };
     if decided.call() != call {
@@ -143,7 +143,7 @@ fn decided_about(domain: &Domain, output: &Output, call: CallId) -> Option<Line>
     }
     let about_agents = matches!(decided, Decision::Offered { .. } | Decision::Waiting { .. });
     let agents = if about_agents { domain.candidates(call) } else { Vec::new() };
-    Some(Line { seq: *seq, at: *at, what: decided.to_string(), agents })
+    Some(Line { seq: *seq, at: *at, what: teller.decided(decided), agents })
 }
 
 impl Domain {

@@ -103,6 +103,9 @@ pub enum Input {
         call: CallId,
         /// Whether the target answered; the caller is then no longer the machine's.
         connected: bool,
+        /// The SIP status that says why it did not; journals of before do not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
     },
     /// The connected agent transfers the caller.
     AgentTransferred {

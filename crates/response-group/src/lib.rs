@@ -277,7 +277,7 @@ impl Domain {
             Input::OfferDialogEnded { offer, dialog } => self.offer_dialog_ended(offer, dialog),
             Input::Bridged { call } => self.bridged(call),
             Input::BridgeFailed { call } => self.bridge_failed(call),
-            Input::ForwardEnded { call, connected } => self.forward_ended(call, connected),
+            Input::ForwardEnded { call, connected, .. } => self.forward_ended(call, connected),
             Input::AgentTransferred { offer, target, .. } => self.agent_transferred(offer, target),
             Input::AgentChanged { agent, change } => match self.agent_named(&agent) {
                 Some(agent) => self.agent_told(agent, change),

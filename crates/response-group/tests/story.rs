@@ -60,7 +60,7 @@ fn a_transfer_that_fails_is_told_to_its_end() {
     world.takes("bob", call);
     let offer = world.offer("bob");
     world.tell(Input::AgentTransferred { offer, target: Action::Forward { target: uri("frank") }, consulted: false });
-    world.tell(Input::ForwardEnded { call, connected: false }).bridged(call);
+    world.tell(Input::ForwardEnded { call, connected: false, status: None }).bridged(call);
     let told = told(&world);
     has(&told, "sip:bob@example.com has the caller sent to sip:frank@example.com");
     has(&told, "sip:frank@example.com is called for the caller");
@@ -74,7 +74,7 @@ fn a_forward_is_told_with_who_was_called_and_that_he_answered() {
     let lines = "queue.no_agent_action = { kind = \"forward\", target = \"sip:frank@example.com\" }";
     let mut world = World::bare(sales(lines, &["bob"]));
     let call = world.call("sales");
-    world.wait_seconds(1).tell(Input::ForwardEnded { call, connected: true });
+    world.wait_seconds(1).tell(Input::ForwardEnded { call, connected: true, status: None });
     let told = told(&world);
     has(&told, "sip:frank@example.com is called for the caller");
     has(&told, "sip:frank@example.com answered");

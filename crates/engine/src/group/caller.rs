@@ -68,6 +68,8 @@ pub(super) struct Caller {
     queued: bool,
     /// The REFER of the agent who sends him elsewhere.
     pub(super) transfer: Option<SubscriptionId>,
+    /// That agent.
+    pub(super) sent_by: Option<UserUri>,
     /// The colleague's leg, where that agent has asked one first.
     pub(super) consulted: Option<LegId>,
     /// A supervisor sends him elsewhere and has not heard what became of that.
@@ -105,6 +107,7 @@ impl Caller {
             shown: None,
             queued: false,
             transfer: None,
+            sent_by: None,
             consulted: None,
             sent_by_supervisor: false,
             over: false,
