@@ -7,7 +7,7 @@ use crate::Domain;
 use crate::agent::{AgentIx, Obstacle};
 use crate::call::Call;
 use crate::group::Pool;
-use crate::input::Input;
+use crate::input::{Input, OfferNo};
 use crate::journal::{Entry, JournalError, feed};
 use crate::offer::OfferState;
 use crate::output::{Decision, Ineligible, Output};
@@ -170,6 +170,7 @@ impl Domain {
                 }
                 _ => Why::Draining,
             },
+            Some(Obstacle::Talking) if entry.talks.iter().all(|talk| self.is_being_hung_up(*talk)) => Why::Draining,
             Some(Obstacle::Talking) => Why::Talking,
             Some(Obstacle::Pause(why)) => why,
             Some(Obstacle::Ineligible(reason)) => Why::Ineligible { reason },
@@ -180,6 +181,10 @@ impl Domain {
             },
         };
         Candidate { agent: entry.uri.clone(), agent_group: pool.conf.name.clone(), why }
+    }
+
+    fn is_being_hung_up(&self, offer: OfferNo) -> bool {
+        self.offers.get(&offer).is_none_or(|offer| matches!(offer.state, OfferState::Releasing(_)))
     }
 }
 

@@ -65,6 +65,7 @@ impl Teller {
                 Some(format!("{agent} has the caller {}{asked}", sent_by(target)))
             }
             Input::TimerFired => self.no_key_came(domain),
+            Input::Configured { .. } if self.before.is_some() => Some("other settings of the groups hold".to_owned()),
             Input::Restarted if domain.calls.contains_key(&self.call) => {
                 let listening = std::mem::take(&mut self.listening);
                 let gone =

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{World, config, sales, uri};
-use response_group::{Action, Input};
+use response_group::{Action, Input, Why};
 
 /// What is told of the first call.
 fn told(world: &World) -> Vec<String> {
@@ -132,4 +132,22 @@ fn the_wallboard_lists_conversations_with_their_calls() {
     assert_eq!(talk.caller, "sip:caller1@example.com");
     world.tell(Input::CallerLeft { call });
     assert!(talks(&world).is_empty());
+}
+
+#[test]
+fn whoever_is_hung_up_is_not_told_to_talk() {
+    let mut world = World::new(sales("", &["bob"]));
+    let call = world.call("sales");
+    world.rings("bob").answers("bob").tell(Input::BridgeFailed { call });
+    let story = response_group::explain(&world.journal, "ref-1").expect("a journal").expect("the call");
+    let line = story.lines.into_iter().rfind(|line| !line.agents.is_empty()).expect("the caller waits again");
+    assert_eq!(line.agents[0].why, Why::Draining);
+}
+
+#[test]
+fn it_is_told_that_settings_changed_meanwhile() {
+    let mut world = World::new(sales("", &["bob"]));
+    world.call("sales");
+    world.tell(Input::Configured { config: Box::new(sales("", &["carol"])) });
+    has(&told(&world), "other settings of the groups hold");
 }

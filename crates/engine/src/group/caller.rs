@@ -357,7 +357,10 @@ impl Engine {
         if over {
             self.forget_caller(call);
             self.settle_page(call);
-        } else if termination.reason == TerminationReason::NoAck {
+            return;
+        }
+        self.note_left(call, termination.reason);
+        if termination.reason == TerminationReason::NoAck {
             self.tell_groups(Input::CallerNotConfirmed { call });
         } else {
             self.tell_groups(Input::CallerLeft { call });

@@ -75,7 +75,8 @@ fn a_caller_who_was_never_served_has_an_outgoing_line_too() {
     world.request(caller.bye(), None);
     let line = history(&world, "ann").pop().expect("his line");
     assert_eq!((line.kind, line.answered), (ConversationKind::Outgoing, None));
-    assert_eq!(line.termination.reason, TerminationReason::RequestCancelled);
+    assert_eq!(line.termination, Termination::cancelled(TerminationReason::Departed), "by BYE, for he was answered");
+    assert_eq!(records(&world)[0].termination, line.termination);
     for agent in ["bob", "cleo"] {
         let kinds: Vec<_> = history(&world, agent).iter().map(|line| line.kind).collect();
         assert_eq!(kinds, [ConversationKind::GroupCallAbandoned], "{agent}");
