@@ -119,7 +119,7 @@ impl Engine {
     /// Somebody calls a group. Anybody may, like any service number; who claims to be a user of ours must prove it.
     pub(crate) fn call_group(&mut self, leg: LegId, group: UserUri, call: Box<Invitation>) {
         let told = self.told_by_trunk(&call);
-        if told.is_none() && self.requester(&call).is_none() {
+        if told.is_none() && (self.requester(&call).is_none() || self.claims_a_name_of_ours(&call)) {
             return self.challenge(leg);
         }
         let room = self.legs.len() + self.groups.leg_count() < self.config.limits.legs;
@@ -162,6 +162,14 @@ impl Engine {
         // An agent who calls is not rung, least of all for his own call.
         self.groups.stirred.extend(user);
         self.tell_groups(Input::CallerArrived(arrival));
+    }
+
+    /// Whether he calls himself somebody of our domain without having proved it; whether there is such a user is not told. A
+    /// gateway may well write a telephone number so.
+    fn claims_a_name_of_ours(&self, call: &Invitation) -> bool {
+        let uri = &call.from.uri;
+        let named = || uri.user.as_deref().is_some_and(|user| user.chars().any(char::is_alphabetic));
+        call.user.is_none() && uri.host.eq_ignore_ascii_case(&self.config.domain) && named()
     }
 
     /// The machine wants the caller answered, in one of three ways.
