@@ -211,7 +211,12 @@ impl Watch {
                 storage.record_group_call(&record);
             }
             EngineEvent::GroupVisitEnded { visit, leg } => {
-                tracing::info!(group_call = %visit.call, errand = visit.errand.as_str(), "supervisor or feature code ended");
+                let (errand, call_id) = (visit.errand.as_str(), &visit.call_id);
+                match visit.errand.is_supervision() {
+                    true => tracing::info!(group_call = %visit.call, errand, call_id, "supervisor ended"),
+                    // It is no call of a group's, and has no story.
+                    false => tracing::info!(errand, call_id, "feature code ended"),
+                }
                 storage.record_group_visit(&visit, leg.as_deref());
             }
             EngineEvent::GroupAgent { agent, state } => tracing::debug!(%agent, ?state, "agent"),

@@ -168,7 +168,8 @@ impl Domain {
         call.end_segment(now, SegmentKind::Talk { agent }, outcome);
     }
 
-    pub(crate) fn caller_left(&mut self, id: CallId) {
+    /// The caller is gone: of himself, or because of a failure, so that what he had was no service to him.
+    pub(crate) fn caller_left(&mut self, id: CallId, failure: Option<Failure>) {
         let Some(call) = self.calls.get(&id) else { return self.stale() };
         let outcome = match call.phase.clone() {
             Phase::Connected(_) => Outcome::Answered,
@@ -185,6 +186,10 @@ impl Domain {
                 Outcome::Answered
             }
             _ => Outcome::Abandoned,
+        };
+        let outcome = match (outcome, failure) {
+            (Outcome::Answered | Outcome::Abandoned, Some(why)) => Outcome::Failed { why },
+            (outcome, _) => outcome,
         };
         self.end_call(id, outcome, false);
     }

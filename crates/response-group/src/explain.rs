@@ -7,7 +7,7 @@ use crate::Domain;
 use crate::agent::{AgentIx, Obstacle};
 use crate::call::Call;
 use crate::group::Pool;
-use crate::input::Input;
+use crate::input::{Input, OfferNo};
 use crate::journal::{Entry, JournalError, feed};
 use crate::offer::OfferState;
 use crate::output::{Decision, Ineligible, Output};
@@ -122,7 +122,7 @@ fn tell(entries: &[Entry], arrival: (CallId, String)) -> Result<Option<Story>, J
         story.lines.extend(what.map(|what| line(domain, what)));
         while let Some(output) = domain.poll_output() {
             story.lines.extend(teller.ordered(domain, &output).map(|what| line(domain, what)));
-            story.lines.extend(decided_about(domain, &output, story.call));
+            story.lines.extend(decided_about(domain, &output, &teller, story.call));
         }
         teller.settle(domain);
     })?;
@@ -135,7 +135,7 @@ fn arrival_of(entry: &Entry, reference: &str) -> Option<(CallId, String)> {
     wanted.then(|| (arrival.call, arrival.reference.clone()))
 }
 
-fn decided_about(domain: &Domain, output: &Output, call: CallId) -> Option<Line> {
+fn decided_about(domain: &Domain, output: &Output, teller: &Teller, call: CallId) -> Option<Line> {
     let Output::Journal(entry) = output else { return None };
     let Entry::Decided { seq, at, decided } = &**entry else { return None };
     if decided.call() != call {
@@ -143,7 +143,7 @@ fn decided_about(domain: &Domain, output: &Output, call: CallId) -> Option<Line>
     }
     let about_agents = matches!(decided, Decision::Offered { .. } | Decision::Waiting { .. });
     let agents = if about_agents { domain.candidates(call) } else { Vec::new() };
-    Some(Line { seq: *seq, at: *at, what: decided.to_string(), agents })
+    Some(Line { seq: *seq, at: *at, what: teller.decided(decided), agents })
 }
 
 impl Domain {
@@ -170,6 +170,7 @@ impl Domain {
                 }
                 _ => Why::Draining,
             },
+            Some(Obstacle::Talking) if entry.talks.iter().all(|talk| self.is_being_hung_up(*talk)) => Why::Draining,
             Some(Obstacle::Talking) => Why::Talking,
             Some(Obstacle::Pause(why)) => why,
             Some(Obstacle::Ineligible(reason)) => Why::Ineligible { reason },
@@ -180,6 +181,10 @@ impl Domain {
             },
         };
         Candidate { agent: entry.uri.clone(), agent_group: pool.conf.name.clone(), why }
+    }
+
+    fn is_being_hung_up(&self, offer: OfferNo) -> bool {
+        self.offers.get(&offer).is_none_or(|offer| matches!(offer.state, OfferState::Releasing(_)))
     }
 }
 

@@ -28,6 +28,11 @@ pub enum Input {
         /// The call.
         call: CallId,
     },
+    /// The caller's phone never acknowledged his 200 (RFC 3261 13.3.1.4), so that he is taken for gone.
+    CallerNotConfirmed {
+        /// The call.
+        call: CallId,
+    },
     /// The caller pressed a key.
     CallerDigit {
         /// The call.
@@ -98,6 +103,9 @@ pub enum Input {
         call: CallId,
         /// Whether the target answered; the caller is then no longer the machine's.
         connected: bool,
+        /// The SIP status that says why it did not; journals of before do not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
     },
     /// The connected agent transfers the caller.
     AgentTransferred {

@@ -270,7 +270,8 @@ impl Domain {
     fn dispatch(&mut self, input: Input) {
         match input {
             Input::CallerArrived(arrival) => self.caller_arrived(arrival),
-            Input::CallerLeft { call } => self.caller_left(call),
+            Input::CallerLeft { call } => self.caller_left(call, None),
+            Input::CallerNotConfirmed { call } => self.caller_left(call, Some(Failure::NotConfirmed)),
             Input::CallerDigit { call, digit } => self.caller_digit(call, digit),
             Input::AnnouncementEnded { call } => self.announcement_ended(call),
             Input::OfferProgressed { offer, ringing } => self.offer_progressed(offer, ringing),
@@ -281,7 +282,7 @@ impl Domain {
             Input::OfferDialogEnded { offer, dialog } => self.offer_dialog_ended(offer, dialog),
             Input::Bridged { call } => self.bridged(call),
             Input::BridgeFailed { call } => self.bridge_failed(call),
-            Input::ForwardEnded { call, connected } => self.forward_ended(call, connected),
+            Input::ForwardEnded { call, connected, .. } => self.forward_ended(call, connected),
             Input::AgentTransferred { offer, target, .. } => self.agent_transferred(offer, target),
             Input::AgentChanged { agent, change } => match self.agent_named(&agent) {
                 Some(agent) => self.agent_told(agent, change),

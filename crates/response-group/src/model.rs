@@ -390,7 +390,7 @@ impl State {
             for connected in [true, false] {
                 add(&|state| {
                     state.forwarding.retain(|forwarding| forwarding != call);
-                    state.tell(Input::ForwardEnded { call: *call, connected });
+                    state.tell(Input::ForwardEnded { call: *call, connected, status: None });
                 });
             }
         }

@@ -332,6 +332,8 @@ pub enum Failure {
     ForwardFailed,
     /// The server was stopped.
     Stopping,
+    /// The caller's phone did not acknowledge that it was answered.
+    NotConfirmed,
 }
 
 /// An entry for a user's conversation history: one for each agent who was offered the call.

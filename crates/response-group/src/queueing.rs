@@ -362,7 +362,7 @@ pub(crate) fn last_words(outcome: &Outcome) -> Option<&'static str> {
             Some("nobody-available")
         }
         Outcome::Failed { why: Failure::Stopping } => Some("call-again"),
-        Outcome::Failed { why: Failure::Restart }
+        Outcome::Failed { why: Failure::Restart | Failure::NotConfirmed }
         | Outcome::Answered
         | Outcome::Abandoned
         | Outcome::Rejected { .. } => None,

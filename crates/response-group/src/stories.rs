@@ -108,7 +108,7 @@ fn about_a_call(domain: &Domain, dice: &mut Dice) -> Option<Input> {
         0 => Input::CallerLeft { call },
         1 | 2 => Input::Bridged { call },
         3 => Input::BridgeFailed { call },
-        4 => Input::ForwardEnded { call, connected: dice.toss() },
+        4 => Input::ForwardEnded { call, connected: dice.toss(), status: None },
         _ => Input::Reattached { call, caller: dice.below(4) > 0, agent: dice.toss() },
     })
 }

@@ -10,7 +10,7 @@ use crate::config::Action;
 use crate::group::GroupIx;
 use crate::hours::{Openness, openness};
 use crate::input::{Input, MonitorMode, OfferNo, SupervisorCommand};
-use crate::output::{Announcement, Output, Withdrawal};
+use crate::output::{Announcement, Decision, Output, Withdrawal};
 use crate::workflow::question_at;
 
 /// Tells of one call, input by input.
@@ -22,6 +22,8 @@ pub(crate) struct Teller {
     connected: bool,
     /// Whom the caller is sent to next is on the line already.
     consulted: bool,
+    /// Who sent the caller elsewhere last.
+    transferred_by: Option<String>,
     /// Who has taken part or wanted to, by leg.
     supervisors: BTreeMap<LegId, String>,
     /// Who takes part, how, and since when.
@@ -35,6 +37,7 @@ impl Teller {
             before: None,
             connected: false,
             consulted: false,
+            transferred_by: None,
             supervisors: BTreeMap::new(),
             listening: BTreeMap::new(),
         }
@@ -57,9 +60,12 @@ impl Teller {
             Input::OfferConfirmed { offer, accepted: false } => Some(format!("{} pressed another key", of(offer)?)),
             Input::AgentTransferred { offer, target, consulted } => {
                 let asked = if *consulted { ", whom he has asked before" } else { "" };
-                Some(format!("{} has the caller {}{asked}", of(offer)?, sent_by(target)))
+                let agent = of(offer)?;
+                self.transferred_by = Some(agent.clone());
+                Some(format!("{agent} has the caller {}{asked}", sent_by(target)))
             }
             Input::TimerFired => self.no_key_came(domain),
+            Input::Configured { .. } if self.before.is_some() => Some("other settings of the groups hold".to_owned()),
             Input::Restarted if domain.calls.contains_key(&self.call) => {
                 let listening = std::mem::take(&mut self.listening);
                 let gone =
@@ -82,25 +88,39 @@ impl Teller {
                 Some(format!("{} calls {}{holiday}", arrival.caller, arrival.group))
             }
             Input::CallerLeft { call } if *call == mine => Some("the caller hung up".to_owned()),
+            Input::CallerNotConfirmed { call } if *call == mine => {
+                Some("the caller's phone never confirmed the call (no ACK)".to_owned())
+            }
             Input::CallerDigit { call, digit } if *call == mine => Some(self.key_came(domain, *digit)),
             Input::Bridged { call } if *call == mine => {
                 let again = if std::mem::replace(&mut self.connected, true) { " again" } else { "" };
                 Some(format!("caller and agent are connected{again}"))
             }
             Input::BridgeFailed { call } if *call == mine => Some("the media could not be joined".to_owned()),
-            Input::ForwardEnded { call, connected } if *call == mine => Some(self.forward_ended(domain, *connected)),
+            Input::ForwardEnded { call, connected, status } if *call == mine => {
+                Some(self.forward_ended(domain, *connected, *status))
+            }
             Input::Supervise { call, command: SupervisorCommand::Monitor { leg, supervisor, .. } } if *call == mine => {
                 let name = supervisor.as_ref().map_or_else(|| "a supervisor".to_owned(), ToString::to_string);
                 self.supervisors.insert(*leg, name);
                 None
             }
             Input::Supervise { call, command: SupervisorCommand::Transfer { target } } if *call == mine => {
+                self.transferred_by = Some("a supervisor".to_owned());
                 Some(format!("a supervisor has the caller {}", sent_by(target)))
             }
             Input::Reattached { call, caller: true, .. } if *call == mine => {
                 Some("the caller's audio is here again".to_owned())
             }
             _ => None,
+        }
+    }
+
+    /// A decision about the call, with who transferred the caller where that is its reason.
+    pub(crate) fn decided(&self, decided: &Decision) -> String {
+        match &self.transferred_by {
+            Some(by) => decided.in_words(by),
+            None => decided.to_string(),
         }
     }
 
@@ -197,7 +217,7 @@ impl Teller {
         }
     }
 
-    fn forward_ended(&self, domain: &Domain, connected: bool) -> String {
+    fn forward_ended(&self, domain: &Domain, connected: bool, status: Option<u16>) -> String {
         let target = match &self.before {
             Some((Phase::Forwarding { target, .. }, _)) => target.as_str(),
             _ => "whom the caller was sent to",
@@ -206,10 +226,11 @@ impl Teller {
             Some(Phase::Connecting(offer)) => self.agent_of(domain, *offer),
             _ => None,
         };
+        let why = status.map(|status| format!(" (SIP status {status})")).unwrap_or_default();
         match (connected, gets_him_back) {
             (true, _) => format!("{target} answered"),
-            (false, Some(agent)) => format!("{target} was not reached; {agent} gets the caller back"),
-            (false, None) => format!("{target} was not reached"),
+            (false, Some(agent)) => format!("{target} was not reached{why}; {agent} gets the caller back"),
+            (false, None) => format!("{target} was not reached{why}"),
         }
     }
 }

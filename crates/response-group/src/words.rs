@@ -30,6 +30,19 @@ impl Display for Decision {
     }
 }
 
+impl Decision {
+    /// The same, where it is known who transfers the caller.
+    pub(crate) fn in_words(&self, transferred_by: &str) -> String {
+        match self {
+            Self::Moved { .. } | Self::Ended { .. } => self.to_string().replace(SOMEBODY, transferred_by),
+            decision => decision.to_string(),
+        }
+    }
+}
+
+/// Who transfers a caller, as far as a decision alone says it.
+const SOMEBODY: &str = "an agent or a supervisor";
+
 /// In which order a hunt method rings.
 fn order(method: Method) -> &'static str {
     match method {
@@ -140,6 +153,7 @@ impl Display for Failure {
             Self::GroupRemoved => "the group was removed",
             Self::ForwardFailed => "whom the caller was sent to was not reached",
             Self::Stopping => "the server was stopped",
+            Self::NotConfirmed => "the caller's phone never confirmed the call",
         })
     }
 }

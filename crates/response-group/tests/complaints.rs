@@ -271,7 +271,7 @@ fn b14_talk_is_charged_to_the_agent_until_his_leg_ends() {
     let offer = world.offer("bob");
     world.tell(Input::AgentTransferred { offer, target: Action::Forward { target: uri("frank") }, consulted: false });
     world.hangs_up("bob").wait_seconds(3_600 / 60);
-    world.tell(Input::ForwardEnded { call, connected: true });
+    world.tell(Input::ForwardEnded { call, connected: true, status: None });
     let snapshot = world.domain.snapshot(world.now);
     assert_eq!(snapshot.agents[0].talk_seconds, 20);
     assert_eq!(world.outcome(call), Some(Outcome::Transferred { target: Some(uri("frank")) }));

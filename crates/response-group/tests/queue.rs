@@ -351,7 +351,7 @@ fn a_closed_group_says_so_and_sends_the_caller_on() {
     assert_eq!(world.all_rung(), Vec::<String>::new());
     world.tell(Input::AnnouncementEnded { call });
     assert!(world.did(|output| matches!(output, Output::Forward { .. })));
-    world.tell(Input::ForwardEnded { call, connected: false });
+    world.tell(Input::ForwardEnded { call, connected: false, status: None });
     assert_eq!(world.outcome(call), Some(Outcome::Failed { why: Failure::ForwardFailed }));
     // Monday, ten o'clock.
     world.unix_seconds = 1_750_068_000;
@@ -415,7 +415,7 @@ fn the_exit_key_leaves_the_queue() {
     world.tell(Input::CallerDigit { call, digit: '0' });
     assert!(world.did(|output| matches!(output, Output::Forward { .. })));
     assert!(world.did(|output| matches!(output, Output::Withdraw { .. })));
-    world.tell(Input::ForwardEnded { call, connected: true });
+    world.tell(Input::ForwardEnded { call, connected: true, status: None });
     assert_eq!(world.outcome(call), Some(Outcome::ChoseExit { target: Some(uri("frank")) }));
     world.check();
 }
@@ -456,7 +456,7 @@ fn a_supervisor_listens_whispers_barges_and_transfers() {
     world.hangs_up("bob");
     assert_eq!(world.status("bob"), AgentStatus::Free);
     // The target does not answer: the caller is served again.
-    world.tell(Input::ForwardEnded { call, connected: false });
+    world.tell(Input::ForwardEnded { call, connected: false, status: None });
     assert_eq!(world.rung(), Vec::<String>::new());
     world.wait_seconds(5);
     assert_eq!(world.all_rung(), ["bob", "bob"]);
@@ -470,7 +470,7 @@ fn an_agent_gets_the_caller_back_when_the_transfer_fails() {
     world.takes("bob", call);
     let offer = world.offer("bob");
     world.tell(Input::AgentTransferred { offer, target: Action::Forward { target: uri("frank") }, consulted: false });
-    world.tell(Input::ForwardEnded { call, connected: false });
+    world.tell(Input::ForwardEnded { call, connected: false, status: None });
     assert!(world.did(|output| matches!(output, Output::Bridge { .. })));
     world.bridged(call).hangs_up("bob");
     assert_eq!(world.outcome(call), Some(Outcome::Answered));
@@ -537,7 +537,7 @@ fn each_part_of_a_call_says_what_became_of_the_caller() {
     let failed = |why| Outcome::Failed { why };
     let mut world = World::bare(sales(lines, &["bob"]));
     let call = world.call("sales");
-    world.wait_seconds(13).tell(Input::ForwardEnded { call, connected: false });
+    world.wait_seconds(13).tell(Input::ForwardEnded { call, connected: false, status: None });
     assert_eq!(parts(&world), [(10, Outcome::TimedOut { target: None }), (3, failed(Failure::ForwardFailed))]);
 
     let mut world = World::bare(sales(lines, &["bob"]));
@@ -593,7 +593,10 @@ fn who_talked_with_an_agent_and_gives_up_waiting_again_was_answered() {
     world.takes("bob", call).wait_seconds(3);
     let target = Action::Forward { target: uri("frank") };
     world.tell(Input::Supervise { call, command: SupervisorCommand::Transfer { target } });
-    world.tell(Input::ForwardEnded { call, connected: false }).wait_seconds(1).tell(Input::CallerLeft { call });
+    world
+        .tell(Input::ForwardEnded { call, connected: false, status: None })
+        .wait_seconds(1)
+        .tell(Input::CallerLeft { call });
     assert_eq!(world.outcome(call), Some(Outcome::Answered));
     let record = world.log.iter().find_map(|output| match output {
         Output::Cdr(record) => Some(record.clone()),
@@ -613,7 +616,7 @@ fn who_is_answered_twice_in_one_line_counts_once() {
     world.takes("bob", call);
     let target = Action::Forward { target: uri("frank") };
     world.tell(Input::Supervise { call, command: SupervisorCommand::Transfer { target } });
-    world.hangs_up("bob").tell(Input::ForwardEnded { call, connected: false }).wait_seconds(6);
+    world.hangs_up("bob").tell(Input::ForwardEnded { call, connected: false, status: None }).wait_seconds(6);
     world.takes("bob", call).hangs_up("bob");
     let counters = &world.domain.snapshot(world.now).groups[0].counters;
     assert_eq!((counters.offered, counters.answered), (1, 1));

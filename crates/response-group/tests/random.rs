@@ -161,7 +161,7 @@ fn perform(world: &mut World, seen: &mut Seen, act: &Act) {
         }
         Act::Bridge(call, true) => Input::Bridged { call: seen.call(call) },
         Act::Bridge(call, false) => Input::BridgeFailed { call: seen.call(call) },
-        Act::Forwarded(call, connected) => Input::ForwardEnded { call: seen.call(call), connected },
+        Act::Forwarded(call, connected) => Input::ForwardEnded { call: seen.call(call), connected, status: None },
         Act::Transfer(offer, away) => {
             let forward = Action::Forward { target: common::uri("frank") };
             let target = if away { forward } else { Action::Group { target: common::uri("sales") } };

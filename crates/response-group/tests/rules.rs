@@ -226,7 +226,7 @@ fn r12_suppression_belongs_to_the_offer_and_the_callers_forward_is_not_one() {
     assert!(world.log.iter().any(|output| matches!(output, Output::Forward { .. })));
     assert!(world.log.iter().filter_map(order).all(|order| order.agent == uri("bob")));
     world.rings("bob").refuses("bob", Refusal::Cancelled);
-    world.tell(Input::ForwardEnded { call, connected: true });
+    world.tell(Input::ForwardEnded { call, connected: true, status: None });
     assert_eq!(world.outcome(call), Some(Outcome::TimedOut { target: Some(uri("frank")) }));
     world.check();
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{World, config, sales, uri};
-use response_group::{Action, Input};
+use response_group::{Action, Input, Why};
 
 /// What is told of the first call.
 fn told(world: &World) -> Vec<String> {
@@ -60,7 +60,7 @@ fn a_transfer_that_fails_is_told_to_its_end() {
     world.takes("bob", call);
     let offer = world.offer("bob");
     world.tell(Input::AgentTransferred { offer, target: Action::Forward { target: uri("frank") }, consulted: false });
-    world.tell(Input::ForwardEnded { call, connected: false }).bridged(call);
+    world.tell(Input::ForwardEnded { call, connected: false, status: None }).bridged(call);
     let told = told(&world);
     has(&told, "sip:bob@example.com has the caller sent to sip:frank@example.com");
     has(&told, "sip:frank@example.com is called for the caller");
@@ -74,7 +74,7 @@ fn a_forward_is_told_with_who_was_called_and_that_he_answered() {
     let lines = "queue.no_agent_action = { kind = \"forward\", target = \"sip:frank@example.com\" }";
     let mut world = World::bare(sales(lines, &["bob"]));
     let call = world.call("sales");
-    world.wait_seconds(1).tell(Input::ForwardEnded { call, connected: true });
+    world.wait_seconds(1).tell(Input::ForwardEnded { call, connected: true, status: None });
     let told = told(&world);
     has(&told, "sip:frank@example.com is called for the caller");
     has(&told, "sip:frank@example.com answered");
@@ -132,4 +132,22 @@ fn the_wallboard_lists_conversations_with_their_calls() {
     assert_eq!(talk.caller, "sip:caller1@example.com");
     world.tell(Input::CallerLeft { call });
     assert!(talks(&world).is_empty());
+}
+
+#[test]
+fn whoever_is_hung_up_is_not_told_to_talk() {
+    let mut world = World::new(sales("", &["bob"]));
+    let call = world.call("sales");
+    world.rings("bob").answers("bob").tell(Input::BridgeFailed { call });
+    let story = response_group::explain(&world.journal, "ref-1").expect("a journal").expect("the call");
+    let line = story.lines.into_iter().rfind(|line| !line.agents.is_empty()).expect("the caller waits again");
+    assert_eq!(line.agents[0].why, Why::Draining);
+}
+
+#[test]
+fn it_is_told_that_settings_changed_meanwhile() {
+    let mut world = World::new(sales("", &["bob"]));
+    world.call("sales");
+    world.tell(Input::Configured { config: Box::new(sales("", &["carol"])) });
+    has(&told(&world), "other settings of the groups hold");
 }

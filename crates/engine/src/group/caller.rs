@@ -68,6 +68,8 @@ pub(super) struct Caller {
     queued: bool,
     /// The REFER of the agent who sends him elsewhere.
     pub(super) transfer: Option<SubscriptionId>,
+    /// That agent.
+    pub(super) sent_by: Option<UserUri>,
     /// The colleague's leg, where that agent has asked one first.
     pub(super) consulted: Option<LegId>,
     /// A supervisor sends him elsewhere and has not heard what became of that.
@@ -105,6 +107,7 @@ impl Caller {
             shown: None,
             queued: false,
             transfer: None,
+            sent_by: None,
             consulted: None,
             sent_by_supervisor: false,
             over: false,
@@ -116,7 +119,7 @@ impl Engine {
     /// Somebody calls a group. Anybody may, like any service number; who claims to be a user of ours must prove it.
     pub(crate) fn call_group(&mut self, leg: LegId, group: UserUri, call: Box<Invitation>) {
         let told = self.told_by_trunk(&call);
-        if told.is_none() && self.requester(&call).is_none() {
+        if told.is_none() && (self.requester(&call).is_none() || self.claims_a_name_of_ours(&call)) {
             return self.challenge(leg);
         }
         let room = self.legs.len() + self.groups.leg_count() < self.config.limits.legs;
@@ -159,6 +162,14 @@ impl Engine {
         // An agent who calls is not rung, least of all for his own call.
         self.groups.stirred.extend(user);
         self.tell_groups(Input::CallerArrived(arrival));
+    }
+
+    /// Whether he calls himself somebody of our domain without having proved it; whether there is such a user is not told. A
+    /// gateway may well write a telephone number so.
+    fn claims_a_name_of_ours(&self, call: &Invitation) -> bool {
+        let uri = &call.from.uri;
+        let named = || uri.user.as_deref().is_some_and(|user| user.chars().any(char::is_alphabetic));
+        call.user.is_none() && uri.host.eq_ignore_ascii_case(&self.config.domain) && named()
     }
 
     /// The machine wants the caller answered, in one of three ways.
@@ -350,7 +361,7 @@ impl Engine {
 
     /// The caller's leg is over: the machine hears of it before anything else happens (at most 5 ms from his BYE to the
     /// CANCEL of the agents' phones).
-    pub(super) fn on_caller_ended(&mut self, call: CallId) {
+    pub(super) fn on_caller_ended(&mut self, call: CallId, termination: Termination) {
         let Some(caller) = self.groups.callers.get(&call) else { return };
         let (over, conference) = (caller.over, caller.conference.clone());
         self.end_forward(call);
@@ -365,6 +376,11 @@ impl Engine {
         if over {
             self.forget_caller(call);
             self.settle_page(call);
+            return;
+        }
+        self.note_left(call, termination.reason);
+        if termination.reason == TerminationReason::NoAck {
+            self.tell_groups(Input::CallerNotConfirmed { call });
         } else {
             self.tell_groups(Input::CallerLeft { call });
         }

@@ -104,7 +104,7 @@ impl Engine {
             }
             return;
         }
-        self.forward_failed(call, TerminationReason::MediaNotSupported);
+        self.forward_failed(call, TerminationReason::MediaNotSupported, 488);
         if let Some(consultation) = consultation.filter(|_| body.is_some()) {
             // His phone sends here already.
             self.put_right(consultation, leg);
@@ -125,7 +125,7 @@ impl Engine {
         if let Some(consultation) = self.bridges.call_of_leg(leg) {
             self.on_bridge_leg_ended(consultation, leg, end, headers);
         }
-        self.forward_failed(call, TerminationReason::NoAnswer);
+        self.forward_failed(call, TerminationReason::NoAnswer, 480);
     }
 
     /// He is not joined with the caller. Whoever asked him has him back; if that one is gone he is hung up.

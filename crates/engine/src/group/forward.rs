@@ -98,16 +98,17 @@ impl Engine {
             // He is on the line already.
             _ if consulted.is_some() => Destination::Devices(target),
             Found::Person(destination) => destination,
-            Found::Conference(_) | Found::Nobody(_) => {
-                return self.forward_failed(call, TerminationReason::InvalidTarget);
-            }
+            Found::Conference(_) => return self.forward_failed(call, TerminationReason::InvalidTarget, 501),
+            Found::Nobody(why) => return self.forward_failed(call, TerminationReason::InvalidTarget, why.status()),
         };
         let Some(seat) = self.take_seat(call, Purpose::Forward(call)) else {
-            return self.forward_failed(call, TerminationReason::LimitReached);
+            return self.forward_failed(call, TerminationReason::LimitReached, 503);
         };
         let since = self.now;
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
-        let way = Way::new(CallKind::ResponseGroupForward, Some(caller.person.clone()), destination, caller.hops_left);
+        let mut way =
+            Way::new(CallKind::ResponseGroupForward, Some(caller.person.clone()), destination, caller.hops_left);
+        way.diversions.begin_at(&group);
         caller.forward = Some(Forwarding {
             seat,
             media: GroupMedia::default(),
@@ -142,13 +143,14 @@ impl Engine {
     fn take_forward_step(&mut self, call: CallId, step: Result<Ring, Lost>) {
         match step {
             Ok(ring) => self.ring_places(call, ring),
-            Err(lost) => self.forward_failed(call, lost.termination.reason),
+            Err(lost) => self.forward_failed(call, lost.termination.reason, lost.status),
         }
     }
 
     fn ring_places(&mut self, call: CallId, ring: Ring) {
         let Some(caller) = self.groups.callers.get(&call) else { return };
         let (from, mut headers) = (caller.from.clone(), caller.passed_on.clone());
+        headers.extend(self.referred_by(caller));
         let number = self.caller_uri(&caller.person, true);
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
         let Some(forward) = caller.forward.as_mut() else { return };
@@ -193,6 +195,14 @@ impl Engine {
         })));
     }
 
+    /// The agent who sends a caller on (RFC 3892), or his group, if it keeps its agents to itself.
+    fn referred_by(&self, caller: &Caller) -> Option<(String, String)> {
+        let agent = caller.sent_by.as_ref().filter(|_| caller.transfer.is_some())?;
+        let anonymous = self.group_conf(&caller.group).is_none_or(|group| group.anonymous);
+        let shown = if anonymous { &caller.group } else { agent };
+        Some(("Referred-By".to_owned(), format!("<{shown}>")))
+    }
+
     /// A device of the target rings: no other trunk may be tried any more.
     pub(super) fn on_target_ringing(&mut self, call: CallId) {
         if let Some(forward) = self.groups.callers.get_mut(&call).and_then(|caller| caller.forward.as_mut()) {
@@ -210,7 +220,7 @@ impl Engine {
         forward.dial = None;
         if !forward.media.take_answer(body) {
             self.hang_up_sip(leg, Termination::failed(TerminationReason::MediaNotSupported));
-            return self.forward_failed(call, TerminationReason::MediaNotSupported);
+            return self.forward_failed(call, TerminationReason::MediaNotSupported, 488);
         }
         self.join_target(call, leg);
     }
@@ -236,7 +246,7 @@ impl Engine {
         self.hush_caller(call);
         self.ensure_accepted(call);
         self.show_partner(call, who.as_ref());
-        self.tell_groups(Input::ForwardEnded { call, connected: true });
+        self.tell_groups(Input::ForwardEnded { call, connected: true, status: None });
         self.report_transfer(call, 200);
     }
 
@@ -301,7 +311,8 @@ impl Engine {
         self.take_forward_step(call, step);
     }
 
-    pub(super) fn forward_failed(&mut self, call: CallId, reason: TerminationReason) {
+    /// Whom the caller was sent to is not reached: `status` is what whoever sent him is told (RFC 3515 2.4.5).
+    pub(super) fn forward_failed(&mut self, call: CallId, reason: TerminationReason, status: u16) {
         self.note_refusal(call, reason);
         self.note_forward(call);
         self.tell_those_rung(call, Termination::failed(reason));
@@ -315,8 +326,8 @@ impl Engine {
         if let Some(leg) = asked.or(forward.as_ref().and_then(|forward| forward.consulted)) {
             self.give_colleague_back(leg, media);
         }
-        self.report_transfer(call, 480);
-        self.tell_groups(Input::ForwardEnded { call, connected: false });
+        self.report_transfer(call, status);
+        self.tell_groups(Input::ForwardEnded { call, connected: false, status: Some(status) });
     }
 
     /// A device of the target refused or hung up.
@@ -389,7 +400,9 @@ impl Engine {
             }
             _ => {}
         }
-        let call = self.groups.offers.get(&offer).map(|offer| offer.order.call);
+        let order = self.groups.offers.get(&offer).map(|offer| &offer.order);
+        let (call, agent) = (order.map(|order| order.call), order.map(|order| order.agent.clone()));
+        let circle = call.zip(agent.as_ref()).and_then(|(call, agent)| self.circle(call, agent, &person));
         let Some(caller) = call.and_then(|call| self.groups.callers.get_mut(&call)) else {
             return self.call(call::Input::RespondRefer { refer, status: 603 });
         };
@@ -406,7 +419,10 @@ impl Engine {
             }
             return;
         }
-        caller.transfer = Some(refer);
+        if let Some(status) = circle {
+            return self.call(call::Input::RespondRefer { refer, status });
+        }
+        (caller.transfer, caller.sent_by) = (Some(refer), agent);
         self.call(call::Input::RespondRefer { refer, status: 202 });
         let target = self.action_to(person.address_of_record());
         let queues = matches!(target, Action::Group { .. });
@@ -414,6 +430,18 @@ impl Engine {
         if let Some(call) = call.filter(|_| queues) {
             // He waits there now, and the agent has done his part.
             self.report_transfer(call, 200);
+        }
+    }
+
+    /// The refusal, where the caller is to be sent to herself, or to the agent who talks with her.
+    fn circle(&self, call: CallId, agent: &UserUri, target: &UserUri) -> Option<u16> {
+        let caller = self.groups.callers.get(&call)?;
+        let Found::Person(destination) = self.find_for_group(&caller.group, target.as_str()) else { return None };
+        let person = destination.person()?;
+        match (person == caller.person, person == *agent) {
+            (true, _) => Some(482),
+            (false, true) => Some(403),
+            (false, false) => None,
         }
     }
 

@@ -81,6 +81,8 @@ struct Page {
     record: Option<CallRecord>,
     onward: Option<Onward>,
     refusals: Vec<(Timestamp, TerminationReason)>,
+    /// How the caller's leg ended.
+    left: Option<TerminationReason>,
     legs: Vec<(LegId, GroupLegRecord)>,
     /// Legs of the MCU whose end it has not reported.
     open: BTreeSet<LegId>,
@@ -88,6 +90,16 @@ struct Page {
     told_caller: bool,
     /// The call ended in an earlier process, which may have stored what it left.
     earlier: bool,
+}
+
+impl Page {
+    /// How the call ended for the caller. Who gave up waiting did so as his leg says: with CANCEL, with BYE, or cut off.
+    fn termination(&self, record: &CallRecord) -> Termination {
+        match self.left.filter(|_| record.outcome == Outcome::Abandoned) {
+            Some(reason) => Termination::cancelled(reason),
+            None => termination_of(record, self.onward.as_ref(), &self.refusals),
+        }
+    }
 }
 
 /// Every call that is not recorded yet.
@@ -213,6 +225,11 @@ impl Engine {
         }
     }
 
+    /// The caller's leg ended.
+    pub(super) fn note_left(&mut self, call: CallId, reason: TerminationReason) {
+        self.groups.ledger.page(call).left = Some(reason);
+    }
+
     /// Whom the caller was to be sent on to is not reached.
     pub(super) fn note_refusal(&mut self, call: CallId, reason: TerminationReason) {
         let now = self.group_time();
@@ -255,7 +272,7 @@ impl Engine {
         let Some(record) = page.record.clone() else { return };
         if !std::mem::replace(&mut page.told_caller, true) {
             let (onward, earlier) = (page.onward.clone(), page.earlier);
-            let termination = termination_of(&record, onward.as_ref(), &page.refusals);
+            let termination = page.termination(&record);
             if let Some(line) = self.line_of_group_caller(&record, onward.as_ref(), termination) {
                 self.write_group_line(line, earlier);
             }
@@ -264,7 +281,7 @@ impl Engine {
             return;
         }
         let Some(page) = self.groups.ledger.pages.remove(&call) else { return };
-        let termination = termination_of(&record, page.onward.as_ref(), &page.refusals);
+        let termination = page.termination(&record);
         let legs = page.legs.into_iter().map(|(_, leg)| leg).collect();
         let (onward, refusals) = (page.onward, page.refusals);
         if let Some(record) = page.record {
@@ -402,6 +419,9 @@ fn termination_of_part(segment: &Segment, refusals: &[(Timestamp, TerminationRea
         (SegmentKind::Talk { .. }, Outcome::Failed { why: Failure::Restart }) => {
             Termination::failed(TerminationReason::McuLost)
         }
+        (SegmentKind::Talk { .. }, Outcome::Failed { why: Failure::NotConfirmed }) => {
+            Termination::failed(TerminationReason::NoAck)
+        }
         (SegmentKind::Talk { .. }, _) => Termination::completed(TerminationReason::Departed),
         (_, outcome) => untalked(outcome, refusal),
     }
@@ -429,6 +449,7 @@ fn untalked(outcome: &Outcome, refusal: Option<TerminationReason>) -> Terminatio
         }
         Outcome::Failed { why: Failure::Restart } => TerminationReason::McuLost,
         Outcome::Failed { why: Failure::Stopping } => TerminationReason::ServerStopping,
+        Outcome::Failed { why: Failure::NotConfirmed } => TerminationReason::NoAck,
     })
 }
 

@@ -341,7 +341,7 @@ impl Engine {
                 self.record_unwanted(leg);
                 self.note_over(leg);
                 match role {
-                    Role::Caller(call) => self.on_caller_ended(call),
+                    Role::Caller(call) => self.on_caller_ended(call, termination),
                     Role::Device(offer) => self.on_device_ended(offer, leg, termination, status, &headers),
                     Role::Target(call) => self.on_target_ended(call, leg, (termination, status), &headers),
                     Role::Supervisor(call) => self.on_supervisor_ended(call, leg, termination),

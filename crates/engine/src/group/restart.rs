@@ -122,7 +122,7 @@ impl Engine {
         self.groups.epoch = started.max(last);
     }
 
-    /// Whose devices are registered: nobody's, right after a start.
+    /// Whose devices are registered and what agents do outside the groups: nothing, right after a start.
     pub(super) fn tell_registrations(&mut self) {
         let groups = self.groups.domain.iter().flat_map(|domain| &domain.config().groups);
         let agents = groups.flat_map(|group| &group.agent_groups).flat_map(|group| &group.agents);
@@ -131,6 +131,7 @@ impl Engine {
         agents.dedup();
         for agent in agents {
             self.note_reachable(&agent);
+            self.note_outside(agent);
         }
     }
 

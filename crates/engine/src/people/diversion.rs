@@ -61,6 +61,11 @@ impl Diversions {
         Self { stops: vec![Stop { place: first.place().to_owned(), left: None }], before: Vec::new(), hops }
     }
 
+    /// A response group had the call before and sends it on.
+    pub(crate) fn begin_at(&mut self, group: &UserUri) {
+        self.stops.insert(0, Stop { place: group.to_string(), left: Some(DiversionReason::Unconditional) });
+    }
+
     /// Takes up what a trusted peer says of the way before (RFC 7044). Others could keep a call from a mailbox by it.
     pub(crate) fn take_up(&mut self, headers: &Headers, config: &EngineConfig) {
         let entries = headers.name_addrs("History-Info").unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Agents who are busy outside the groups: whoever calls somebody, or is being rung, is not offered calls either.
 
-use crate::world::groups::{Caller, SDP, check_drained, dial, ok, open, sales};
+use crate::world::groups::{Caller, SDP, check_drained, config, dial, ok, open, sales};
 use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
 use engine::GroupJournal;
 use response_group::{AgentStatus, Entry, Ineligible, Method as Hunt, Why};
@@ -159,4 +159,15 @@ fn an_attendant_group_rings_whoever_is_not_to_be_left_in_peace() {
     assert_eq!(caller.rung.len(), 1, "its agents are rung whatever else they do");
     cancel(&mut world, transaction, &rung);
     world.request(caller.bye(), None);
+}
+
+/// Changed groups make somebody an agent who calls somebody at that moment.
+#[test]
+fn whoever_becomes_an_agent_while_he_calls_somebody_is_not_rung() {
+    let mut world = open(sales(Hunt::Parallel, &["cleo"]));
+    world.register("dave", &[43_000]);
+    call(&mut world, "bob", "dave");
+    let later = Box::new(config(sales(Hunt::Parallel, &["bob"])));
+    world.input(engine::Input::Group(engine::GroupCommand::Configure { config: later }));
+    assert_eq!(status(&world), busy(Ineligible::Calling));
 }

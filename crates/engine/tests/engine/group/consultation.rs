@@ -178,7 +178,7 @@ fn a_colleague_who_does_not_take_our_audio_stays_with_the_agent_who_has_his_call
                 Some(body) => answer_to(&request, 200).with_body(SDP, body.clone()),
             };
             asked.world.respond(transaction, answer);
-            assert_eq!(asked.told().as_deref(), Some("SIP/2.0 480 Temporarily Unavailable"));
+            assert_eq!(asked.told().as_deref(), Some("SIP/2.0 488 Not Acceptable Here"));
             if taken.is_some() {
                 let (transaction, request) = asked.reinvite();
                 assert!(String::from_utf8_lossy(&request.body).contains("41100"), "to bob's phone again");
@@ -187,7 +187,7 @@ fn a_colleague_who_does_not_take_our_audio_stays_with_the_agent_who_has_his_call
             assert!(asked.world.take_requests(&Method::Invite).is_empty());
         }
         let story = asked.story();
-        let back = "sip:cleo@example.com was not reached; sip:bob@example.com gets the caller back";
+        let back = "sip:cleo@example.com was not reached (SIP status 488); sip:bob@example.com gets the caller back";
         assert_eq!(story.iter().filter(|line| *line == back).count(), 2, "{story:?}");
         asked.consultation_goes_on();
     }
@@ -204,7 +204,7 @@ fn a_colleague_who_hangs_up_while_he_is_asked_leaves_the_agent_his_caller() {
     assert_eq!(asked.told().as_deref(), Some("SIP/2.0 480 Temporarily Unavailable"));
     assert_eq!(asked.hung_up(), ["asks"], "bob keeps the caller");
     let story = asked.story();
-    let back = "sip:cleo@example.com was not reached; sip:bob@example.com gets the caller back";
+    let back = "sip:cleo@example.com was not reached (SIP status 480); sip:bob@example.com gets the caller back";
     assert!(story.iter().any(|line| line == back), "{story:?}");
     let bye = asked.caller.bye();
     asked.world.request(bye, None);

@@ -307,3 +307,23 @@ fn a_wish_for_privacy_outlives_the_process() {
         assert_eq!((identity(&rung).is_none(), rung.headers.get("Privacy")), (privacy.is_some(), privacy));
     }
 }
+
+/// As for a call to a person: whoever calls himself one of ours proves it, whether there is such a user or not.
+#[test]
+fn a_stranger_who_claims_our_domain_proves_it_or_does_not_call() {
+    let cases = [
+        ("sip:stranger@example.com", true),
+        ("sip:ann@example.com", true),
+        ("sip:stranger@elsewhere.example", false),
+        ("sip:+4930123456@example.com", false),
+        ("sip:0301234@example.com", false),
+    ];
+    for (from, challenged) in cases {
+        let mut world = open(sales(Hunt::Serial, &["bob"]));
+        let mut invite = invite("c1", "timer");
+        invite.headers.set("From", format!("<{from}>;tag=f1"));
+        let transaction = world.request(invite, None);
+        assert_eq!(world.is_challenged(transaction), challenged, "{from}");
+        assert_eq!(world.take_requests(&Method::Invite).is_empty(), challenged, "{from}");
+    }
+}

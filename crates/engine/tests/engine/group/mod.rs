@@ -9,5 +9,6 @@ mod ending;
 mod identity;
 mod records;
 mod settings;
+mod transfer;
 mod trunks;
 mod workflow;

@@ -5,10 +5,12 @@ use crate::world::groups::{
     story,
 };
 use crate::world::{World, answer_to, flow, in_dialog, out_of_dialog, sdp_body, user};
-use base::{CallId, ConversationKind, Duration, GroupErrand, TerminationReason, TerminationResult, UserUri};
+use base::{
+    CallId, ConversationKind, Duration, GroupErrand, Termination, TerminationReason, TerminationResult, UserUri,
+};
 use engine::{EngineEvent, GroupCommand, GroupJournal, GroupLegRecord, GroupVisit, Input};
 use mcu_api::{LegStatistics, McuEvent};
-use response_group::{Action, Entry, Method as Hunt, MonitorMode, Outcome, Queue, ResponseGroup, SegmentKind};
+use response_group::{Action, Entry, Failure, Method as Hunt, MonitorMode, Outcome, Queue, ResponseGroup, SegmentKind};
 use sip_api::{Method, SipEvent};
 
 /// A group whose only agent is busy and whose callers go on to this target after thirty seconds.
@@ -73,7 +75,8 @@ fn a_caller_who_was_never_served_has_an_outgoing_line_too() {
     world.request(caller.bye(), None);
     let line = history(&world, "ann").pop().expect("his line");
     assert_eq!((line.kind, line.answered), (ConversationKind::Outgoing, None));
-    assert_eq!(line.termination.reason, TerminationReason::RequestCancelled);
+    assert_eq!(line.termination, Termination::cancelled(TerminationReason::Departed), "by BYE, for he was answered");
+    assert_eq!(records(&world)[0].termination, line.termination);
     for agent in ["bob", "cleo"] {
         let kinds: Vec<_> = history(&world, agent).iter().map(|line| line.kind).collect();
         assert_eq!(kinds, [ConversationKind::GroupCallAbandoned], "{agent}");
@@ -401,4 +404,28 @@ fn an_agent_who_answers_and_hangs_up_at_once_has_answered() {
         let wanted: &[_] = if overtaken { &[(user("bob"), 0), (user("cleo"), 7)] } else { &[] };
         assert_eq!(talks.collect::<Vec<_>>(), wanted);
     }
+}
+
+/// Nobody knows whether such a caller ever heard anything: he was not served, whoever was on the line.
+#[test]
+fn a_caller_whose_phone_never_acknowledges_is_told_of_as_such() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    let invite = out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c1").with_body(SDP, sdp_body(30_000));
+    let transaction = world.request(invite, Some(user("ann")));
+    let rung = world.take_requests(&Method::Invite);
+    world.respond(rung[0].0, ok(&rung[0].1));
+    world.pass(Duration::from_secs(32));
+    world.input(Input::Sip(SipEvent::AckMissing { transaction }));
+    world.pass(Duration::from_secs(33));
+    assert_eq!(outcomes(&world), [Outcome::Failed { why: Failure::NotConfirmed }]);
+    assert_eq!(records(&world)[0].termination, Termination::failed(TerminationReason::NoAck));
+    for name in ["ann", "bob"] {
+        let line = history(&world, name).pop().expect("a line");
+        assert_eq!(line.termination, Termination::failed(TerminationReason::NoAck), "{name}");
+    }
+    let told = story(&world, "c1");
+    let says = |wanted: &str| assert!(told.iter().any(|line| line.contains(wanted)), "{wanted}: {told:#?}");
+    says("the caller's phone never confirmed the call (no ACK)");
+    says("the call is over: it was lost, the caller's phone never confirmed the call");
+    assert!(!told.iter().any(|line| line == "the caller hung up"), "{told:#?}");
 }
