@@ -340,6 +340,11 @@ impl Engine {
     /// The caller's leg is over: the machine hears of it before anything else happens (at most 5 ms from his BYE to the
     /// CANCEL of the agents' phones).
     pub(super) fn on_caller_ended(&mut self, call: CallId) {
+        self.end_caller(call, Input::CallerLeft { call });
+    }
+
+    /// The end of a caller's leg; `news` is what it means to the machine, if that has not done with him.
+    pub(super) fn end_caller(&mut self, call: CallId, news: Input) {
         let Some(caller) = self.groups.callers.get(&call) else { return };
         let (over, conference) = (caller.over, caller.conference.clone());
         self.end_forward(call);
@@ -355,7 +360,7 @@ impl Engine {
             self.forget_caller(call);
             self.settle_page(call);
         } else {
-            self.tell_groups(Input::CallerLeft { call });
+            self.tell_groups(news);
         }
     }
 
