@@ -286,9 +286,10 @@ fn contact_of(headers: &sip_api::Headers) -> Option<SipUri> {
 
 /// Whether the flow a message came over leads back into the dialog.
 ///
-/// A peer who speaks to us without a proxy may sit behind NAT: his flow is the only way to him. A connection from a
-/// proxy that put itself on the route is the way to it. In all other cases the route set or the target decides, since
-/// the neighbour may not want to see the dialog's later requests.
+/// A peer who speaks to us without a proxy may sit behind NAT: his flow is the way to him. A connection from a proxy that
+/// put itself on the route is the way to it. In all other cases the route set or the target decides, since the neighbour
+/// may not want to see the dialog's later requests. They decide as well once a connection is no more: the edge, which
+/// knows that, goes by the request then.
 fn usable_flow(flow: Flow, routes: &[NameAddr], hops: usize) -> Option<Flow> {
     let direct = routes.is_empty() && hops <= 1;
     let connected_proxy = !routes.is_empty() && flow.transport != Transport::Udp;

@@ -187,7 +187,7 @@ pub enum SipCommand {
         transaction: ClientTransactionId,
         /// The request.
         request: Request,
-        /// Where to send it.
+        /// Where to send it. A connection that is no more is no flow.
         flow: Option<Flow>,
     },
     /// Send the ACK of a 2xx: outside any transaction, once for each 2xx delivered. A 2xx that makes the offer is

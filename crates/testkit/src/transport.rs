@@ -143,7 +143,7 @@ fn serve(stream: TcpStream, arrivals: mpsc::Sender<Arrival>) -> mpsc::Sender<Vec
     let (writer, mut outgoing) = mpsc::channel::<Vec<u8>>(QUEUE);
     let path = Path::Connection(writer.clone());
     let (mut input, mut output) = stream.into_split();
-    tokio::spawn(async move {
+    let writing = tokio::spawn(async move {
         while let Some(bytes) = outgoing.recv().await {
             if output.write_all(&bytes).await.is_err() {
                 return;
@@ -159,6 +159,8 @@ fn serve(stream: TcpStream, arrivals: mpsc::Sender<Arrival>) -> mpsc::Sender<Vec
                 }
             }
         }
+        // Nothing is written to a peer who has gone: the next request makes a new connection.
+        writing.abort();
     });
     writer
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use system_tests::{PASSWORD, Server, ServerOptions, SippAgent, alone, eventually};
-use testkit::{AgentOptions, AnswerMode, Call, PhoneOptions, ScriptedPhone, tone};
+use testkit::{AgentOptions, AnswerMode, Call, PhoneOptions, ScriptedPhone, Transport, tone};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -27,6 +27,12 @@ fn sales(server: &Server) -> String {
 
 async fn phone(server: &Server, user: &str, answer: AnswerMode) -> ScriptedPhone {
     let options = AgentOptions::new(user, server.domain(), PASSWORD, server.sip());
+    ScriptedPhone::open(PhoneOptions::new(options).answering(answer)).await.expect("free port")
+}
+
+/// A phone that connects from a port it does not listen at.
+async fn by_connection(server: &Server, user: &str, answer: AnswerMode) -> ScriptedPhone {
+    let options = AgentOptions::new(user, server.domain(), PASSWORD, server.sip()).over(Transport::Tcp);
     ScriptedPhone::open(PhoneOptions::new(options).answering(answer)).await.expect("free port")
 }
 
@@ -238,6 +244,27 @@ async fn kill_9_in_a_conversation_gives_both_their_audio_back() {
     hears(&talk, 440).await;
     talk.hang_up().await.expect("BYE is answered");
     call.ended(SOON).await.expect("hung up");
+}
+
+/// The same with phones that speak TCP, whose connections are gone with the process.
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_in_a_conversation_over_connections_gives_both_their_audio_back() {
+    let _turn = alone();
+    let mut server = server("serial", &["user1"], "");
+    let mut bob = by_connection(&server, "user1", AnswerMode::AtOnce).await;
+    bob.register(600).await.expect("registered");
+    let caller = by_connection(&server, "user9", AnswerMode::Refuse(486)).await;
+    let call = caller.call(&sales(&server)).await.expect("answered");
+    let talk = bob.next_call(SOON).await.expect("connected");
+    call.audio().play_tone(Some(440));
+    talk.audio().play_tone(Some(1010));
+    hears(&call, 1010).await;
+    server.crash_and_restart();
+    hears(&call, 1010).await;
+    hears(&talk, 440).await;
+    assert_eq!((waiting(&server), states(&server)), (0, vec!["talking".to_owned()]));
+    call.hang_up().await.expect("BYE is answered");
+    talk.ended(SOON).await.expect("hung up");
 }
 
 /// kill -9 while a supervisor listens: he is hung up, and his call is in his history, in the call detail records and in the

@@ -362,6 +362,16 @@ impl Engine {
     /// The caller's leg is over: the machine hears of it before anything else happens (at most 5 ms from his BYE to the
     /// CANCEL of the agents' phones).
     pub(super) fn on_caller_ended(&mut self, call: CallId, termination: Termination) {
+        let news = match termination.reason {
+            TerminationReason::NoAck => Input::CallerNotConfirmed { call },
+            _ => Input::CallerLeft { call },
+        };
+        self.end_caller(call, Some(termination.reason), news);
+    }
+
+    /// The end of a caller's leg; `left` is how he left, unless his phone was lost with an earlier process, and `news` what it
+    /// means to the machine, if that has not done with him.
+    pub(super) fn end_caller(&mut self, call: CallId, left: Option<TerminationReason>, news: Input) {
         let Some(caller) = self.groups.callers.get(&call) else { return };
         let (over, conference) = (caller.over, caller.conference.clone());
         self.end_forward(call);
@@ -378,12 +388,10 @@ impl Engine {
             self.settle_page(call);
             return;
         }
-        self.note_left(call, termination.reason);
-        if termination.reason == TerminationReason::NoAck {
-            self.tell_groups(Input::CallerNotConfirmed { call });
-        } else {
-            self.tell_groups(Input::CallerLeft { call });
+        if let Some(left) = left {
+            self.note_left(call, left);
         }
+        self.tell_groups(news);
     }
 
     fn forget_caller(&mut self, call: CallId) {

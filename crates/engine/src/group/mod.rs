@@ -54,7 +54,7 @@ use caller::Caller;
 use errand::Errand;
 use media::Seat;
 use offer::Offer;
-use restart::Attaching;
+use restart::{Attaching, is_lost};
 use silenced::Silenced;
 use visit::Visits;
 use wire::OnWire;
@@ -341,6 +341,9 @@ impl Engine {
                 self.record_unwanted(leg);
                 self.note_over(leg);
                 match role {
+                    Role::Caller(call) if is_lost(termination, status) && self.is_attaching(call) => {
+                        self.on_caller_lost(call);
+                    }
                     Role::Caller(call) => self.on_caller_ended(call, termination),
                     Role::Device(offer) => self.on_device_ended(offer, leg, termination, status, &headers),
                     Role::Target(call) => self.on_target_ended(call, leg, (termination, status), &headers),

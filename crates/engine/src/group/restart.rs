@@ -265,6 +265,16 @@ impl Engine {
         }
     }
 
+    /// Whether a call is being attached again.
+    pub(super) fn is_attaching(&self, call: CallId) -> bool {
+        self.groups.attaching.contains_key(&call)
+    }
+
+    /// The caller could not be had again: nobody hung up.
+    pub(super) fn on_caller_lost(&mut self, call: CallId) {
+        self.end_caller(call, None, Input::Reattached { call, caller: false, agent: false });
+    }
+
     /// One of the two has answered or gone. With the last of them the machine is told.
     pub(super) fn note_reattached(&mut self, role: Role, good: bool) {
         let call = match role {
@@ -311,6 +321,13 @@ impl Engine {
             self.tell_partner(call, shown.as_ref());
         }
     }
+}
+
+/// Whether the end of a leg says only that its phone or its media could not be had. A phone that does not know the dialog any
+/// more (481) has hung up.
+pub(super) fn is_lost(termination: Termination, status: Option<u16>) -> bool {
+    let lost = [TerminationReason::TransportFailed, TerminationReason::McuLost];
+    lost.contains(&termination.reason) && status != Some(481)
 }
 
 fn machine_entry(record: &GroupJournal) -> Option<Entry> {

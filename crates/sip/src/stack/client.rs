@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::counters::DropReason;
 use crate::message::{Via, read_response, request_bytes};
 use crate::secret::{digest, random_token};
-use crate::transport::next_hop;
+use crate::transport::{NextHop, next_hop};
 
 /// What is known of one client transaction.
 pub(super) struct Client {
@@ -56,7 +56,7 @@ type Printed = (Via, Bytes);
 const SHORT: usize = 1_300;
 
 impl Stack {
-    /// Sends a request in a new transaction.
+    /// Sends a request in a new transaction: over its flow if that is there, else to its next hop.
     pub(crate) fn send(self: &Arc<Self>, id: ClientTransactionId, request: Request, flow: Option<Flow>) {
         let full = self.is_full();
         let client = Arc::new(Client { progress: Mutex::default(), cancelled: Notify::new() });
@@ -80,11 +80,11 @@ impl Stack {
         spawn_silently(async move {
             let _guard = Guard { stack: &stack, id };
             let carried_out = async {
-                match (started, flow) {
+                match (started, long) {
                     (Some((sent, transaction)), _) => _ = stack.conduct(id, &client, &sent, transaction, true).await,
                     _ if full => stack.fail(id, ClientFailure::Transport).await,
-                    (None, Some(flow)) => stack.send_over(id, &client, &request, &flow, long).await,
-                    (None, None) => stack.send_to_any(id, &client, &request).await,
+                    (None, Some((link, printed))) => stack.send_long(id, &client, &request, &link, printed).await,
+                    (None, None) => stack.send_to_any(id, &client, &request, flow.as_ref()).await,
                 }
             };
             tokio::select! {
@@ -127,39 +127,37 @@ impl Stack {
     }
 
     async fn find_link(&self, request: &Request, flow: Option<Flow>) -> Option<Link> {
-        match flow {
-            Some(flow) => self.hub.link(&flow).await,
-            None => self.hub.link_to(&next_hop(request)?).await,
+        match flow.and_then(|flow| self.hub.existing(&flow)) {
+            Some(link) => Some(link),
+            None => self.hub.link_to(&hop_for(request, flow.as_ref())?).await,
         }
     }
 
-    /// Sends a request over a flow that has to be opened first, or whose link it is too long for; then it is printed already.
-    async fn send_over(
+    /// Sends a request that is too long for the link it is printed for.
+    async fn send_long(
         self: &Arc<Self>,
         id: ClientTransactionId,
         client: &Client,
         request: &Request,
-        flow: &Flow,
-        long: Option<(Link, Printed)>,
+        link: &Link,
+        printed: Printed,
     ) {
-        let started = match (long, self.hub.link(flow).await) {
-            (Some((link, printed)), _) => self.begin(client, request, &link, 0, printed).await,
-            (None, Some(link)) => {
-                let printed = self.letter(request, &link, &link, 0);
-                self.begin(client, request, &link, 0, printed).await
-            }
-            (None, None) => Err(ClientFailure::Transport),
-        };
-        match started {
+        match self.begin(client, request, link, 0, printed).await {
             Ok((sent, transaction)) => _ = self.conduct(id, client, &sent, transaction, true).await,
             Err(failure) => self.fail(id, failure).await,
         }
     }
 
     /// Sends a request to the places where its next hop may be, one after another (RFC 3263 4.3): to the next one when
-    /// one cannot be reached, does not answer, or has no room for it (503).
-    async fn send_to_any(self: &Arc<Self>, id: ClientTransactionId, client: &Client, request: &Request) {
-        let Some(hop) = next_hop(request) else { return self.fail(id, ClientFailure::Transport).await };
+    /// one cannot be reached, does not answer, or has no room for it (503). `lost` is the flow it was meant for.
+    async fn send_to_any(
+        self: &Arc<Self>,
+        id: ClientTransactionId,
+        client: &Client,
+        request: &Request,
+        lost: Option<&Flow>,
+    ) {
+        let Some(hop) = hop_for(request, lost) else { return self.fail(id, ClientFailure::Transport).await };
         let places = self.hub.locate(&hop).await;
         let last = places.len().saturating_sub(1);
         let mut failure = ClientFailure::Transport;
@@ -403,6 +401,15 @@ impl Client {
 
     fn progress(&self) -> std::sync::MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a request goes whose flow is not there, or that has none.
+fn hop_for(request: &Request, lost: Option<&Flow>) -> Option<NextHop> {
+    let hop = next_hop(request)?;
+    match lost {
+        Some(lost) => hop.instead_of(lost, request.headers.get("Route").is_some()),
+        None => Some(hop),
     }
 }
 

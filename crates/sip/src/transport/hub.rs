@@ -162,14 +162,6 @@ impl Hub {
         exact.or_else(|| self.connection_to(flow.transport, flow.remote))
     }
 
-    /// The link of a flow; a connection that is no more is opened anew.
-    pub(crate) async fn link(self: &Arc<Self>, flow: &Flow) -> Option<Link> {
-        match self.existing(flow) {
-            Some(link) => Some(link),
-            None => self.connect(flow.transport, flow.remote, None).await,
-        }
-    }
-
     /// Where the next hop may be, in the order to be tried (RFC 3263).
     pub(crate) async fn locate(&self, hop: &NextHop) -> Vec<Location> {
         let mut spoken: Vec<Transport> = self.addresses().map(|listen| listen.transport).collect();

@@ -21,7 +21,7 @@ pub use dns::addresses_of;
 pub(crate) use framing::{Frame, Framer};
 pub(crate) use hub::Hub;
 pub(crate) use link::Link;
-pub(crate) use next_hop::{hop_of, next_hop};
+pub(crate) use next_hop::{NextHop, hop_of, next_hop};
 
 use bytes::Bytes;
 

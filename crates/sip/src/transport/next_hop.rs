@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sip_api::{Request, Scheme, SipUri, Transport};
+use sip_api::{Flow, Request, Scheme, SipUri, Transport};
 
 /// The next hop as a URI names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +39,15 @@ pub(crate) fn hop_of(uri: &SipUri) -> Option<NextHop> {
 }
 
 impl NextHop {
+    /// The next hop in place of a connection that is no more. Nobody listens at the port a peer connects from; his Contact,
+    /// or the route he gave, say where he does (RFC 3261 12.2.1.1). Without a route an address must be that which he spoke
+    /// from: behind address translation his Contact may name another host of ours.
+    pub(crate) fn instead_of(mut self, lost: &Flow, routed: bool) -> Option<Self> {
+        self.transport = Some(lost.transport);
+        let elsewhere = self.address().is_some_and(|address| address.ip() != lost.remote.ip());
+        (routed || !elsewhere).then_some(self)
+    }
+
     /// The port to go to where no record says otherwise.
     pub(crate) fn port_or_usual(&self) -> u16 {
         self.port.unwrap_or(if self.transport == Some(Transport::Tls) { 5061 } else { 5060 })
@@ -54,6 +63,25 @@ impl NextHop {
 mod tests {
     use super::*;
     use sip_api::Method;
+
+    #[test]
+    fn a_lost_connection_is_replaced_by_one_to_where_its_peer_listens() {
+        let address = |text: &str| text.parse().expect("an address");
+        let lost =
+            Flow { transport: Transport::Tcp, local: address("10.0.0.9:5060"), remote: address("10.0.0.1:40312") };
+        for (uri, routed, expected) in [
+            ("sip:a@10.0.0.1:5070;transport=tcp", false, Some("10.0.0.1:5070")),
+            ("sip:a@10.0.0.1", false, Some("10.0.0.1:5060")),
+            ("sip:a@192.168.1.7:5070", false, None),
+            ("sip:p@10.0.0.2;lr", true, Some("10.0.0.2:5060")),
+        ] {
+            let hop = hop_of(&SipUri::parse(uri).expect("valid")).and_then(|hop| hop.instead_of(&lost, routed));
+            let found = hop.as_ref().map(|hop| (hop.transport, hop.address()));
+            assert_eq!(found, expected.map(|text| (Some(Transport::Tcp), Some(address(text)))), "{uri}");
+        }
+        let named = hop_of(&SipUri::parse("sip:a@pbx.example.com").expect("valid"));
+        assert!(named.and_then(|hop| hop.instead_of(&lost, false)).is_some(), "a name is the same everywhere");
+    }
 
     #[test]
     fn the_first_route_wins_over_the_uri() {

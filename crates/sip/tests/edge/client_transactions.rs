@@ -214,6 +214,44 @@ async fn a_connection_is_opened_used_again_and_its_loss_told() {
     assert_eq!(world.event().await, refused);
 }
 
+/// A phone connects from one port and listens at another. When its connection is no more, nobody is there at the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_whose_connection_is_no_more_goes_where_the_phone_listens() {
+    let mut world = World::new().await;
+    let listener = || async { TcpListener::bind("127.0.0.1:0").await.expect("socket") };
+    let (phone, left) = (listener().await, listener().await);
+    let at = |listener: &TcpListener| listener.local_addr().expect("address");
+    let lost = Some(world.flow(Transport::Tcp, at(&left)));
+    let mut bye = call(Method::Bye, 1);
+    bye.headers.remove("Route");
+    bye.uri = SipUri::parse(&format!("sip:bob@{}", at(&phone))).expect("valid");
+    world.handle(SipCommand::Send { transaction: ID, request: bye.clone(), flow: lost });
+    let (stream, from) = tokio::time::timeout(DEADLINE, phone.accept()).await.expect("in time").expect("a connection");
+    let mut stream = Phone::on(from, stream);
+    let seen = stream.next().await.expect("a request");
+    assert!(seen.first.starts_with("BYE ") && seen.get("Via").starts_with("SIP/2.0/TCP "), "{seen:?}");
+    stream.send_all(&answer(&seen, 200, "t1")).await;
+    assert_eq!(answered(&mut world).await.0, 200);
+    let mut ack = bye.clone();
+    ack.method = Method::Ack;
+    ack.headers.set("CSeq", "1 ACK");
+    world.handle(SipCommand::SendAck { request: ack, flow: lost });
+    assert!(stream.next().await.expect("on the same connection").first.starts_with("ACK "));
+
+    // Behind address translation a Contact may name another host of ours: it is not asked. Where nobody listens the request
+    // has failed.
+    let closed = at(&listener().await);
+    for (number, uri) in [(8, format!("sip:bob@127.0.0.2:{}", at(&phone).port())), (9, format!("sip:bob@{closed}"))] {
+        let mut request = bye.clone();
+        request.uri = SipUri::parse(&uri).expect("valid");
+        let transaction = ClientTransactionId(number);
+        world.handle(SipCommand::Send { transaction, request, flow: lost });
+        assert_eq!(world.event().await, SipEvent::Failed { transaction, failure: ClientFailure::Transport }, "{uri}");
+    }
+    let nobody = tokio::time::timeout(Duration::ZERO, left.accept()).await;
+    assert!(nobody.is_err(), "the port he connected from was left alone");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tel_uri_without_a_route_goes_nowhere() {
     let mut world = World::new().await;

@@ -41,7 +41,7 @@ pub(super) const GROUP: Section = Section {
             Text,
             Some(r#""parallel""#),
             r#""parallel""#,
-            "Whom to ring: \"parallel\" (everybody available, at once), \"serial\" (in the order of the list), \"longest-idle\",\n\"round-robin\", or \"attendant\" (everybody but do-not-disturb, whatever the presence).",
+            "Whom to ring: \"parallel\" (everybody available, at once), \"serial\" (in the order of the list), \"longest-idle\",\n\"round-robin\", or \"attendant\" (everybody but do-not-disturb, whatever the presence and whatever calls of their own).",
         ),
         key(
             "participation",
@@ -77,7 +77,7 @@ pub(super) const GROUP: Section = Section {
             Plain,
             Some("1"),
             "1",
-            "Conversations of one agent at once; 1 to 10. His phone still rings for one call at a time.",
+            "Conversations of one agent at once; 1 to 10. His phone still rings for one call at a time, and but for \"attendant\" not\nwhile he has a call outside the groups, calls somebody or is being rung there.",
         ),
         key("max_fork", Plain, Some("20"), "20", "Phones ringing at once for one caller; 1 to 100."),
         key(

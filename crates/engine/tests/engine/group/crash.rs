@@ -14,7 +14,7 @@ use mcu_api::McuCommand;
 use response_group::{
     Action, AgentStatus, Config, Confirm, Decision, Entry, Failure, Method as Hunt, MonitorMode, Outcome,
 };
-use sip_api::{ClientTransactionId, Method, Request, SipCommand, SipEvent};
+use sip_api::{ClientFailure, ClientTransactionId, Method, Request, SipCommand, SipEvent};
 
 fn with_key() -> Config {
     let mut group = sales(Hunt::Parallel, &["bob", "cleo"]);
@@ -96,6 +96,37 @@ fn a_caller_who_was_being_sent_on_and_does_not_come_back_has_an_outcome() {
         }
         assert_eq!(outcomes(&after), [outcome]);
         assert_eq!(history(&after, "ann").len(), 1, "an entry for the caller");
+        check_drained(&mut after);
+    }
+}
+
+/// A caller who waits, or talks with bob; the journal so far is the world's.
+fn in_hand(talking: bool) -> (World, crate::world::groups::Caller) {
+    let mut world = parallel();
+    let caller = dial(&mut world, 1);
+    for (transaction, invite) in &caller.rung {
+        world.respond(*transaction, answer_to(invite, 180));
+    }
+    if talking {
+        let (transaction, invite) = &caller.rung[0];
+        world.respond(*transaction, ok(invite));
+        world.respond(caller.rung[1].0, answer_to(&caller.rung[1].1, 487));
+    }
+    (world, caller)
+}
+
+#[test]
+fn a_caller_whose_phone_cannot_be_reached_after_a_crash_is_lost_and_has_not_hung_up() {
+    for talking in [false, true] {
+        let (world, caller) = in_hand(talking);
+        let mut after = restarted(&world, plain(), &world.journal);
+        let (transaction, _) = request_of(&mut after, &Method::Invite, caller.invite.call_id()).expect("taken up");
+        let failed = SipEvent::Failed { transaction, failure: ClientFailure::Transport };
+        after.input(Input::Sip(failed));
+        assert_eq!(outcomes(&after), [Outcome::Failed { why: Failure::Restart }], "talking: {talking}");
+        for (transaction, request) in after.take_requests(&Method::Invite) {
+            after.respond(transaction, answer_to(&request, 487));
+        }
         check_drained(&mut after);
     }
 }
