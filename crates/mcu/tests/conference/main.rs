@@ -10,6 +10,7 @@ mod hearing;
 mod listening;
 mod loudness;
 mod onset;
+mod parting;
 mod phone;
 mod recording;
 mod sharing;
