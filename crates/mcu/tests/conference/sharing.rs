@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base::LegId;
+use base::{Duration, LegId};
 use codecs::Codecs;
+use mcu::Pools;
 use mcu_api::{Codec, OpusLimits, Prompt};
 use mixer::{CodecError, CodecFactory, Decoder, Encoder, EncoderSettings, Gauge};
 
@@ -168,6 +169,31 @@ fn a_prompt_to_all_is_encoded_once_in_each_format() {
             assert!((1..=30).all(|leg| decibels(world.phone(leg).last(0.2), 523.3, 0.12) > -12.0), "all hear it");
         }
     }
+}
+
+#[test]
+fn who_has_to_wait_for_a_stream_is_counted_once() {
+    let mut world = World::new(SETTINGS);
+    let mut pools = Pools::new(Arc::new(Codecs));
+    world.join(Phone::new(0, Codec::Opus, 500.0));
+    for (leg, gain) in (1..=24).zip(-20..) {
+        world.join(Phone::new(leg, Codec::Opus, 300.0).silent());
+        world.conference.set_gain(LegId(leg), 0, gain);
+    }
+    // Each begins in silence, which differs as well.
+    let mut waited = Vec::new();
+    for _ in 0..4 {
+        pools.turn();
+        let (now, sink) = (world.now, &mut world.sink);
+        world.conference.with_pools(&mut pools, |conference| {
+            conference.tick(now);
+            conference.send(now, sink);
+        });
+        waited.push(pools.waited());
+        world.now = world.now + Duration::from_millis(20);
+    }
+    // The 25 have 24 wishes, and 16 are fulfilled in a tick.
+    assert_eq!(waited, [8; 4]);
 }
 
 /// More different loudnesses and limits than there may be streams: the rest hear what all hear, and whoever talks hears
