@@ -110,6 +110,7 @@ impl Gauges {
             ticks_skipped: counters.ticks_skipped,
             tick_time: Duration::from_micros(counters.tick_us),
             tick_longest: Duration::from_micros(counters.tick_us_max),
+            listeners_waited: counters.listeners_waited,
             packets_received: counters.packets_received,
             packets_sent: counters.packets_sent,
             packets_dropped: counters.packets_dropped + self.rejected.load(Ordering::Relaxed),

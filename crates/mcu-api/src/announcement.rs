@@ -71,7 +71,7 @@ phrases! {
     Muted = "muted",
     /// "You can be heard again."
     Unmuted = "unmuted",
-    /// "The conference ends now."
+    /// "The conference will end soon.", so long before it as the configuration says.
     ConferenceEnds = "conference-ends",
     /// "In the conference are" (a number follows).
     PeopleInConference = "people-in-conference",

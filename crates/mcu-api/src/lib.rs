@@ -225,7 +225,7 @@ pub enum Prompt {
     Muted,
     /// The person was unmuted.
     Unmuted,
-    /// The conference is ending.
+    /// The conference will end soon.
     Ending,
 }
 

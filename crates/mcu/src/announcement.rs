@@ -99,6 +99,20 @@ impl Announcement {
     }
 }
 
+/// A place in a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cue {
+    prompt: Prompt,
+    position: usize,
+}
+
+impl Cue {
+    /// Reads the 20 ms that begin there.
+    pub(crate) fn read(self, sounds: &Sounds, frame: &mut Frame) {
+        sounds.prompt(self.prompt).copy(self.position, frame);
+    }
+}
+
 /// The prompts of one leg, played one after another.
 pub(crate) struct Prompts {
     waiting: VecDeque<Prompt>,
@@ -117,22 +131,21 @@ impl Prompts {
         }
     }
 
-    /// Whether there is something to play.
-    pub(crate) fn is_playing(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    /// Reads the next 20 ms; false when there are none.
-    pub(crate) fn read(&mut self, sounds: &Sounds, frame: &mut Frame) -> bool {
+    /// What is played next, if anything is.
+    pub(crate) fn cue(&mut self, sounds: &Sounds) -> Option<Cue> {
         while let Some(&prompt) = self.waiting.front() {
-            if sounds.prompt(prompt).read(self.position, frame) {
-                self.position += FRAME_SAMPLES;
-                return true;
+            if self.position < sounds.prompt(prompt).len() {
+                return Some(Cue { prompt, position: self.position });
             }
             self.waiting.pop_front();
             self.position = 0;
         }
-        false
+        None
+    }
+
+    /// Goes on to the next 20 ms.
+    pub(crate) fn advance(&mut self) {
+        self.position += FRAME_SAMPLES;
     }
 
     /// Forgets what was to be played.

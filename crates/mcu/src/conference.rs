@@ -234,7 +234,7 @@ impl Conference {
     }
 
     /// Makes a leg louder or quieter by so many decibels, -20 to 12: `ingress` as the others hear it, `egress` everything
-    /// it hears. Whoever has an `egress` other than 0 has a stream of his own, encoded for him alone.
+    /// it hears. What those hear who have the same `egress` is encoded once for all of them.
     pub fn set_gain(&mut self, leg: LegId, ingress: i8, egress: i8) {
         self.change(leg, |leg| {
             leg.voice.set_gain(ingress);
@@ -303,7 +303,6 @@ impl Conference {
         if let Some((to, port)) = gone.media.write_bye(now, &mut self.packet) {
             out.send(leg, port, to, &self.packet);
         }
-        gone.listener.release(&mut self.pools.streams);
         if let Some(farewell) = gone.voice.farewell().filter(|_| gone.audience.is_none()) {
             self.farewells.add(&farewell);
         }

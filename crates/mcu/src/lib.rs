@@ -1,8 +1,8 @@
 //! The data plane of one conference: its legs, its mixes, its prompts.
 //!
 //! Decides, once in every 20 ms, who is heard, what each leg hears, and which legs can share one encoded mix: of `k`
-//! talkers come `k + 1` mixes, each encoded once for each format, however many listen. Commands take effect at the next
-//! tick. The tick allocates nothing while the set of talkers stays the same.
+//! talkers come `k + 1` mixes, each encoded once for each format, however many listen; and one more for each loudness and each
+//! prompt that listeners hear otherwise. Commands take effect at the next tick. The tick allocates nothing while the set of talkers stays the same.
 //! Must not know: who is admitted and why, sockets, clocks, codec libraries (they come as a
 //! [`mixer::CodecFactory`]), random numbers (they come with each leg).
 //! Start reading at [`Conference`], then at the module `tick`.
@@ -13,6 +13,7 @@
 mod announcement;
 mod attention;
 mod backlog;
+mod branch;
 mod conference;
 mod idle;
 mod leg;

@@ -1,8 +1,10 @@
-//! What one leg hears: a shared stream, or one of its own while something is his alone.
+//! What one leg hears: its program's stream, or a branch while something is otherwise for him.
 
+use base::LegId;
 use mixer::{Frame, Gain, Level, SILENCE, Sounds, Sum};
 
 use crate::announcement::Prompts;
+use crate::branch::{Hearing, Wish};
 use crate::playlist::{Player, Said};
 use crate::program::{Program, ProgramSet, Programs};
 use crate::shared::SharedStreams;
@@ -22,8 +24,6 @@ pub(crate) struct Listener {
     /// What is to be heard at this tick.
     next: Program,
     route: Route,
-    /// A stream for this leg alone.
-    private: Option<Box<Stream>>,
     /// The next packet is the first one after a time without.
     begins: bool,
     pub(crate) prompts: Prompts,
@@ -34,6 +34,8 @@ pub(crate) struct Listener {
     silent_packets: u32,
     /// What the player came to an end with at this tick: whether all was said.
     said: Option<bool>,
+    /// It has to wait for a branch, and hears what others hear.
+    waits: bool,
 }
 
 /// Where a listener is in a pause: nothing that could be heard is in the packet at hand.
@@ -56,8 +58,14 @@ enum Route {
     None,
     /// The shared stream with this number.
     Shared(usize),
-    /// The leg's own stream.
-    Private,
+    /// The branch in this place.
+    Branch(usize),
+}
+
+/// What there is to hear at this tick.
+pub(crate) struct Mix<'a> {
+    pub(crate) programs: &'a Programs,
+    pub(crate) sounds: &'a Sounds,
 }
 
 /// What a leg hears otherwise than the others who hear the same program.
@@ -87,23 +95,22 @@ impl Listener {
             program: Program::Silence,
             next: Program::Silence,
             route: Route::None,
-            private: None,
             begins: false,
             prompts: Prompts::new(),
             player: Player::default(),
             gain: Gain::new(),
             silent_packets: 0,
             said: None,
+            waits: false,
         }
     }
 
     /// Sets what the leg is sent from this tick on; `None` is nothing.
-    pub(crate) fn tune(&mut self, format: Option<Format>, program: Program, pool: &mut StreamPool) {
+    pub(crate) fn tune(&mut self, format: Option<Format>, program: Program) {
         if self.format != format {
             self.begins |= self.format.is_none();
             self.format = format;
             self.route = Route::None;
-            self.release(pool);
         }
         self.next = program;
         if format.is_none() {
@@ -127,82 +134,82 @@ impl Listener {
     pub(crate) fn plan(
         &mut self,
         tick: u64,
+        leg: LegId,
         personal: Personal<'_>,
-        programs: &Programs,
+        mix: &Mix<'_>,
         shared: &mut SharedStreams,
         pool: &mut StreamPool,
     ) {
         let Some(format) = self.format else { return };
-        if self.must_be_private(tick, format, personal, programs) {
-            self.route = if self.begin_private(tick, format, programs, pool) { Route::Private } else { Route::None };
-            return;
-        }
-        self.release(pool);
-        let newcomer = !matches!(self.route, Route::Shared(_));
-        self.route = shared.want(self.program, format, newcomer, pool).map_or(Route::None, Route::Shared);
-    }
-
-    /// A leg has a stream of its own while what it hears differs from its program, until the two limiters agree again,
-    /// and until the packet that was begun is full.
-    fn must_be_private(&self, tick: u64, format: Format, personal: Personal<'_>, programs: &Programs) -> bool {
         let hears_others = self.program == Program::Common || self.next == Program::Common;
-        let differs = hears_others && personal.differs();
-        let changes = self.program != self.next;
-        let bound = self.private.as_ref().is_some_and(|private| {
-            !format.begins_packet(tick) || private.limiter != programs.track(self.program).limiter_before
-        });
-        let louder = !self.gain.is_neutral();
-        differs || changes || bound || louder || self.prompts.is_playing() || self.player.is_sounding()
-    }
-
-    fn begin_private(&mut self, tick: u64, format: Format, programs: &Programs, pool: &mut StreamPool) -> bool {
-        if self.private.is_none() {
-            let Some(mut stream) = pool.take(format) else { return false };
-            let track = programs.track(self.program);
-            stream.begin(tick, track);
-            stream.limiter.clone_from(&track.limiter_before);
-            self.private = Some(stream);
+        let must = hears_others && personal.differs();
+        let hearing = self.hearing(leg, must, mix.sounds);
+        let was = match self.route {
+            Route::Branch(at) => Some(shared.branches.follow(at)),
+            Route::None | Route::Shared(_) => None,
+        };
+        let may_end = |at| shared.branches.may_end(at, tick, mix.programs.track(self.program));
+        let is_common = hearing.is_plain() && was.is_none_or(may_end);
+        let wish = Wish { was, format, hearing, must };
+        let branch = (!is_common).then(|| shared.branches.want(tick, wish, mix.programs, pool)).flatten();
+        let waits = !is_common && !must && branch.is_none();
+        if waits && !self.waits {
+            pool.note_waiting();
         }
-        true
+        self.waits = waits;
+        self.program = self.next;
+        self.route = if let Some(at) = branch {
+            self.gain.settle();
+            if hearing.cue.is_some() {
+                self.prompts.advance();
+            }
+            Route::Branch(at)
+        } else if must {
+            Route::None
+        } else {
+            let newcomer = !matches!(self.route, Route::Shared(_));
+            shared.want(self.program, format, newcomer, pool).map_or(Route::None, Route::Shared)
+        };
     }
 
-    /// Makes this tick's part of the leg's own stream, if it has one.
-    pub(crate) fn render_private(&mut self, tick: u64, personal: Personal<'_>, programs: &Programs, sounds: &Sounds) {
-        let (program, next) = (self.program, self.next);
-        self.program = next;
-        let may_say = self.format.is_some() && (self.prompts.is_playing() || !self.player.is_idle());
-        if !may_say && self.route != Route::Private {
+    /// What is to be heard at this tick. Prompts wait for the end of an announcement.
+    fn hearing(&mut self, leg: LegId, differs: bool, sounds: &Sounds) -> Hearing {
+        let announced = self.player.is_sounding();
+        Hearing {
+            program: self.program,
+            next: self.next,
+            gain: self.gain,
+            cue: if announced { None } else { self.prompts.cue(sounds) },
+            alone: (differs || announced).then_some(leg),
+        }
+    }
+
+    /// Makes this tick's part of a branch that is the leg's alone, and gives up an announcement that cannot be played.
+    pub(crate) fn render_alone(
+        &mut self,
+        tick: u64,
+        personal: Personal<'_>,
+        mix: &Mix<'_>,
+        shared: &mut SharedStreams,
+    ) {
+        if self.format.is_some() && self.player.give_up() {
+            self.said = Some(false);
+        }
+        let Route::Branch(at) = self.route else { return };
+        if !shared.branches.is_alone(at) {
             return;
         }
-        let mut said = SILENCE;
-        let says = may_say && self.say(sounds, &mut said);
-        let Some(private) = self.private.as_mut().filter(|_| self.route == Route::Private) else { return };
-        let mut sum = personal_sum(next, personal, programs);
-        if program != next {
-            sum.fade_from(&personal_sum(program, personal, programs));
-        }
-        if says {
-            sum.add(&said);
-        }
-        self.gain.apply_to_sum(&mut sum);
         let mut frame = SILENCE;
-        private.limiter.process(&sum, &mut frame);
-        private.push(tick, &frame);
-    }
-
-    /// Reads the next 20 ms of what is said to this leg; prompts wait for the end of an announcement. While the leg is not
-    /// sent to, an announcement waits.
-    fn say(&mut self, sounds: &Sounds, frame: &mut Frame) -> bool {
-        match self.player.read(frame) {
-            Said::Sound => return true,
-            Said::End => {
-                self.said = Some(true);
-                return true;
-            }
-            Said::Failed => self.said = Some(false),
-            Said::Nothing => {}
-        }
-        self.prompts.read(sounds, frame)
+        let said = self.player.read(&mut frame);
+        self.said = self.said.or((said == Said::End).then_some(true));
+        let said = matches!(said, Said::Sound | Said::End).then_some(&frame);
+        shared.branches.render_alone(
+            at,
+            tick,
+            |program| personal_sum(program, personal, mix.programs),
+            said,
+            mix.sounds,
+        );
     }
 
     /// Whether what was announced came to its end at this tick, and was all said; once.
@@ -237,20 +244,13 @@ impl Listener {
         match self.route {
             Route::None => None,
             Route::Shared(at) => Some(shared.stream(at)),
-            Route::Private => self.private.as_deref(),
+            Route::Branch(at) => Some(shared.branches.stream(at)),
         }
     }
 
     /// The format in which the leg is sent to.
     pub(crate) const fn format(&self) -> Option<Format> {
         self.format
-    }
-
-    /// Gives the leg's own stream back.
-    pub(crate) fn release(&mut self, pool: &mut StreamPool) {
-        if let Some(private) = self.private.take() {
-            pool.give(private);
-        }
     }
 }
 

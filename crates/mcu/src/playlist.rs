@@ -109,9 +109,9 @@ impl Player {
         true
     }
 
-    /// Whether nothing is being said, nor waits to be.
-    pub(crate) const fn is_idle(&self) -> bool {
-        self.playing.is_none() && self.broken_off.is_none()
+    /// Gives up what cannot be played; true when it did.
+    pub(crate) fn give_up(&mut self) -> bool {
+        self.playing.take_if(|playing| playing.list.is_playable() == Some(false)).is_some()
     }
 
     /// Whether there is sound for this tick.

@@ -25,4 +25,10 @@ impl Pools {
         self.decoders.turn();
         self.streams.turn();
     }
+
+    /// Listeners who had to wait for a stream of their own so far, for a prompt or to hear louder, since as many as one thread
+    /// may encode were in use. Until one is free they hear what all hear.
+    pub const fn waited(&self) -> u64 {
+        self.streams.waited()
+    }
 }

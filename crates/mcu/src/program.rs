@@ -56,7 +56,8 @@ impl ProgramSet {
 /// Frames of the past a track keeps: what a stream needs that begins in the last third of a 60 ms packet.
 const PAST: usize = 4;
 
-/// One program's sound: this tick's and a little of the past.
+/// The sound of a program, or of a branch of one: this tick's and a little of the past.
+#[derive(Clone)]
 pub(crate) struct Track {
     /// This tick's sum, before the limiter.
     pub(crate) sum: Sum,
@@ -68,7 +69,8 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    const fn new() -> Self {
+    /// One that was silent so far.
+    pub(crate) const fn new() -> Self {
         Self {
             sum: Sum::new(),
             limiter: Limiter::new(),
@@ -78,11 +80,19 @@ impl Track {
         }
     }
 
-    /// Makes this tick's frame out of this tick's sum.
-    fn advance(&mut self) {
+    /// Goes on with this tick's sum: makes its frame.
+    pub(crate) fn advance(&mut self, sum: &Sum) {
+        self.sum.clone_from(sum);
         self.newest = (self.newest + 1) % self.frames.len();
         self.limiter_before.clone_from(&self.limiter);
         self.limiter.process(&self.sum, &mut self.frames[self.newest]);
+    }
+
+    /// Becomes what `other`, which has advanced at this tick, was before it.
+    pub(crate) fn go_on_from(&mut self, other: &Self) {
+        self.clone_from(other);
+        self.limiter.clone_from(&other.limiter_before);
+        self.newest = (other.newest + other.frames.len() - 1) % other.frames.len();
     }
 
     /// This tick's frame.
@@ -152,8 +162,7 @@ impl Programs {
 
     /// Goes to the next tick: `total` is all that is heard in the conference.
     pub(crate) fn advance(&mut self, total: &Sum, sounds: &Sounds, wanted: ProgramSet) {
-        self.common.sum.clone_from(total);
-        self.common.advance();
+        self.common.advance(total);
         self.music.advance(wanted.contains(Program::Music), Some(sounds.music()));
         self.ringback.advance(wanted.contains(Program::Ringback), Some(sounds.ringback()));
         for (at, file) in self.files.iter_mut().enumerate() {
@@ -196,8 +205,8 @@ impl Loop {
         let mut frame = SILENCE;
         clip.read_looped(self.position, &mut frame);
         self.position = (self.position + FRAME_SAMPLES) % clip.len();
-        track.sum.clear();
-        track.sum.add(&frame);
-        track.advance();
+        let mut sum = Sum::new();
+        sum.add(&frame);
+        track.advance(&sum);
     }
 }

@@ -1,14 +1,17 @@
 //! The streams that many listeners share.
 
-use crate::program::{Program, Programs};
+use crate::branch::Branches;
+use crate::listener::Mix;
+use crate::program::Program;
 use crate::stream::{Format, Stream, StreamPool};
 
 /// Ticks after which a stream nobody hears is given back: 5 s.
 const UNHEARD_TICKS: u64 = 250;
 
-/// For each program and format that is heard, one stream.
+/// For each program and format that is heard, one stream; and the branches of the programs.
 pub(crate) struct SharedStreams {
     streams: Vec<Shared>,
+    pub(crate) branches: Branches,
 }
 
 struct Shared {
@@ -22,7 +25,7 @@ struct Shared {
 
 impl SharedStreams {
     pub(crate) const fn new() -> Self {
-        Self { streams: Vec::new() }
+        Self { streams: Vec::new(), branches: Branches::new() }
     }
 
     /// Asks for a program in a format at this tick; a `newcomer` did not hear this stream at the last one. Answers where
@@ -51,10 +54,11 @@ impl SharedStreams {
         Some(at)
     }
 
-    /// Encodes this tick's frame of every stream that was asked for.
-    pub(crate) fn encode(&mut self, tick: u64, programs: &Programs) {
+    /// Encodes this tick's frame of every stream that was asked for, but for what one leg hears alone.
+    pub(crate) fn encode(&mut self, tick: u64, mix: &Mix<'_>) {
+        self.branches.render(tick, mix.programs, mix.sounds);
         for shared in self.streams.iter_mut().filter(|shared| shared.wanted) {
-            let track = programs.track(shared.program);
+            let track = mix.programs.track(shared.program);
             if shared.heard_at.is_none_or(|heard_at| heard_at + 1 != tick) {
                 shared.stream.begin(tick, track);
             }
@@ -70,6 +74,7 @@ impl SharedStreams {
 
     /// Ends the tick: gives back what has not been heard for long.
     pub(crate) fn retire(&mut self, tick: u64, pool: &mut StreamPool) {
+        self.branches.retire(pool);
         let mut at = 0;
         while let Some(shared) = self.streams.get_mut(at) {
             shared.wanted = false;

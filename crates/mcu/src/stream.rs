@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcu_api::{Codec, LegMedia};
-use mixer::{CodecFactory, Encoder, EncoderSettings, FRAME_MS, FRAME_SAMPLES, Frame, Level, Limiter, PACKET_BYTES_MAX};
+use mixer::{CodecFactory, Encoder, EncoderSettings, FRAME_MS, FRAME_SAMPLES, Frame, Level, PACKET_BYTES_MAX, Sum};
 
 use crate::idle::Idle;
 use crate::program::Track;
@@ -16,6 +16,11 @@ const WARM_UP_FRAMES: usize = 2;
 
 /// Streams kept for the next talker.
 const IDLE_MAX: usize = 32;
+
+/// Opus streams that the conferences of one thread have at most beside those nobody can do without (a mix for those who only
+/// listen, and each talker's own). To encode one takes about 70 us, so that so many take half of a tick. The other codecs cost a
+/// tenth and are not counted.
+const COUNTED_MAX: usize = 128;
 
 /// What the packets of a stream are like. Legs of the same format can share a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +68,8 @@ impl Format {
 /// An encoder with the packet it is filling and the one it made last.
 pub(crate) struct Stream {
     format: Format,
-    /// For a stream of one leg alone: it began as its program's.
-    pub(crate) limiter: Limiter,
+    /// For the stream of a branch: its sound.
+    pub(crate) track: Track,
     encoder: Box<dyn Encoder>,
     pcm: [i16; PACKET_FRAMES_MAX * FRAME_SAMPLES],
     filled: usize,
@@ -75,6 +80,8 @@ pub(crate) struct Stream {
     silent: Option<usize>,
     /// The encoder said the same of the last two packets of silence, and so will of a third.
     settled: bool,
+    /// One of those that may be refused.
+    counted: Option<Arc<()>>,
 }
 
 impl Stream {
@@ -93,6 +100,17 @@ impl Stream {
         self.filled = waiting * FRAME_SAMPLES;
         copy_past(track, waiting, &mut self.pcm[..self.filled]);
         self.length = 0;
+    }
+
+    /// Takes this tick's sum into its own sound, and encodes that; it `begins` at this tick or goes on.
+    pub(crate) fn go_on(&mut self, tick: u64, sum: &Sum, begins: bool) {
+        self.track.advance(sum);
+        if begins {
+            let track = self.track.clone();
+            self.begin(tick, &track);
+        }
+        let frame = *self.track.frame();
+        self.push(tick, &frame);
     }
 
     /// Makes the next packet decodable for somebody who heard none of the earlier ones.
@@ -157,11 +175,15 @@ fn copy_past(track: &Track, ticks_ago: usize, to: &mut [i16]) {
 pub(crate) struct StreamPool {
     codecs: Arc<dyn CodecFactory>,
     idle: Idle<Box<Stream>>,
+    /// Held by each stream that is counted, so that none is forgotten, whatever becomes of its conference.
+    counted: Arc<()>,
+    /// Listeners who had to wait for a stream.
+    waited: u64,
 }
 
 impl StreamPool {
     pub(crate) fn new(codecs: Arc<dyn CodecFactory>) -> Self {
-        Self { codecs, idle: Idle::new(IDLE_MAX) }
+        Self { codecs, idle: Idle::new(IDLE_MAX), counted: Arc::new(()), waited: 0 }
     }
 
     /// Another tick begins.
@@ -178,7 +200,7 @@ impl StreamPool {
         let encoder = self.codecs.encoder(format.settings).ok()?;
         Some(Box::new(Stream {
             format,
-            limiter: Limiter::new(),
+            track: Track::new(),
             encoder,
             pcm: [0; PACKET_FRAMES_MAX * FRAME_SAMPLES],
             filled: 0,
@@ -187,12 +209,37 @@ impl StreamPool {
             level: Level::SILENT,
             silent: None,
             settled: false,
+            counted: None,
         }))
     }
 
+    /// The same for somebody who can wait: `None` also while [`COUNTED_MAX`] such streams are in use.
+    pub(crate) fn take_counted(&mut self, format: Format) -> Option<Box<Stream>> {
+        if !matches!(format.codec(), Codec::Opus) {
+            return self.take(format);
+        }
+        if Arc::strong_count(&self.counted) > COUNTED_MAX {
+            return None;
+        }
+        let mut stream = self.take(format)?;
+        stream.counted = Some(Arc::clone(&self.counted));
+        Some(stream)
+    }
+
     /// Takes a stream back that is no longer heard.
-    pub(crate) fn give(&mut self, stream: Box<Stream>) {
+    pub(crate) fn give(&mut self, mut stream: Box<Stream>) {
+        stream.counted = None;
         self.idle.give(stream);
+    }
+
+    /// A listener has to wait for a stream.
+    pub(crate) fn note_waiting(&mut self) {
+        self.waited += 1;
+    }
+
+    /// Listeners who had to wait for a stream so far.
+    pub(crate) const fn waited(&self) -> u64 {
+        self.waited
     }
 }
 
@@ -223,6 +270,20 @@ mod tests {
             heard.extend(&pcm[..length]);
         }
         (heard, rested)
+    }
+
+    #[test]
+    fn streams_that_can_be_done_without_are_counted_whatever_becomes_of_them() {
+        let mut pool = StreamPool::new(Arc::new(Codecs));
+        let format = |codec| Format { settings: EncoderSettings::for_mix(codec, false), frames: 1 };
+        let mut streams: Vec<_> = std::iter::from_fn(|| pool.take_counted(format(Codec::Opus))).collect();
+        assert_eq!(streams.len(), COUNTED_MAX);
+        assert!(pool.take(format(Codec::Opus)).is_some() && pool.take_counted(format(Codec::Pcmu)).is_some());
+        let given = streams.pop().expect("one of them");
+        pool.give(given);
+        streams.pop();
+        streams.extend(std::iter::from_fn(|| pool.take_counted(format(Codec::Opus))));
+        assert_eq!(streams.len(), COUNTED_MAX);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! 1. *Listen*: take each leg's next 20 ms out of its jitter buffer, and decode those of the few who may be heard.
 //! 2. *Choose*: who of them is heard.
 //! 3. *Mix*: add them up, with the announcement, into the programs.
-//! 4. *Plan*: what each leg hears, and whether it can share the stream with others.
-//! 5. *Encode* each shared stream once, and what each leg hears alone.
+//! 4. *Plan*: what each leg hears, and with whom it shares a stream.
+//! 5. *Encode* each stream once.
 //! 6. *Send* to each leg its packet.
 //! 7. *Report* what happened.
 //!
@@ -19,7 +19,7 @@ use mixer::{HEARD_MAX, Level, Sum};
 
 use crate::conference::{Conference, PacketSink};
 use crate::leg::Leg;
-use crate::listener::Pause;
+use crate::listener::{Mix, Pause};
 use crate::program::{Program, ProgramSet};
 use crate::shared::SharedStreams;
 use crate::stream::Format;
@@ -98,7 +98,7 @@ impl Conference {
                 (MediaFilter::Unblock, _) if leg.listener.player.is_sounding() => Program::Silence,
                 (MediaFilter::Unblock, _) => leg.backdrop.unwrap_or(alone),
             };
-            leg.listener.tune(format, program, &mut self.pools.streams);
+            leg.listener.tune(format, program);
             self.wanted.add(leg.listener.needs());
         }
     }
@@ -129,17 +129,21 @@ impl Conference {
     }
 
     fn plan(&mut self) {
+        self.shared.branches.turn(self.tick);
+        let mix = Mix { programs: &self.programs, sounds: &self.sounds };
         for leg in &mut self.legs {
+            let id = leg.id;
             let (personal, listener) = leg.hearing(&self.announcement, &self.whispers);
-            listener.plan(self.tick, personal, &self.programs, &mut self.shared, &mut self.pools.streams);
+            listener.plan(self.tick, id, personal, &mix, &mut self.shared, &mut self.pools.streams);
         }
     }
 
     fn encode(&mut self) {
-        self.shared.encode(self.tick, &self.programs);
+        let mix = Mix { programs: &self.programs, sounds: &self.sounds };
+        self.shared.encode(self.tick, &mix);
         for leg in &mut self.legs {
             let (personal, listener) = leg.hearing(&self.announcement, &self.whispers);
-            listener.render_private(self.tick, personal, &self.programs, &self.sounds);
+            listener.render_alone(self.tick, personal, &mix, &mut self.shared);
         }
     }
 

@@ -46,6 +46,8 @@ counters! {
     tick_us,
     /// Share of their time that workers spend in ticks, per mille, averaged over the last second; of the busiest one.
     busy_per_mille_max,
+    /// Listeners who had to wait for a stream of their own.
+    listeners_waited,
     /// Datagrams received.
     packets_received,
     /// Datagrams dropped here: larger than any media packet, or for a leg that is going.

@@ -168,9 +168,12 @@ impl Host {
     /// Does one tick of each conference: all make their sound first, then all send.
     pub(crate) fn tick(&mut self, now: Timestamp) {
         self.pools.turn();
+        let waited = self.pools.waited();
         for place in 0..self.conferences.len() {
             self.with(place, |conference, _| conference.tick(now));
         }
+        // A conference that breaks takes the pools with it, and new ones count from zero.
+        self.setup.shared.counters.listeners_waited.add(self.pools.waited().saturating_sub(waited));
         for place in 0..self.conferences.len() {
             self.with(place, |conference, outbox| conference.send(now, outbox));
             self.report_events(place);

@@ -75,7 +75,7 @@ impl Default for AutoGain {
 }
 
 /// A gain that somebody set. It goes over to a new value within one frame, along a straight line, so that it makes no click.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Gain {
     wanted: f32,
     now: f32,
@@ -98,6 +98,16 @@ impl Gain {
         self.wanted == 1.0 && self.now == 1.0
     }
 
+    /// Whether it has gone over to what was set.
+    pub const fn is_settled(&self) -> bool {
+        self.now == self.wanted
+    }
+
+    /// Takes it for gone over to what was set: a copy of it was applied.
+    pub const fn settle(&mut self) {
+        self.now = self.wanted;
+    }
+
     /// Applies it to a frame, from what it was at the end of the last one. Less where the frame would be distorted.
     pub fn apply(&mut self, frame: &mut Frame) {
         if self.is_neutral() {
@@ -112,7 +122,7 @@ impl Gain {
     pub fn apply_to_sum(&mut self, sum: &mut Sum) {
         if !self.is_neutral() {
             sum.scale(self.now, self.wanted);
-            self.now = self.wanted;
+            self.settle();
         }
     }
 }

@@ -83,6 +83,16 @@ mod tests {
         assert_eq!(Phrase::ALL.len(), keys(english, "phrases").len());
     }
 
+    /// It is given 0 to 300 s before the end, as configured.
+    #[test]
+    fn the_notice_of_the_end_is_true_however_early_it_is_given() {
+        for (tag, text) in TEXTS {
+            let said = text.lines().find(|line| line.starts_with("conference-ends =")).expect("a text");
+            let soon = if tag == "de" { "bald" } else { "soon" };
+            assert!(said.contains(soon), "{tag}: {said}");
+        }
+    }
+
     #[test]
     fn every_text_was_spoken_and_can_be_heard() {
         let mut clips = Clips::new();

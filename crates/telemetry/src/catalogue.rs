@@ -205,6 +205,7 @@ pub(crate) struct Media {
     pub(crate) mixer_ticks_skipped: IntCounter,
     pub(crate) mixer_tick_time: Counter,
     pub(crate) mixer_tick_longest: Gauge,
+    pub(crate) listeners_waited: IntCounter,
     pub(crate) rtp_packets: IntCounterVec,
     pub(crate) rtp_packets_dropped: IntCounter,
     pub(crate) rtp_packets_unsent: IntCounter,
@@ -225,6 +226,10 @@ impl Media {
             mixer_ticks_skipped: made.counter("mixer_ticks_skipped_total", "Ticks left out to catch up."),
             mixer_tick_time: made.seconds_counter("mixer_tick_seconds_total", "Time spent in ticks."),
             mixer_tick_longest: made.real_gauge("mixer_tick_longest_seconds", "The longest tick since the start."),
+            listeners_waited: made.counter(
+                "mixer_listeners_waited_total",
+                "Listeners who had to wait for a stream of their own (a prompt, another loudness): 128 were in use.",
+            ),
             rtp_packets: made.counters("rtp_packets_total", "Media datagrams.", &["direction"]),
             rtp_packets_dropped: made.counter("rtp_packets_dropped_total", "Media datagrams received and dropped."),
             rtp_packets_unsent: made.counter("rtp_packets_unsent_total", "Media datagrams the system did not take."),

@@ -53,6 +53,8 @@ pub struct MediaFigures {
     pub tick_time: Duration,
     /// The longest tick.
     pub tick_longest: Duration,
+    /// Listeners who had to wait for a stream of their own.
+    pub listeners_waited: u64,
     /// Datagrams received.
     pub packets_received: u64,
     /// Datagrams sent.
@@ -312,6 +314,7 @@ impl Metrics {
         raise(&families.media.mixer_ticks_skipped, figures.ticks_skipped);
         raise_seconds(&families.media.mixer_tick_time, figures.tick_time);
         families.media.mixer_tick_longest.set(figures.tick_longest.as_secs_f64());
+        raise(&families.media.listeners_waited, figures.listeners_waited);
         raise_each(&families.media.rtp_packets, [("in", figures.packets_received), ("out", figures.packets_sent)]);
         raise(&families.media.rtp_packets_dropped, figures.packets_dropped);
         raise(&families.media.rtp_packets_unsent, figures.packets_unsent);

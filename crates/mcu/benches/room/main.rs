@@ -3,7 +3,8 @@
 //! Rooms of 10, 100 and 1,000 legs with 0 to 3 talkers. Everybody sends: the talkers a synthetic voice, the others room
 //! noise, both as packets that were encoded before. Columns: all that is done for a leg in 20 ms (its packet handed in,
 //! its share of the tick), the same for the whole room, and the memory a leg has. The kinds "mixed" (a third of the legs each
-//! with Opus, PCMU and PCMA) and "mixed-ptime" (20, 40 and 60 ms) show what each further format costs to encode.
+//! with Opus, PCMU and PCMA) and "mixed-ptime" (20, 40 and 60 ms) show what each further format costs to encode; "louder" and
+//! "prompted", in which everybody hears something else than the plain mix, that it is encoded once for all who hear the same.
 //!
 //!     cargo bench -p mcu --bench room                       # the table
 //!     cargo bench -p mcu --bench room -- 100 3 low-delay    # one room, for example under `valgrind --tool=callgrind`

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base::{ConferenceId, Duration, LegId, Timestamp};
 use codecs::Codecs;
 use mcu::{Conference, LegIdentity, PacketSink, Port};
-use mcu_api::{AloneAudio, Codec, ConferenceMedia, Direction, LegMedia, OpusLimits, SrtpKeys, SrtpProfile};
+use mcu_api::{AloneAudio, Codec, ConferenceMedia, Direction, LegMedia, OpusLimits, Prompt, SrtpKeys, SrtpProfile};
 use media::{AudioLevel, LegConfig};
 use mixer::{CodecFactory, EncoderSettings, Level, PACKET_BYTES_MAX, Sounds};
 
@@ -17,6 +17,10 @@ const RECORDED: usize = 200;
 /// Recordings of each kind; the legs share them.
 const RECORDINGS: usize = 3;
 const LEVEL_EXTENSION: u8 = 1;
+/// What one key adds.
+const LOUDER_DB: i8 = 3;
+/// The length of the prompt.
+const PROMPT_TICKS: usize = 36;
 
 /// What the packets of a room are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +43,14 @@ pub(crate) enum Kind {
     Mixed,
     /// As the first, and a third each is sent to in packets of 20, 40 and 60 ms.
     MixedPacketTimes,
+    /// As the first, and everybody hears all 3 dB louder, by a key.
+    Louder,
+    /// As the first, and everybody is played a prompt, over and over.
+    Prompted,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::LowDelayWithLevel,
         Self::LowDelay,
         Self::Speech,
@@ -52,6 +60,8 @@ impl Kind {
         Self::LongPackets,
         Self::Mixed,
         Self::MixedPacketTimes,
+        Self::Louder,
+        Self::Prompted,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -65,6 +75,8 @@ impl Kind {
             Self::LongPackets => "ptime-60",
             Self::Mixed => "mixed",
             Self::MixedPacketTimes => "mixed-ptime",
+            Self::Louder => "louder",
+            Self::Prompted => "prompted",
         }
     }
 
@@ -147,6 +159,7 @@ impl Room {
             heap::counted(|| {
                 conference.add_leg(id, identity);
                 conference.connect(now, id, &media).expect("keys fit");
+                conference.set_gain(id, 0, if kind == Kind::Louder { LOUDER_DB } else { 0 });
             });
             phones.push(phone(leg, now, &media));
         }
@@ -184,6 +197,9 @@ impl Room {
         heap::counted(|| {
             for (leg, packet) in (0..).zip(&mut self.packets) {
                 self.conference.handle_packet(self.now, LegId(leg), Port::Rtp, PHONE, packet);
+                if self.kind == Kind::Prompted && self.tick.is_multiple_of(PROMPT_TICKS) {
+                    self.conference.play_prompt(LegId(leg), Prompt::Ending);
+                }
             }
             self.now = self.now + Duration::from_millis(10);
             self.conference.tick(self.now);

@@ -3,9 +3,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use base::Duration;
+use base::{Duration, LegId};
 use mcu::Port;
-use mcu_api::Codec;
+use mcu_api::{Codec, Prompt};
 
 use crate::phone::Phone;
 use crate::world::{SETTINGS, World};
@@ -77,6 +77,25 @@ fn changing_talkers_cost_no_allocation_but_the_report() {
 /// Allocations of this thread.
 pub(crate) fn allocations_so_far() -> usize {
     ALLOCATIONS.get()
+}
+
+/// Some hear louder, and all are played a prompt at once, a second time: the streams of the first time are used again.
+#[test]
+fn a_prompt_to_all_is_played_again_without_allocating() {
+    let mut world = World::new(SETTINGS);
+    for leg in 0..60 {
+        let codec = [Codec::Opus, Codec::Pcmu, Codec::Pcma][leg as usize % 3];
+        let phone = Phone::new(leg, codec, 500.0 + 100.0 * leg as f64);
+        world.join(if leg < 3 { phone } else { phone.silent() });
+    }
+    (20..40).for_each(|leg| world.conference.set_gain(LegId(leg), 0, 3));
+    world.run(6.0);
+    let mut counted = 0;
+    for _ in 0..2 {
+        (0..60).for_each(|leg| world.conference.play_prompt(LegId(leg), Prompt::Ending));
+        counted = allocations(&mut world, 50);
+    }
+    assert_eq!(counted, 0);
 }
 
 /// Allocations inside of so many ticks.

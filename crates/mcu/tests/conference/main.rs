@@ -11,6 +11,7 @@ mod hearing;
 mod listening;
 mod loudness;
 mod onset;
+mod parting;
 mod phone;
 mod recording;
 mod sharing;

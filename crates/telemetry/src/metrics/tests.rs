@@ -77,6 +77,7 @@ fn the_catalogue_is_what_dashboards_rely_on() {
             "convoke_media_ports_taken_total counter",
             "convoke_media_worker_busy_ratio gauge",
             "convoke_missed_call_notices_total counter",
+            "convoke_mixer_listeners_waited_total counter",
             "convoke_mixer_tick_longest_seconds gauge",
             "convoke_mixer_tick_seconds_total counter",
             "convoke_mixer_ticks_late_total counter",
