@@ -41,7 +41,7 @@ pub(super) const GROUP: Section = Section {
             Text,
             Some(r#""parallel""#),
             r#""parallel""#,
-            "Whom to ring: \"parallel\" (everybody available, at once), \"serial\" (in the order of the list), \"longest-idle\",\n\"round-robin\", or \"attendant\" (everybody but do-not-disturb, whatever the presence).",
+            "Whom to ring: \"parallel\" (everybody available, at once), \"serial\" (in the order of the list), \"longest-idle\",\n\"round-robin\", or \"attendant\" (everybody but do-not-disturb, whatever the presence and whatever calls of their own).",
         ),
         key(
             "participation",
@@ -77,7 +77,7 @@ pub(super) const GROUP: Section = Section {
             Plain,
             Some("1"),
             "1",
-            "Conversations of one agent at once; 1 to 10. His phone still rings for one call at a time.",
+            "Conversations of one agent at once; 1 to 10. His phone still rings for one call at a time, and but for \"attendant\" not\nwhile he has a call outside the groups, calls somebody or is being rung there.",
         ),
         key("max_fork", Plain, Some("20"), "20", "Phones ringing at once for one caller; 1 to 100."),
         key(
@@ -172,7 +172,7 @@ pub(super) const GROUP: Section = Section {
             Plain,
             None,
             r#"{ prompt = "which-language.wav", answer = [{ digit = "1", label = "English" }, { digit = "2", label = "German" }] }"#,
-            "A question answered with a digit. An answer may have a second question, an action, agent_groups or a priority.",
+            "A question answered with a digit. An answer may have a second question, an action, agent_groups or a priority. It is asked\ntwice (attempts = 2); who has pressed no key of an answer by then has given the first answer.",
         ),
         key(
             "announcements",
@@ -220,7 +220,7 @@ pub(super) const QUEUE: Section = Section {
             Plain,
             Some(r#"{ kind = "disconnect" }"#),
             r#"{ kind = "forward", target = "sip:ann@voice.example.com" }"#,
-            "What happens then: { kind = \"disconnect\" }, { kind = \"forward\", target = ADDRESS or tel: } or\n{ kind = \"group\", target = ADDRESS }. With prompt = NAME the caller hears that first: a phrase (nobody-available,\nall-busy, closed, holiday, forwarding, goodbye) or a file of yours. Who is hung up without one hears a phrase that says\nwhy; prompt = \"\" is silence.",
+            "What happens then: { kind = \"disconnect\" }, { kind = \"forward\", target = ADDRESS or tel: } or\n{ kind = \"group\", target = ADDRESS }. With prompt = NAME the caller hears that first: a phrase (nobody-available,\nall-busy, closed, holiday, forwarding, goodbye) or a file of yours. Who is hung up without one hears a phrase that says\nwhy; prompt = \"\" is silence. Actions move a caller from group to group at most five times; then he is hung up.",
         ),
         key(
             "deadline",
