@@ -172,7 +172,7 @@ pub(super) const GROUP: Section = Section {
             Plain,
             None,
             r#"{ prompt = "which-language.wav", answer = [{ digit = "1", label = "English" }, { digit = "2", label = "German" }] }"#,
-            "A question answered with a digit. An answer may have a second question, an action, agent_groups or a priority.",
+            "A question answered with a digit. An answer may have a second question, an action, agent_groups or a priority. It is asked\ntwice (attempts = 2); who has pressed no key of an answer by then has given the first answer.",
         ),
         key(
             "announcements",
@@ -220,7 +220,7 @@ pub(super) const QUEUE: Section = Section {
             Plain,
             Some(r#"{ kind = "disconnect" }"#),
             r#"{ kind = "forward", target = "sip:ann@voice.example.com" }"#,
-            "What happens then: { kind = \"disconnect\" }, { kind = \"forward\", target = ADDRESS or tel: } or\n{ kind = \"group\", target = ADDRESS }. With prompt = NAME the caller hears that first: a phrase (nobody-available,\nall-busy, closed, holiday, forwarding, goodbye) or a file of yours. Who is hung up without one hears a phrase that says\nwhy; prompt = \"\" is silence.",
+            "What happens then: { kind = \"disconnect\" }, { kind = \"forward\", target = ADDRESS or tel: } or\n{ kind = \"group\", target = ADDRESS }. With prompt = NAME the caller hears that first: a phrase (nobody-available,\nall-busy, closed, holiday, forwarding, goodbye) or a file of yours. Who is hung up without one hears a phrase that says\nwhy; prompt = \"\" is silence. Actions move a caller from group to group at most five times; then he is hung up.",
         ),
         key(
             "deadline",
