@@ -35,11 +35,6 @@ impl Hearing {
     pub(crate) fn is_plain(&self) -> bool {
         self.program == self.next && self.gain.is_neutral() && self.cue.is_none() && self.alone.is_none()
     }
-
-    /// Whether it may go on like this, for many.
-    fn is_settled(&self) -> bool {
-        self.program == self.next && self.gain.is_settled() && self.cue.is_none() && self.alone.is_none()
-    }
 }
 
 /// What a leg asks for.
@@ -198,7 +193,7 @@ impl Branches {
 impl Branch {
     /// Whether its listeners may go over to an equal one at this tick.
     fn may_join(&self, tick: u64) -> bool {
-        self.hearing.is_settled() && self.stream.format().begins_packet(tick)
+        self.hearing.alone.is_none() && self.stream.format().begins_packet(tick)
     }
 
     fn is_equal(&self, other: &Self) -> bool {

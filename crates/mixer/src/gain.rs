@@ -98,11 +98,6 @@ impl Gain {
         self.wanted == 1.0 && self.now == 1.0
     }
 
-    /// Whether it has gone over to what was set.
-    pub const fn is_settled(&self) -> bool {
-        self.now == self.wanted
-    }
-
     /// Takes it for gone over to what was set: a copy of it was applied.
     pub const fn settle(&mut self) {
         self.now = self.wanted;

@@ -171,6 +171,24 @@ fn a_prompt_to_all_is_encoded_once_in_each_format() {
     }
 }
 
+/// Whoever spoke had a mix of his own; what is played meanwhile does not keep him in it.
+#[test]
+fn those_who_fall_silent_share_a_prompt_that_is_being_played() {
+    let counting = Counting::default();
+    let encoded = counting.encoded.clone();
+    let mut world = World::with_codecs(SETTINGS, Arc::new(counting));
+    (0..6).for_each(|leg| world.join(Phone::new(leg, Codec::Opus, 500.0 + 100.0 * leg as f64)));
+    world.run(1.0);
+    for leg in 0..6 {
+        (0..4).for_each(|_| world.conference.play_prompt(LegId(leg), Prompt::Ending));
+        world.phone(leg).amplitude = if leg == 0 { AMPLITUDE } else { 0.0 };
+    }
+    world.run(2.0);
+    encoded.store(0, Ordering::Relaxed);
+    world.run(0.5);
+    assert_eq!(encoded.load(Ordering::Relaxed), 25 * 2, "the talker's, and that of the others");
+}
+
 #[test]
 fn who_has_to_wait_for_a_stream_is_counted_once() {
     let mut world = World::new(SETTINGS);
