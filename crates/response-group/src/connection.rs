@@ -116,7 +116,10 @@ impl Domain {
                 self.outbox.push_back(Output::Unbridge { call: id, offer: number });
                 self.wait_again(id);
             }
-            Phase::Connected(winner) if *winner == number => self.end_call(id, Outcome::Answered, true),
+            // After a restart as well: he hung up, then or while the server was down.
+            Phase::Connected(winner) | Phase::Reattaching(Before::Connected(winner)) if *winner == number => {
+                self.end_call(id, Outcome::Answered, true);
+            }
             Phase::Forwarding { agent, .. } if *agent == Some(number) => *agent = None,
             _ => {}
         }
@@ -409,7 +412,7 @@ impl Domain {
             CallTimer::Announce => self.announce_timer(id),
             CallTimer::Bridge => self.bridge_failed(id),
             CallTimer::Forward => self.forward_ended(id, false),
-            CallTimer::Reattach => self.reattached(id, false, false),
+            CallTimer::Reattach => self.reattach_timer(id),
         }
     }
 }

@@ -369,6 +369,9 @@ impl Engine {
                         self.on_caller_lost(call);
                     }
                     Role::Caller(call) => self.on_caller_ended(call),
+                    Role::Device(offer) if is_lost(termination, status) && self.is_waited_for(offer, leg) => {
+                        self.on_agent_lost(offer);
+                    }
                     Role::Device(offer) => self.on_device_ended(offer, leg, termination, status, &headers),
                     Role::Target(call) => self.on_target_ended(call, leg, (termination, status), &headers),
                     Role::Supervisor(call) => self.on_supervisor_ended(call, leg, termination),

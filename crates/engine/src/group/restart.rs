@@ -265,6 +265,32 @@ impl Engine {
         self.end_caller(call, Input::Reattached { call, caller: false, agent: false });
     }
 
+    /// Whether the leg is the agent's whose caller is being attached again, and has not answered yet.
+    pub(super) fn is_waited_for(&self, number: OfferNo, leg: LegId) -> bool {
+        let offer = self.groups.offers.get(&number).filter(|offer| offer.answered == Some(leg));
+        let attaching = offer.and_then(|offer| self.groups.attaching.get(&offer.order.call));
+        attaching.is_some_and(|attaching| attaching.other == Some(None))
+    }
+
+    /// The agent could not be had again. He did not hang up, and his caller is served by another.
+    pub(super) fn on_agent_lost(&mut self, number: OfferNo) {
+        let Some(call) = self.groups.offers.get(&number).map(|offer| offer.order.call) else { return };
+        // Before the machine lets go of him: there is no dialog left to be ended.
+        self.forget_offer(number);
+        if let Some(attaching) = self.groups.attaching.get_mut(&call) {
+            attaching.other = Some(Some(false));
+        }
+        self.finish_reattaching(call);
+    }
+
+    /// Caller and agent are parted: if the caller was waiting for his agent's audio only, he is not any more.
+    pub(super) fn attach_alone(&mut self, call: CallId) {
+        let attaching = self.groups.attaching.remove(&call);
+        if attaching.is_some_and(|attaching| attaching.caller == Some(true)) {
+            self.play_to_caller(call);
+        }
+    }
+
     /// One of the two has answered or gone. With the last of them the machine is told.
     pub(super) fn note_reattached(&mut self, role: Role, good: bool) {
         let call = match role {
@@ -279,6 +305,10 @@ impl Engine {
         match role {
             Role::Caller(_) => attaching.caller = Some(good),
             _ => attaching.other = Some(Some(good)),
+        }
+        let waits = good && matches!(role, Role::Caller(_)) && attaching.other == Some(None);
+        if waits && self.groups.callers.get(&call).is_some_and(|caller| !caller.over) {
+            self.tell_groups(Input::CallerBack { call });
         }
         self.finish_reattaching(call);
     }
