@@ -40,6 +40,9 @@ pub(crate) struct Call {
     /// What was asked for his answer so far.
     pub(crate) answer_mode: Option<AnswerMode>,
     pub(crate) phase: Phase,
+    /// His media was here again after the last restart before his agent's was.
+    #[serde(default)]
+    pub(crate) back: bool,
     /// His place among all who wait, from queueing on; he keeps it when a connection fails.
     pub(crate) key: Option<CallKey>,
     /// He stands in his group's line.

@@ -414,7 +414,7 @@ impl Domain {
             CallTimer::Announce => self.announce_timer(id),
             CallTimer::Bridge => self.bridge_failed(id),
             CallTimer::Forward => self.forward_ended(id, false),
-            CallTimer::Reattach => self.reattached(id, false, false),
+            CallTimer::Reattach => self.reattach_timer(id),
         }
     }
 }

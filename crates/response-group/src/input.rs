@@ -151,6 +151,11 @@ pub enum Input {
     Restarted,
     /// The process is about to end in order: every call ends now, so that nothing is left for a restart.
     Stopping,
+    /// The caller's media is here again after a restart, and his agent's is still waited for.
+    CallerBack {
+        /// The call.
+        call: CallId,
+    },
     /// What became of [`crate::Output::Reattach`].
     Reattached {
         /// The call.

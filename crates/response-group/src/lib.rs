@@ -295,6 +295,7 @@ impl Domain {
             Input::Configured { config } => self.configure(*config),
             Input::Restarted => self.restarted(),
             Input::Stopping => self.stopping(),
+            Input::CallerBack { call } => self.caller_back(call),
             Input::Reattached { call, caller, agent } => self.reattached(call, caller, agent),
             Input::TimerFired => self.timer_fired(),
         }

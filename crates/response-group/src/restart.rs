@@ -34,6 +34,7 @@ impl Domain {
     fn call_after_restart(&mut self, id: CallId) {
         let call = self.calls.get_mut(&id).expect("taken from the table");
         call.monitors.clear();
+        call.back = false;
         let joining = match call.phase {
             Phase::Connecting(offer) => Some(offer),
             _ => None,
@@ -120,6 +121,20 @@ impl Domain {
         let limit = self.now + seconds(self.config.timing.restart_guard_seconds);
         let guard = Some((OfferTimer::Guard, limit)).filter(|_| !self.has(Fault::NoRestartGuard));
         self.arm(number, guard);
+    }
+
+    /// Should his agent not come back in time, he is not lost with him.
+    pub(crate) fn caller_back(&mut self, id: CallId) {
+        match self.calls.get_mut(&id).filter(|call| matches!(call.phase, Phase::Reattaching(_))) {
+            Some(call) => call.back = true,
+            None => self.stale(),
+        }
+    }
+
+    /// The time in which the media of a call must be here again is over.
+    pub(crate) fn reattach_timer(&mut self, id: CallId) {
+        let caller = self.calls.get(&id).is_some_and(|call| call.back);
+        self.reattached(id, caller, false);
     }
 
     /// The media of a call are here again, or not: the caller keeps his place or his agent, or has a named outcome.

@@ -109,8 +109,10 @@ impl Teller {
                 self.transferred_by = Some("a supervisor".to_owned());
                 Some(format!("a supervisor has the caller {}", sent_by(target)))
             }
+            Input::CallerBack { call } if *call == mine => Some("the caller's audio is here again".to_owned()),
             Input::Reattached { call, caller: true, .. } if *call == mine => {
-                Some("the caller's audio is here again".to_owned())
+                let told = domain.calls.get(call).is_some_and(|call| call.back);
+                (!told).then(|| "the caller's audio is here again".to_owned())
             }
             _ => None,
         }

@@ -52,6 +52,7 @@ impl Domain {
             answered: false,
             answer_mode: None,
             phase: Phase::Greeting(Step::Welcome),
+            back: false,
             key: None,
             in_line: false,
             pools: Vec::new(),

@@ -255,6 +255,27 @@ fn a_phone_silenced_by_a_restart_is_rung_again_at_once() {
 }
 
 #[test]
+fn whose_agent_does_not_come_back_after_a_restart_is_served_again() {
+    for back in [true, false] {
+        let mut world = World::new(sales("method = \"serial\"", &["bob", "carol"]));
+        let call = world.call("sales");
+        world.takes("bob", call).crash();
+        if back {
+            world.tell(Input::CallerBack { call });
+        }
+        world.wait_seconds(10);
+        let lost = (!back).then_some(Outcome::Failed { why: Failure::Restart });
+        assert_eq!(world.outcome(call), lost, "his audio is here: {back}");
+        let group = &world.domain.snapshot(world.now).groups[0];
+        assert_eq!((group.waiting, group.talking), (u32::from(back), 0));
+        if back {
+            assert_eq!(world.all_rung(), ["bob", "carol"]);
+        }
+        assert_eq!(world.watch.faults, Vec::<String>::new());
+    }
+}
+
+#[test]
 fn callers_are_passed_from_group_to_group_and_not_for_ever() {
     let group = |name: &str, next: &str| {
         format!(

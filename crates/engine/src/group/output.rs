@@ -28,7 +28,10 @@ impl Engine {
             Output::AskConfirm { offer, language, .. } => self.ask_agent(offer, language),
             Output::AckBye { offer, dialog, reason } => self.release_offer(offer, dialog, reason),
             Output::Bridge { call, offer, .. } => self.bridge_offer(call, offer),
-            Output::Unbridge { call, offer } => self.unbridge_offer(call, offer),
+            Output::Unbridge { call, offer } => {
+                self.attach_alone(call);
+                self.unbridge_offer(call, offer);
+            }
             Output::Forward { call, target, hops } => self.forward_caller(call, target, hops),
             Output::Disconnect { call, outcome, prompt, language } => {
                 self.disconnect_caller(call, &outcome, prompt, language);

@@ -275,6 +275,14 @@ impl Engine {
         self.end_caller(call, None, Input::Reattached { call, caller: false, agent: false });
     }
 
+    /// Caller and agent are parted: if the caller was waiting for his agent's audio only, he is not any more.
+    pub(super) fn attach_alone(&mut self, call: CallId) {
+        let attaching = self.groups.attaching.remove(&call);
+        if attaching.is_some_and(|attaching| attaching.caller == Some(true)) {
+            self.play_to_caller(call);
+        }
+    }
+
     /// One of the two has answered or gone. With the last of them the machine is told.
     pub(super) fn note_reattached(&mut self, role: Role, good: bool) {
         let call = match role {
@@ -289,6 +297,10 @@ impl Engine {
         match role {
             Role::Caller(_) => attaching.caller = Some(good),
             _ => attaching.other = Some(Some(good)),
+        }
+        let waits = good && matches!(role, Role::Caller(_)) && attaching.other == Some(None);
+        if waits && self.groups.callers.get(&call).is_some_and(|caller| !caller.over) {
+            self.tell_groups(Input::CallerBack { call });
         }
         self.finish_reattaching(call);
     }

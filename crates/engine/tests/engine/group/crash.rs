@@ -131,6 +131,41 @@ fn a_caller_whose_phone_cannot_be_reached_after_a_crash_is_lost_and_has_not_hung
     }
 }
 
+/// The agent's phone does not know the call any more, cannot be reached, or does not answer: the caller holds the line.
+#[test]
+fn a_caller_whose_agent_is_gone_after_a_crash_is_served_again() {
+    for (status, caller_first) in
+        [(Some(481), true), (Some(481), false), (Some(0), true), (Some(0), false), (None, true)]
+    {
+        let (world, caller) = in_hand(true);
+        let bob = caller.rung[0].1.call_id();
+        let mut after = restarted(&world, plain(), &world.journal);
+        after.register("cleo", &[42_000]);
+        let (his, reinvite) = request_of(&mut after, &Method::Invite, caller.invite.call_id()).expect("taken up");
+        let (bobs, asked) = request_of(&mut after, &Method::Invite, bob).expect("taken up");
+        if caller_first {
+            after.respond(his, ok(&reinvite));
+        }
+        match status {
+            Some(0) => {
+                after.input(Input::Sip(SipEvent::Failed { transaction: bobs, failure: ClientFailure::Transport }))
+            }
+            Some(status) => after.respond(bobs, answer_to(&asked, status)),
+            None => after.pass(Duration::from_secs(10)),
+        }
+        if !caller_first {
+            after.respond(his, ok(&reinvite));
+        }
+        let byes = call_ids(after.take_requests(&Method::Bye));
+        let to_caller = byes.iter().any(|call_id| call_id == caller.invite.call_id());
+        assert!(!to_caller && outcomes(&after).is_empty(), "{status:?}: he is served again");
+        let (transaction, invite) = rings(&mut after, "cleo");
+        after.respond(transaction, ok(&invite));
+        after.request(caller.bye(), None);
+        assert_eq!(outcomes(&after), [Outcome::Answered]);
+    }
+}
+
 /// Those who talk outside the groups are given their audio back, and the record says how long they talked in all.
 #[test]
 fn a_caller_and_whom_he_was_sent_to_talk_on_after_a_crash() {
