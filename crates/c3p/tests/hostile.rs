@@ -67,6 +67,15 @@ fn what_is_too_large_is_refused() {
     assert_eq!(refused(request(&"<b/>".repeat(20_000))), ErrorKind::Limit(Limit::Count));
 }
 
+/// It could not be printed again so that it is read.
+#[test]
+fn a_namespace_that_is_no_uri_is_refused() {
+    for namespace in ["&gt;urn:x", ">urn:x", "urn:x\"", "urn:\tx", "urn:\nx"] {
+        let body = request(&format!("<deleteUser xmlns:x='{namespace}'/>"));
+        assert!(matches!(refused(&body), ErrorKind::NotXml { .. }), "{namespace:?}");
+    }
+}
+
 #[test]
 fn what_is_not_a_request_says_so() {
     let good = request("<getConferences/>");

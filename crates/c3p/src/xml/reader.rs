@@ -393,13 +393,14 @@ fn namespace_of(resolved: &ResolveResult<'_>) -> Result<Namespace, Refusal> {
 }
 
 /// The library takes a declared namespace as it stands. A reference in it would thus name another namespace to us than
-/// to others, so none is allowed; neither is `xmlns:p=""` (Namespaces in XML 1.0, section 2.2).
+/// to others, so none is allowed, nor any character that could only be printed as one and is in no URI; neither is
+/// `xmlns:p=""` (Namespaces in XML 1.0, section 2.2).
 fn check_declaration(declaration: &PrefixDeclaration<'_>, uri: &str) -> Result<(), Refusal> {
     if uri.len() > VALUE_MAX {
         return Err(Refusal::Limit(Limit::Value));
     }
-    if uri.contains(['&', '<']) {
-        return Err("a reference in a namespace declaration".into());
+    if uri.contains(['&', '<', '>', '"', '\'', '\t', '\n', '\r']) {
+        return Err("a reference, or what is in no URI, in a namespace declaration".into());
     }
     if uri.is_empty() && matches!(declaration, PrefixDeclaration::Named(_)) {
         return Err("a prefix declared as nothing".into());
