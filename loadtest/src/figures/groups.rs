@@ -200,6 +200,7 @@ impl Agents {
             server,
             answer,
             seen: Arc::clone(&seen),
+            mouth: UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?,
             ringing: HashMap::new(),
         };
         let is_closed = Arc::clone(&closed);
@@ -268,6 +269,8 @@ struct Desk {
     server: SocketAddr,
     answer: Answer,
     seen: Arc<Mutex<Seen>>,
+    /// Where the answering agent speaks from.
+    mouth: UdpSocket,
     /// INVITEs without a final response, by Call-ID.
     ringing: HashMap<String, SipMessage>,
 }
@@ -275,7 +278,7 @@ struct Desk {
 impl Desk {
     fn work(mut self, closed: &AtomicBool) {
         let mut buffer = vec![0; 65_536];
-        let voice = (self.answer == Answer::Speaking).then(voice);
+        let voice = (self.answer == Answer::Speaking).then(|| self.mouth.try_clone().ok().map(voice)).flatten();
         while !closed.load(Ordering::Relaxed) {
             let Ok((length, _)) = self.socket.recv_from(&mut buffer) else { continue };
             let Some(message) = SipMessage::parse(&buffer[..length]) else { continue };
@@ -322,9 +325,11 @@ impl Desk {
             // He speaks from the very moment of his answer.
             let _ = voice.send(audio);
         }
+        let Ok(mouth) = self.mouth.local_addr() else { return };
         let body = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {VOICE_PORT} RTP/AVP 0\r\n\
-             a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n"
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {} RTP/AVP 0\r\n\
+             a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n",
+            mouth.port()
         );
         {
             let mut seen = self.seen.lock().expect("no holder panics");
@@ -340,14 +345,10 @@ impl Desk {
     }
 }
 
-/// Where the answering agent speaks from.
-const VOICE_PORT: u16 = 19_998;
-
 /// A thread that speaks for a second to each address it is given.
-fn voice() -> Sender<SocketAddr> {
+fn voice(socket: UdpSocket) -> Sender<SocketAddr> {
     let (sender, places): (Sender<SocketAddr>, Receiver<SocketAddr>) = channel();
     std::thread::spawn(move || {
-        let Ok(socket) = UdpSocket::bind((Ipv4Addr::LOCALHOST, VOICE_PORT)) else { return };
         let samples = tone::sine(TONE_HZ, 1.0, 8_000).samples;
         let sound: Vec<u8> = samples.into_iter().map(g711::encode_ulaw).collect();
         let mut source = 1_u32;
