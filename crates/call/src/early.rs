@@ -142,6 +142,15 @@ impl Calls {
         true
     }
 
+    /// A PRACK is sent once more, under a number that a dialog of a late 2xx must not use again.
+    pub(crate) fn count_prack(&mut self, id: LegId) {
+        let outgoing = self.legs.get_mut(&id).and_then(|leg| leg.outgoing());
+        let running = outgoing.and_then(|outgoing| outgoing.transaction);
+        if let Some(invite) = running.and_then(|running| self.clients.get_mut(&running)) {
+            invite.pracks += 1;
+        }
+    }
+
     /// A PRACK has its final response; whatever it says, the INVITE decides.
     pub(crate) fn on_prack_answer(&mut self, id: LegId) {
         if let Some(outgoing) = self.legs.get_mut(&id).and_then(|leg| leg.outgoing()) {

@@ -313,6 +313,9 @@ impl Calls {
         }
         let purpose = transaction.purpose;
         let id = self.launch(transaction);
+        if let Purpose::Prack(leg) = purpose {
+            self.count_prack(leg);
+        }
         if let Purpose::Invite(leg) = purpose
             && let Some(outgoing) = self.legs.get_mut(&leg).and_then(|leg| leg.outgoing())
         {

@@ -148,6 +148,19 @@ fn a_fork_that_answers_too_late_is_ended_with_credentials() {
 }
 
 #[test]
+fn a_fork_whose_prack_was_challenged_is_ended_under_a_number_of_its_own() {
+    let (mut solo, _, transaction, invite) = dialled();
+    let (second, again) = one(&solo.respond(transaction, challenge(&invite, "n", "")), &Method::Invite);
+    let reliable = response(&again, 183, "c").with_header("Require", "100rel").with_header("RSeq", "1");
+    let (prack, request) = one(&solo.respond(second, reliable), &Method::Prack);
+    let (_, repeated) = one(&solo.respond(prack, challenge(&request, "m", ", stale=true")), &Method::Prack);
+    solo.respond(second, response(&again, 200, "b").with_body("application/sdp", "answer"));
+    let outputs = solo.respond(second, response(&again, 200, "c").with_body("application/sdp", "answer"));
+    let (_, bye) = one(&outputs, &Method::Bye);
+    assert_eq!((repeated.cseq(), bye.cseq()), (Some(4), Some(5)));
+}
+
+#[test]
 fn who_redirects_us_is_not_told_the_answer() {
     let mut solo = Solo::new();
     let (_, _, invites) = solo.dialled(1, RingMode::Parallel, |dial| {
