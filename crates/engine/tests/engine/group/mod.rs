@@ -9,6 +9,7 @@ mod ending;
 mod identity;
 mod records;
 mod settings;
+mod taken_up;
 mod transfer;
 mod trunks;
 mod workflow;
