@@ -141,7 +141,7 @@ fn as_sent(field: &str, body: &Node) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use base::{CallId, Timestamp, UserUri};
     use response_group::{Counters, GroupSnapshot, TalkSnapshot, WaitingSnapshot};
 
@@ -150,6 +150,21 @@ mod tests {
 
     fn command(body: &str) -> Result<GroupCommand, Refusal> {
         read(&Node::object(body.as_bytes())?)
+    }
+
+    /// A group on the wallboard with one caller who waits.
+    pub(crate) fn sales_with(waiting: WaitingSnapshot, talks: Vec<TalkSnapshot>) -> GroupSnapshot {
+        GroupSnapshot {
+            uri: UserUri::parse("sip:sales@example.com").expect("valid"),
+            name: "Sales".to_owned(),
+            waiting: 1,
+            longest_wait_seconds: 0,
+            talking: 0,
+            ready_agents: 0,
+            counters: Counters::default(),
+            callers: vec![waiting],
+            talks,
+        }
     }
 
     fn configure(group: &str) -> GroupCommand {
@@ -267,17 +282,7 @@ mod tests {
         };
         let agent = UserUri::parse("sip:bob@example.com").expect("valid");
         let talk = TalkSnapshot { call: CallId(2), caller: caller.to_owned(), agent, since: Timestamp::ZERO };
-        let group = GroupSnapshot {
-            uri: UserUri::parse("sip:sales@example.com").expect("valid"),
-            name: "Sales".to_owned(),
-            waiting: 1,
-            longest_wait_seconds: 0,
-            talking: 0,
-            ready_agents: 0,
-            counters: Counters::default(),
-            callers: vec![waiting],
-            talks: vec![talk],
-        };
+        let group = sales_with(waiting, vec![talk]);
         let board = Snapshot { groups: vec![group], agents: Vec::new(), stale_inputs: 0 };
         let told = |to_this_machine| {
             let group = shown(Some(board.clone()), to_this_machine).groups.remove(0);

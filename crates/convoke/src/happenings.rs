@@ -149,9 +149,10 @@ mod tests {
 
     use base::{CallId, Timestamp, UserUri};
     use engine::SupervisorState;
-    use response_group::{Counters, GroupSnapshot, WaitingSnapshot, WallboardEvent};
+    use response_group::{WaitingSnapshot, WallboardEvent};
 
     use super::*;
+    use crate::groups_api::tests::sales_with;
 
     fn queued(waiting: u32) -> EngineEvent {
         let group = UserUri::parse("sip:sales@example.com").expect("valid");
@@ -185,17 +186,7 @@ mod tests {
     async fn a_snapshot_tells_this_machine_alone_who_calls() {
         let caller = "tel:+4930123456".to_owned();
         let waiting = WaitingSnapshot { call: CallId(1), caller, arrived: Timestamp::ZERO, ringing: Vec::new() };
-        let group = GroupSnapshot {
-            uri: UserUri::parse("sip:sales@example.com").expect("valid"),
-            name: "Sales".to_owned(),
-            waiting: 1,
-            longest_wait_seconds: 0,
-            talking: 0,
-            ready_agents: 0,
-            counters: Counters::default(),
-            callers: vec![waiting],
-            talks: Vec::new(),
-        };
+        let group = sales_with(waiting, Vec::new());
         let board = Some(Snapshot { groups: vec![group], ..Snapshot::default() });
         let happenings = Happenings::default();
         for to_this_machine in [true, false] {
