@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 
 use crate::message::SipMessage;
@@ -72,6 +72,9 @@ pub(crate) struct Sockets {
     datagrams: Option<Arc<UdpSocket>>,
     connections: Mutex<HashMap<SocketAddr, mpsc::Sender<Vec<u8>>>>,
     arrivals: mpsc::Sender<Arrival>,
+    /// Keeps the port of an agent that takes no connections, so that nobody else does there.
+    #[expect(dead_code, reason = "it is only held")]
+    reserved: Option<TcpSocket>,
 }
 
 impl Sockets {
@@ -79,6 +82,7 @@ impl Sockets {
     pub(crate) async fn open(
         transport: Transport,
         bind: SocketAddr,
+        listens: bool,
     ) -> io::Result<(Arc<Self>, mpsc::Receiver<Arrival>)> {
         let (arrivals, receiver) = mpsc::channel(QUEUE);
         let connections = Mutex::default();
@@ -86,13 +90,18 @@ impl Sockets {
             Transport::Udp => {
                 let socket = Arc::new(UdpSocket::bind(bind).await?);
                 tokio::spawn(receive_datagrams(socket.clone(), arrivals.clone()));
-                Self { local: socket.local_addr()?, datagrams: Some(socket), connections, arrivals }
+                Self { local: socket.local_addr()?, datagrams: Some(socket), connections, arrivals, reserved: None }
+            }
+            Transport::Tcp if !listens => {
+                let socket = TcpSocket::new_v4()?;
+                socket.bind(bind)?;
+                Self { local: socket.local_addr()?, datagrams: None, connections, arrivals, reserved: Some(socket) }
             }
             Transport::Tcp => {
                 let listener = TcpListener::bind(bind).await?;
                 let local = listener.local_addr()?;
                 tokio::spawn(accept(listener, arrivals.clone()));
-                Self { local, datagrams: None, connections, arrivals }
+                Self { local, datagrams: None, connections, arrivals, reserved: None }
             }
         };
         Ok((Arc::new(sockets), receiver))
