@@ -148,19 +148,25 @@ fn find_language(tag: &str, folder: PathBuf) -> Result<FoundLanguage, LanguageEr
     }
 }
 
-/// Adds the languages of a directory to those that are shipped. What is incomplete or cannot be played is left out.
+/// Adds the languages of a directory to those that are shipped. What is incomplete is left out, and so is what can no longer
+/// be played, which is answered: whoever looked before the start does not know.
 pub(crate) fn load_languages(
     directory: &Path,
     languages: &mut Languages,
     clips: &mut Clips,
     codecs: &dyn CodecFactory,
-) -> Result<(), LanguageError> {
+) -> Result<Vec<LanguageError>, LanguageError> {
+    let mut left_out = Vec::new();
     for found in find_languages(directory)?.complete {
-        let Ok(loaded) = found.load(codecs) else { continue };
-        loaded.into_iter().for_each(|(name, clip)| clips.add(&found.language, name, clip));
-        languages.add(found.language);
+        match found.load(codecs) {
+            Ok(loaded) => {
+                loaded.into_iter().for_each(|(name, clip)| clips.add(&found.language, name, clip));
+                languages.add(found.language);
+            }
+            Err(error) => left_out.push(error),
+        }
     }
-    Ok(())
+    Ok(left_out)
 }
 
 #[cfg(test)]
@@ -201,7 +207,9 @@ mod tests {
         assert_eq!((tag.as_str(), found.complete.len()), ("fr", 1));
         assert!(error.to_string().contains("42.wav cannot be played"), "{error}");
         let (mut languages, mut clips) = (Languages::shipped(), Clips::new());
-        load_languages(directory.path(), &mut languages, &mut clips, &Codecs).expect("readable");
+        let left_out = load_languages(directory.path(), &mut languages, &mut clips, &Codecs).expect("readable");
+        let [error] = left_out.as_slice() else { panic!("{left_out:?}") };
+        assert!(error.to_string().contains("42.wav cannot be played"), "{error}");
         assert!(languages.find("it").is_some() && languages.find("fr").is_none());
         assert!(find_languages(&directory.path().join("none")).expect_err("missing").to_string().contains("none"));
     }

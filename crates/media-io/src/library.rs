@@ -58,7 +58,8 @@ impl Library {
         let own = language.unwrap_or_default().to_owned();
         let (mut languages, mut clips) = (Languages::shipped(), Clips::new());
         if let Some(folder) = languages_folder {
-            load_languages(folder, &mut languages, &mut clips, &*codecs).map_err(io::Error::other)?;
+            let left_out = load_languages(folder, &mut languages, &mut clips, &*codecs).map_err(io::Error::other)?;
+            left_out.iter().for_each(|error| tracing::warn!(%error, "a language is left out"));
         }
         let mut reader = Reader { languages, clips, files: SoundFiles::new(folder), language: own, codecs };
         let mut sounds = Sounds::new();
