@@ -14,8 +14,16 @@ const DROPOUT_MAX: i32 = 1_000;
 const MISORDER_MAX: i32 = 100;
 /// How long the present SSRC must be quiet before another one takes over.
 const TAKEOVER_QUIET: Duration = Duration::from_millis(100);
+/// After a longer gap, the least time that each of the packets lasted that are missing: with that it is a cut of the network,
+/// and otherwise the sender counts anew.
+const PACKET_LEAST: Duration = Duration::from_millis(10);
+/// What the first packets after a cut may come too early, beside the clocks' difference.
+const CUT_SLACK: Duration = Duration::from_secs(1);
 /// A change of the transit that is a new time line of the sender, not jitter, microseconds.
 const TRANSIT_JUMP_US: i64 = 1_000_000;
+
+/// Packets are numbered from one cycle up, so that those before the first have a number too.
+const FIRST_CYCLE: u64 = 0x1_0000;
 
 /// Where a believed packet stands in its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +42,7 @@ pub(crate) struct Reception {
     pub(crate) ssrc: u32,
     pub(crate) fraction_lost: u8,
     pub(crate) lost: u32,
+    /// The cycles of the sequence number that were counted are the upper 16 bits.
     pub(crate) highest_sequence: u32,
     /// In clock units.
     pub(crate) jitter: u32,
@@ -92,23 +101,14 @@ impl Stream {
     /// Places a packet; `None` when it is not believed (yet). `timed` is false for packets whose timestamp is not that
     /// of their sending (telephone-events).
     pub(crate) fn place(&mut self, now: Timestamp, header: &Header, timed: bool) -> Option<Place> {
-        let clock_rate = self.clock_rate;
         let Some(source) = &mut self.source else { return Some(self.begin(now, header)) };
         let distance = i32::from(header.sequence.wrapping_sub(source.highest as u16) as i16);
         if header.ssrc != source.ssrc || !(-MISORDER_MAX..=DROPOUT_MAX).contains(&distance) {
-            return self.consider(now, header);
+            return self.consider(now, header, timed);
         }
         let sequence = source.highest.checked_add_signed(i64::from(distance)).filter(|&sequence| sequence > 0)?;
-        source.highest = source.highest.max(sequence);
-        source.received += 1;
-        source.heard = now;
         self.candidate = None;
-        let step = header.timestamp.wrapping_sub(source.timestamp as u32) as i32;
-        let mut place = Place { sequence, timestamp: source.timestamp + i64::from(step), restarted: false };
-        if timed {
-            place.restarted = source.time(now, &mut place.timestamp, clock_rate);
-        }
-        Some(place)
+        Some(source.take(now, header, sequence, timed, self.clock_rate))
     }
 
     /// Packets that never came.
@@ -135,18 +135,24 @@ impl Stream {
             ssrc: source.ssrc,
             fraction_lost: (lost * 256).checked_div(expected).unwrap_or(0).min(255) as u8,
             lost: source.expected().saturating_sub(source.received).min(0x7F_FFFF) as u32,
-            highest_sequence: source.highest as u32,
+            highest_sequence: (source.highest - FIRST_CYCLE) as u32,
             jitter: u32::try_from(jitter).unwrap_or(u32::MAX),
         })
     }
 
     /// A packet of another source, or far away in the sequence: believed when a second one confirms it.
-    fn consider(&mut self, now: Timestamp, header: &Header) -> Option<Place> {
+    fn consider(&mut self, now: Timestamp, header: &Header, timed: bool) -> Option<Place> {
         let confirmed =
             self.candidate.is_some_and(|candidate| candidate.ssrc == header.ssrc && candidate.next == header.sequence);
         let quiet = self.source.as_ref().is_none_or(|source| now.since(source.heard) >= TAKEOVER_QUIET);
         if confirmed && quiet {
-            return Some(self.begin(now, header));
+            self.candidate = None;
+            let clock_rate = self.clock_rate;
+            let cut = self.source.as_mut().and_then(|source| {
+                let sequence = source.after_cut(now, header, clock_rate)?;
+                Some(source.take(now, header, sequence, timed, clock_rate))
+            });
+            return Some(cut.unwrap_or_else(|| self.begin(now, header)));
         }
         self.candidate = Some(Candidate { ssrc: header.ssrc, next: header.sequence.wrapping_add(1) });
         None
@@ -155,8 +161,7 @@ impl Stream {
     fn begin(&mut self, now: Timestamp, header: &Header) -> Place {
         self.lost_before = self.lost();
         self.candidate = None;
-        // One cycle up, so that packets before the first have a number too.
-        let sequence = 0x1_0000 + u64::from(header.sequence);
+        let sequence = FIRST_CYCLE + u64::from(header.sequence);
         let timestamp = i64::from(header.timestamp);
         self.source = Some(Source {
             ssrc: header.ssrc,
@@ -177,6 +182,34 @@ impl Stream {
 impl Source {
     fn expected(&self) -> u64 {
         self.highest - self.first + 1
+    }
+
+    /// Takes a believed packet of that extended sequence number.
+    fn take(&mut self, now: Timestamp, header: &Header, sequence: u64, timed: bool, clock_rate: u32) -> Place {
+        self.highest = self.highest.max(sequence);
+        self.received += 1;
+        self.heard = now;
+        let mut place = Place { sequence, timestamp: self.next_timestamp(header), restarted: false };
+        if timed {
+            place.restarted = self.time(now, &mut place.timestamp, clock_rate);
+        }
+        place
+    }
+
+    /// The extended timestamp of a packet.
+    fn next_timestamp(&self, header: &Header) -> i64 {
+        let step = header.timestamp.wrapping_sub(self.timestamp as u32) as i32;
+        self.timestamp + i64::from(step)
+    }
+
+    /// The extended sequence number of a packet far ahead in the sequence, when only the network was away meanwhile: the time
+    /// line went on, and there was time to send all that is missing. It was lost then, and counts.
+    fn after_cut(&self, now: Timestamp, header: &Header, clock_rate: u32) -> Option<u64> {
+        let ahead = header.sequence.wrapping_sub(self.highest as u16);
+        let sent_on = PACKET_LEAST * u32::from(ahead) <= now.since(self.heard) + CUT_SLACK;
+        let transit_us = transit_us(now, self.next_timestamp(header), clock_rate);
+        let goes_on = (transit_us - self.transit_us).abs() <= TRANSIT_JUMP_US;
+        (header.ssrc == self.ssrc && sent_on && goes_on).then(|| self.highest + u64::from(ahead))
     }
 
     /// Follows the time line; `true`, with a fresh timestamp, when it jumped.
@@ -246,6 +279,40 @@ mod tests {
         assert!(stream.place(ms(140), &header(1, 11, 1_120), true).is_some(), "the old place is still good");
         assert_eq!(stream.place(ms(300), &header(1, 40_000, 0), true), None);
         assert!(stream.place(ms(320), &header(1, 40_001, 160), true).expect("in a row").restarted);
+    }
+
+    /// 25 s without a packet while the sender counts on, its clock a little wrong.
+    #[test]
+    fn what_a_long_cut_of_the_network_took_is_lost() {
+        let mut stream = Stream::new(8_000);
+        stream.place(ms(0), &header(1, 65_000, 0), true).expect("first");
+        let after = |n: u16| header(1, 65_000_u16.wrapping_add(n), u32::from(n) * 160);
+        assert_eq!(stream.place(ms(25_050), &after(1_250), true), None, "far ahead");
+        let second = stream.place(ms(25_070), &after(1_251), true).expect("in a row");
+        assert_eq!(second, Place { sequence: FIRST_CYCLE + 66_251, timestamp: 1_251 * 160, restarted: false });
+        assert_eq!(stream.lost(), 1_250);
+        assert_eq!(stream.report().map(|report| (report.lost, report.highest_sequence)), Some((1_250, 66_251)));
+    }
+
+    /// There was no time to send what seems to be missing, or the time line is another one.
+    #[test]
+    fn a_sender_that_counts_anew_has_lost_nothing() {
+        for (sequence, timestamp) in [(30_000, 25_000 * 8), (1_260, 77)] {
+            let mut stream = Stream::new(8_000);
+            stream.place(ms(0), &header(1, 10, 0), true).expect("first");
+            assert_eq!(stream.place(ms(25_000), &header(1, sequence, timestamp), true), None, "far ahead");
+            let second = stream.place(ms(25_020), &header(1, sequence + 1, timestamp + 160), true).expect("in a row");
+            assert_eq!((second.restarted, stream.lost()), (true, 0), "from {sequence}");
+        }
+    }
+
+    #[test]
+    fn cycles_are_reported_as_they_were_counted() {
+        let mut stream = Stream::new(8_000);
+        for (number, sequence, highest) in [(0, 65_534, 65_534), (1, 65_535, 65_535), (2, 0, 0x1_0000)] {
+            stream.place(ms(number * 20), &header(1, sequence, number as u32 * 160), true).expect("in order");
+            assert_eq!(stream.report().map(|report| report.highest_sequence), Some(highest));
+        }
     }
 
     #[test]

@@ -300,6 +300,27 @@ fn all_of_a_long_gap_counts() {
     }
 }
 
+/// However long the network is away, what it took was lost, and the longer cut is not the better call.
+#[test]
+fn a_longer_cut_is_a_worse_call() {
+    for codec in [Codec::Opus, Codec::Pcmu] {
+        let payload = |n| if codec == Codec::Opus { opus(LOUD, n) } else { vec![0x80; 160] };
+        let after = |cut: u32| {
+            let sent = (0..3_000_u32).filter(|n| !(500..500 + cut).contains(n)).map(|n| (n, n as u16, payload(n)));
+            let mut leg = connected(codec);
+            feed(&mut leg, codec, 3_000, sent);
+            let statistics = leg.statistics();
+            // The first packet after a longer cut waits for a second one, and is not believed.
+            let lost = statistics.lost_packets - u64::from(cut > 1_000);
+            assert_eq!(lost, u64::from(cut), "{codec:?}: {statistics:?}");
+            assert!(statistics.concealed_frames >= lost, "{codec:?}: {statistics:?}");
+            statistics.mos_hundredths
+        };
+        let opinions = [50, 250, 1_250, 2_000].map(after);
+        assert!(opinions.is_sorted_by(|shorter, longer| longer <= shorter), "{codec:?}: {opinions:?}");
+    }
+}
+
 #[test]
 fn after_a_cut_audio_is_back_at_once() {
     for cut_ms in [200, 5_000, 25_000] {
