@@ -45,7 +45,8 @@ pub enum Input {
         /// The call.
         call: CallId,
     },
-    /// A 1xx other than 181, whichever dialog it is of; `ringing` for 180 and 183.
+    /// A 1xx other than 181, whichever dialog it is of; `ringing` for 180 and 183. Or several ways lead to the agent, and the
+    /// integrator sees to it that none is silent for long; then the silence of one is not the agent's.
     OfferProgressed {
         /// The offer.
         offer: OfferNo,
