@@ -398,8 +398,9 @@ impl Engine {
     }
 
     fn forget_caller(&mut self, call: CallId) {
-        let user = self.groups.callers.remove(&call).and_then(|caller| caller.user);
-        self.groups.stirred.extend(user);
+        let Some(caller) = self.groups.callers.remove(&call) else { return };
+        self.groups.stirred.extend(caller.user);
+        self.forget_supervisors(call, caller.supervisors);
     }
 
     /// The machine has done with a caller: his leg may go on (he was forwarded) or ends by what was said before.

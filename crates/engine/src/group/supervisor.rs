@@ -217,4 +217,12 @@ impl Engine {
         let users: Vec<UserUri> = caller.supervisors.iter().map(|there| there.user.clone()).collect();
         users.iter().for_each(|user| self.dismiss_supervisor(call, user));
     }
+    /// The caller is gone before those who heard him have hung up.
+    pub(super) fn forget_supervisors(&mut self, call: CallId, supervisors: Vec<Supervisor>) {
+        for there in supervisors {
+            self.note_outside(there.user.clone());
+            let state = if there.leg.is_some() { SupervisorState::Left } else { SupervisorState::NotReached };
+            self.tell_of_supervisor(call, there.user, state);
+        }
+    }
 }
