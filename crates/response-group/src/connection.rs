@@ -343,7 +343,11 @@ impl Domain {
 
     pub(crate) fn supervise(&mut self, id: CallId, command: SupervisorCommand) {
         let Some(call) = self.calls.get_mut(&id) else {
-            return self.refuse_supervisor(id, "the call has ended");
+            // He leaves because it has.
+            if !matches!(command, SupervisorCommand::Leave { .. }) {
+                self.refuse_supervisor(id, "the call has ended");
+            }
+            return;
         };
         match (command, call.phase.clone()) {
             (SupervisorCommand::Monitor { leg, mode, .. }, Phase::Connected(_)) => {
@@ -357,7 +361,8 @@ impl Domain {
                 call.monitors.retain(|other| *other != leg);
                 self.outbox.push_back(Output::Monitor { call: id, leg, mode: None });
             }
-            (SupervisorCommand::Leave { .. }, _) => self.refuse_supervisor(id, "that leg does not take part"),
+            // He was sent away, or never came so far.
+            (SupervisorCommand::Leave { .. }, _) => {}
             (SupervisorCommand::Transfer { target }, Phase::Connected(agent)) => {
                 self.part_from_agent(id, agent);
                 self.send_on(id, Some(agent), target);

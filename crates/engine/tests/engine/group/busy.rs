@@ -189,7 +189,7 @@ fn an_agent_who_dials_a_feature_code_is_not_rung_until_that_is_over() {
     is_rung_now(&mut world, &caller);
 }
 
-/// He listens to a caller who was sent on, until that one hangs up.
+/// That is when the caller hangs up, or is sent on.
 #[test]
 fn an_agent_who_supervises_is_not_rung_until_that_is_over() {
     for sent_on in [false, true] {
@@ -197,20 +197,23 @@ fn an_agent_who_supervises_is_not_rung_until_that_is_over() {
         world.register("dave", &[43_000]);
         let first = dial(&mut world, 1);
         world.respond(first.rung[0].0, ok(&first.rung[0].1));
-        if sent_on {
-            let target = response_group::Action::Forward { target: user("dave") };
-            world.input(engine::Input::Group(engine::GroupCommand::Transfer { call: base::CallId(1), target }));
-            let rung = world.take_requests(&Method::Invite);
-            world.respond(rung[0].0, ok(&rung[0].1));
-        }
+        let call = base::CallId(1);
         let mode = response_group::MonitorMode::Listen;
-        let monitor = engine::GroupCommand::Monitor { call: base::CallId(1), supervisor: user("bob"), mode };
-        world.input(engine::Input::Group(monitor));
+        let command = engine::GroupCommand::Monitor { call, supervisor: user("bob"), mode };
+        world.input(engine::Input::Group(command));
         let rung = world.take_requests(&Method::Invite);
         assert_eq!(status(&world), busy(Ineligible::RungOutside));
         world.respond(rung[0].0, ok(&rung[0].1));
         assert_eq!(status(&world), busy(Ineligible::ExternalCall));
-        world.request(first.bye(), None);
+        if sent_on {
+            let target = response_group::Action::Forward { target: user("dave") };
+            world.input(engine::Input::Group(engine::GroupCommand::Transfer { call, target }));
+        } else {
+            world.request(first.bye(), None);
+        }
+        let bye = world.take_requests(&Method::Bye);
+        let (transaction, bye) = bye.iter().find(|(_, bye)| bye.call_id() == rung[0].1.call_id()).expect("hung up");
+        world.respond(*transaction, answer_to(bye, 200));
         assert_eq!(status(&world), AgentStatus::Free, "sent on: {sent_on}");
         let left =
             |event: &EngineEvent| matches!(event, EngineEvent::GroupSupervisor { state: SupervisorState::Left, .. });
