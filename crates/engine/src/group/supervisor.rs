@@ -77,18 +77,22 @@ impl Engine {
     /// Why somebody cannot take part in a conversation as its supervisor; `None` when he can.
     pub(super) fn supervisor_objection(&self, call: CallId, user: &UserUri) -> Option<String> {
         let caller = self.groups.callers.get(&call)?;
-        let agent = caller.bridged.and_then(|offer| Some(&self.groups.offers.get(&offer)?.order.agent));
-        let partner = agent.or_else(|| caller.forward.as_ref()?.person());
         let why = if self.directory.user(user).is_none() {
             "there is no such user; name one who has an account here"
         } else if caller.user.as_ref() == Some(user) {
             "he is the caller of this very call; name somebody else"
-        } else if partner == Some(user) {
+        } else if self.partner_of(caller) == Some(user) {
             "he talks in this very call already; name somebody else"
         } else {
             return None;
         };
         Some(format!("supervisor = {}: {why}", Shown(user.as_str())))
+    }
+
+    /// Whom a caller talks with: an agent, or somebody to whom he was sent on.
+    pub(super) fn partner_of<'a>(&'a self, caller: &'a Caller) -> Option<&'a UserUri> {
+        let agent = caller.bridged.and_then(|offer| Some(&self.groups.offers.get(&offer)?.order.agent));
+        agent.or_else(|| caller.forward.as_ref()?.person())
     }
 
     /// He wants to leave.
