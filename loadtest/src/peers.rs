@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::Failure;
 use crate::machine::Machine;
-use crate::plan::{Codecs, Plan, Search};
+use crate::plan::{Codecs, Plan, Search, Suite};
 use crate::results::table::{number, word};
 use crate::run::figure::Verdict;
 use crate::run::outcome::Outcome;
@@ -75,7 +75,7 @@ const JANUS: &str = "Janus AudioBridge";
 const ENTRIES: [(&str, &str, Change); 6] = [
     (CONVOKE, "", |_| {}),
     (JANUS, "", |_| {}),
-    (CONVOKE, "SRTP", |plan| plan.callers.srtp = true),
+    (CONVOKE, "SRTP", |plan| plan.callers.srtp = Some(Suite::AesCm)),
     (CONVOKE, "no level extension", |plan| plan.callers.audio_level = false),
     (CONVOKE, "G.711", |plan| plan.callers.codecs = Codecs { opus: 0.0, pcmu: 100.0, pcma: 0.0 }),
     (JANUS, "G.711", |plan| plan.callers.codecs = Codecs { opus: 0.0, pcmu: 100.0, pcma: 0.0 }),

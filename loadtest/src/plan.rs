@@ -89,8 +89,9 @@ pub struct Callers {
     pub background: Background,
     /// They offer the level extension of RFC 6464.
     pub audio_level: bool,
-    /// They offer SRTP with keys in the SDP (RFC 4568) and nothing else.
-    pub srtp: bool,
+    /// They offer SRTP with this suite, with keys in the SDP (RFC 4568), and nothing else. Left out: they speak in the clear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srtp: Option<Suite>,
     /// How many of a hundred are users of the server who prove it; the others are strangers.
     pub registered: f64,
     /// How many of a hundred are users whom the conference calls.
@@ -232,6 +233,16 @@ pub struct Search {
     pub attempts: usize,
 }
 
+/// What protects the callers' audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Suite {
+    /// AES in counter mode, SHA-1 with a tag of 80 bits (RFC 3711): what every phone knows.
+    AesCm,
+    /// AES in Galois counter mode (RFC 7714).
+    AesGcm,
+}
+
 /// Another plan, and how much more processor time a participant may cost here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -250,7 +261,7 @@ impl Default for Callers {
             codecs: Codecs::default(),
             background: Background::Noise,
             audio_level: true,
-            srtp: false,
+            srtp: None,
             registered: 0.0,
             dialled_out: 0.0,
             drift_ppm: 0.0,

@@ -169,7 +169,7 @@ fn metrics_of(text: &str) -> BTreeMap<String, f64> {
 }
 
 fn configuration(Places { sip, http, audio, data }: &Places, plan: &Plan) -> String {
-    let srtp = if plan.callers.srtp { "require" } else { "support" };
+    let srtp = if plan.callers.srtp.is_some() { "require" } else { "support" };
     let mut text = format!(
         "domain = \"{DOMAIN}\"\ndata_dir = {:?}\n\n[sip]\nlisten = [\"udp:{sip}\"]\n\
          {CALLER_BOUNDS}\n[http]\nlisten = \"{http}\"\n\n\

@@ -9,11 +9,9 @@ use rtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use rtc_srtp::protection_profile::ProtectionProfile;
 
 use crate::Failure;
+use crate::plan::Suite;
 use crate::statistics::Random;
 
-/// Bytes of key and salt of AES_CM_128_HMAC_SHA1_80.
-const KEY: usize = 16;
-const SALT: usize = 14;
 /// Packets in which a late one is told from a replayed one.
 const REPLAY_WINDOW: usize = 1_024;
 
@@ -25,6 +23,24 @@ pub trait Cipher: Send {
     fn unprotect(&mut self, packet: &[u8], control: bool) -> Option<Vec<u8>>;
 }
 
+/// A caller's key, as it stands in his session description.
+#[derive(Clone, Debug)]
+pub struct SdesKey {
+    /// The suite it is for.
+    pub suite: Suite,
+    /// Key and salt in base64.
+    pub inline: String,
+}
+
+impl SdesKey {
+    /// A key that protects nothing of worth: the callers are synthetic.
+    pub fn new(suite: Suite, random: &mut Random) -> Self {
+        let profile = profile(suite);
+        let bytes: Vec<u8> = (0..profile.key_len() + profile.salt_len()).map(|_| random.next() as u8).collect();
+        Self { suite, inline: STANDARD.encode(bytes) }
+    }
+}
+
 /// One caller's two directions.
 pub struct Sdes {
     own: Context,
@@ -32,27 +48,28 @@ pub struct Sdes {
 }
 
 impl Sdes {
-    /// A key for a session description. It protects nothing of worth: the callers are synthetic.
-    pub fn new_key(random: &mut Random) -> String {
-        let bytes: Vec<u8> = (0..KEY + SALT).map(|_| random.next() as u8).collect();
-        STANDARD.encode(bytes)
-    }
-
-    /// From both keys as they stand in the descriptions.
-    pub fn boxed(own: &str, theirs: &str) -> Result<Box<dyn Cipher>, Failure> {
-        Ok(Box::new(Self { own: context(own)?, theirs: context(theirs)? }))
+    /// From his own key and the one in the other description.
+    pub fn boxed(own: &SdesKey, theirs: &str) -> Result<Box<dyn Cipher>, Failure> {
+        let profile = profile(own.suite);
+        Ok(Box::new(Self { own: context(profile, &own.inline)?, theirs: context(profile, theirs)? }))
     }
 }
 
-fn context(key: &str) -> Result<Context, Failure> {
+const fn profile(suite: Suite) -> ProtectionProfile {
+    match suite {
+        Suite::AesCm => ProtectionProfile::Aes128CmHmacSha1_80,
+        Suite::AesGcm => ProtectionProfile::AeadAes128Gcm,
+    }
+}
+
+fn context(profile: ProtectionProfile, key: &str) -> Result<Context, Failure> {
     let bad = |why: String| Failure(format!("an SRTP key is of no use: {why}"));
     let bytes = STANDARD.decode(key).map_err(|error| bad(error.to_string()))?;
-    if bytes.len() != KEY + SALT {
+    if bytes.len() != profile.key_len() + profile.salt_len() {
         return Err(bad(format!("{} bytes", bytes.len())));
     }
-    let (key, salt) = bytes.split_at(KEY);
+    let (key, salt) = bytes.split_at(profile.key_len());
     let (rtp, rtcp) = (srtp_replay_protection(REPLAY_WINDOW), srtcp_replay_protection(REPLAY_WINDOW));
-    let profile = ProtectionProfile::Aes128CmHmacSha1_80;
     Context::new(key, salt, profile, Some(rtp), Some(rtcp), RingProvider::new().crypto())
         .map_err(|error| bad(error.to_string()))
 }
@@ -83,28 +100,32 @@ mod tests {
 
     #[test]
     fn one_callers_packets_open_at_the_other() {
-        let mut random = Random::new(1);
-        let (one, other) = (Sdes::new_key(&mut random), Sdes::new_key(&mut random));
-        let mut here = Sdes::boxed(&one, &other).expect("keys");
-        let mut there = Sdes::boxed(&other, &one).expect("keys");
-        let mut packet = Vec::new();
-        let writing =
-            Writing { payload_type: 0, marker: false, sequence: 5, timestamp: 6, ssrc: 7, level: Some((1, 20)) };
-        write(writing, &[1, 2, 3, 4], &mut packet);
-        let clear = packet.clone();
-        assert!(here.protect(&mut packet, false) && packet.len() == clear.len() + 10);
-        assert_eq!(there.unprotect(&packet, false), Some(clear));
-        packet[14] ^= 1;
-        assert_eq!(there.unprotect(&packet, false), None, "forged");
-        write_report(&Report::default(), &mut packet);
-        let clear = packet.clone();
-        assert!(here.protect(&mut packet, true));
-        assert_eq!(there.unprotect(&packet, true), Some(clear));
+        for (suite, tag) in [(Suite::AesCm, 10), (Suite::AesGcm, 16)] {
+            let mut random = Random::new(1);
+            let (one, other) = (SdesKey::new(suite, &mut random), SdesKey::new(suite, &mut random));
+            let mut here = Sdes::boxed(&one, &other.inline).expect("keys");
+            let mut there = Sdes::boxed(&other, &one.inline).expect("keys");
+            let mut packet = Vec::new();
+            let writing =
+                Writing { payload_type: 0, marker: false, sequence: 5, timestamp: 6, ssrc: 7, level: Some((1, 20)) };
+            write(writing, &[1, 2, 3, 4], &mut packet);
+            let clear = packet.clone();
+            assert!(here.protect(&mut packet, false) && packet.len() == clear.len() + tag);
+            assert_eq!(there.unprotect(&packet, false), Some(clear));
+            packet[14] ^= 1;
+            assert_eq!(there.unprotect(&packet, false), None, "forged");
+            write_report(&Report::default(), &mut packet);
+            let clear = packet.clone();
+            assert!(here.protect(&mut packet, true));
+            assert_eq!(there.unprotect(&packet, true), Some(clear));
+        }
     }
 
     #[test]
     fn keys_of_the_wrong_length_are_refused() {
-        assert!(Sdes::boxed("AAAA", "AAAA").is_err());
-        assert!(Sdes::boxed("!", "!").is_err());
+        for suite in [Suite::AesCm, Suite::AesGcm] {
+            let own = SdesKey::new(suite, &mut Random::new(1));
+            assert!(Sdes::boxed(&own, "AAAA").is_err() && Sdes::boxed(&own, "!").is_err());
+        }
     }
 }

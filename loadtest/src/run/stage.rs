@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::Failure;
 use crate::judge::hearing::Turn;
-use crate::media::cipher::Sdes;
+use crate::media::cipher::{Sdes, SdesKey};
 use crate::media::clips::{Clips, Sound};
 use crate::media::leg::LegSetup;
 use crate::media::losses::Losses;
@@ -57,7 +57,7 @@ struct Caller {
     /// His socket until the media thread has it.
     socket: Option<UdpSocket>,
     /// His key for SRTP.
-    key: Option<String>,
+    key: Option<SdesKey>,
     /// The bad network before him.
     ends: Option<Ends>,
 }
@@ -353,7 +353,7 @@ impl<'a> Stage<'a> {
         self.ports.push(own.port());
         let caller = &mut self.callers[number];
         caller.socket = Some(socket);
-        caller.key = self.plan.callers.srtp.then(|| Sdes::new_key(&mut self.random));
+        caller.key = self.plan.callers.srtp.map(|suite| SdesKey::new(suite, &mut self.random));
         if let Some(relay) = self.relay.as_mut().filter(|_| self.plan.is_impaired(number)) {
             caller.ends = Some(relay.add(own.ip(), 0, Some(own), &self.plan.network.impairment)?);
         }

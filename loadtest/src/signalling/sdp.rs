@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use crate::plan::Codec;
+use crate::media::cipher::SdesKey;
+use crate::plan::{Codec, Suite};
 
 /// RFC 6464.
 const LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
-/// The suite of SRTP callers, which every peer knows.
-const SUITE: &str = "AES_CM_128_HMAC_SHA1_80";
 
 /// What a caller can do.
 #[derive(Clone, Debug)]
@@ -19,8 +18,8 @@ pub struct Offer {
     pub codec: Codec,
     /// He tells levels by RFC 6464.
     pub audio_level: bool,
-    /// His SRTP key and salt in base64; he then refuses to speak in the clear.
-    pub key: Option<String>,
+    /// His SRTP key; he then refuses to speak in the clear.
+    pub key: Option<SdesKey>,
 }
 
 /// What both sides agreed.
@@ -51,8 +50,7 @@ impl Offer {
     /// Our answer to the server's offer, and what is agreed thereby.
     pub fn answer(&self, offer: &str) -> Option<(String, Agreement)> {
         let agreement = self.read(offer)?;
-        let tag = attribute(offer, "crypto:").find(|value| value.contains(SUITE));
-        let tag = tag.and_then(|value| value.split(' ').next()).unwrap_or("1");
+        let tag = self.crypto_line(offer).and_then(|value| value.split(' ').next()).unwrap_or("1");
         Some((self.print(agreement.payload_type, agreement.level_id, tag), agreement))
     }
 
@@ -72,7 +70,7 @@ impl Offer {
             _ = write!(sdp, "a=extmap:{id} {LEVEL_URI}\r\n");
         }
         if let Some(key) = &self.key {
-            _ = write!(sdp, "a=crypto:{crypto_tag} {SUITE} inline:{key}\r\n");
+            _ = write!(sdp, "a=crypto:{crypto_tag} {} inline:{}\r\n", suite_name(key.suite), key.inline);
         }
         sdp.push_str("a=ptime:20\r\na=rtcp-mux\r\na=sendrecv\r\n");
         sdp
@@ -94,20 +92,33 @@ impl Offer {
             let (id, uri) = value.split_once(' ')?;
             uri.starts_with(LEVEL_URI).then_some(id.split('/').next()?.parse().ok()?)
         });
-        let remote_key = attribute(sdp, "crypto:")
-            .filter(|value| value.contains(SUITE))
-            .find_map(|value| Some(value.split_once("inline:")?.1.split(['|', ' ']).next()?.to_owned()));
+        let inline = self.crypto_line(sdp).and_then(|value| value.split_once("inline:"));
+        let remote_key = inline.and_then(|(_, key)| Some(key.split(['|', ' ']).next()?.to_owned()));
         (port > 0 && listed.contains(&payload_type)).then(|| Agreement {
             remote: SocketAddr::new(ip, port),
             payload_type,
             level_id: level_id.filter(|_| self.audio_level),
-            remote_key: remote_key.filter(|_| self.key.is_some()),
+            remote_key,
         })
+    }
+
+    /// The key the other side has for the suite of ours; `None` when we have none.
+    fn crypto_line<'a>(&self, sdp: &'a str) -> Option<&'a str> {
+        let suite = suite_name(self.key.as_ref()?.suite);
+        attribute(sdp, "crypto:").find(|value| value.split(' ').nth(1) == Some(suite))
     }
 }
 
-fn attribute<'a>(sdp: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+fn attribute<'a>(sdp: &'a str, name: &'static str) -> impl Iterator<Item = &'a str> {
     sdp.lines().filter_map(move |line| line.trim_end().strip_prefix("a=")?.strip_prefix(name))
+}
+
+/// RFC 4568 6.2, RFC 7714 14.2.
+const fn suite_name(suite: Suite) -> &'static str {
+    match suite {
+        Suite::AesCm => "AES_CM_128_HMAC_SHA1_80",
+        Suite::AesGcm => "AEAD_AES_128_GCM",
+    }
 }
 
 const fn encoding(codec: Codec) -> &'static str {
@@ -139,19 +150,24 @@ const fn static_type(codec: Codec) -> Option<u8> {
 mod tests {
     use super::*;
 
-    fn offer(codec: Codec, key: Option<&str>) -> Offer {
+    fn offer(codec: Codec, key: Option<(Suite, &str)>) -> Offer {
         let audio = SocketAddr::from(([127, 0, 0, 1], 40_000));
-        Offer { audio, codec, audio_level: true, key: key.map(str::to_owned) }
+        let key = key.map(|(suite, inline)| SdesKey { suite, inline: inline.to_owned() });
+        Offer { audio, codec, audio_level: true, key }
     }
 
     #[test]
     fn two_callers_could_agree_with_each_other() {
-        for (codec, key) in [(Codec::Opus, None), (Codec::Pcma, None), (Codec::Opus, Some("c2VjcmV0"))] {
+        let (counter, galois) = ((Suite::AesCm, "c2VjcmV0"), (Suite::AesGcm, "c2VjcmV0"));
+        for (codec, key) in
+            [(Codec::Opus, None), (Codec::Pcma, None), (Codec::Opus, Some(counter)), (Codec::Pcmu, Some(galois))]
+        {
             let one = offer(codec, key);
             let (answer, there) = one.answer(&one.to_sdp()).expect("agreed");
             let here = one.agreement(&answer).expect("agreed");
             assert_eq!(here, there);
-            assert_eq!((here.remote, here.level_id, here.remote_key.as_deref()), (one.audio, Some(1), key));
+            let inline = key.map(|(_, inline)| inline);
+            assert_eq!((here.remote, here.level_id, here.remote_key.as_deref()), (one.audio, Some(1), inline));
         }
     }
 
@@ -169,7 +185,10 @@ mod tests {
     #[test]
     fn an_answer_in_the_clear_is_no_agreement_for_a_caller_with_a_key() {
         let plain = offer(Codec::Opus, None);
-        assert!(offer(Codec::Opus, Some("a2V5")).agreement(&plain.to_sdp()).is_none());
+        let protected = offer(Codec::Opus, Some((Suite::AesCm, "a2V5")));
+        assert!(protected.agreement(&plain.to_sdp()).is_none());
+        let otherwise = offer(Codec::Opus, Some((Suite::AesGcm, "a2V5")));
+        assert!(protected.agreement(&otherwise.to_sdp()).is_none(), "another suite");
         assert!(plain.agreement("m=audio 0 RTP/AVP 111\r\nc=IN IP4 127.0.0.1\r\n").is_none());
     }
 }
