@@ -92,6 +92,15 @@ pub enum Input {
     Bridged {
         /// The call.
         call: CallId,
+        /// The caller's phone has not acknowledged the 200 yet, so that nobody knows whether he hears anything. When it does,
+        /// [`Input::CallerConfirmed`] follows.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unconfirmed: bool,
+    },
+    /// A caller's phone has acknowledged the 200, after he was connected with an agent.
+    CallerConfirmed {
+        /// The call.
+        call: CallId,
     },
     /// They could not be.
     BridgeFailed {
