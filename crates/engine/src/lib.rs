@@ -256,6 +256,7 @@ impl Engine {
                 self.call(call::Input::Sip(event));
             }
             Input::Mcu(event) => {
+                self.note_want_of_room(&event);
                 if let Some(event) = self.on_group_mcu(event) {
                     self.on_mcu(event);
                 }
