@@ -294,7 +294,8 @@ fn permanent(conference: &config::Conference, config: &Config) -> ConferenceReco
     }
 }
 
-fn router(config: &Config) -> Result<Router, String> {
+/// The dial plan.
+pub(crate) fn router(config: &Config) -> Result<Router, String> {
     let mut router = Router {
         domains: vec![config.domain.to_ascii_lowercase()],
         allow_external_sip: config.sip.external_calls,

@@ -40,6 +40,11 @@ pub enum EngineEvent {
         /// What he would have exceeded.
         bound: CallBound,
     },
+    /// A leg, of a conference's or a group's call, could not be given audio.
+    NoRoom {
+        /// Why: no port is free, or a worker is overloaded.
+        failure: mcu_api::LegFailure,
+    },
     /// A trunk that we register at knows us now, or does not any more.
     TrunkRegistration {
         /// The trunk.

@@ -4,6 +4,7 @@ use base::{CallId, LegId, UserUri};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Action, Config};
+use crate::output::Failure;
 
 /// Number of an offer; unique over the life of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,6 +33,13 @@ pub enum Input {
     CallerNotConfirmed {
         /// The call.
         call: CallId,
+    },
+    /// The server refused the caller: it was not his wish that he is gone.
+    CallerRefused {
+        /// The call.
+        call: CallId,
+        /// Why.
+        why: Failure,
     },
     /// The caller pressed a key.
     CallerDigit {
@@ -216,6 +224,8 @@ pub enum Refusal {
     },
     /// He answered and hung up, and his BYE was heard of before his 200: a decline that is an answered call in his history.
     HungUp,
+    /// Nothing was sent: the server had no room for the audio.
+    NoRoom,
     /// 487: the end of our own CANCEL.
     Cancelled,
     /// Anything else.

@@ -272,6 +272,7 @@ impl Domain {
             Input::CallerArrived(arrival) => self.caller_arrived(arrival),
             Input::CallerLeft { call } => self.caller_left(call, None),
             Input::CallerNotConfirmed { call } => self.caller_left(call, Some(Failure::NotConfirmed)),
+            Input::CallerRefused { call, why } => self.caller_left(call, Some(why)),
             Input::CallerDigit { call, digit } => self.caller_digit(call, digit),
             Input::AnnouncementEnded { call } => self.announcement_ended(call),
             Input::OfferProgressed { offer, ringing } => self.offer_progressed(offer, ringing),

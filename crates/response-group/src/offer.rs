@@ -267,7 +267,11 @@ impl Domain {
             Refusal::Busy => conf.busy_delay_seconds,
             Refusal::Declined | Refusal::HungUp => conf.decline_delay_seconds,
             Refusal::Unavailable { retry_after_seconds } => unreachable.max(retry_after_seconds.min(3_600)),
-            Refusal::Unreachable | Refusal::Redirected | Refusal::Failed { .. } | Refusal::Cancelled => unreachable,
+            Refusal::Unreachable
+            | Refusal::Redirected
+            | Refusal::NoRoom
+            | Refusal::Failed { .. }
+            | Refusal::Cancelled => unreachable,
         };
         self.cool_down(offer.agent, self.now + seconds(pause));
     }
@@ -451,6 +455,7 @@ fn close_reason(refusal: Refusal) -> CloseReason {
         Refusal::HungUp => CloseReason::HungUp,
         Refusal::Redirected => CloseReason::Redirected,
         Refusal::Unreachable => CloseReason::Unreachable,
+        Refusal::NoRoom => CloseReason::NoRoom,
         Refusal::Unavailable { .. } => CloseReason::Failed(503),
         Refusal::Cancelled => CloseReason::Failed(487),
         Refusal::Failed { status } => CloseReason::Failed(status),

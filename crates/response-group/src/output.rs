@@ -334,6 +334,10 @@ pub enum Failure {
     Stopping,
     /// The caller's phone did not acknowledge that it was answered.
     NotConfirmed,
+    /// No audio port was free, or the processor had no time left.
+    NoRoom,
+    /// The caller's phone has no audio that the server has.
+    NoCommonMedia,
 }
 
 /// An entry for a user's conversation history: one for each agent who was offered the call.
@@ -627,6 +631,8 @@ pub enum CloseReason {
     Redirected,
     /// Not reached.
     Unreachable,
+    /// Nothing was sent: the server had no room for the audio.
+    NoRoom,
     /// Refused with this status.
     Failed(u16),
 }

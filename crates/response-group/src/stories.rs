@@ -87,6 +87,7 @@ fn about_an_offer(domain: &Domain, dice: &mut Dice) -> Option<Input> {
         Refusal::HungUp,
         Refusal::Redirected,
         Refusal::Unreachable,
+        Refusal::NoRoom,
         Refusal::Cancelled,
     ];
     Some(match dice.below(6) {

@@ -91,6 +91,7 @@ impl Teller {
             Input::CallerNotConfirmed { call } if *call == mine => {
                 Some("the caller's phone never confirmed the call (no ACK)".to_owned())
             }
+            Input::CallerRefused { call, why } if *call == mine => Some(format!("the caller is refused: {why}")),
             Input::CallerDigit { call, digit } if *call == mine => Some(self.key_came(domain, *digit)),
             Input::Bridged { call, .. } if *call == mine => {
                 let again = if std::mem::replace(&mut self.connected, true) { " again" } else { "" };

@@ -65,6 +65,7 @@ impl Display for CloseReason {
             Self::HungUp => "the agent answered and hung up at once",
             Self::Redirected => "it was diverted, which is not followed",
             Self::Unreachable => "the phone was not reached",
+            Self::NoRoom => "the server had no room for its audio",
             Self::Failed(status) => return write!(f, "the phone refused with status {status}"),
         })
     }
@@ -154,6 +155,8 @@ impl Display for Failure {
             Self::ForwardFailed => "whom the caller was sent to was not reached",
             Self::Stopping => "the server was stopped",
             Self::NotConfirmed => "the caller's phone never confirmed the call",
+            Self::NoRoom => "the server had no room for its audio",
+            Self::NoCommonMedia => "the caller's phone has no audio that the server has",
         })
     }
 }

@@ -106,7 +106,7 @@ impl Engine {
         for (number, answered) in lost {
             match answered {
                 Some(leg) => self.hang_up_sip(leg, termination),
-                None => self.withdraw_offer(number),
+                None => self.lose_offer(number),
             }
         }
         self.on_extra_seat_lost(seat, termination);

@@ -3,7 +3,7 @@
 use base::{CallId, ConferenceId, LegId, SubscriptionId, Termination, TerminationReason, UserUri};
 use call::{Body, Invitation};
 use mcu_api::{AloneAudio, McuCommand};
-use response_group::{AnswerMode, Arrival, Input, OfferNo, Outcome, Rejection};
+use response_group::{AnswerMode, Arrival, Failure, Input, OfferNo, Outcome, Rejection};
 use sdp::LocalMedia;
 use sip_api::{CONTACT_PLACEHOLDER, NameAddr, ServerTransactionId, SipUri};
 
@@ -372,8 +372,12 @@ impl Engine {
     /// The caller's leg is over: the machine hears of it before anything else happens (at most 5 ms from his BYE to the
     /// CANCEL of the agents' phones).
     pub(super) fn on_caller_ended(&mut self, call: CallId, termination: Termination) {
+        // A leg that ends before its 200 by anything but the caller's CANCEL was refused by ourselves.
+        let refused = self.groups.callers.get(&call).is_some_and(|caller| !caller.accepted);
         let news = match termination.reason {
             TerminationReason::NoAck => Input::CallerNotConfirmed { call },
+            TerminationReason::MediaNotSupported => Input::CallerRefused { call, why: Failure::NoCommonMedia },
+            TerminationReason::ServiceUnavailable if refused => Input::CallerRefused { call, why: Failure::NoRoom },
             _ => Input::CallerLeft { call },
         };
         self.end_caller(call, Some(termination.reason), news);
@@ -428,7 +432,7 @@ impl Engine {
         language: Option<String>,
     ) {
         let reason = match outcome {
-            Outcome::Failed { why: response_group::Failure::Stopping } => TerminationReason::ServerStopping,
+            Outcome::Failed { why: Failure::Stopping } => TerminationReason::ServerStopping,
             _ => TerminationReason::Departed,
         };
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
@@ -446,10 +450,11 @@ impl Engine {
     fn refuse_group_caller(&mut self, leg: LegId, outcome: &Outcome) {
         match outcome {
             Outcome::Rejected { why: Rejection::UnknownGroup } => self.reject(leg, 404),
-            Outcome::Rejected { why: Rejection::TooManyCalls }
-            | Outcome::Failed { why: response_group::Failure::Stopping } => self.refuse_for_want_of_room(leg),
+            Outcome::Rejected { why: Rejection::TooManyCalls } | Outcome::Failed { why: Failure::Stopping } => {
+                self.refuse_for_want_of_room(leg)
+            }
             Outcome::Overflowed { .. } => self.reject(leg, 486),
-            Outcome::Failed { why: response_group::Failure::Loop } => self.reject(leg, 482),
+            Outcome::Failed { why: Failure::Loop } => self.reject(leg, 482),
             _ => self.reject(leg, 480),
         }
     }

@@ -433,6 +433,9 @@ fn termination_of_part(segment: &Segment, refusals: &[(Timestamp, TerminationRea
         (SegmentKind::Talk { .. }, Outcome::Failed { why: Failure::NotConfirmed }) => {
             Termination::failed(TerminationReason::NoAck)
         }
+        (SegmentKind::Talk { .. }, Outcome::Failed { why: Failure::NoCommonMedia }) => {
+            Termination::failed(TerminationReason::MediaNotSupported)
+        }
         (SegmentKind::Talk { .. }, _) => Termination::completed(TerminationReason::Departed),
         (_, outcome) => untalked(outcome, refusal),
     }
@@ -470,9 +473,9 @@ fn untalked(outcome: &Outcome, refusal: Option<TerminationReason>) -> Terminatio
         Outcome::Rejected { why: Rejection::UnknownGroup } | Outcome::Failed { why: Failure::GroupRemoved } => {
             TerminationReason::InvalidTarget
         }
-        Outcome::Rejected { why: Rejection::TooManyCalls } | Outcome::Failed { why: Failure::Loop } => {
-            TerminationReason::LimitReached
-        }
+        Outcome::Rejected { why: Rejection::TooManyCalls }
+        | Outcome::Failed { why: Failure::Loop | Failure::NoRoom } => TerminationReason::LimitReached,
+        Outcome::Failed { why: Failure::NoCommonMedia } => TerminationReason::MediaNotSupported,
         Outcome::Failed { why: Failure::Restart } => TerminationReason::McuLost,
         Outcome::Failed { why: Failure::Stopping } => TerminationReason::ServerStopping,
         Outcome::Failed { why: Failure::NotConfirmed } => TerminationReason::NoAck,

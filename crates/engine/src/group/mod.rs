@@ -43,7 +43,7 @@ use crate::destination::devices;
 use crate::{Effect, Engine};
 
 pub use audio::is_phrase;
-pub use command::{GroupCommand, objection_to_groups};
+pub use command::{GroupCommand, objection_to_groups, objection_to_telephone};
 pub use errand::GroupCodes;
 pub use journal::{AboutCaller, GroupJournal, SentInvite, WireLeg, WireRecord};
 pub use ledger::{GroupCallRecord, GroupLegRecord, Onward};

@@ -317,6 +317,16 @@ impl Engine {
         }
     }
 
+    /// The agent's seat is lost, or could not be had in the first place.
+    pub(super) fn lose_offer(&mut self, number: OfferNo) {
+        match self.groups.offers.get(&number) {
+            Some(offer) if offer.sent.is_none() && offer.open.is_empty() && !offer.withdrawn => {
+                self.close_offer(number, Refusal::NoRoom);
+            }
+            _ => self.withdraw_offer(number),
+        }
+    }
+
     /// The INVITE of a device is over, or the dialog of the agent who answered.
     pub(super) fn on_device_ended(
         &mut self,
@@ -430,7 +440,7 @@ fn worse(one: Option<Refusal>, other: Refusal) -> Refusal {
         Refusal::Redirected => 4,
         Refusal::Unavailable { .. } => 3,
         Refusal::Failed { .. } => 2,
-        Refusal::Unreachable => 1,
+        Refusal::Unreachable | Refusal::NoRoom => 1,
         Refusal::Cancelled => 0,
     };
     one.filter(|one| weight(one) >= weight(&other)).unwrap_or(other)

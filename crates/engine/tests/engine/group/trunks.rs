@@ -57,6 +57,30 @@ fn behind_trunks() -> World {
     world(ResponseGroup::new(user("sales"), "Sales", agent_group))
 }
 
+/// He would be two people, each rung while the other talks, and as a number whatever his settings are (rule R4).
+#[test]
+fn an_agent_by_telephone_is_nobody_who_has_an_account() {
+    let mut world = World::with(|directory| {
+        directory.add_user(engine::UserAccount {
+            uri: user("erin"),
+            display_name: None,
+            location_profile: None,
+            number: Some("+4930123456".to_owned()),
+        });
+    });
+    world.open_groups(config(sales(Hunt::Serial, &["bob"])), &[]);
+    let group = |agent: &str| {
+        let agents = vec![Agent::new(UserUri::parse(agent).expect("valid"))];
+        let agent_group = AgentGroup { method: Hunt::Serial, agents, ..AgentGroup::default() };
+        let config = Box::new(config(ResponseGroup::new(user("sales"), "Sales", agent_group)));
+        GroupCommand::Configure { config }
+    };
+    let objection = |agent: &str| world.engine.group_objection(&group(agent)).map(|why| why.to_string());
+    let why = objection(NUMBER).expect("it is refused");
+    assert!(why.contains("he is the user sip:erin@example.com of this server"), "{why}");
+    assert_eq!(objection("tel:+4930123457"), None);
+}
+
 fn invites(world: &mut World) -> Vec<(ClientTransactionId, Request)> {
     world.take_requests(&Method::Invite)
 }
