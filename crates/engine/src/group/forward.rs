@@ -395,6 +395,14 @@ impl Engine {
             let headers = vec![("Warning".to_owned(), format!("399 {} \"{why}\"", self.config.domain))];
             return self.call(call::Input::RespondRefer { refer, status: 403, headers });
         }
+        if let Role::Caller(consultation) = role
+            && let Some(offer) = self.offer_named(refer_to)
+        {
+            if let Err(status) = self.borrow_agent(offer, refer, consultation) {
+                self.call(call::Input::RespondRefer { refer, status, headers: Vec::new() });
+            }
+            return;
+        }
         let (Role::Device(offer), Ok(person)) = (role, UserUri::parse(&self.dialled(&refer_to.uri))) else {
             return self.call(call::Input::RespondRefer { refer, status: 603, headers: Vec::new() });
         };

@@ -313,7 +313,7 @@ impl Engine {
         self.close_offer(number, refusal);
     }
 
-    fn end_answered_offer(&mut self, number: OfferNo) {
+    pub(super) fn end_answered_offer(&mut self, number: OfferNo) {
         let call = self.groups.offers.get(&number).map(|offer| offer.order.call);
         self.forget_offer(number);
         self.tell_groups(Input::OfferDialogEnded { offer: number, dialog: WINNER });
