@@ -6,7 +6,7 @@
 //! (rules R1 to R6). What the machine is told is in the journal before anything that follows from it leaves.
 //!
 //! Start reading at [`Engine::tell_groups`]; then `caller` (who calls), `offer` (who is rung), `answered` (who talks with him),
-//! `audio` (what a caller hears), `forward` (calls that leave the group), `outside` (who is busy otherwise), `restart` and
+//! `audio` (what a caller hears), `forward` (calls that leave the group), `transfer` (who sends them away), `outside` (who is busy otherwise), `restart` and
 //! `command`.
 
 mod answered;
@@ -27,6 +27,7 @@ mod outside;
 mod restart;
 mod silenced;
 mod supervisor;
+mod transfer;
 mod unstored;
 mod visit;
 mod wire;
