@@ -24,6 +24,10 @@ impl Engine {
             self.forget_offer(number);
             return self.tell_groups(Input::OfferDialogEnded { offer: number, dialog });
         };
+        if self.groups.lent.contains_key(&leg) {
+            // Whoever asked him does not wait until he is joined with the other caller.
+            return self.end_answered_offer(number);
+        }
         let why = match reason {
             Release::LateAnswer | Release::SecondAnswer | Release::LostRace | Release::Restart => {
                 TerminationReason::AnsweredElsewhere

@@ -371,7 +371,7 @@ impl Engine {
         self.try_next_trunk(number, termination, status, refusal);
     }
 
-    fn end_answered_offer(&mut self, number: OfferNo) {
+    pub(super) fn end_answered_offer(&mut self, number: OfferNo) {
         let call = self.groups.offers.get(&number).map(|offer| offer.order.call);
         self.forget_offer(number);
         self.tell_groups(Input::OfferDialogEnded { offer: number, dialog: WINNER });
