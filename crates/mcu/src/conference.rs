@@ -159,6 +159,11 @@ impl Conference {
         outcome
     }
 
+    /// Makes what the next ticks may need, between them, where the conference has its own pools: see [`Pools::prepare`].
+    pub fn prepare(&mut self) {
+        self.pools.prepare();
+    }
+
     /// Changes the settings. Those of the jitter buffer and of media silence hold for legs added from now on.
     pub fn configure(&mut self, settings: ConferenceMedia) {
         self.settings = settings;
@@ -217,6 +222,8 @@ impl Conference {
     /// # Errors
     /// [`LegFailure::BadKeys`] when the SRTP keys do not fit the profile; the leg stays as it was.
     pub fn connect(&mut self, now: Timestamp, leg: LegId, media: &LegMedia) -> Result<(), LegFailure> {
+        self.pools.streams.expect(media);
+        self.shared.make_room(self.legs.len());
         self.change(leg, |leg| leg.media.connect(now, media)).unwrap_or(Ok(()))
     }
 

@@ -234,7 +234,7 @@ impl Media {
             mixer_tick_longest: made.real_gauge("mixer_tick_longest_seconds", "The longest tick since the start."),
             listeners_waited: made.counter(
                 "mixer_listeners_waited_total",
-                "Listeners who had to wait for a stream of their own (a prompt, another loudness): 128 were in use.",
+                "Listeners who had to wait for a stream of their own (a prompt, another loudness): 128 were in use, or many came at once.",
             ),
             rtp_packets: made.counters("rtp_packets_total", "Media datagrams.", &["direction"]),
             rtp_packets_dropped: made.counter("rtp_packets_dropped_total", "Media datagrams received and dropped."),
