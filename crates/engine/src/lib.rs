@@ -50,8 +50,8 @@ pub use control::schedule::{Expiry, Schedule};
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use group::{
-    AboutCaller, EndedCall, GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, GroupVisit,
-    Onward, SentInvite, WireLeg, WireRecord, is_phrase, objection_to_groups,
+    AboutCaller, DroppedChange, EndedCall, GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord,
+    GroupVisit, Onward, SentInvite, WireLeg, WireRecord, dropped_keys, is_phrase, objection_to_groups,
 };
 pub use objection::{Blame, Objection, ObjectionKind};
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
