@@ -118,9 +118,9 @@ fn nobody_overwrites_what_he_has_not_seen() {
         serde_json::json!({"command": "configure", "config": config}).to_string()
     };
     let settings = |seconds: u32| format!("{{\"ring_seconds\": {seconds}}}");
-    let cases: [(&str, &str, &str, &dyn Fn(u32) -> String); 2] =
-        [(groups, "POST", commands, &configure), (routing, "PUT", routing, &settings)];
-    for (read, method, write, body) in cases {
+    let bodies: [&dyn Fn(u32) -> String; 2] = [&configure, &settings];
+    let ways = [(groups, "POST", commands), (routing, "PUT", routing)];
+    for ((read, method, write), body) in ways.into_iter().zip(bodies) {
         let (seen, _) = version(read);
         let change = |more: &str, value: u32| ask(&server, method, write, more, body(value).as_bytes());
         assert!(change(&format!("If-Match: {seen}\r\n"), 31).status < 300, "{write}");
