@@ -239,6 +239,15 @@ impl Watch {
             EngineEvent::GroupTransfer { call, reached } => {
                 tracing::info!(group_call = %call, reached, "supervisor's transfer")
             }
+            EngineEvent::GroupChangeDropped(change) => {
+                let group = change.group.as_ref().map_or("all", |group| group.as_str());
+                let key = change.key.as_deref().unwrap_or("the whole group");
+                tracing::warn!(
+                    group,
+                    key,
+                    "a change at run time is dropped, for the configuration file says something else since; write it there, or make it again with a configure command"
+                );
+            }
             EngineEvent::GroupSupervisorRefused { call, why } => {
                 tracing::info!(group_call = %call, why, "supervisor refused")
             }

@@ -119,6 +119,8 @@ pub enum EngineEvent {
         /// He waits in the other group, or talks with whom he was sent to; else that one was not reached.
         reached: bool,
     },
+    /// A change of the groups at run time does not last, because the configuration file has changed since.
+    GroupChangeDropped(crate::DroppedChange),
     /// A supervisor's command could not be carried out.
     GroupSupervisorRefused {
         /// The call.

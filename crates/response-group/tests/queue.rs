@@ -589,6 +589,17 @@ fn the_wallboard_counts() {
 }
 
 #[test]
+fn attendant_alone_rings_who_talks_outside() {
+    for (method, rung) in [("attendant", &["bob"][..]), ("parallel", &[]), ("serial", &[])] {
+        let mut world = World::new(sales(&format!("method = {method:?}"), &["bob"]));
+        world.agent("bob", AgentChange::ExternalCalls { count: 1, unanswered: None });
+        world.call("sales");
+        assert_eq!(world.all_rung(), rung, "{method}");
+        world.check();
+    }
+}
+
+#[test]
 fn whose_phone_never_acknowledges_counts_as_answered_nowhere() {
     let answered = |world: &World| {
         let counters = &world.domain.snapshot(world.now).groups[0].counters;

@@ -14,6 +14,7 @@ mod audio;
 mod caller;
 mod command;
 mod consultation;
+mod dropped;
 mod errand;
 mod forward;
 mod headers;
@@ -45,6 +46,7 @@ use crate::{Effect, Engine};
 
 pub use audio::is_phrase;
 pub use command::{GroupCommand, objection_to_groups, objection_to_telephone};
+pub use dropped::{DroppedChange, dropped_keys};
 pub use errand::GroupCodes;
 pub use journal::{AboutCaller, GroupJournal, SentInvite, WireLeg, WireRecord};
 pub use ledger::{GroupCallRecord, GroupLegRecord, Onward};
