@@ -13,7 +13,7 @@ LOADTEST_REPORTS = --json target/loadtest/report.json --junit target/loadtest/ju
 GROUP_FIGURES = $(CURDIR)/target/bench/groups.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench bench-peers loadtest loadtest-broken figures lint doc ci deps-run deps-test deps-peers
+.PHONY: help run demo test bench bench-peers loadtest loadtest-broken figures lint doc ci deps-run deps-test deps-anchor deps-peers
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 17
@@ -28,7 +28,7 @@ test: deps-test ## All tests, also those with real phones against the real serve
 	$(CARGO) build $(LOCKED) --workspace --bins --tests
 	$(CARGO) test $(LOCKED) --workspace
 
-bench: deps-run ## Measure an optimised server: sound, delay, joins, signalling, groups, memory; report in target/bench
+bench: deps-anchor ## Measure an optimised server: sound, delay, joins, signalling, groups, memory; report in target/bench
 	$(CARGO) build $(LOCKED) --release --package convoke --package loadtest
 	rm -f $(GROUP_FIGURES)
 	case "$(BENCH)" in *--only*) ;; *) mkdir -p $(dir $(GROUP_FIGURES)) && export BENCH_FIGURES=$(GROUP_FIGURES) && \
@@ -75,6 +75,9 @@ deps-run:
 
 deps-test:
 	@scripts/install-dependencies test
+
+deps-anchor:
+	@scripts/install-dependencies anchor
 
 deps-peers:
 	@scripts/install-dependencies peers

@@ -30,6 +30,10 @@ pub struct ConversationEntry {
     pub termination: Termination,
     /// What he wanted of a response group, where he was neither its caller nor its agent.
     pub errand: Option<GroupErrand>,
+    /// The Call-ID of the leg the call came by: of the caller's, or, where a conference called, of the leg it rang last. The
+    /// lines of one call have the same.
+    #[serde(default)]
+    pub sip_call_id: Option<String>,
 }
 
 /// What a user's call to a response group was for, when it was not to talk with an agent. A supervisor's are in order: who does

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
-use crate::{demo, evaluation, journal, phrases, server, story, watch};
+use crate::{demo, evaluation, histories, journal, phrases, server, story, watch};
 
 /// Exit codes of every command.
 const FAILED: u8 = 1;
@@ -69,14 +69,15 @@ enum Command {
 
 #[derive(Subcommand)]
 enum ExplainCommand {
-    /// The story of one call to a response group: who was and was not offered it, and why.
+    /// The story of one call. Of a response group's: who was and was not offered it, and why; of any other: what it was to
+    /// each whom it went to, from the call histories.
     Call {
-        /// The Call-ID of the caller's leg, or the call's number.
+        /// The Call-ID of the caller's leg, or the number of a response group's call.
         call: String,
-        /// Configuration file, for its `data_dir`.
+        /// Configuration file, for its `data_dir` and database.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
-        /// The journal, if it is not the one in `data_dir`.
+        /// The journal to look in alone, if it is not the one in `data_dir`.
         #[arg(long, value_name = "FILE")]
         journal: Option<PathBuf>,
     },
@@ -173,14 +174,25 @@ fn check(path: Option<PathBuf>) -> ExitCode {
 }
 
 fn explain(call: &str, config: Option<PathBuf>, journal: Option<PathBuf>) -> ExitCode {
-    let path = match journal {
-        Some(path) => path,
-        None => match config::load(config.as_deref()) {
-            Ok(config) => journal::path_in(&config.data_dir),
-            Err(error) => return fail(USAGE, &error.to_string()),
-        },
+    let unknown = |places: &str| format!("no call {call} is in {places}; give the Call-ID of the caller's leg");
+    if let Some(path) = journal {
+        let told = story::explain(&path, call);
+        return tell(told.and_then(|story| story.ok_or_else(|| unknown(&path.display().to_string()))));
+    }
+    let config = match config::load(config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error.to_string()),
     };
-    tell(story::explain(&path, call))
+    let path = journal::path_in(&config.data_dir);
+    match story::explain(&path, call) {
+        Ok(None) => with_runtime(async move {
+            let url = config.database_url();
+            let told = histories::explain(&url, call).await?;
+            say(&told.ok_or_else(|| unknown(&format!("{} or the histories in {url}", path.display())))?);
+            Ok(())
+        }),
+        story => tell(story.map(Option::unwrap_or_default)),
+    }
 }
 
 fn tell(told: Result<String, String>) -> ExitCode {

@@ -15,6 +15,7 @@ mod evaluation;
 mod groups_api;
 mod guard;
 mod happenings;
+mod histories;
 mod http;
 mod journal;
 mod phrases;

@@ -134,11 +134,7 @@ fn open_groups(config: &Config, engine: &mut Engine, clock: Clock) -> Result<Jou
 }
 
 async fn open_store(config: &Config) -> Result<Store, String> {
-    let url = match &config.database.url {
-        Some(url) => url.clone(),
-        None => format!("sqlite:{}", config.data_dir.join("convoke.db").display()),
-    };
-    Store::open(&url).await.map_err(|error| error.to_string())
+    Store::open(&config.database_url()).await.map_err(|error| error.to_string())
 }
 
 impl Server {

@@ -151,12 +151,12 @@ impl StorageQueue {
 
     /// Stores a line of a user's call history unless an earlier process did.
     pub(crate) fn record_conversation_again(&self, entry: ConversationEntry) {
-        self.queue(Record::ConversationAgain(Box::new(entry)));
+        self.queue(Record::ConversationAgain(Box::new(fitting_line(entry))));
     }
 
     /// Stores one line of a user's call history.
     pub(crate) fn record_conversation(&self, entry: ConversationEntry) {
-        self.queue(Record::Conversation(Box::new(entry)));
+        self.queue(Record::Conversation(Box::new(fitting_line(entry))));
     }
 
     /// Stores which devices a user has registered now.
@@ -322,6 +322,11 @@ fn number(who: &UserUri) -> Option<Pii> {
 /// A text of somebody else's, unless it is too long for a record: the rest of the record is worth more.
 fn fitting(text: Option<&str>) -> Option<&str> {
     text.filter(|text| text.len() <= CDR_TEXT_MAX)
+}
+
+/// A line whose Call-ID, which a caller chooses, is no reason to refuse it.
+fn fitting_line(line: ConversationEntry) -> ConversationEntry {
+    ConversationEntry { sip_call_id: line.sip_call_id.filter(|call_id| call_id.len() <= CDR_TEXT_MAX), ..line }
 }
 
 /// A record that says nothing yet but how it ended.

@@ -9,8 +9,8 @@ use response_group::{Entry, Output, Why};
 
 use crate::journal;
 
-/// The story of a call, by its Call-ID or number.
-pub(crate) fn explain(path: &Path, reference: &str) -> Result<String, String> {
+/// The story of a response group's call, by its Call-ID or number; `None` when it is not in the journal.
+pub(crate) fn explain(path: &Path, reference: &str) -> Result<Option<String>, String> {
     let told = |path: &Path| response_group::explain(&entries(path)?, reference).map_err(|error| broken(path, &error));
     // Of a call that was over when this journal began, the one before tells.
     let old = path.with_extension("journal.old");
@@ -18,12 +18,7 @@ pub(crate) fn explain(path: &Path, reference: &str) -> Result<String, String> {
         None if old.exists() => told(&old)?,
         story => story,
     };
-    let story = story.ok_or_else(|| {
-        format!(
-            "{}: no call {reference} is in it; give the Call-ID of the caller's leg, or the call's number",
-            path.display()
-        )
-    })?;
+    let Some(story) = story else { return Ok(None) };
     let began = story.lines.first().map_or(Timestamp::ZERO, |line| line.at);
     let mut text = format!("call {}  (Call-ID {})\n", story.call, story.reference);
     for line in &story.lines {
@@ -34,12 +29,15 @@ pub(crate) fn explain(path: &Path, reference: &str) -> Result<String, String> {
                 .expect("a String takes everything");
         }
     }
-    Ok(text)
+    Ok(Some(text))
 }
 
 /// Replays a journal: the decisions, and whether they are byte for byte those that were written down.
 pub(crate) fn replay(path: &Path) -> Result<String, String> {
     let (entries, torn) = whole_entries(path)?;
+    if entries.is_empty() {
+        return Err(format!("{}: there is no journal, or nothing is in it", path.display()));
+    }
     let (_, outputs) = response_group::replay(&entries).map_err(|error| broken(path, &error))?;
     let decisions = outputs.into_iter().filter_map(|output| match output {
         Output::Journal(entry) => Some(*entry),
@@ -82,9 +80,6 @@ fn entries(path: &Path) -> Result<Vec<Entry>, String> {
 fn whole_entries(path: &Path) -> Result<(Vec<Entry>, u64), String> {
     let (records, sound) = journal::read(path)?;
     let torn = std::fs::metadata(path).map_or(0, |file| file.len().saturating_sub(sound));
-    if records.is_empty() {
-        return Err(format!("{}: there is no journal, or nothing is in it", path.display()));
-    }
     let machine = records.into_iter().filter_map(|record| match record {
         GroupJournal::Machine(entry) => Some(entry),
         GroupJournal::Wire(_) => None,

@@ -3,6 +3,11 @@
 //! RFC 3550 appendix A.1 (validity), A.3 (loss), A.8 (jitter). Stricter than A.1 in one point: another SSRC takes over
 //! only after the present one has been quiet for a moment, so that somebody who forges the source address cannot speak
 //! in between.
+//!
+//! A.1 takes whatever is up to 100 numbers behind for a late packet; a sender that begins anew there would be unheard until
+//! it has caught up. So a packet from behind must also fit the time of a late one, and when for longer than a late burst
+//! lasts only packets from behind come, in order, the sender has begun anew. (With SRTP neither comes here: to the replay
+//! protection they are old.)
 
 use base::{Duration, Timestamp};
 
@@ -12,6 +17,12 @@ use crate::rtp::Header;
 const DROPOUT_MAX: i32 = 1_000;
 /// How far back a packet is still taken for a late one.
 const MISORDER_MAX: i32 = 100;
+/// When nothing came for so long but packets from behind, one after another, that hold as much, the sender has begun anew.
+/// Those of a burst that is 120 ms late lie at most 100 ms apart: the newest packet was sent 20 ms after the last of them, and
+/// came before the first. Where the delays differ by more than that, the packets do not come one after another.
+const BEHIND: Duration = Duration::from_millis(120);
+/// One number may be missing between two of them.
+const BEHIND_STEP_MAX: u64 = 2;
 /// How long the present SSRC must be quiet before another one takes over.
 const TAKEOVER_QUIET: Duration = Duration::from_millis(100);
 /// A change of the transit that is a new time line of the sender, not jitter, microseconds.
@@ -58,11 +69,29 @@ struct Source {
     received: u64,
     timestamp: i64,
     transit_us: i64,
+    newest: Newest,
+    behind: Option<Behind>,
     /// Interarrival jitter in microseconds, times 16.
     jitter_us_16: i64,
     heard: Timestamp,
     reported_expected: u64,
     reported_received: u64,
+}
+
+/// The time of the packet with the highest number.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    timestamp: i64,
+    transit_us: i64,
+}
+
+/// Packets from behind, one after another, since the newest one came: a late burst, or a sender that began anew.
+#[derive(Clone, Copy, Debug)]
+struct Behind {
+    /// When the first came, and its timestamp.
+    since: Timestamp,
+    from: i64,
+    last: u64,
 }
 
 /// A packet that does not fit. When the next one follows it directly, a new source begins there.
@@ -99,14 +128,27 @@ impl Stream {
             return self.consider(now, header);
         }
         let sequence = source.highest.checked_add_signed(i64::from(distance)).filter(|&sequence| sequence > 0)?;
-        source.highest = source.highest.max(sequence);
+        let step = header.timestamp.wrapping_sub(source.timestamp as u32) as i32;
+        let mut place = Place { sequence, timestamp: source.timestamp + i64::from(step), restarted: false };
+        if distance > 0 {
+            source.highest = sequence;
+            source.behind = None;
+        } else {
+            if timed && source.began_anew(now, &place, clock_rate) {
+                return Some(self.begin(now, header));
+            }
+            if timed && !source.may_be_late(now, place.timestamp, clock_rate) {
+                return self.consider(now, header);
+            }
+        }
         source.received += 1;
         source.heard = now;
         self.candidate = None;
-        let step = header.timestamp.wrapping_sub(source.timestamp as u32) as i32;
-        let mut place = Place { sequence, timestamp: source.timestamp + i64::from(step), restarted: false };
         if timed {
             place.restarted = source.time(now, &mut place.timestamp, clock_rate);
+            if distance > 0 {
+                source.newest = Newest { timestamp: source.timestamp, transit_us: source.transit_us };
+            }
         }
         Some(place)
     }
@@ -158,13 +200,16 @@ impl Stream {
         // One cycle up, so that packets before the first have a number too.
         let sequence = 0x1_0000 + u64::from(header.sequence);
         let timestamp = i64::from(header.timestamp);
+        let transit_us = transit_us(now, timestamp, self.clock_rate);
         self.source = Some(Source {
             ssrc: header.ssrc,
             first: sequence,
             highest: sequence,
             received: 1,
             timestamp,
-            transit_us: transit_us(now, timestamp, self.clock_rate),
+            transit_us,
+            newest: Newest { timestamp, transit_us },
+            behind: None,
             jitter_us_16: 0,
             heard: now,
             reported_expected: 0,
@@ -177,6 +222,23 @@ impl Stream {
 impl Source {
     fn expected(&self) -> u64 {
         self.highest - self.first + 1
+    }
+
+    /// Whether a packet with a lower number than the newest, and with this timestamp, can be one that is late: then it was
+    /// sent before that one, and not so long before that its number would be of another time line.
+    fn may_be_late(&self, now: Timestamp, timestamp: i64, clock_rate: u32) -> bool {
+        let late_us = transit_us(now, timestamp, clock_rate) - self.newest.transit_us;
+        timestamp <= self.newest.timestamp && late_us <= TRANSIT_JUMP_US
+    }
+
+    /// Notes a packet from behind; whether with it there were so many that they are not late, but the sender begins anew.
+    fn began_anew(&mut self, now: Timestamp, place: &Place, clock_rate: u32) -> bool {
+        let follows = |behind: &Behind| (1..=BEHIND_STEP_MAX).contains(&place.sequence.wrapping_sub(behind.last));
+        let begun = Behind { since: now, from: place.timestamp, last: place.sequence };
+        let row = Behind { last: place.sequence, ..self.behind.filter(follows).unwrap_or(begun) };
+        self.behind = Some(row);
+        let holds = (place.timestamp - row.from) * 1_000 / i64::from(clock_rate / 1_000);
+        now.since(row.since) >= BEHIND && holds >= BEHIND.as_micros() as i64
     }
 
     /// Follows the time line; `true`, with a fresh timestamp, when it jumped.
@@ -204,6 +266,9 @@ fn transit_us(now: Timestamp, timestamp: i64, clock_rate: u32) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::rtp::Outgoing;
 
@@ -255,6 +320,135 @@ mod tests {
         let jumped = stream.place(ms(20), &header(1, 11, 0x8000_0000), true).expect("same source");
         assert_eq!(jumped, Place { sequence: 0x1_0000 + 11, timestamp: 0x8000_0000, restarted: true });
         assert!(!stream.place(ms(40), &header(1, 12, 0x8000_00A0), true).expect("same source").restarted);
+    }
+
+    #[test]
+    fn a_late_packet_of_an_old_time_line_is_of_no_use() {
+        let mut stream = Stream::new(8_000);
+        stream.place(ms(0), &header(1, 10, 0), true).expect("first");
+        assert!(stream.place(ms(40), &header(1, 12, 0x8000_0000), true).expect("same source").restarted);
+        assert_eq!(stream.place(ms(41), &header(1, 11, 160), true), None, "it would begin the old line anew");
+        assert!(!stream.place(ms(60), &header(1, 13, 0x8000_00A0), true).expect("same source").restarted);
+    }
+
+    /// A network that repeats a packet, or sends a few after a pause of the speaker.
+    #[test]
+    fn stragglers_are_no_new_beginning() {
+        for stragglers in [
+            [(300, 2), (350, 2), (450, 2), (500, 2)],
+            [(300, 2), (310, 3), (450, 4), (460, 5)],
+            [(300, 0), (350, 3), (400, 6), (500, 9)],
+        ] {
+            let mut stream = Stream::new(8_000);
+            for n in 0..=10_u16 {
+                stream.place(ms(u64::from(n) * 20), &header(1, n, u32::from(n) * 160), true).expect("in order");
+            }
+            for (at, n) in stragglers {
+                let place = stream.place(ms(at), &header(1, n, u32::from(n) * 160), true).expect("late");
+                assert!(!place.restarted, "{n} at {at} ms");
+            }
+        }
+    }
+
+    /// Some of its packets are as late as late ones can be, others later.
+    #[test]
+    fn a_sender_that_begins_anew_at_the_bound_of_what_may_be_late_is_heard() {
+        let mut stream = Stream::new(8_000);
+        (0..60).for_each(|n| _ = stream.place(ms(u64::from(n) * 20), &header(1, n, u32::from(n) * 160), true));
+        let mut places = (0..20_u16).map(|n| {
+            let at = 1_200 + u64::from(n) * 20 + u64::from(n % 3 > 0);
+            stream.place(ms(at), &header(1, 10 + n, u32::from(10 + n) * 160), true)
+        });
+        assert_eq!(places.position(|place| place.is_some_and(|place| place.restarted)), Some(6));
+    }
+
+    #[test]
+    fn what_the_network_held_back_and_lets_go_at_once_is_no_new_beginning() {
+        let mut stream = Stream::new(8_000);
+        stream.place(ms(0), &header(1, 0, 0), true).expect("first");
+        stream.place(ms(400), &header(1, 20, 20 * 160), true).expect("on another way");
+        for n in 1..20_u16 {
+            let place = stream.place(ms(500 + u64::from(n)), &header(1, n, u32::from(n) * 160), true).expect("late");
+            assert!(!place.restarted, "{n}");
+        }
+    }
+
+    /// What the timestamps of a sender do that begins anew some numbers back.
+    #[derive(Clone, Copy, Debug)]
+    enum Clock {
+        /// They go back as far as the numbers do.
+        Back,
+        /// They run on.
+        On,
+        /// They begin anywhere.
+        Anywhere(u32),
+    }
+
+    fn clock() -> impl Strategy<Value = Clock> {
+        prop_oneof![Just(Clock::Back), Just(Clock::On), any::<u32>().prop_map(Clock::Anywhere)]
+    }
+
+    proptest! {
+        /// Within 200 ms of its first packet a sender that began anew is heard, however far back, and stays so.
+        #[test]
+        fn a_sender_that_begins_anew_is_heard_again(
+            back in 1_u16..=100,
+            clock in clock(),
+            packet_ms in prop_oneof![Just(10_u64), Just(20), Just(30), Just(60)],
+            pause_ms in 0_u64..3_000,
+            jitter_ms in vec(0_u64..15, 300),
+            lossy in any::<bool>(),
+        ) {
+            const BEFORE: u16 = 150;
+            let samples = packet_ms as u32 * 8;
+            let mut stream = Stream::new(8_000);
+            let (mut at, mut played) = (0, 0);
+            for n in 0..BEFORE {
+                at = u64::from(n) * packet_ms;
+                let place = stream.place(ms(at + jitter_ms[usize::from(n)] * packet_ms / 20), &header(1, n, u32::from(n) * samples), true);
+                played = place.expect("it is in order").sequence;
+            }
+            let anew = at + packet_ms + pause_ms;
+            let first_time = match clock {
+                Clock::Back => u32::from(BEFORE - back) * samples,
+                Clock::On => u32::from(BEFORE) * samples + pause_ms as u32 * 8,
+                Clock::Anywhere(time) => time,
+            };
+            for n in (0..150).filter(|n| !lossy || n % 5 != 3) {
+                let since = u64::from(n) * packet_ms;
+                let late = jitter_ms[usize::from(BEFORE + n)] * packet_ms / 20;
+                let time = first_time.wrapping_add(u32::from(n) * samples);
+                let place = stream.place(ms(anew + since + late), &header(1, BEFORE - back + n, time), true);
+                if place.is_some_and(|place| place.restarted) {
+                    played = 0;
+                }
+                let new = place.is_some_and(|place| place.sequence > played);
+                prop_assert!(new || since < 200, "unheard {since} ms after it began anew");
+                played = place.map_or(played, |place| played.max(place.sequence));
+            }
+        }
+
+        /// A network that delays packets by up to 120 ms, in bursts or one by one, with a sender that pauses now and then:
+        /// each is in its place.
+        #[test]
+        fn what_is_late_is_no_new_beginning(packets in vec((1_u64..=3, 0_u64..=120, 0_u8..10), 2..200)) {
+            let (mut sent, mut burst) = (0, 0);
+            let mut arrivals: Vec<(u64, u16, u64)> = Vec::new();
+            for (n, (steps, delay, kind)) in packets.into_iter().enumerate() {
+                // Mostly a burst goes on as it was; a pause is rare.
+                burst = if kind < 3 { delay } else { burst };
+                sent += 20 * if kind == 9 { steps * 20 } else { 1 };
+                arrivals.push((sent + burst, n as u16, sent));
+            }
+            arrivals.sort_unstable();
+            let mut stream = Stream::new(8_000);
+            let begun = stream.place(ms(arrivals[0].0), &header(1, arrivals[0].1, arrivals[0].2 as u32 * 8), true);
+            let begun = begun.expect("the first").sequence - u64::from(arrivals[0].1);
+            for (at, n, sent) in arrivals.into_iter().skip(1) {
+                let place = stream.place(ms(at), &header(1, n, sent as u32 * 8), true).expect("it is in its place");
+                prop_assert!(!place.restarted && place.sequence == begun + u64::from(n), "{n} at {at} ms");
+            }
+        }
     }
 
     #[test]

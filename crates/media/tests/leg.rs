@@ -357,3 +357,24 @@ fn a_goodbye_is_said() {
     assert_eq!(leg.write_bye(ms(50), &mut packet), Some((address("192.0.2.1:4001"), Port::Rtcp)));
     assert_eq!(packet[packet.len() - 8..], [0x81, 203, 0, 1, 0, 0, 0, 1]);
 }
+
+/// A phone whose stream begins anew some numbers back, under its old SSRC: to the numbers its packets are late ones.
+#[test]
+fn a_sender_that_begins_anew_not_far_back_is_heard_soon() {
+    const ANEW: u32 = 200;
+    // Numbers back, and what is added to the timestamps, which else go back with the numbers.
+    for (back, time) in [(7, 0), (50, 0), (100, 0), (50, 51 * 160), (100, 101 * 160), (60, 0x7000_0000)] {
+        let mut leg = connected(Codec::Pcmu);
+        let mut heard_at = None;
+        for n in 0..ANEW + 100 {
+            let (number, time) = if n < ANEW { (n, 0) } else { (n - 1 - back, time) };
+            let now = ms(u64::from(n) * 20);
+            leg.handle_rtp(now, address(PEER), &mut rtp(0, number as u16, number * 160 + time, 9, &[0x80; 160]));
+            let heard = matches!(leg.pull(now), Pulled::Frame(_));
+            if n >= ANEW {
+                heard_at = heard_at.filter(|_| heard).or(heard.then_some((n - ANEW) * 20));
+            }
+        }
+        assert!(heard_at.is_some_and(|at| at <= 200), "{back} back, time + {time}: heard from {heard_at:?} ms on");
+    }
+}

@@ -17,7 +17,7 @@ use base::{CallId, Timestamp, UserUri};
 use crate::config::{Action, Agent, AgentGroup, Config, Confirm, Method, ResponseGroup};
 use crate::input::{AgentChange, Arrival, DialogNo, Input, OfferNo, Refusal};
 use crate::offer::OfferState;
-use crate::output::Output;
+use crate::output::{Failure, Outcome, Output};
 use crate::timers::{AgentTimer, CallTimer, OfferTimer, Timer};
 use crate::{Domain, Fault};
 
@@ -77,6 +77,15 @@ impl Up {
     }
 }
 
+/// A caller whose media are being attached again after a crash.
+#[derive(Clone, Debug)]
+struct Attaching {
+    call: CallId,
+    with_agent: bool,
+    /// His own are here, and the machine knows it.
+    back: bool,
+}
+
 #[derive(Clone)]
 struct State {
     domain: Domain,
@@ -84,7 +93,7 @@ struct State {
     /// Media joins asked for and not reported.
     joining: Vec<CallId>,
     /// Callers whose media are being attached again.
-    attaching: Vec<(CallId, bool)>,
+    attaching: Vec<Attaching>,
     /// Agents who were asked for the key.
     asking: Vec<OfferNo>,
     /// Callers for whom a target outside is called.
@@ -261,14 +270,27 @@ impl State {
     }
 
     fn fire(&mut self, timer: Timer) {
+        let absent = match timer {
+            Timer::Call(call, CallTimer::Reattach) if !self.is_back(call) => Some(call),
+            _ => None,
+        };
         self.domain.timers.clear(timer);
         self.domain.fire(timer);
         self.domain.settle();
         self.domain.tell_agents();
         self.carry_out();
+        if let Some(call) = absent.filter(|call| self.domain.calls.contains_key(call)) {
+            self.faults.push(format!("I17: {call} is served, whose caller did not come back"));
+        }
+    }
+
+    /// Whether the machine was told that a caller is here again, and not yet whether his agent is.
+    fn is_back(&self, call: CallId) -> bool {
+        self.attaching.iter().any(|attaching| attaching.call == call && attaching.back)
     }
 
     fn carry_out(&mut self) {
+        let back: Vec<CallId> = self.attaching.iter().filter(|it| it.back).map(|it| it.call).collect();
         while let Some(output) = self.domain.poll_output() {
             match output {
                 Output::Offer(order) => self.invite(order.offer, &order.agent, order.call),
@@ -278,14 +300,23 @@ impl State {
                     leg.released = true;
                 }),
                 Output::Bridge { call, .. } => self.joining.push(call),
-                Output::Unbridge { call, .. } => self.joining.retain(|joining| *joining != call),
-                Output::Reattach { call, agent } => self.attaching.push((call, agent.is_some())),
+                Output::Unbridge { call, .. } => {
+                    self.joining.retain(|joining| *joining != call);
+                    // Nobody waits for his agent any more.
+                    self.attaching.retain(|attaching| attaching.call != call);
+                }
+                Output::Reattach { call, agent } => {
+                    self.attaching.push(Attaching { call, with_agent: agent.is_some(), back: false });
+                }
                 Output::AskConfirm { offer, .. } => self.asking.push(offer),
                 Output::Forward { call, .. } => self.forwarding.push(call),
                 Output::Cdr(record) => {
                     self.forwarding.retain(|call| *call != record.call);
                     self.joining.retain(|call| *call != record.call);
-                    self.attaching.retain(|(call, _)| *call != record.call);
+                    if back.contains(&record.call) && record.outcome == (Outcome::Failed { why: Failure::Restart }) {
+                        self.faults.push(format!("I17: {} was here again and is lost", record.call));
+                    }
+                    self.attaching.retain(|attaching| attaching.call != record.call);
                 }
                 _ => {}
             }
@@ -373,11 +404,18 @@ impl State {
             add(&|state| joined(state, true));
             add(&|state| joined(state, false));
         }
-        for (call, with_agent) in &self.attaching {
-            for (caller, agent) in [(true, *with_agent), (true, false), (false, *with_agent)] {
+        for (place, attaching) in self.attaching.iter().enumerate() {
+            let Attaching { call, with_agent, back } = *attaching;
+            for (caller, agent) in [(true, with_agent), (true, false), (false, with_agent)] {
                 add(&|state| {
-                    state.attaching.retain(|(attaching, _)| attaching != call);
-                    state.tell(Input::Reattached { call: *call, caller, agent });
+                    state.attaching.remove(place);
+                    state.tell(Input::Reattached { call, caller, agent });
+                });
+            }
+            if with_agent && !back {
+                add(&|state| {
+                    state.attaching[place].back = true;
+                    state.tell(Input::CallerBack { call });
                 });
             }
         }

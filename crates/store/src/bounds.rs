@@ -55,7 +55,8 @@ pub(crate) fn check_cdr(cdr: &Cdr) -> Result<(), StoreError> {
 pub(crate) fn check_conversation(entry: &ConversationEntry) -> Result<(), StoreError> {
     check(entry.started <= entry.ended, "a call does not end before it began")?;
     let name = entry.peer_name.as_ref().map_or(0, String::len);
-    check(name <= CDR_TEXT_MAX, "the name of a caller has at most 1 KiB")
+    check(name <= CDR_TEXT_MAX, "the name of a caller has at most 1 KiB")?;
+    check(entry.sip_call_id.as_ref().map_or(0, String::len) <= CDR_TEXT_MAX, "a Call-ID has at most 1 KiB")
 }
 
 /// Whether a device's texts are within the bounds.

@@ -14,6 +14,9 @@ use crate::{CONVERSATIONS_PER_USER, StoreError, UnixMillis};
 /// Rows of one statement: SQLite takes 32,766 parameters at most, and a statement is read anew for each number of rows.
 const ROWS: usize = 64;
 
+/// Lines of one call that are told: a call rings at most some dozens, and a caller may use a Call-ID again.
+const CALL_LINES_MAX: u32 = 200;
+
 /// Writes those of the lines that are not there already: one for each call, and for each time it began for a user.
 pub(crate) async fn append_missing(writer: &mut SqliteConnection, entries: &[ConversationEntry]) -> sqlx::Result<()> {
     let mut missing = Vec::new();
@@ -39,7 +42,7 @@ pub(crate) async fn append(writer: &mut SqliteConnection, entries: &[Conversatio
     for entries in entries.chunks(ROWS) {
         let mut query = QueryBuilder::new(
             "INSERT INTO conversations (user, kind, call, peer, peer_name, dialled, answered_by, started, answered,
-                 ended, result, reason, errand, seen) ",
+                 ended, result, reason, errand, sip_call_id, seen) ",
         );
         query.push_values(entries, bind);
         query.build().persistent(false).execute(&mut *writer).await?;
@@ -83,6 +86,7 @@ fn bind(mut row: Separated<'_, Sqlite, &'static str>, entry: &ConversationEntry)
         .push_bind(word(&entry.termination.result))
         .push_bind(word(&entry.termination.reason))
         .push_bind(entry.errand.map(GroupErrand::as_str))
+        .push_bind(&entry.sip_call_id)
         .push_bind(false);
 }
 
@@ -102,6 +106,20 @@ pub(crate) async fn of(
     .bind(limit)
     .fetch_all(readers)
     .await;
+    rows.map_err(|error| location.explain(error))?.iter().map(|row| read(row, location)).collect()
+}
+
+/// The lines of one call, whosever they are, in the order in which they were written.
+pub(crate) async fn of_call(
+    readers: &SqlitePool,
+    location: &Location,
+    sip_call_id: &str,
+) -> Result<Vec<ConversationEntry>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM conversations WHERE sip_call_id = ? ORDER BY sequence LIMIT ?")
+        .bind(sip_call_id)
+        .bind(CALL_LINES_MAX)
+        .fetch_all(readers)
+        .await;
     rows.map_err(|error| location.explain(error))?.iter().map(|row| read(row, location)).collect()
 }
 
@@ -144,5 +162,6 @@ fn read(row: &SqliteRow, location: &Location) -> Result<ConversationEntry, Store
         ended: columns.plain("ended")?,
         termination: Termination { result: columns.word("result")?, reason: columns.word("reason")? },
         errand: columns.optional_word("errand")?,
+        sip_call_id: columns.plain("sip_call_id")?,
     })
 }

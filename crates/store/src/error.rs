@@ -52,6 +52,18 @@ pub enum StoreError {
         /// The newest schema version this build knows.
         known: i64,
     },
+    /// The file was written by an older version of this server, and was to be read alone.
+    #[error(
+        "the database {path:?} has schema version {found}, this server has {known}: start it once, which brings it up to date"
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its schema version.
+        found: i64,
+        /// The newest schema version this build knows.
+        known: i64,
+    },
     /// The number belongs, or once belonged, to another conference.
     #[error("conference number {number} is taken: choose another one")]
     NumberTaken {

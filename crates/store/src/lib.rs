@@ -84,6 +84,17 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens a database that is there, of this build's version, to read from it alone, also while a server writes to it. A
+    /// save fails.
+    pub async fn open_read_only(path_or_url: &str) -> Result<Self, StoreError> {
+        let location = Location::parse(path_or_url)?;
+        let options = SqliteConnectOptions::new().filename(location.path()).read_only(true).busy_timeout(BUSY_TIMEOUT);
+        let pool = || SqlitePoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+        let store = Self { writer: pool(), readers: pool(), location };
+        schema::check(&store.readers, &store.location).await?;
+        Ok(store)
+    }
+
     /// Inserts or replaces a conference. On return it is on the disk. `created` is taken at the first save and stays.
     ///
     /// Fails with [`StoreError::Stale`] when a newer version is stored, with [`StoreError::NumberTaken`] when another
@@ -175,6 +186,12 @@ impl Store {
     ) -> Result<Vec<ConversationEntry>, StoreError> {
         let limit = limit.clamp(1, CONVERSATIONS_PER_USER);
         conversations::of(&self.readers, &self.location, user, ended, limit).await
+    }
+
+    /// The lines of one call in the histories of all who had to do with it, as they were written, by the Call-ID of the
+    /// caller's leg; two hundred at most. Lines are looked through for it: not for what happens often.
+    pub async fn conversations_of_call(&self, sip_call_id: &str) -> Result<Vec<ConversationEntry>, StoreError> {
+        conversations::of_call(&self.readers, &self.location, sip_call_id).await
     }
 
     /// How many missed calls each user has not seen; users without any are left out.

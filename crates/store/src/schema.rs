@@ -1,6 +1,6 @@
 //! The tables, and how an older database becomes the newest one.
 
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
 use crate::{StoreError, location::Location};
 
@@ -15,10 +15,21 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_registrations.sql"),
     include_str!("../migrations/0007_last_use.sql"),
     include_str!("../migrations/0008_group_errands.sql"),
+    include_str!("../migrations/0009_call_id_in_histories.sql"),
 ];
 
 /// The newest schema version this build knows.
 const KNOWN: i64 = MIGRATIONS.len() as i64;
+
+/// Finds out whether the tables are those of this build.
+pub(crate) async fn check(readers: &SqlitePool, location: &Location) -> Result<(), StoreError> {
+    let found: Result<i64, _> = sqlx::query_scalar("PRAGMA user_version").fetch_one(readers).await;
+    match found.map_err(|error| location.explain(error))? {
+        KNOWN => Ok(()),
+        found if found > KNOWN => Err(StoreError::Newer { path: location.path().to_owned(), found, known: KNOWN }),
+        found => Err(StoreError::Older { path: location.path().to_owned(), found, known: KNOWN }),
+    }
+}
 
 /// Brings the tables up to date in one transaction; a newer database is refused untouched. `writer` must be inside a
 /// transaction that may write, so that two servers that start together do it once.

@@ -112,6 +112,30 @@ async fn a_newer_database_is_left_alone() {
 }
 
 #[tokio::test]
+async fn an_older_database_is_not_read_as_if_it_were_of_today() {
+    let directory = tempfile::tempdir().expect("directory");
+    let store = store_in(&directory).await;
+    execute(&store, "PRAGMA user_version = 8").await;
+    let path = directory.path().join("convoke.db");
+    let error = Store::open_read_only(path.to_str().expect("text")).await.expect_err("older");
+    assert!(matches!(error, StoreError::Older { found: 8, .. }), "{error}");
+    execute(&store, "PRAGMA user_version = 99").await;
+    let error = Store::open_read_only(path.to_str().expect("text")).await.expect_err("newer");
+    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn who_opens_it_to_read_cannot_write_and_sees_what_the_server_writes() {
+    let directory = tempfile::tempdir().expect("directory");
+    let store = store_in(&directory).await;
+    let path = directory.path().join("convoke.db");
+    let reader = Store::open_read_only(path.to_str().expect("text")).await.expect("opened");
+    store.save_conference(&record("1")).await.expect("saved");
+    assert_eq!(reader.load_all().await.expect("read").len(), 1);
+    reader.save_conference(&record("2")).await.expect_err("it reads alone");
+}
+
+#[tokio::test]
 async fn a_column_that_is_not_what_was_written_is_corruption() {
     let directory = tempfile::tempdir().expect("directory");
     let store = store_in(&directory).await;

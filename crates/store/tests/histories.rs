@@ -20,6 +20,7 @@ fn line(name: &str, kind: ConversationKind, ended: i64) -> ConversationEntry {
         ended,
         termination: Termination::failed(TerminationReason::NoAnswer),
         errand: None,
+        sip_call_id: None,
     }
 }
 
@@ -50,6 +51,7 @@ async fn every_field_and_every_kind_comes_back_after_a_restart() {
         answered: Some(5),
         termination: Termination::completed(TerminationReason::Departed),
         errand: Some(GroupErrand::Whisper),
+        sip_call_id: Some("a1@192.0.2.1".to_owned()),
         ..lines[1].clone()
     };
     store.append_conversations(&lines).await.expect("appended");
@@ -59,6 +61,23 @@ async fn every_field_and_every_kind_comes_back_after_a_restart() {
     lines.reverse();
     assert_eq!(store.conversations_of(&user("bob"), i64::MAX, 100).await.expect("read"), lines);
     assert_eq!(store.conversations_of(&user("bob"), 12, 1).await.expect("read"), [lines[9].clone()]);
+}
+
+#[tokio::test]
+async fn the_lines_of_a_call_are_found_in_every_history() {
+    let (store, _directory) = open().await;
+    let of = |call_id: Option<&str>, line| ConversationEntry { sip_call_id: call_id.map(str::to_owned), ..line };
+    let lines = [
+        of(Some("a1"), line("bob", ConversationKind::Diverted, 5)),
+        of(Some("a2"), line("bob", ConversationKind::Missed, 6)),
+        of(None, line("bob", ConversationKind::Missed, 7)),
+        of(Some("a1"), line("ann", ConversationKind::Outgoing, 4)),
+    ];
+    store.append_conversations(&lines).await.expect("appended");
+    assert_eq!(store.conversations_of_call("a1").await.expect("read"), [lines[0].clone(), lines[3].clone()]);
+    assert_eq!(store.conversations_of_call("").await.expect("read"), []);
+    let long = of(Some(&"x".repeat(1_025)), line("bob", ConversationKind::Missed, 1));
+    assert!(matches!(store.append_conversations(&[long]).await, Err(StoreError::Invalid(_))));
 }
 
 #[tokio::test]

@@ -72,6 +72,12 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// Where the database is: what is configured, or a file in `data_dir`.
+    pub(crate) fn database_url(&self) -> String {
+        let in_data_dir = || format!("sqlite:{}", self.data_dir.join("convoke.db").display());
+        self.database.url.clone().unwrap_or_else(in_data_dir)
+    }
+
     /// The languages the server is to speak, each with the key that says so.
     pub(crate) fn spoken_languages(&self) -> Vec<(String, &str)> {
         let own = Some(self.media.language.as_str()).filter(|language| !language.is_empty());

@@ -152,6 +152,7 @@ struct Call {
     ended: i64,
     reason: &'static str,
     errand: Option<&'static str>,
+    sip_call_id: Option<String>,
 }
 
 impl From<&ConversationEntry> for Call {
@@ -167,6 +168,7 @@ impl From<&ConversationEntry> for Call {
             ended: entry.ended,
             reason: entry.termination.reason.as_str(),
             errand: entry.errand.map(GroupErrand::as_str),
+            sip_call_id: entry.sip_call_id.clone(),
         }
     }
 }

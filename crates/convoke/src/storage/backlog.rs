@@ -377,6 +377,7 @@ mod tests {
             ended: 2,
             termination: base::Termination::completed(base::TerminationReason::Departed),
             errand: None,
+            sip_call_id: None,
         };
         calls.into_iter().map(line).collect()
     }

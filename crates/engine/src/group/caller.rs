@@ -22,6 +22,8 @@ use crate::people::bridge_setup::hops_left;
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) leg: LegId,
+    /// The Call-ID of its dialog.
+    pub(super) call_id: String,
     /// Which user of ours he is, if any.
     pub(super) user: Option<UserUri>,
     /// His own conference.
@@ -79,9 +81,10 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    pub(super) fn new(leg: LegId, conference: ConferenceId, group: UserUri, from: NameAddr) -> Self {
+    pub(super) fn new(leg: LegId, call_id: String, conference: ConferenceId, group: UserUri, from: NameAddr) -> Self {
         Self {
             leg,
+            call_id,
             user: None,
             conference,
             group,
@@ -147,7 +150,7 @@ impl Engine {
             hops_left,
             follows_from: call.request.headers.has_token("Supported", "from-change"),
             passed_on: PASSED_ON.iter().filter_map(passed_on).collect(),
-            ..Caller::new(leg, conference, group.clone(), from)
+            ..Caller::new(leg, call.request.call_id().to_owned(), conference, group.clone(), from)
         };
         let arrival = Arrival {
             call: id,

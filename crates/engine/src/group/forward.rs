@@ -517,6 +517,7 @@ fn story(call: CallId, caller: &Caller, termination: Termination) -> Option<Stor
     let forward = caller.forward.as_ref()?;
     Some(Story {
         call,
+        call_id: Some(caller.call_id.clone()),
         caller: &caller.person,
         caller_name: caller.from.display_name.as_deref(),
         dialled: Some(&caller.group),

@@ -337,6 +337,7 @@ impl Engine {
                 _ => Termination::cancelled(reason),
             },
             errand: None,
+            sip_call_id: Some(record.reference.clone()),
         }
     }
 
@@ -370,6 +371,7 @@ impl Engine {
             ended: unix_ms(onward.map_or(record.ended, |onward| onward.to)),
             termination,
             errand: None,
+            sip_call_id: Some(record.reference.clone()),
         })
     }
 }

@@ -202,8 +202,9 @@ impl Engine {
         let from = NameAddr::parse(about.shown.as_ref().unwrap_or(&dialog.remote)).ok()?;
         let conference = self.make_group_conference(call.0, AloneAudio::Music);
         let about = AboutCaller { shown: Some(from.to_string()), ..about };
+        let call_id = dialog.names.call_id.clone();
         let leg = self.take_up(WireLeg::Caller(call), Role::Caller(call), *dialog, about.clone());
-        let mut restored = Caller::new(leg, conference, group, from);
+        let mut restored = Caller::new(leg, call_id, conference, group, from);
         restored.accepted = true;
         restored.recorded = true;
         (restored.follows_from, restored.passed_on) = (about.follows_from, about.passed_on);

@@ -243,5 +243,6 @@ fn line_of(visit: &GroupVisit, name: Option<String>) -> ConversationEntry {
         ended: unix_ms(visit.ended),
         termination: visit.termination.unwrap_or(Termination::failed(TerminationReason::McuLost)),
         errand: Some(visit.errand),
+        sip_call_id: Some(visit.call_id.clone()).filter(|call_id| !call_id.is_empty()),
     }
 }

@@ -63,6 +63,8 @@ pub(crate) struct Bridge {
 pub(crate) struct Party {
     /// His leg.
     pub(crate) leg: LegId,
+    /// The Call-ID of its dialog.
+    pub(crate) call_id: Option<String>,
     /// Who he is.
     pub(crate) user: UserUri,
     /// How he is shown.

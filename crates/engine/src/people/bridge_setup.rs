@@ -56,7 +56,8 @@ impl Engine {
             way.trust(&request.headers, &self.guide());
         }
         let display_name = from.display_name.or(account);
-        let caller = Party { leg, user: caller.user, display_name, trunk, to, headers };
+        let call_id = Some(request.call_id().to_owned());
+        let caller = Party { leg, call_id, user: caller.user, display_name, trunk, to, headers };
         let reliable = reliable_provisional && callers_media.is_some();
         let call = CallId(leg.0);
         let address = Some(self.guide().address(&request.uri));

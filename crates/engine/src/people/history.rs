@@ -17,6 +17,8 @@ pub(crate) const NAME_MAX: usize = 128;
 pub(crate) struct Story<'a> {
     /// The call.
     pub(crate) call: CallId,
+    /// The Call-ID of the leg of who called.
+    pub(crate) call_id: Option<String>,
     /// Who called.
     pub(crate) caller: &'a UserUri,
     /// How he is shown.
@@ -39,6 +41,7 @@ impl<'a> Story<'a> {
     fn of(call: CallId, bridge: &'a Bridge, termination: Termination) -> Self {
         Self {
             call,
+            call_id: bridge.caller.call_id.clone(),
             caller: &bridge.caller.user,
             caller_name: bridge.caller.display_name.as_deref(),
             dialled: bridge.dialled.as_ref(),
@@ -163,6 +166,7 @@ impl Engine {
             ended: self.unix_ms(record.ended),
             termination: record.termination,
             errand: None,
+            sip_call_id: record.call_id.clone(),
         }
     }
 
@@ -180,6 +184,7 @@ impl Engine {
             ended: self.unix_ms(self.now),
             termination: story.termination,
             errand: None,
+            sip_call_id: story.call_id.clone(),
         }
     }
 }

@@ -142,7 +142,8 @@ impl Engine {
             Side::Callee => self.account_name(&user),
         };
         let to = NameAddr::new(SipUri::parse(user.as_str()).ok()?);
-        Some(Party { leg, user, display_name, trunk: None, to, headers: Vec::new() })
+        let call_id = self.calls.dialog_names(leg).map(|names| names.call_id);
+        Some(Party { leg, call_id, user, display_name, trunk: None, to, headers: Vec::new() })
     }
 
     fn add_transfer(&mut self, caller: Party, destination: Destination, transfer: Transfer) -> CallId {

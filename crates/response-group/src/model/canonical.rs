@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::State;
+use super::{Attaching, State};
 use crate::input::OfferNo;
 use crate::offer::OfferState;
 use crate::timers::Timer;
@@ -34,7 +34,7 @@ impl State {
                 crate::call::Phase::Connecting(offer) => format!("joining{}", number(*offer)),
                 crate::call::Phase::Connected(offer) => format!("talking{}", number(*offer)),
                 crate::call::Phase::Reattaching(crate::call::Before::Connected(offer)) => {
-                    format!("attaching{}", number(*offer))
+                    format!("attaching{}{}", number(*offer), call.back)
                 }
                 crate::call::Phase::Forwarding { agent, back, .. } => {
                     format!("forwarding{:?}{back}", agent.map(number))
@@ -91,7 +91,10 @@ impl State {
             );
         }
         let asking: Vec<usize> = self.asking.iter().map(|offer| number(*offer)).collect();
-        let _ = write!(text, "J{:?}R{:?}K{asking:?}", self.joining, self.attaching);
+        let _ = write!(text, "J{:?}K{asking:?}", self.joining);
+        for Attaching { call, with_agent, back } in &self.attaching {
+            let _ = write!(text, "R{}{with_agent}{back}", call.0);
+        }
         let _ = write!(text, "W{:?}S{}", self.forwarding, self.transfers.len());
         let _ = write!(text, "X{}D{}F{}", self.crashes, self.departures, self.faults.len().min(1));
         text

@@ -13,7 +13,9 @@ use base::{CallId, Duration, Timestamp, UserUri};
 use crate::config::Config;
 use crate::input::{DialogNo, Input, OfferNo, Refusal};
 use crate::journal::Entry;
-use crate::output::{AgentStatus, CallRecord, CancelWhen, Decision, OfferOrder, Output, Release, Withdrawal};
+use crate::output::{
+    AgentStatus, CallRecord, CancelWhen, Decision, Failure, OfferOrder, Outcome, Output, Release, Withdrawal,
+};
 use turns::Turns;
 
 /// 64 times T1 (RFC 3261 17.1.1.1): whatever is being ended is over by then.
@@ -62,6 +64,8 @@ pub struct Watch {
     addresses: BTreeSet<UserUri>,
     concurrent: bool,
     crashed: bool,
+    /// Callers who are here again after a restart, until it is said whether their agents are.
+    back: BTreeSet<CallId>,
     /// What agents are, as was told last.
     statuses: BTreeMap<UserUri, AgentStatus>,
     /// The input of this step brought other groups.
@@ -87,6 +91,7 @@ impl Watch {
             addresses: BTreeSet::new(),
             concurrent: false,
             crashed: false,
+            back: BTreeSet::new(),
             statuses: BTreeMap::new(),
             configuring: false,
             turns: Turns::default(),
@@ -157,8 +162,15 @@ impl Watch {
             Input::Configured { config } => self.configured(now, config),
             Input::AgentChanged { agent, change } => self.turns.agent_changed(now, agent, change),
             Input::AgentSigned { agent, .. } => self.turns.forget_idle(agent),
+            Input::CallerBack { call } => {
+                self.back.insert(*call);
+            }
+            Input::Reattached { call, .. } => {
+                self.back.remove(call);
+            }
             Input::Restarted => {
                 self.crashed = true;
+                self.back.clear();
                 // Whose ringing the crash cut off may be rung at once; whoever was told to stop before had his turn.
                 for wire in self.open.values().filter(|wire| wire.ending.is_none()) {
                     self.turns.cut_off(wire.call, &wire.agent);
@@ -256,6 +268,8 @@ impl Watch {
     fn saw_record(&mut self, now: Timestamp, record: &CallRecord) {
         let first = self.ended.insert(record.call);
         self.expect(first, now, || format!("I8: {} has two outcomes", record.call));
+        let lost = self.back.remove(&record.call) && record.outcome == (Outcome::Failed { why: Failure::Restart });
+        self.expect(!lost, now, || format!("I17: {} was here again after a restart and is lost", record.call));
         let total: Duration = record.segments.iter().map(|part| part.to.since(part.from)).sum();
         let whole = total == record.ended.since(record.arrived);
         self.expect(whole, now, || format!("I19: segments make {total:?}: {record:?}"));

@@ -120,6 +120,7 @@ fn forward_always_goes_on_at_once_and_says_where_it_has_been() {
     let lines = history(&world);
     assert_eq!(lines[1].answered_by, Some(user("cleo")));
     assert_eq!(lines[2].dialled, Some(user("bob")));
+    assert!(lines.iter().all(|line| line.sip_call_id.as_deref() == Some(invite.call_id())), "{lines:?}");
     assert!(lamps(&mut world).is_empty(), "nobody missed anything");
 }
 
