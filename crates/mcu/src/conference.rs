@@ -33,6 +33,9 @@ const BEAT_TICKS: u64 = 6;
 pub trait PacketSink {
     /// Sends one packet from a leg's port.
     fn send(&mut self, leg: LegId, port: Port, to: SocketAddr, packet: &[u8]);
+
+    /// Has memory fetched, by address and length in bytes, that the packet after the next one needs, where that can be done.
+    fn fetch_ahead(&mut self, _memory: *const u8, _bytes: usize) {}
 }
 
 /// A part of a leg's memory: see [`Conference::memory_ahead`].

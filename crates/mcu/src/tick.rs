@@ -148,7 +148,12 @@ impl Conference {
     }
 
     fn send_packets(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
-        for leg in &mut self.legs {
+        for place in 0..self.legs.len() {
+            // While the kernel takes this leg's packet, the processor fetches what the next one needs.
+            if let Some(next) = self.legs.get(place + 1) {
+                next.media.memory_ahead_of_write(&mut |memory, bytes| out.fetch_ahead(memory, bytes));
+            }
+            let leg = &mut self.legs[place];
             send_audio(now, self.tick, leg, &self.shared, &mut self.packet, out);
             while let Some((to, port)) = leg.media.poll_rtcp(now, &mut self.packet) {
                 out.send(leg.id, port, to, &self.packet);
