@@ -4,7 +4,7 @@
 //! ever waits for a disk or a decoder.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use mcu_api::{Announcement, Phrase, Prompt, Spoken};
 use mixer::{Clip, CodecFactory, SAMPLE_RATE, Sounds};
 use prompts::{Clips, Language, Languages, Piece, compose};
 
-use crate::languages::load_languages;
+use crate::languages::FoundLanguage;
 use crate::sound_files::SoundFiles;
 
 /// Requests that wait; a further one cannot be played.
@@ -47,19 +47,17 @@ enum What {
 }
 
 impl Library {
-    /// Starts the thread. `languages_folder` holds the operator's languages. Answers, beside the library, the sounds of every conference, their prompts spoken in `language`
-    /// if it names one.
+    /// Starts the thread. `own_languages` are the operator's. Answers, beside the library, the sounds of every conference,
+    /// their prompts spoken in `language` if it names one.
     pub(crate) fn start(
         folder: Option<PathBuf>,
-        languages_folder: Option<&Path>,
+        own_languages: &[FoundLanguage],
         language: Option<&str>,
         codecs: Arc<dyn CodecFactory>,
     ) -> io::Result<(Self, Sounds)> {
         let own = language.unwrap_or_default().to_owned();
         let (mut languages, mut clips) = (Languages::shipped(), Clips::new());
-        if let Some(folder) = languages_folder {
-            load_languages(folder, &mut languages, &mut clips, &*codecs).map_err(io::Error::other)?;
-        }
+        own_languages.iter().for_each(|found| found.add_to(&mut languages, &mut clips));
         let mut reader = Reader { languages, clips, files: SoundFiles::new(folder), language: own, codecs };
         let mut sounds = Sounds::new();
         if let Some(language) = language.and_then(|tag| reader.languages.find(tag)).cloned() {
@@ -174,7 +172,7 @@ mod tests {
     #[test]
     fn announcements_are_filled_and_what_cannot_be_played_says_so() {
         let folder = tempfile::tempdir().expect("a folder");
-        let start = Library::start(Some(folder.path().to_owned()), None, Some("de"), Arc::new(Codecs));
+        let start = Library::start(Some(folder.path().to_owned()), &[], Some("de"), Arc::new(Codecs));
         let (library, sounds) = start.expect("a thread");
         assert!(sounds.prompt(Prompt::EnterPin).len() > 48_000, "spoken, not a tone");
         assert!(sounds.prompt(Prompt::Entry).len() < 48_000, "a tone");

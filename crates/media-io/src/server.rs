@@ -110,7 +110,7 @@ impl MediaServer {
         let ports = Arc::new(PortPool::new(config.address, config.ports.clone(), config.dscp));
         let (library, sounds) = Library::start(
             config.prompts_dir.clone(),
-            config.languages_dir.as_deref(),
+            &config.languages,
             config.language.as_deref(),
             Arc::clone(&codecs),
         )?;
