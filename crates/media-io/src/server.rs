@@ -195,7 +195,7 @@ impl MediaServer {
             McuCommand::Announce { announcement, .. } | McuCommand::AnnounceToAll { announcement, .. } => {
                 Some(self.library.announcement(announcement))
             }
-            McuCommand::SetBackground { background: Background::File(name), .. } => Some(self.library.file(name)),
+            McuCommand::SetBackground { background: Background::File(name), .. } => Some(self.library.music(name)),
             _ => None,
         };
         let at = Timestamp::ZERO + self.epoch.elapsed();
