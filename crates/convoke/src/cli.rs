@@ -127,7 +127,8 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
         }
     }
     let mut findings = config::check(&config);
-    findings.extend(config::probe_languages(&config));
+    let (about_languages, languages) = config::probe_languages(&config);
+    findings.extend(about_languages);
     for finding in &findings {
         complain(&finding.to_string());
     }
@@ -139,7 +140,7 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
     }
     with_runtime(async move {
         ignore_hang_up()?;
-        let server = server::start(&config).await?;
+        let server = server::start(&config, languages).await?;
         say(&banner(&config, &server));
         say(&told);
         wait_for_signal().await;

@@ -268,7 +268,8 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("fr")).expect("made");
         let text = format!("domain = \"example.com\"\n[media]\nlanguages_dir = {:?}", folder.path());
-        let sounds = GroupSounds::of_server(&config::parse(&text).expect("it can be read"));
+        let config = config::parse(&text).expect("it can be read");
+        let sounds = GroupSounds::of_server(&config, &config::probe_languages(&config).1);
         for (language, is_spoken) in [("de-AT", true), ("fr", false), ("it", false)] {
             let group = format!("{{\"uri\": \"sip:sales@example.com\", \"language\": {language:?}}}");
             let told = unheard(&configure(&group), &sounds);

@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use base::{ConferenceNumber, UserUri};
 use engine::objection_to_telephone;
+use media_io::FoundLanguage;
 use response_group::{Config as Groups, Sounds, Surroundings};
 use routing::{Directory, Router, Target};
 
@@ -109,11 +110,9 @@ impl GroupSounds {
         Self { prompts_dir: config.media.prompts_dir.clone(), other_languages }
     }
 
-    /// For a server that has begun to speak the languages it found.
-    pub(crate) fn of_server(config: &Config) -> Self {
-        let found = config.media.languages_dir.as_deref().map(media_io::find_languages);
-        let complete = found.and_then(Result::ok).unwrap_or_default().heard(&codecs::Codecs).complete;
-        let other_languages = Some(complete.iter().map(|language| language.tag().to_owned()).collect());
+    /// For a server that speaks `languages` beside those that are shipped.
+    pub(crate) fn of_server(config: &Config, languages: &[FoundLanguage]) -> Self {
+        let other_languages = Some(languages.iter().map(|language| language.tag().to_owned()).collect());
         Self { other_languages, ..Self::new(config) }
     }
 }
