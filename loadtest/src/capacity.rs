@@ -49,7 +49,7 @@ pub struct Habits {
     pub minutes: f64,
     /// How many of a hundred of a node's processor time may be used: the rest is for bursts and for whoever takes over.
     pub load: f64,
-    /// Nodes that may fail at once without anybody being refused.
+    /// Nodes that may fail at once without anybody being refused; they come on top of those that the work needs.
     pub spare: f64,
     /// Cores of a node; without one, as many as the machine that was measured.
     pub cores: Option<f64>,
@@ -68,13 +68,13 @@ pub struct Need {
     pub joins_per_second: f64,
     /// Cores that work all the time.
     pub cores: f64,
-    /// Nodes, spare ones included.
+    /// Nodes to be run: those that the work needs at `load`, and the spare ones. All of them take participants; none stands by.
     pub nodes: f64,
     /// Participants on each node when all of them work.
     pub participants_each: f64,
-    /// Memory of the participants of a node, in MiB, with spare nodes gone.
+    /// Memory of the participants of a node, in MiB, after as many nodes as are spare have failed.
     pub memory_mib_each: f64,
-    /// Bandwidth of a node in each direction, in Mbit/s, with spare nodes gone.
+    /// Bandwidth of a node in each direction, in Mbit/s, after as many nodes as are spare have failed.
     pub mbit_each: f64,
 }
 
@@ -128,22 +128,27 @@ pub fn describe(costs: &Costs, habits: &Habits, need: &Need) -> String {
             "nodes",
             number(need.nodes),
             format!(
-                "of {} cores at {} %, {} of them spare",
+                "{} for the work and {} spare, of {} cores at {} %",
+                number(need.nodes - habits.spare),
+                number(habits.spare),
                 number(habits.cores.unwrap_or(costs.cores)),
-                number(habits.load),
-                number(habits.spare)
+                number(habits.load)
             ),
         ),
-        ("participants a node", number(need.participants_each), "while all nodes work, spare ones too".to_owned()),
+        (
+            "participants a node",
+            number(need.participants_each),
+            "while all nodes work: the spare ones take their share".to_owned(),
+        ),
         (
             "memory a node",
             number(need.memory_mib_each),
-            "MiB for participants, beside the server's own, when the spare nodes are gone".to_owned(),
+            "MiB for participants, beside the server's own, when as many nodes as are spare have failed".to_owned(),
         ),
         (
             "bandwidth a node",
             number(need.mbit_each),
-            "Mbit/s in, and as much out, when the spare nodes are gone".to_owned(),
+            "Mbit/s in, and as much out, when as many nodes as are spare have failed".to_owned(),
         ),
     ];
     for (name, value, words) in lines {
@@ -245,7 +250,8 @@ mod tests {
         let more = plan(&example(), &Habits { users: 400_000.0, ..HABITS });
         assert!((more.cores - 10.0 * need.cores).abs() < 1e-9);
         let text = describe(&example(), &HABITS, &need);
-        assert!(text.contains("while all nodes work") && text.matches("when the spare nodes are gone").count() == 2);
+        assert!(text.contains("while all nodes work") && text.matches("when as many nodes as are spare").count() == 2);
+        assert!(text.contains("2.00 for the work and 1.00 spare, of 4.00 cores at 50.0 %"), "{text}");
         assert_eq!(plan(&example(), &Habits { users: 1.0, spare: 0.0, ..HABITS }).nodes, 1.0);
     }
 

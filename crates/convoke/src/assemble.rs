@@ -9,7 +9,7 @@ use call::CallConfig;
 use engine::{AccessNumber, Directory, EngineConfig, Schedule, UserAccount};
 use focus::{ConferenceRecord, FocusConfig, Pin};
 use mcu_api::{AloneAudio, ConferenceMedia};
-use media_io::MediaConfig;
+use media_io::{FoundLanguage, MediaConfig};
 use routing::{LocationProfile, Router, Rule, Trunk, TrunkTarget};
 use sdp::SrtpPolicy;
 use sip::{Credentials, Ha1, ListenAddress, SipConfig, TlsConfig, TrustAnchors};
@@ -118,7 +118,7 @@ fn transport(transport: config::Transport) -> sip_api::Transport {
 }
 
 /// Settings of the media side.
-pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
+pub(crate) fn media_config(config: &Config, languages: Vec<FoundLanguage>, clock: Clock) -> MediaConfig {
     let defaults = MediaConfig::default();
     MediaConfig {
         address: config.media.address,
@@ -127,7 +127,7 @@ pub(crate) fn media_config(config: &Config, clock: Clock) -> MediaConfig {
         workers: config.media.workers.unwrap_or(defaults.workers),
         dscp: config.media.dscp,
         language: Some(config.media.language.clone()).filter(|language| !language.is_empty()),
-        languages_dir: config.media.languages_dir.clone(),
+        languages: languages.into(),
         prompts_dir: config.media.prompts_dir.clone(),
         recordings_dir: config.media.recordings_dir.clone(),
         automatic_level: config.media.automatic_level,
@@ -294,7 +294,8 @@ fn permanent(conference: &config::Conference, config: &Config) -> ConferenceReco
     }
 }
 
-fn router(config: &Config) -> Result<Router, String> {
+/// The dial plan.
+pub(crate) fn router(config: &Config) -> Result<Router, String> {
     let mut router = Router {
         domains: vec![config.domain.to_ascii_lowercase()],
         allow_external_sip: config.sip.external_calls,

@@ -37,7 +37,7 @@ const PORT_RANGES: std::ops::Range<u16> = 22_000..32_000;
 pub(crate) async fn run(output: PathBuf) -> Result<(), String> {
     std::fs::create_dir_all(&output).map_err(|error| format!("--output {output:?}: {error}"))?;
     let scratch = std::env::temp_dir().join(format!("convoke-demo-{}", std::process::id()));
-    let server = server::start(&demo_config(&scratch)?).await?;
+    let server = server::start(&demo_config(&scratch)?, Vec::new()).await?;
     let result = hold_conference(&server, &output).await;
     server.stop().await;
     // The scratch directory holds only the demo's own database.

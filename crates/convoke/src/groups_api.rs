@@ -16,8 +16,9 @@ use crate::config::GroupSounds;
 use crate::http::refusal::extract::Named;
 use crate::http::refusal::{Code, Refusal};
 use crate::http::users::{is_from_here, only_from_here};
+use crate::http::version::{Condition, Versioned};
 use crate::http::{Api, Node, ask, unavailable};
-use crate::pump::Question;
+use crate::pump::{NotDone, Question};
 
 /// What stands for a caller's address where it is not shown.
 const REDACTED: &str = "redacted";
@@ -82,20 +83,24 @@ pub(crate) fn shown(board: Option<Snapshot>, to_this_machine: bool) -> Snapshot 
     board
 }
 
-async fn configuration(State(api): State<Api>) -> Result<Json<Option<Config>>, Refusal> {
-    Ok(Json(ask(&api, Question::Groups).await.ok_or_else(unavailable)?))
+async fn configuration(State(api): State<Api>) -> Result<Versioned<Option<Config>>, Refusal> {
+    Ok(Versioned(ask(&api, Question::Groups).await.ok_or_else(unavailable)?))
 }
 
 /// One command, as JSON; 204 when it is taken. What becomes of a supervisor whose phones ring now is told by the events, as
-/// `supervisor`.
-async fn command(State(api): State<Api>, body: Bytes) -> Result<StatusCode, Refusal> {
+/// `supervisor`. A condition is one about the groups' configuration.
+async fn command(State(api): State<Api>, condition: Condition, body: Bytes) -> Result<StatusCode, Refusal> {
     let body = Node::object(&body)?;
     let command = Box::new(read(&body)?);
-    let objection = match unheard(&command, &api.sounds) {
-        None => ask(&api, |reply| Question::Group(command, reply)).await.ok_or_else(unavailable)?,
-        objection => objection,
+    let against = match unheard(&command, &api.sounds) {
+        None => ask(&api, |reply| Question::Group(command, condition, reply)).await.ok_or_else(unavailable)?,
+        Some(objection) => Some(NotDone::Objection(objection)),
     };
-    let Some(mut objection) = objection else { return Ok(StatusCode::NO_CONTENT) };
+    let mut objection = match against {
+        None => return Ok(StatusCode::NO_CONTENT),
+        Some(NotDone::Outdated(outdated)) => return Err(outdated.into()),
+        Some(NotDone::Objection(objection)) => objection,
+    };
     for blame in &mut objection.blames {
         let sent = blame.field.as_deref().map(|field| (field.to_owned(), as_sent(field, &body)));
         if let Some((field, sent)) = sent {
@@ -263,7 +268,8 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("fr")).expect("made");
         let text = format!("domain = \"example.com\"\n[media]\nlanguages_dir = {:?}", folder.path());
-        let sounds = GroupSounds::of_server(&config::parse(&text).expect("it can be read"));
+        let config = config::parse(&text).expect("it can be read");
+        let sounds = GroupSounds::of_server(&config, &config::probe_languages(&config).1);
         for (language, is_spoken) in [("de-AT", true), ("fr", false), ("it", false)] {
             let group = format!("{{\"uri\": \"sip:sales@example.com\", \"language\": {language:?}}}");
             let told = unheard(&configure(&group), &sounds);

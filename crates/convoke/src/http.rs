@@ -8,6 +8,7 @@ mod quality;
 mod records;
 pub(crate) mod refusal;
 pub(crate) mod users;
+pub(crate) mod version;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

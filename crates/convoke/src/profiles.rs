@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base::UserUri;
-use engine::Directory;
+use engine::{Directory, dropped_keys};
 use routing::{ProfileProblem, UserProfile};
+use serde_json::Value;
 use store::{Store, StoreError, UserProfileRow};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::config::Config;
+use crate::http::version::{Condition, Outdated};
 use crate::pump::Question;
 
 /// What users changed at run time. A change is forgotten when the configuration says something else than it did then, for
@@ -22,12 +24,27 @@ pub(crate) async fn load(store: &Store, config: &Config) -> Result<Vec<(UserUri,
         match serde_json::from_str(&row.profile) {
             Ok(profile) if is_latest => changed.push((row.user, profile)),
             _ => {
-                tracing::info!(user = %row.user, "the configuration's call-routing settings replace those he had");
+                let is_there = configured.contains_key(&row.user);
+                let remedy = match is_there {
+                    true => {
+                        "the configuration file says something else since; write it there, or make it again over HTTP"
+                    }
+                    false => "the user is not in the configuration file any more",
+                };
+                for key in dropped(&row, configured.get(&row.user)) {
+                    tracing::warn!(user = %row.user, key, "a change of call-routing settings at run time is dropped, for {remedy}");
+                }
                 store.delete_user_profile(&row.user).await?;
             }
         }
     }
     Ok(changed)
+}
+
+/// The keys a user had changed and loses; their values are nobody's business.
+fn dropped(row: &UserProfileRow, configured: Option<&UserProfile>) -> Vec<String> {
+    let value = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    dropped_keys(&value(&row.configured), &value(&row.profile), &configured)
 }
 
 /// Gives users the settings they had changed, as far as these still make sense: an account may be gone that they name.
@@ -55,6 +72,8 @@ pub(crate) enum Refused {
     NoSuchUser,
     /// The settings are wrong; at least one problem is an error.
     Problems(Vec<ProfileProblem>),
+    /// They are not what whoever asked has seen.
+    Outdated(Outdated),
     /// They could not be stored.
     Store(StoreError),
     /// The engine does not answer.
@@ -93,8 +112,14 @@ impl Users {
     }
 
     /// Changes a user's settings: checked, then on the disk, then in force. Returns the warnings.
-    pub(crate) async fn change(&self, user: &UserUri, profile: UserProfile) -> Result<Vec<ProfileProblem>, Refused> {
+    pub(crate) async fn change(
+        &self,
+        user: &UserUri,
+        profile: UserProfile,
+        condition: &Condition,
+    ) -> Result<Vec<ProfileProblem>, Refused> {
         let _one_at_a_time = self.changing.lock().await;
+        self.check(user, condition).await?;
         let configured = self.configured.get(user).ok_or(Refused::NoSuchUser)?;
         let (reply, answer) = oneshot::channel();
         self.ask(Question::CheckProfile(user.clone(), Box::new(profile.clone()), reply))?;
@@ -109,11 +134,23 @@ impl Users {
     }
 
     /// Gives a user the settings of the configuration back.
-    pub(crate) async fn reset(&self, user: &UserUri) -> Result<(), Refused> {
+    pub(crate) async fn reset(&self, user: &UserUri, condition: &Condition) -> Result<(), Refused> {
         let _one_at_a_time = self.changing.lock().await;
+        self.check(user, condition).await?;
         let configured = self.configured.get(user).ok_or(Refused::NoSuchUser)?.clone();
         self.store.delete_user_profile(user).await.map_err(Refused::Store)?;
         self.tell(Question::SetProfile(user.clone(), Box::new(configured))).await
+    }
+
+    /// Whether what he has now is what whoever asks for a change wants to change. Who has nothing but the defaults has nothing
+    /// yet.
+    async fn check(&self, user: &UserUri, condition: &Condition) -> Result<(), Refused> {
+        if condition.is_none() {
+            return Ok(());
+        }
+        let profile = self.profile(user).await?;
+        let is_there = profile != UserProfile::default();
+        condition.objection(&profile, is_there).map_or(Ok(()), |outdated| Err(Refused::Outdated(outdated)))
     }
 
     /// A user has seen his missed calls.
@@ -163,6 +200,19 @@ mod tests {
         assert_eq!(load(&store, &config("ring_seconds = 21")).await.expect("read"), []);
         let again = load(&store, &config("ring_seconds = 20")).await.expect("read");
         assert_eq!(again, [], "what was overruled does not come back");
+    }
+
+    #[test]
+    fn each_key_that_is_overruled_is_named() {
+        let of = |settings: &str| config(settings).users[0].routing.clone();
+        let then = of("ring_seconds = 20\nforward_busy = \"sip:cleo@localhost\"");
+        let changed = of("ring_seconds = 9\nforward_busy = \"sip:cleo@localhost\"\ndo_not_disturb = true");
+        let user = UserUri::parse("sip:bob@localhost").expect("valid");
+        let row = UserProfileRow { user, profile: json(&changed), configured: json(&then) };
+        let lost = |file: &str| dropped(&row, Some(&of(file)));
+        assert_eq!(lost("ring_seconds = 20"), ["do_not_disturb", "ring_seconds"], "forward_busy is the file's own");
+        assert_eq!(lost("ring_seconds = 9"), ["do_not_disturb"], "the file says the same as he");
+        assert_eq!(dropped(&row, None), ["do_not_disturb", "ring_seconds"], "he is gone");
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::happenings::Listener;
+use crate::http::version::{Condition, Outdated};
 use crate::journal::Journal;
 use crate::storage::{StorageQueue, Stored};
 use crate::watch::Watch;
@@ -29,8 +30,9 @@ pub(crate) enum Question {
     Listen(oneshot::Sender<Option<Listener>>),
     /// The groups that hold now.
     Groups(oneshot::Sender<Option<response_group::Config>>),
-    /// A change of the response groups; answered with what there is against it.
-    Group(Box<GroupCommand>, oneshot::Sender<Option<Objection>>),
+    /// A change of the response groups, if their configuration is still the one that was seen; answered with what there is
+    /// against it.
+    Group(Box<GroupCommand>, Condition, oneshot::Sender<Option<NotDone>>),
     /// A wish to make a device louder or quieter; answered with what there is against it.
     SetLoudness(Box<LoudnessChange>, oneshot::Sender<Option<Objection>>),
     /// A user's call-routing settings; `None` when there is no such user.
@@ -45,6 +47,14 @@ pub(crate) enum Question {
     Drain,
     /// End every conference.
     Stop,
+}
+
+/// Why a command to the response groups is not done.
+pub(crate) enum NotDone {
+    /// They are not configured any more as was seen.
+    Outdated(Outdated),
+    /// It cannot be done.
+    Objection(Objection),
 }
 
 /// How much the engine holds.
@@ -149,10 +159,13 @@ fn answer(engine: &Engine, question: Question, now: Timestamp, watch: &Watch) ->
         Question::Wallboard(reply) => drop(reply.send(engine.wallboard(now))),
         Question::Listen(reply) => drop(reply.send(watch.listen(engine.wallboard(now)))),
         Question::Groups(reply) => drop(reply.send(engine.group_config().cloned())),
-        Question::Group(command, reply) => {
-            let objection = engine.group_objection(&command);
-            let accepted = objection.is_none();
-            drop(reply.send(objection));
+        Question::Group(command, condition, reply) => {
+            let groups = engine.group_config();
+            let is_there = groups.is_some_and(|config| !config.groups.is_empty());
+            let outdated = condition.objection(&groups, is_there).map(NotDone::Outdated);
+            let against = outdated.or_else(|| engine.group_objection(&command).map(NotDone::Objection));
+            let accepted = against.is_none();
+            drop(reply.send(against));
             return accepted.then(|| Input::Group(*command));
         }
         Question::SetLoudness(change, reply) => {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use engine::Engine;
-use media_io::MediaServer;
+use media_io::{FoundLanguage, MediaServer};
 use sip::Edge;
 use store::Store;
 use tokio::sync::{mpsc, oneshot};
@@ -45,8 +45,9 @@ pub(crate) struct Server {
     _guards: Guards,
 }
 
-/// Starts everything; on return the server takes calls. The error names what could not be had and what to do.
-pub(crate) async fn start(config: &Config) -> Result<Server, String> {
+/// Starts everything, on the languages that were found in `languages_dir`; on return the server takes calls. The error names
+/// what could not be had and what to do.
+pub(crate) async fn start(config: &Config, languages: Vec<FoundLanguage>) -> Result<Server, String> {
     let guards = Guards::take(config)?;
     let clock = Clock::start();
     let calendar = Calendar::start_now();
@@ -61,8 +62,9 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
     let (mcu_events, mcu) = mpsc::channel(base::Limits::default().media_events);
     // It waits for room. The pump is gone only when the process ends; then nobody wants the event.
     let sink = Box::new(move |event| drop(mcu_events.blocking_send(event)));
-    let media = MediaServer::start(assemble::media_config(config, clock), assemble::codecs(config), sink)
-        .map_err(|error| error.to_string())?;
+    let sounds = GroupSounds::of_server(config, &languages);
+    let media_config = assemble::media_config(config, languages, clock);
+    let media = MediaServer::start(media_config, assemble::codecs(config), sink).map_err(|error| error.to_string())?;
     let media = Arc::new(media);
     let (sip_events, sip) = mpsc::channel(base::Limits::default().engine_queue);
     let credentials = Arc::new(assemble::Accounts::new(config));
@@ -101,13 +103,7 @@ pub(crate) async fn start(config: &Config) -> Result<Server, String> {
 
     let ready = Arc::new(AtomicBool::new(true));
     let users = Users::new(store.clone(), questions.clone(), config);
-    let api = Api {
-        questions: questions.clone(),
-        ready: Arc::clone(&ready),
-        gauges,
-        users,
-        sounds: GroupSounds::of_server(config),
-    };
+    let api = Api { questions: questions.clone(), ready: Arc::clone(&ready), gauges, users, sounds };
     let served = config.http.clone();
     tokio::spawn(async move { http::serve(listener, api, &served).await });
     Ok(Server { edge, store, storage, questions, ready, http, _guards: guards })

@@ -7,7 +7,7 @@ use base::Duration;
 use call::RegistrationStatus;
 use engine::EngineEvent;
 use focus::FocusEvent;
-use mcu_api::LegStatistics;
+use mcu_api::{LegFailure, LegStatistics};
 use media_io::MediaServer;
 use response_group::{AgentStatus, QueueResult, WallboardEvent};
 use sip::Edge;
@@ -182,6 +182,11 @@ impl Watch {
                 metrics.call_refused(bound.as_str());
                 tracing::debug!(bound = bound.as_str(), "a caller has too many calls");
             }
+            EngineEvent::NoRoom { failure } => {
+                let (reason, remedy) = want_of_room(failure);
+                metrics.no_room(reason);
+                tracing::warn!(reason, remedy, "there was no room for the audio of a call");
+            }
             EngineEvent::TrunkRegistration { trunk, status } => {
                 metrics.set_trunk_registered(&trunk, status == RegistrationStatus::Registered);
                 log_registration(&trunk, status);
@@ -234,6 +239,15 @@ impl Watch {
             EngineEvent::GroupTransfer { call, reached } => {
                 tracing::info!(group_call = %call, reached, "supervisor's transfer")
             }
+            EngineEvent::GroupChangeDropped(change) => {
+                let group = change.group.as_ref().map_or("all", |group| group.as_str());
+                let key = change.key.as_deref().unwrap_or("the whole group");
+                tracing::warn!(
+                    group,
+                    key,
+                    "a change at run time is dropped, for the configuration file says something else since; write it there, or make it again with a configure command"
+                );
+            }
             EngineEvent::GroupSupervisorRefused { call, why } => {
                 tracing::info!(group_call = %call, why, "supervisor refused")
             }
@@ -253,6 +267,14 @@ impl Watch {
                 tracing::info!(%user, devices, "missed call told");
             }
         }
+    }
+}
+
+/// Why a leg could not be given audio, as a label, and what to do.
+const fn want_of_room(failure: LegFailure) -> (&'static str, &'static str) {
+    match failure {
+        LegFailure::NoPort => ("no-port", "every port of media.ports is taken: widen the range"),
+        _ => ("overload", "a worker has no time left: spread the calls over more processors or servers"),
     }
 }
 

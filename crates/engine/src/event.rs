@@ -40,6 +40,11 @@ pub enum EngineEvent {
         /// What he would have exceeded.
         bound: CallBound,
     },
+    /// A leg, of a conference's or a group's call, could not be given audio.
+    NoRoom {
+        /// Why: no port is free, or a worker is overloaded.
+        failure: mcu_api::LegFailure,
+    },
     /// A trunk that we register at knows us now, or does not any more.
     TrunkRegistration {
         /// The trunk.
@@ -114,6 +119,8 @@ pub enum EngineEvent {
         /// He waits in the other group, or talks with whom he was sent to; else that one was not reached.
         reached: bool,
     },
+    /// A change of the groups at run time does not last, because the configuration file has changed since.
+    GroupChangeDropped(crate::DroppedChange),
     /// A supervisor's command could not be carried out.
     GroupSupervisorRefused {
         /// The call.

@@ -50,8 +50,9 @@ pub use control::schedule::{Expiry, Schedule};
 pub use directory::{Directory, UserAccount};
 pub use event::{CallRecord, EngineEvent, LegRecord, SupervisorState};
 pub use group::{
-    AboutCaller, EndedCall, GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord, GroupVisit,
-    Onward, SentInvite, WireLeg, WireRecord, is_phrase, objection_to_groups,
+    AboutCaller, DroppedChange, EndedCall, GroupCallRecord, GroupCodes, GroupCommand, GroupJournal, GroupLegRecord,
+    GroupVisit, Onward, SentInvite, WireLeg, WireRecord, dropped_keys, is_phrase, objection_to_groups,
+    objection_to_telephone,
 };
 pub use objection::{Blame, Objection, ObjectionKind};
 pub use view::{ConferenceView, EndpointQuality, EndpointView, ParticipantView};
@@ -256,6 +257,7 @@ impl Engine {
                 self.call(call::Input::Sip(event));
             }
             Input::Mcu(event) => {
+                self.note_want_of_room(&event);
                 if let Some(event) = self.on_group_mcu(event) {
                     self.on_mcu(event);
                 }

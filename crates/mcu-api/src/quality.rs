@@ -34,7 +34,9 @@ pub struct LegStatistics {
     pub mos_hundredths: u16,
     /// What that estimate was made of; all zero when there is none.
     pub e_model: EModel,
-    /// Loss of what we send, as the peer reported it last by RTCP, in 1/256 (RFC 3550 6.4.1).
+    /// Loss of what we send, as the peer reported it last by RTCP, in 1/256 (RFC 3550 6.4.1): of the packets between its last
+    /// two reports, not of the whole call. 0 until it reports, so also for a peer that never does; 255 is all; the peer may
+    /// lie, so that nothing but error correction and [`LegStatistics::one_way`] depends on it.
     pub remote_loss_fraction: u8,
     /// Only one direction carries audio although both should.
     pub one_way: bool,

@@ -12,7 +12,7 @@ use crate::program::{Program, Programs, Track};
 use crate::stream::{Format, Stream, StreamPool};
 
 /// Branches that may begin in one conference at one tick, but for those of talkers; who would need a further one waits for the
-/// next tick. It bounds how many encoders a tick makes.
+/// next tick. It bounds how many a tick has to warm up.
 const BEGUN_MAX: usize = 16;
 
 /// What is heard at one tick.
@@ -71,6 +71,11 @@ struct Branch {
 impl Branches {
     pub(crate) const fn new() -> Self {
         Self { branches: Vec::new(), begun: 0 }
+    }
+
+    /// Between ticks: has room for so many.
+    pub(crate) fn make_room(&mut self, room: usize) {
+        self.branches.reserve(room.saturating_sub(self.branches.len()));
     }
 
     /// Begins another tick: joins those that have become equal.

@@ -33,6 +33,9 @@ const BEAT_TICKS: u64 = 6;
 pub trait PacketSink {
     /// Sends one packet from a leg's port.
     fn send(&mut self, leg: LegId, port: Port, to: SocketAddr, packet: &[u8]);
+
+    /// Has memory fetched, by address and length in bytes, that the packet after the next one needs, where that can be done.
+    fn fetch_ahead(&mut self, _memory: *const u8, _bytes: usize) {}
 }
 
 /// A part of a leg's memory: see [`Conference::memory_ahead`].
@@ -159,6 +162,11 @@ impl Conference {
         outcome
     }
 
+    /// Makes what the next ticks may need, between them, where the conference has its own pools: see [`Pools::prepare`].
+    pub fn prepare(&mut self) {
+        self.pools.prepare();
+    }
+
     /// Changes the settings. Those of the jitter buffer and of media silence hold for legs added from now on.
     pub fn configure(&mut self, settings: ConferenceMedia) {
         self.settings = settings;
@@ -217,6 +225,8 @@ impl Conference {
     /// # Errors
     /// [`LegFailure::BadKeys`] when the SRTP keys do not fit the profile; the leg stays as it was.
     pub fn connect(&mut self, now: Timestamp, leg: LegId, media: &LegMedia) -> Result<(), LegFailure> {
+        self.pools.streams.expect(media);
+        self.shared.make_room(self.legs.len());
         self.change(leg, |leg| leg.media.connect(now, media)).unwrap_or(Ok(()))
     }
 

@@ -2,7 +2,7 @@
 
 /// Ticks for which something is kept: 30 s. Who spoke a while ago may speak again; after a loud minute its memory need not be held
 /// for good.
-const KEPT_TICKS: u64 = 1_500;
+pub(crate) const KEPT_TICKS: u64 = 1_500;
 
 /// Things that wait to be used again, the one that was given back last on top.
 pub(crate) struct Idle<T> {
@@ -24,6 +24,11 @@ impl<T> Idle<T> {
         if self.things.first().is_some_and(|(since, _)| since + KEPT_TICKS < self.tick) {
             self.things.remove(0);
         }
+    }
+
+    /// How many fit.
+    pub(crate) fn count(&self, fits: impl Fn(&T) -> bool) -> usize {
+        self.things.iter().filter(|(_, thing)| fits(thing)).count()
     }
 
     /// Takes one that fits; of several, the one that was needed last.

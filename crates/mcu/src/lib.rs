@@ -22,6 +22,7 @@ mod listener;
 mod playlist;
 mod pools;
 mod program;
+mod ready;
 mod recorder;
 mod shared;
 mod sound;

@@ -26,8 +26,14 @@ impl Pools {
         self.streams.turn();
     }
 
+    /// Makes what the next ticks may need. To be called between ticks, after commands and after a tick: it allocates, and takes a
+    /// fraction of a millisecond when many formats are new.
+    pub fn prepare(&mut self) {
+        self.streams.prepare();
+    }
+
     /// Listeners who had to wait for a stream of their own so far, for a prompt or to hear louder, since as many as one thread
-    /// may encode were in use. Until one is free they hear what all hear.
+    /// may encode were in use, or at one tick more began than were ready. Until one is free they hear what all hear.
     pub const fn waited(&self) -> u64 {
         self.streams.waited()
     }

@@ -8,6 +8,9 @@ use crate::stream::{Format, Stream, StreamPool};
 /// Ticks after which a stream nobody hears is given back: 5 s.
 const UNHEARD_TICKS: u64 = 250;
 
+/// Streams and branches there is room for from the start, in a conference of as many legs.
+const ROOM_MAX: usize = 32;
+
 /// For each program and format that is heard, one stream; and the branches of the programs.
 pub(crate) struct SharedStreams {
     streams: Vec<Shared>,
@@ -26,6 +29,14 @@ struct Shared {
 impl SharedStreams {
     pub(crate) const fn new() -> Self {
         Self { streams: Vec::new(), branches: Branches::new() }
+    }
+
+    /// Between ticks: a conference of so many legs needs no more memory at a tick than it has now, unless they hear more
+    /// different things than is usual.
+    pub(crate) fn make_room(&mut self, legs: usize) {
+        let room = legs.min(ROOM_MAX);
+        self.streams.reserve(room.saturating_sub(self.streams.len()));
+        self.branches.make_room(room);
     }
 
     /// Asks for a program in a format at this tick; a `newcomer` did not hear this stream at the last one. Answers where

@@ -7,6 +7,7 @@ use mixer::{CodecFactory, Encoder, EncoderSettings, FRAME_MS, FRAME_SAMPLES, Fra
 
 use crate::idle::Idle;
 use crate::program::Track;
+use crate::ready::Ready;
 
 /// Frames of the longest packet sent: 60 ms.
 const PACKET_FRAMES_MAX: usize = 3;
@@ -85,6 +86,23 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
+    /// One that has yet to [`Stream::begin`]; of one frame in a packet.
+    pub(crate) fn new(settings: EncoderSettings, encoder: Box<dyn Encoder>) -> Box<Self> {
+        Box::new(Self {
+            format: Format { settings, frames: 1 },
+            track: Track::new(),
+            encoder,
+            pcm: [0; PACKET_FRAMES_MAX * FRAME_SAMPLES],
+            filled: 0,
+            packet: [0; PACKET_BYTES_MAX],
+            length: 0,
+            level: Level::SILENT,
+            silent: None,
+            settled: false,
+            counted: None,
+        })
+    }
+
     /// The format of its packets.
     pub(crate) const fn format(&self) -> Format {
         self.format
@@ -171,10 +189,12 @@ fn copy_past(track: &Track, ticks_ago: usize, to: &mut [i16]) {
     }
 }
 
-/// Makes streams and keeps a few for re-use, so that a change of talkers seldom allocates.
+/// Keeps streams for re-use and makes others before they are needed, so that the tick makes none but for a talker whose format
+/// nobody expected, or whom too many others preceded at the same tick.
 pub(crate) struct StreamPool {
     codecs: Arc<dyn CodecFactory>,
     idle: Idle<Box<Stream>>,
+    ready: Ready,
     /// Held by each stream that is counted, so that none is forgotten, whatever becomes of its conference.
     counted: Arc<()>,
     /// Listeners who had to wait for a stream.
@@ -183,47 +203,58 @@ pub(crate) struct StreamPool {
 
 impl StreamPool {
     pub(crate) fn new(codecs: Arc<dyn CodecFactory>) -> Self {
-        Self { codecs, idle: Idle::new(IDLE_MAX), counted: Arc::new(()), waited: 0 }
+        Self { codecs, idle: Idle::new(IDLE_MAX), ready: Ready::new(), counted: Arc::new(()), waited: 0 }
     }
 
     /// Another tick begins.
     pub(crate) fn turn(&mut self) {
         self.idle.turn();
+        self.ready.turn();
     }
 
-    /// A stream that has yet to [`Stream::begin`]; `None` when no encoder can be made.
+    /// Between ticks: a leg that agreed on this begins.
+    pub(crate) fn expect(&mut self, media: &LegMedia) {
+        self.ready.expect(Format::of(media, false).settings, true);
+        if media.opus_fec {
+            self.ready.expect(Format::of(media, true).settings, false);
+        }
+    }
+
+    /// Between ticks: makes what may be needed at the next ones.
+    pub(crate) fn prepare(&mut self) {
+        let (idle, codecs) = (&self.idle, &self.codecs);
+        self.ready.fill(
+            |settings| idle.count(|stream| stream.format.settings == settings),
+            |settings| Some(Stream::new(settings, codecs.encoder(settings).ok()?)),
+        );
+    }
+
+    /// A stream that has yet to [`Stream::begin`], for somebody who cannot wait; `None` when no encoder can be made.
     pub(crate) fn take(&mut self, format: Format) -> Option<Box<Stream>> {
-        if let Some(mut stream) = self.idle.take(|stream| stream.format.settings == format.settings) {
-            stream.format = format;
-            return Some(stream);
-        }
-        let encoder = self.codecs.encoder(format.settings).ok()?;
-        Some(Box::new(Stream {
-            format,
-            track: Track::new(),
-            encoder,
-            pcm: [0; PACKET_FRAMES_MAX * FRAME_SAMPLES],
-            filled: 0,
-            packet: [0; PACKET_BYTES_MAX],
-            length: 0,
-            level: Level::SILENT,
-            silent: None,
-            settled: false,
-            counted: None,
-        }))
+        let codecs = Arc::clone(&self.codecs);
+        let made = || Some(Stream::new(format.settings, codecs.encoder(format.settings).ok()?));
+        let mut stream = self.waiting(format.settings).or_else(made)?;
+        stream.format = format;
+        Some(stream)
     }
 
-    /// The same for somebody who can wait: `None` also while [`COUNTED_MAX`] such streams are in use.
+    /// The same for somebody who can: `None` while there is none but in the making, and while [`COUNTED_MAX`] such streams of
+    /// Opus are in use.
     pub(crate) fn take_counted(&mut self, format: Format) -> Option<Box<Stream>> {
-        if !matches!(format.codec(), Codec::Opus) {
-            return self.take(format);
-        }
-        if Arc::strong_count(&self.counted) > COUNTED_MAX {
+        let counts = matches!(format.codec(), Codec::Opus);
+        if counts && Arc::strong_count(&self.counted) > COUNTED_MAX {
             return None;
         }
-        let mut stream = self.take(format)?;
-        stream.counted = Some(Arc::clone(&self.counted));
+        let mut stream = self.waiting(format.settings)?;
+        stream.format = format;
+        stream.counted = counts.then(|| Arc::clone(&self.counted));
         Some(stream)
+    }
+
+    /// One that is used no more, or was made for whoever comes.
+    fn waiting(&mut self, settings: EncoderSettings) -> Option<Box<Stream>> {
+        self.ready.note(settings);
+        self.idle.take(|stream| stream.format.settings == settings).or_else(|| self.ready.take(settings))
     }
 
     /// Takes a stream back that is no longer heard.
@@ -276,14 +307,24 @@ mod tests {
     fn streams_that_can_be_done_without_are_counted_whatever_becomes_of_them() {
         let mut pool = StreamPool::new(Arc::new(Codecs));
         let format = |codec| Format { settings: EncoderSettings::for_mix(codec, false), frames: 1 };
-        let mut streams: Vec<_> = std::iter::from_fn(|| pool.take_counted(format(Codec::Opus))).collect();
-        assert_eq!(streams.len(), COUNTED_MAX);
-        assert!(pool.take(format(Codec::Opus)).is_some() && pool.take_counted(format(Codec::Pcmu)).is_some());
+        fn take_all(pool: &mut StreamPool, format: Format, streams: &mut Vec<Box<Stream>>) {
+            for _ in 0..=COUNTED_MAX {
+                pool.prepare();
+                streams.extend(pool.take_counted(format));
+            }
+        }
+        let mut streams = Vec::new();
+        take_all(&mut pool, format(Codec::Opus), &mut streams);
+        assert_eq!(streams.len(), 128);
+        assert!(pool.take(format(Codec::Opus)).is_some());
+        assert!(pool.take_counted(format(Codec::Pcmu)).is_none(), "nobody expected that");
+        pool.prepare();
+        assert!(pool.take_counted(format(Codec::Pcmu)).is_some(), "and it is not counted");
         let given = streams.pop().expect("one of them");
         pool.give(given);
         streams.pop();
-        streams.extend(std::iter::from_fn(|| pool.take_counted(format(Codec::Opus))));
-        assert_eq!(streams.len(), COUNTED_MAX);
+        take_all(&mut pool, format(Codec::Opus), &mut streams);
+        assert_eq!(streams.len(), 128);
     }
 
     #[test]

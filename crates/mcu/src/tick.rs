@@ -15,7 +15,7 @@
 use base::Timestamp;
 use mcu_api::{AloneAudio, LegMedia, McuEvent, MediaFilter};
 use media::{AudioLevel, LegEvent, Port};
-use mixer::{HEARD_MAX, Level, Sum};
+use mixer::{HEARD_MAX, LINE_NOISE, Level, Sum};
 
 use crate::conference::{Conference, PacketSink};
 use crate::leg::Leg;
@@ -148,7 +148,12 @@ impl Conference {
     }
 
     fn send_packets(&mut self, now: Timestamp, out: &mut dyn PacketSink) {
-        for leg in &mut self.legs {
+        for place in 0..self.legs.len() {
+            // While the kernel takes this leg's packet, the processor fetches what the next one needs.
+            if let Some(next) = self.legs.get(place + 1) {
+                next.media.memory_ahead_of_write(&mut |memory, bytes| out.fetch_ahead(memory, bytes));
+            }
+            let leg = &mut self.legs[place];
             send_audio(now, self.tick, leg, &self.shared, &mut self.packet, out);
             while let Some((to, port)) = leg.media.poll_rtcp(now, &mut self.packet) {
                 out.send(leg.id, port, to, &self.packet);
@@ -220,7 +225,7 @@ fn send_audio(
         None => {}
         Some(Unsent::Nothing) => return leg.media.skip(units),
         Some(Unsent::ComfortNoise) => {
-            if let Some(to) = leg.media.write_comfort_noise(now, Level::SILENT.dbov(), units, packet) {
+            if let Some(to) = leg.media.write_comfort_noise(now, LINE_NOISE.dbov(), units, packet) {
                 out.send(leg.id, Port::Rtp, to, packet);
             }
             return;

@@ -3,9 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use base::Limits;
+
+use crate::languages::FoundLanguage;
 
 /// Configuration of the media side.
 #[derive(Clone, Debug)]
@@ -24,8 +27,8 @@ pub struct MediaConfig {
     pub dscp: Option<u8>,
     /// Language of the prompts, a BCP 47 tag; without one, or where it is not known, prompts are tones.
     pub language: Option<String>,
-    /// Directory of further languages, a folder of clips for each ([`find_languages`](crate::find_languages)).
-    pub languages_dir: Option<PathBuf>,
+    /// Further languages ([`read_languages`](crate::read_languages)).
+    pub languages: Arc<[FoundLanguage]>,
     /// The operator's sound files; without it, none is played.
     pub prompts_dir: Option<PathBuf>,
     /// Where recordings are written; made if need be. Without it, none is.
@@ -51,7 +54,7 @@ impl Default for MediaConfig {
             pin_workers: true,
             dscp: Some(46),
             language: None,
-            languages_dir: None,
+            languages: Arc::default(),
             prompts_dir: None,
             recordings_dir: None,
             automatic_level: true,

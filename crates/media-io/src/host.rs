@@ -165,6 +165,11 @@ impl Host {
         }
     }
 
+    /// Makes what the next ticks may need, so that they need not.
+    pub(crate) fn prepare(&mut self) {
+        self.pools.prepare();
+    }
+
     /// Does one tick of each conference: all make their sound first, then all send.
     pub(crate) fn tick(&mut self, now: Timestamp) {
         self.pools.turn();

@@ -12,13 +12,12 @@ use crate::sound_files::SoundFiles;
 /// What a sound file of a clip may end in.
 const ENDINGS: [&str; 2] = ["wav", "opus"];
 
-/// A language found in a folder, complete.
-#[derive(Debug)]
+/// A language found in a folder, with its sounds. A clone shares them.
+#[derive(Clone)]
 pub struct FoundLanguage {
     language: Language,
-    folder: PathBuf,
-    /// The file of each clip, by the clip's name.
-    files: BTreeMap<String, String>,
+    /// By name.
+    clips: Vec<(String, Clip)>,
 }
 
 /// Why the languages of a directory cannot be spoken.
@@ -69,18 +68,16 @@ impl FoundLanguage {
         self.language.tag()
     }
 
-    /// Reads its clips.
-    fn load(&self, codecs: &dyn CodecFactory) -> Result<Vec<(&str, Clip)>, LanguageError> {
-        let mut sounds = SoundFiles::new(Some(self.folder.clone()));
-        let clips = self.files.iter().map(|(name, file)| match sounds.get(file, codecs) {
-            Ok(clip) => Ok((name.as_str(), clip)),
-            Err(error) => Err(LanguageError::Sound(self.folder.join(file), error.to_string())),
-        });
-        clips.collect()
+    /// Makes it one of those that are spoken.
+    pub(crate) fn add_to(&self, languages: &mut Languages, clips: &mut Clips) {
+        languages.add(self.language.clone());
+        self.clips.iter().for_each(|(name, clip)| clips.add(&self.language, name, clip.clone()));
     }
+}
 
-    fn primary(&self) -> String {
-        prompts::primary(self.tag()).to_ascii_lowercase()
+impl std::fmt::Debug for FoundLanguage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} clips)", self.tag(), self.clips.len())
     }
 }
 
@@ -93,26 +90,11 @@ pub struct FoundLanguages {
     pub incomplete: Vec<(String, LanguageError)>,
 }
 
-impl FoundLanguages {
-    /// Listens to each: one with a sound that cannot be played is none either.
-    pub fn heard(mut self, codecs: &dyn CodecFactory) -> Self {
-        let mut kept = Vec::new();
-        for found in self.complete {
-            match found.load(codecs).map(drop) {
-                Ok(()) => kept.push(found),
-                Err(error) => self.incomplete.push((found.primary(), error)),
-            }
-        }
-        self.complete = kept;
-        self
-    }
-}
-
-/// Finds the languages of a directory: a folder for each, called by its tag.
+/// Reads the languages of a directory: a folder for each, called by its tag. One with a sound that cannot be played is none.
 ///
 /// # Errors
 /// [`LanguageError`] when the directory cannot be read.
-pub fn find_languages(directory: &Path) -> Result<FoundLanguages, LanguageError> {
+pub fn read_languages(directory: &Path, codecs: &dyn CodecFactory) -> Result<FoundLanguages, LanguageError> {
     let failed = |error| LanguageError::Read(directory.to_owned(), error);
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed)? {
@@ -125,7 +107,7 @@ pub fn find_languages(directory: &Path) -> Result<FoundLanguages, LanguageError>
     let mut found = FoundLanguages::default();
     for folder in folders {
         let tag = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match find_language(&tag, folder) {
+        match read_language(&tag, folder, codecs) {
             Ok(language) => found.complete.push(language),
             Err(error) => found.incomplete.push((prompts::primary(&tag).to_ascii_lowercase(), error)),
         }
@@ -133,8 +115,9 @@ pub fn find_languages(directory: &Path) -> Result<FoundLanguages, LanguageError>
     Ok(found)
 }
 
-fn find_language(tag: &str, folder: PathBuf) -> Result<FoundLanguage, LanguageError> {
+fn read_language(tag: &str, folder: PathBuf, codecs: &dyn CodecFactory) -> Result<FoundLanguage, LanguageError> {
     let failed = |error| LanguageError::Read(folder.clone(), error);
+    // The file of each clip, by the clip's name.
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(&folder).map_err(failed)? {
         let file = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
@@ -142,36 +125,27 @@ fn find_language(tag: &str, folder: PathBuf) -> Result<FoundLanguage, LanguageEr
             files.insert(name.to_owned(), file.clone());
         }
     }
-    match Language::of_clips(tag, |name| files.contains_key(name)) {
-        Ok(language) => Ok(FoundLanguage { language, folder, files }),
-        Err(missing) => Err(LanguageError::Incomplete(folder, missing)),
-    }
-}
-
-/// Adds the languages of a directory to those that are shipped. What is incomplete or cannot be played is left out.
-pub(crate) fn load_languages(
-    directory: &Path,
-    languages: &mut Languages,
-    clips: &mut Clips,
-    codecs: &dyn CodecFactory,
-) -> Result<(), LanguageError> {
-    for found in find_languages(directory)?.complete {
-        let Ok(loaded) = found.load(codecs) else { continue };
-        loaded.into_iter().for_each(|(name, clip)| clips.add(&found.language, name, clip));
-        languages.add(found.language);
-    }
-    Ok(())
+    let language = match Language::of_clips(tag, |name| files.contains_key(name)) {
+        Ok(language) => language,
+        Err(missing) => return Err(LanguageError::Incomplete(folder, missing)),
+    };
+    let mut sounds = SoundFiles::new(Some(folder.clone()));
+    let clips = files.into_iter().map(|(name, file)| match sounds.get(&file, codecs) {
+        Ok(clip) => Ok((name, clip)),
+        Err(error) => Err(LanguageError::Sound(folder.join(file), error.to_string())),
+    });
+    Ok(FoundLanguage { language, clips: clips.collect::<Result<_, _>>()? })
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use codecs::Codecs;
 
     use super::*;
     use crate::sound_files::tests::wave;
 
     /// A folder with every clip of a language, each 100 ms long.
-    fn write_language(folder: &Path) {
+    pub(crate) fn write_language(folder: &Path) {
         std::fs::create_dir_all(folder).expect("a folder");
         let Err(names) = Language::of_clips("fr", |_| false) else { panic!("a language needs clips") };
         for name in names {
@@ -180,13 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_makes_a_language() {
+    fn a_folder_makes_a_language_and_is_not_needed_any_more() {
         let directory = tempfile::tempdir().expect("a folder");
         write_language(&directory.path().join("fr"));
+        let found = read_languages(directory.path(), &Codecs).expect("complete").complete;
+        drop(directory);
         let (mut languages, mut clips) = (Languages::shipped(), Clips::new());
-        load_languages(directory.path(), &mut languages, &mut clips, &Codecs).expect("complete");
+        found.iter().for_each(|found| found.add_to(&mut languages, &mut clips));
         let french = languages.find("fr-CH").expect("it is there").clone();
         assert_eq!(clips.get(&french, "joined", &Codecs).map(|clip| clip.len()), Some(4_800));
+        assert_eq!(format!("{found:?}"), format!("[fr ({} clips)]", Language::needed_clips().count()));
     }
 
     #[test]
@@ -196,14 +173,12 @@ mod tests {
             write_language(&directory.path().join(tag));
         }
         std::fs::write(directory.path().join("fr-CA").join("42.wav"), "no sound").expect("written");
-        let found = find_languages(directory.path()).expect("readable").heard(&Codecs);
+        let found = read_languages(directory.path(), &Codecs).expect("readable");
         let [(tag, error)] = found.incomplete.as_slice() else { panic!("{found:?}") };
-        assert_eq!((tag.as_str(), found.complete.len()), ("fr", 1));
+        assert_eq!((tag.as_str(), found.complete[0].tag(), found.complete.len()), ("fr", "it", 1));
         assert!(error.to_string().contains("42.wav cannot be played"), "{error}");
-        let (mut languages, mut clips) = (Languages::shipped(), Clips::new());
-        load_languages(directory.path(), &mut languages, &mut clips, &Codecs).expect("readable");
-        assert!(languages.find("it").is_some() && languages.find("fr").is_none());
-        assert!(find_languages(&directory.path().join("none")).expect_err("missing").to_string().contains("none"));
+        let missing = read_languages(&directory.path().join("none"), &Codecs).expect_err("missing");
+        assert!(missing.to_string().contains("none"));
     }
 
     #[test]
@@ -215,15 +190,12 @@ mod tests {
         for name in ["muted", "3", "4", "5", "42"] {
             std::fs::remove_file(directory.path().join("it-CH").join(format!("{name}.wav"))).expect("removed");
         }
-        let found = find_languages(directory.path()).expect("readable");
+        let found = read_languages(directory.path(), &Codecs).expect("readable");
         let [(tag, error)] = found.incomplete.as_slice() else { panic!("{found:?}") };
-        assert_eq!(tag, "it");
+        assert_eq!((tag.as_str(), found.complete[0].tag(), found.complete.len()), ("it", "fr", 1));
         assert!(
             error.to_string().ends_with("it-CH lacks muted, 3 to 5, 42; record each as NAME.wav or NAME.opus"),
             "{error}"
         );
-        let (mut languages, mut clips) = (Languages::shipped(), Clips::new());
-        load_languages(directory.path(), &mut languages, &mut clips, &Codecs).expect("fr is complete");
-        assert!(languages.find("fr").is_some() && languages.find("it").is_none());
     }
 }

@@ -152,6 +152,10 @@ impl PacketSink for Outbox<'_> {
             Err(_) => self.counters.packets_unsent.add(1),
         }
     }
+
+    fn fetch_ahead(&mut self, memory: *const u8, bytes: usize) {
+        sys::prefetch(memory, bytes);
+    }
 }
 
 #[cfg(test)]

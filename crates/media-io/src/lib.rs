@@ -29,5 +29,5 @@ mod worker;
 pub use config::MediaConfig;
 pub use counters::MediaCounters;
 pub use events::EventSink;
-pub use languages::{FoundLanguage, FoundLanguages, LanguageError, find_languages};
+pub use languages::{FoundLanguage, FoundLanguages, LanguageError, read_languages};
 pub use server::{MediaServer, StartError};

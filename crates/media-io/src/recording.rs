@@ -25,8 +25,9 @@ const RING_FRAMES: usize = 256;
 const STARTS_MAX: usize = 256;
 /// How often the thread looks for frames.
 const LOOK: Duration = Duration::from_millis(200);
-/// Frames that may be missing at the end without a word: the order to end comes between two ticks.
-const TAIL_FRAMES: u64 = 2;
+/// Frames that may be missing at the beginning, and at the end, without a word: orders come between two ticks, and are
+/// obeyed in the next one.
+const EDGE_FRAMES: u64 = 2;
 /// The longest silence put in for what is missing, in frames: an hour. More is a defect of the clock.
 const GAP_MAX: u64 = 3_600 * 1_000 / FRAME_MS as u64;
 
@@ -214,19 +215,35 @@ impl Recording {
         while self.error.is_none()
             && let Ok(Timed { number, frame }) = self.frames.pop()
         {
-            self.pad(number);
+            let at_edge = self.written == 0;
+            let silent = self.pad(number);
+            self.count_missing(silent, at_edge);
             if number >= self.written && self.error.is_none() {
                 self.put(&frame);
             }
         }
     }
 
-    /// Fills with silence up to a frame.
-    fn pad(&mut self, until: u64) {
-        let until = until.min(self.written + GAP_MAX);
+    /// Fills with silence up to a frame; says how many frames that took.
+    fn pad(&mut self, until: u64) -> u64 {
+        let (begun, until) = (self.written, until.min(self.written + GAP_MAX));
         while self.written < until && self.error.is_none() {
             self.put(&SILENCE);
-            self.missing += u64::from(self.error.is_none());
+        }
+        self.written - begun
+    }
+
+    fn count_missing(&mut self, frames: u64, at_edge: bool) {
+        if !at_edge || frames > EDGE_FRAMES {
+            self.missing += frames;
+        }
+    }
+
+    /// Gives it the length it should have.
+    fn complete(&mut self) {
+        if self.error.is_none() {
+            let silent = self.pad(self.wanted.load(Ordering::Acquire));
+            self.count_missing(silent, true);
         }
     }
 
@@ -262,13 +279,7 @@ impl Recording {
     }
 
     fn finish(mut self) -> McuEvent {
-        let missing = self.missing;
-        if self.error.is_none() {
-            self.pad(self.wanted.load(Ordering::Acquire));
-        }
-        if self.missing - missing <= TAIL_FRAMES {
-            self.missing = missing;
-        }
+        self.complete();
         self.finish_file();
         if self.missing > 0 {
             tracing::warn!(conference = %self.conference, frames = self.missing, "silence was recorded in place of sound");
@@ -286,25 +297,51 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn of_a_recording_that_fails_before_its_first_sound_nothing_counts() {
-        let folder = tempfile::tempdir().expect("a folder");
+    /// A recording to which the ticks gave these frames.
+    fn with_frames(numbers: impl IntoIterator<Item = u64>, file: Option<RecordingFile>) -> Recording {
         let (mut frames, inbox) = rtrb::RingBuffer::new(RING_FRAMES);
-        let pushed = frames.push(Timed { number: 3, frame: SILENCE });
-        assert!(pushed.is_ok(), "room for one");
-        let mut recording = Recording {
-            conference: ConferenceId::parse("FULLDISK").expect("valid"),
+        for number in numbers {
+            let pushed = frames.push(Timed { number, frame: SILENCE });
+            assert!(pushed.is_ok(), "room for all");
+        }
+        Recording {
+            conference: ConferenceId::parse("RECORDED").expect("valid"),
             name: "talk".to_owned(),
             format: RecordingFormat::Wav,
             frames: inbox,
             wanted: Arc::default(),
-            file: Some(RecordingFile::on_a_full_disk(folder.path())),
+            file,
             written: 0,
             missing: 0,
             error: None,
-        };
+        }
+    }
+
+    #[test]
+    fn of_a_recording_that_fails_before_its_first_sound_nothing_counts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut recording = with_frames([3], Some(RecordingFile::on_a_full_disk(folder.path())));
         recording.write();
         assert_eq!((recording.written, recording.missing, recording.error.is_some()), (0, 0, true));
+    }
+
+    /// The orders to begin and to end wait for a tick; sound is missing where more than that is silent.
+    #[test]
+    fn only_sound_that_was_lost_counts_as_missing() {
+        for (first, last, wanted, left_out, missing) in [
+            (0, 9, 10, 99, 0),
+            (1, 9, 11, 99, 0),
+            (2, 9, 12, 99, 0),
+            (3, 9, 10, 99, 3),
+            (0, 9, 13, 99, 3),
+            (1, 9, 10, 5, 1),
+        ] {
+            let mut recording = with_frames((first..=last).filter(|&number| number != left_out), None);
+            recording.wanted.store(wanted, Ordering::Release);
+            recording.write();
+            recording.complete();
+            assert_eq!((recording.written, recording.missing), (wanted, missing), "from {first} to {last} of {wanted}");
+        }
     }
 
     proptest! {

@@ -110,7 +110,7 @@ impl MediaServer {
         let ports = Arc::new(PortPool::new(config.address, config.ports.clone(), config.dscp));
         let (library, sounds) = Library::start(
             config.prompts_dir.clone(),
-            config.languages_dir.as_deref(),
+            &config.languages,
             config.language.as_deref(),
             Arc::clone(&codecs),
         )?;
@@ -195,7 +195,7 @@ impl MediaServer {
             McuCommand::Announce { announcement, .. } | McuCommand::AnnounceToAll { announcement, .. } => {
                 Some(self.library.announcement(announcement))
             }
-            McuCommand::SetBackground { background: Background::File(name), .. } => Some(self.library.file(name)),
+            McuCommand::SetBackground { background: Background::File(name), .. } => Some(self.library.music(name)),
             _ => None,
         };
         let at = Timestamp::ZERO + self.epoch.elapsed();

@@ -77,9 +77,12 @@ fn run(setup: Setup) {
             shared.bell.wait(if host.is_congested() { Some(TICK) } else { rest });
             continue;
         }
+        // For what commands began; and again after the ticks, so that little is left to do right before one.
+        host.prepare();
         while let Some(due) = clock.due(now()) {
             do_tick(&mut host, &shared, &mut inbox, now(), due);
         }
+        host.prepare();
         shared.bell.wait(Some(clock.rest(now())));
     }
     host.end_all(now());

@@ -12,7 +12,7 @@ use crate::latch::{self, Claim, Latch};
 use crate::reports::{Reports, SentSoFar};
 use crate::rtcp;
 use crate::rtp::{Header, Outgoing};
-use crate::srtp::{self, Protector, Unprotector};
+use crate::srtp;
 use crate::stream::Stream;
 use crate::telephone_event::DigitReceiver;
 
@@ -73,8 +73,8 @@ struct Connection {
 
 struct Srtp {
     keys: SrtpKeys,
-    protector: Box<dyn Protector>,
-    unprotector: Box<dyn Unprotector>,
+    sender: srtp::Sender,
+    receiver: srtp::Receiver,
 }
 
 /// Our side of the stream.
@@ -190,7 +190,21 @@ impl Leg {
     /// the next pull use: after 20 ms it is in no cache of the processor any more, and can be fetched while something
     /// else goes on.
     pub fn memory_ahead(&self, fetch: &mut impl FnMut(*const u8, usize)) {
+        if let Some(srtp) = self.srtp() {
+            srtp.receiver.memory_ahead(fetch);
+        }
         self.jitter.memory_ahead(fetch);
+    }
+
+    /// The same for the next [`Leg::write_rtp`].
+    pub fn memory_ahead_of_write(&self, fetch: &mut impl FnMut(*const u8, usize)) {
+        if let Some(srtp) = self.srtp() {
+            srtp.sender.memory_ahead(fetch);
+        }
+    }
+
+    fn srtp(&self) -> Option<&Srtp> {
+        self.connection.as_ref()?.srtp.as_ref()
     }
 
     /// Takes a datagram that arrived on the RTP port; with rtcp-mux it may be RTCP (RFC 5761 4). It is decrypted in
@@ -302,7 +316,7 @@ impl Leg {
         outgoing.write(payload, out);
         self.sender.sequence = self.sender.sequence.wrapping_add(1);
         if let Some(srtp) = &mut connection.srtp
-            && !srtp.protector.protect_rtp(out)
+            && !srtp.sender.protect_rtp(out)
         {
             return None;
         }
@@ -393,15 +407,15 @@ impl Leg {
     /// receiver that began anew could be fed old packets.
     fn make_srtp(&mut self, keys: Option<&SrtpKeys>) -> Result<Option<Srtp>, LegFailure> {
         let Some(keys) = keys else { return Ok(None) };
-        let (protector, unprotector) = (srtp::protector(keys)?, srtp::unprotector(keys)?);
-        let mut fresh = Srtp { keys: keys.clone(), protector, unprotector };
+        let (sender, receiver) = (srtp::Sender::new(keys)?, srtp::Receiver::new(keys)?);
+        let mut fresh = Srtp { keys: keys.clone(), sender, receiver };
         let before = self.connection.as_mut().and_then(|connection| connection.srtp.take());
         if let Some(before) = before.filter(|before| before.keys.profile == keys.profile) {
             if before.keys.local == keys.local {
-                fresh.protector = before.protector;
+                fresh.sender = before.sender;
             }
             if before.keys.remote == keys.remote {
-                fresh.unprotector = before.unprotector;
+                fresh.receiver = before.receiver;
             }
         }
         Ok(Some(fresh))
@@ -413,7 +427,7 @@ impl Leg {
         let header = Header::read(packet)?;
         let content = Content::of(&connection.media, header.payload_type)?;
         let length = match &mut connection.srtp {
-            Some(srtp) => srtp.unprotector.unprotect_rtp(packet, &header)?,
+            Some(srtp) => srtp.receiver.unprotect_rtp(packet, &header)?,
             None => packet.len(),
         };
         let packet = packet.get(..length)?;
@@ -477,7 +491,7 @@ impl Leg {
     fn accept_rtcp(&mut self, now: Timestamp, source: SocketAddr, packet: &mut [u8]) -> Option<()> {
         let connection = self.connection.as_mut()?;
         let length = match &mut connection.srtp {
-            Some(srtp) => srtp.unprotector.unprotect_rtcp(packet)?,
+            Some(srtp) => srtp.receiver.unprotect_rtcp(packet)?,
             None => packet.len(),
         };
         let from_peer = connection.latch.is_peer(source.ip());
@@ -508,7 +522,7 @@ impl Leg {
         let connection = self.connection.as_mut()?;
         let address = connection.rtcp_address();
         let protected = match &mut connection.srtp {
-            Some(srtp) => srtp.protector.protect_rtcp(out),
+            Some(srtp) => srtp.sender.protect_rtcp(out),
             None => true,
         };
         if protected && address.is_some() {

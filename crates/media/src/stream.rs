@@ -25,8 +25,16 @@ const BEHIND: Duration = Duration::from_millis(120);
 const BEHIND_STEP_MAX: u64 = 2;
 /// How long the present SSRC must be quiet before another one takes over.
 const TAKEOVER_QUIET: Duration = Duration::from_millis(100);
+/// After a longer gap, the least time that each of the packets lasted that are missing: with that it is a cut of the network,
+/// and otherwise the sender counts anew.
+const PACKET_LEAST: Duration = Duration::from_millis(10);
+/// What the first packets after a cut may come too early, beside the clocks' difference.
+const CUT_SLACK: Duration = Duration::from_secs(1);
 /// A change of the transit that is a new time line of the sender, not jitter, microseconds.
 const TRANSIT_JUMP_US: i64 = 1_000_000;
+
+/// Packets are numbered from one cycle up, so that those before the first have a number too.
+const FIRST_CYCLE: u64 = 0x1_0000;
 
 /// Where a believed packet stands in its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +53,7 @@ pub(crate) struct Reception {
     pub(crate) ssrc: u32,
     pub(crate) fraction_lost: u8,
     pub(crate) lost: u32,
+    /// The cycles of the sequence number that were counted are the upper 16 bits.
     pub(crate) highest_sequence: u32,
     /// In clock units.
     pub(crate) jitter: u32,
@@ -125,32 +134,20 @@ impl Stream {
         let Some(source) = &mut self.source else { return Some(self.begin(now, header)) };
         let distance = i32::from(header.sequence.wrapping_sub(source.highest as u16) as i16);
         if header.ssrc != source.ssrc || !(-MISORDER_MAX..=DROPOUT_MAX).contains(&distance) {
-            return self.consider(now, header);
+            return self.consider(now, header, timed);
         }
         let sequence = source.highest.checked_add_signed(i64::from(distance)).filter(|&sequence| sequence > 0)?;
-        let step = header.timestamp.wrapping_sub(source.timestamp as u32) as i32;
-        let mut place = Place { sequence, timestamp: source.timestamp + i64::from(step), restarted: false };
-        if distance > 0 {
-            source.highest = sequence;
-            source.behind = None;
-        } else {
+        let place = Place { sequence, timestamp: source.extended(header.timestamp), restarted: false };
+        if distance <= 0 {
             if timed && source.began_anew(now, &place, clock_rate) {
                 return Some(self.begin(now, header));
             }
             if timed && !source.may_be_late(now, place.timestamp, clock_rate) {
-                return self.consider(now, header);
+                return self.consider(now, header, timed);
             }
         }
-        source.received += 1;
-        source.heard = now;
         self.candidate = None;
-        if timed {
-            place.restarted = source.time(now, &mut place.timestamp, clock_rate);
-            if distance > 0 {
-                source.newest = Newest { timestamp: source.timestamp, transit_us: source.transit_us };
-            }
-        }
-        Some(place)
+        Some(source.take(now, place, timed, clock_rate))
     }
 
     /// Packets that never came.
@@ -177,18 +174,24 @@ impl Stream {
             ssrc: source.ssrc,
             fraction_lost: (lost * 256).checked_div(expected).unwrap_or(0).min(255) as u8,
             lost: source.expected().saturating_sub(source.received).min(0x7F_FFFF) as u32,
-            highest_sequence: source.highest as u32,
+            highest_sequence: (source.highest - FIRST_CYCLE) as u32,
             jitter: u32::try_from(jitter).unwrap_or(u32::MAX),
         })
     }
 
     /// A packet of another source, or far away in the sequence: believed when a second one confirms it.
-    fn consider(&mut self, now: Timestamp, header: &Header) -> Option<Place> {
+    fn consider(&mut self, now: Timestamp, header: &Header, timed: bool) -> Option<Place> {
         let confirmed =
             self.candidate.is_some_and(|candidate| candidate.ssrc == header.ssrc && candidate.next == header.sequence);
         let quiet = self.source.as_ref().is_none_or(|source| now.since(source.heard) >= TAKEOVER_QUIET);
         if confirmed && quiet {
-            return Some(self.begin(now, header));
+            self.candidate = None;
+            let clock_rate = self.clock_rate;
+            let cut = self.source.as_mut().and_then(|source| {
+                let place = source.after_cut(now, header, clock_rate)?;
+                Some(source.take(now, place, timed, clock_rate))
+            });
+            return Some(cut.unwrap_or_else(|| self.begin(now, header)));
         }
         self.candidate = Some(Candidate { ssrc: header.ssrc, next: header.sequence.wrapping_add(1) });
         None
@@ -197,8 +200,7 @@ impl Stream {
     fn begin(&mut self, now: Timestamp, header: &Header) -> Place {
         self.lost_before = self.lost();
         self.candidate = None;
-        // One cycle up, so that packets before the first have a number too.
-        let sequence = 0x1_0000 + u64::from(header.sequence);
+        let sequence = FIRST_CYCLE + u64::from(header.sequence);
         let timestamp = i64::from(header.timestamp);
         let transit_us = transit_us(now, timestamp, self.clock_rate);
         self.source = Some(Source {
@@ -222,6 +224,40 @@ impl Stream {
 impl Source {
     fn expected(&self) -> u64 {
         self.highest - self.first + 1
+    }
+
+    /// Takes a packet that is believed.
+    fn take(&mut self, now: Timestamp, mut place: Place, timed: bool, clock_rate: u32) -> Place {
+        let newest = place.sequence > self.highest;
+        if newest {
+            self.highest = place.sequence;
+            self.behind = None;
+        }
+        self.received += 1;
+        self.heard = now;
+        if timed {
+            place.restarted = self.time(now, &mut place.timestamp, clock_rate);
+            if newest {
+                self.newest = Newest { timestamp: self.timestamp, transit_us: self.transit_us };
+            }
+        }
+        place
+    }
+
+    /// The extended timestamp of a packet.
+    fn extended(&self, timestamp: u32) -> i64 {
+        self.timestamp + i64::from(timestamp.wrapping_sub(self.timestamp as u32) as i32)
+    }
+
+    /// The place of a packet far ahead in the sequence, when only the network was away meanwhile: the time line went on, and
+    /// there was time to send all that is missing. It was lost then, and counts.
+    fn after_cut(&self, now: Timestamp, header: &Header, clock_rate: u32) -> Option<Place> {
+        let ahead = u16::try_from(header.sequence.wrapping_sub(self.highest as u16) as i16).ok()?;
+        let timestamp = self.extended(header.timestamp);
+        let sent_on = PACKET_LEAST * u32::from(ahead) <= now.since(self.heard) + CUT_SLACK;
+        let goes_on = (transit_us(now, timestamp, clock_rate) - self.transit_us).abs() <= TRANSIT_JUMP_US;
+        let place = Place { sequence: self.highest + u64::from(ahead), timestamp, restarted: false };
+        (header.ssrc == self.ssrc && ahead > 0 && sent_on && goes_on).then_some(place)
     }
 
     /// Whether a packet with a lower number than the newest, and with this timestamp, can be one that is late: then it was
@@ -311,6 +347,40 @@ mod tests {
         assert!(stream.place(ms(140), &header(1, 11, 1_120), true).is_some(), "the old place is still good");
         assert_eq!(stream.place(ms(300), &header(1, 40_000, 0), true), None);
         assert!(stream.place(ms(320), &header(1, 40_001, 160), true).expect("in a row").restarted);
+    }
+
+    /// 25 s without a packet while the sender counts on, its clock a little wrong.
+    #[test]
+    fn what_a_long_cut_of_the_network_took_is_lost() {
+        let mut stream = Stream::new(8_000);
+        stream.place(ms(0), &header(1, 65_000, 0), true).expect("first");
+        let after = |n: u16| header(1, 65_000_u16.wrapping_add(n), u32::from(n) * 160);
+        assert_eq!(stream.place(ms(25_050), &after(1_250), true), None, "far ahead");
+        let second = stream.place(ms(25_070), &after(1_251), true).expect("in a row");
+        assert_eq!(second, Place { sequence: FIRST_CYCLE + 66_251, timestamp: 1_251 * 160, restarted: false });
+        assert_eq!(stream.lost(), 1_250);
+        assert_eq!(stream.report().map(|report| (report.lost, report.highest_sequence)), Some((1_250, 66_251)));
+    }
+
+    /// There was no time to send what seems to be missing, or the time line is another one.
+    #[test]
+    fn a_sender_that_counts_anew_has_lost_nothing() {
+        for (sequence, timestamp) in [(30_000, 25_000 * 8), (1_260, 77)] {
+            let mut stream = Stream::new(8_000);
+            stream.place(ms(0), &header(1, 10, 0), true).expect("first");
+            assert_eq!(stream.place(ms(25_000), &header(1, sequence, timestamp), true), None, "far ahead");
+            let second = stream.place(ms(25_020), &header(1, sequence + 1, timestamp + 160), true).expect("in a row");
+            assert_eq!((second.restarted, stream.lost()), (true, 0), "from {sequence}");
+        }
+    }
+
+    #[test]
+    fn cycles_are_reported_as_they_were_counted() {
+        let mut stream = Stream::new(8_000);
+        for (number, sequence, highest) in [(0, 65_534, 65_534), (1, 65_535, 65_535), (2, 0, 0x1_0000)] {
+            stream.place(ms(number * 20), &header(1, sequence, number as u32 * 160), true).expect("in order");
+            assert_eq!(stream.report().map(|report| report.highest_sequence), Some(highest));
+        }
     }
 
     #[test]

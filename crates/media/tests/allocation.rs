@@ -1,4 +1,4 @@
-//! A leg that has warmed up does not allocate for a packet; with SRTP the library does, once each way.
+//! A leg that has warmed up does not allocate for a packet, protected or not.
 
 mod common;
 
@@ -66,12 +66,9 @@ fn counted(srtp: Option<SrtpProfile>) -> (usize, usize) {
 }
 
 #[test]
-fn a_packet_costs_no_allocation_but_those_of_the_srtp_library() {
+fn a_packet_costs_no_allocation() {
     assert_eq!(counted(None), (0, 0));
-    let profiles = [SrtpProfile::AesCm128HmacSha1_80, SrtpProfile::AesCm128HmacSha1_32, SrtpProfile::AeadAes128Gcm];
-    for profile in profiles {
-        let (taken, sent) = counted(Some(profile));
-        // Besides, a report is protected once in seconds.
-        assert!(taken <= 100 && sent <= 102, "{profile:?}: {taken} and {sent} for 100 packets each way");
+    for profile in [SrtpProfile::AesCm128HmacSha1_80, SrtpProfile::AesCm128HmacSha1_32, SrtpProfile::AeadAes128Gcm] {
+        assert_eq!(counted(Some(profile)), (0, 0), "{profile:?}");
     }
 }

@@ -134,6 +134,19 @@ fn a_good_network_costs_little_delay() {
     assert!(concealed <= 8, "{concealed} frames were concealed in 40 calls");
 }
 
+/// A longer path is waited for once, also when the packets of the shorter one are forgotten.
+#[test]
+fn a_longer_path_costs_no_more_delay_than_before() {
+    let path_us = |number| if number < 400 { 5_000 } else { 85_000 };
+    for phase in 0..40 {
+        let quiet = |n| packet(n, u64::from(n) * 20_000 + path_us(n) + phase * 500, QUIET);
+        let heard = listen(Codec::Opus, (0..2_000).map(quiet).collect());
+        let after = heard.played.iter().zip(&heard.waited_us).filter(|&(&number, _)| number >= 410);
+        let most_us = after.map(|(_, &waited_us)| waited_us).max().expect("packets are played");
+        assert!(most_us <= 30_000, "{most_us} us, arriving {} us after a tick", phase * 500);
+    }
+}
+
 /// A minute of talk through networks of all kinds: at most this share concealed, this mean delay, and of those packets
 /// that arrive this share played.
 #[test]
@@ -284,6 +297,27 @@ fn all_of_a_long_gap_counts() {
         assert_eq!((statistics.lost_packets, statistics.concealed_frames), (400, 400), "{codec:?}: {statistics:?}");
         assert_eq!(statistics.e_model.loss_hundredths, 2_105, "400 of 1900: {statistics:?}");
         assert!(statistics.mos_hundredths < 250, "{codec:?}: {statistics:?}");
+    }
+}
+
+/// However long the network is away, what it took was lost, and the longer cut is not the better call.
+#[test]
+fn a_longer_cut_is_a_worse_call() {
+    for codec in [Codec::Opus, Codec::Pcmu] {
+        let payload = |n| if codec == Codec::Opus { opus(LOUD, n) } else { vec![0x80; 160] };
+        let after = |cut: u32| {
+            let sent = (0..3_000_u32).filter(|n| !(500..500 + cut).contains(n)).map(|n| (n, n as u16, payload(n)));
+            let mut leg = connected(codec);
+            feed(&mut leg, codec, 3_000, sent);
+            let statistics = leg.statistics();
+            // The first packet after a longer cut waits for a second one, and is not believed.
+            let lost = statistics.lost_packets - u64::from(cut > 1_000);
+            assert_eq!(lost, u64::from(cut), "{codec:?}: {statistics:?}");
+            assert!(statistics.concealed_frames >= lost, "{codec:?}: {statistics:?}");
+            statistics.mos_hundredths
+        };
+        let opinions = [50, 250, 1_250, 2_000].map(after);
+        assert!(opinions.is_sorted_by(|shorter, longer| longer <= shorter), "{codec:?}: {opinions:?}");
     }
 }
 

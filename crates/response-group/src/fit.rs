@@ -18,6 +18,8 @@ pub trait Surroundings {
     fn is_conference(&self, number: &str) -> bool;
     /// Whether there is a way to the telephone network.
     fn has_trunk(&self) -> bool;
+    /// Why an agent on the telephone network cannot be rung at this address, and what to write; `None` when he can.
+    fn telephone_objection(&self, agent: &UserUri) -> Option<String>;
     /// Where a user has every call sent.
     fn forwards_to(&self, user: &UserUri) -> Option<UserUri>;
 }
@@ -103,8 +105,7 @@ impl Fit<'_> {
 
     fn agent(&mut self, key: String, agent: &Agent) {
         if agent.pstn {
-            if !self.around.has_trunk() {
-                let why = "he is on the telephone network, and there is no way to it; add a [[trunk]]";
+            if let Some(why) = self.around.telephone_objection(&agent.uri) {
                 self.report(key, &agent.uri, why);
             }
         } else if !self.around.is_user(&agent.uri) {

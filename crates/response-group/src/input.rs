@@ -4,6 +4,7 @@ use base::{CallId, LegId, UserUri};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Action, Config};
+use crate::output::Failure;
 
 /// Number of an offer; unique over the life of a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,6 +34,13 @@ pub enum Input {
         /// The call.
         call: CallId,
     },
+    /// The server refused the caller: it was not his wish that he is gone.
+    CallerRefused {
+        /// The call.
+        call: CallId,
+        /// Why.
+        why: Failure,
+    },
     /// The caller pressed a key.
     CallerDigit {
         /// The call.
@@ -45,7 +53,8 @@ pub enum Input {
         /// The call.
         call: CallId,
     },
-    /// A 1xx other than 181, whichever dialog it is of; `ringing` for 180 and 183.
+    /// A 1xx other than 181, whichever dialog it is of; `ringing` for 180 and 183. Or several ways lead to the agent, and the
+    /// integrator sees to it that none is silent for long; then the silence of one is not the agent's.
     OfferProgressed {
         /// The offer.
         offer: OfferNo,
@@ -80,6 +89,11 @@ pub enum Input {
         /// Whether he takes it.
         accepted: bool,
     },
+    /// The phone of the agent who talks could not be reached any more; the end of his dialog follows.
+    OfferLost {
+        /// The offer.
+        offer: OfferNo,
+    },
     /// A dialog of an offer ended: BYE, its answer, or the limit for both. The last one closes the offer.
     OfferDialogEnded {
         /// The offer.
@@ -89,6 +103,15 @@ pub enum Input {
     },
     /// The media of caller and agent are joined.
     Bridged {
+        /// The call.
+        call: CallId,
+        /// The caller's phone has not acknowledged the 200 yet, so that nobody knows whether he hears anything. When it does,
+        /// [`Input::CallerConfirmed`] follows.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unconfirmed: bool,
+    },
+    /// A caller's phone has acknowledged the 200, after he was connected with an agent.
+    CallerConfirmed {
         /// The call.
         call: CallId,
     },
@@ -211,6 +234,8 @@ pub enum Refusal {
     },
     /// He answered and hung up, and his BYE was heard of before his 200: a decline that is an answered call in his history.
     HungUp,
+    /// Nothing was sent: the server had no room for the audio.
+    NoRoom,
     /// 487: the end of our own CANCEL.
     Cancelled,
     /// Anything else.

@@ -47,6 +47,9 @@ pub(crate) struct Offer {
     pub(crate) talk_from: Option<Timestamp>,
     /// It won at some time, so that it counts as a conversation.
     pub(crate) won: bool,
+    /// Its phone could not be reached any more.
+    #[serde(default)]
+    pub(crate) lost: bool,
 }
 
 /// Where an offer is.
@@ -81,6 +84,7 @@ impl Domain {
             armed: None,
             talk_from: None,
             won: false,
+            lost: false,
         };
         let patience = self.now + seconds(self.config.timing.no_provisional_seconds);
         let limit = patience.min(offer.alert_until);
@@ -267,7 +271,11 @@ impl Domain {
             Refusal::Busy => conf.busy_delay_seconds,
             Refusal::Declined | Refusal::HungUp => conf.decline_delay_seconds,
             Refusal::Unavailable { retry_after_seconds } => unreachable.max(retry_after_seconds.min(3_600)),
-            Refusal::Unreachable | Refusal::Redirected | Refusal::Failed { .. } | Refusal::Cancelled => unreachable,
+            Refusal::Unreachable
+            | Refusal::Redirected
+            | Refusal::NoRoom
+            | Refusal::Failed { .. }
+            | Refusal::Cancelled => unreachable,
         };
         self.cool_down(offer.agent, self.now + seconds(pause));
     }
@@ -288,10 +296,19 @@ impl Domain {
                 self.close_unless_ending(number, CloseReason::Released(Release::BridgeFailed));
             }
             OfferState::Talking if of_winner => {
-                self.close_unless_ending(number, CloseReason::Won);
+                let lost = offer.lost;
+                self.close_unless_ending(number, if lost { CloseReason::Lost } else { CloseReason::Won });
             }
             OfferState::Releasing(reason) => self.close_unless_ending(number, reason),
             _ => {}
+        }
+    }
+
+    /// Nobody hung up: his phone was not there any more.
+    pub(crate) fn offer_lost(&mut self, number: OfferNo) {
+        match self.offers.get_mut(&number).filter(|offer| offer.state == OfferState::Talking) {
+            Some(offer) => offer.lost = true,
+            None => self.stale(),
         }
     }
 
@@ -451,6 +468,7 @@ fn close_reason(refusal: Refusal) -> CloseReason {
         Refusal::HungUp => CloseReason::HungUp,
         Refusal::Redirected => CloseReason::Redirected,
         Refusal::Unreachable => CloseReason::Unreachable,
+        Refusal::NoRoom => CloseReason::NoRoom,
         Refusal::Unavailable { .. } => CloseReason::Failed(503),
         Refusal::Cancelled => CloseReason::Failed(487),
         Refusal::Failed { status } => CloseReason::Failed(status),

@@ -334,6 +334,10 @@ pub enum Failure {
     Stopping,
     /// The caller's phone did not acknowledge that it was answered.
     NotConfirmed,
+    /// No audio port was free, or the processor had no time left.
+    NoRoom,
+    /// The caller's phone has no audio that the server has.
+    NoCommonMedia,
 }
 
 /// An entry for a user's conversation history: one for each agent who was offered the call.
@@ -613,6 +617,8 @@ pub enum Decision {
 pub enum CloseReason {
     /// Its conversation ended.
     Won,
+    /// It won, and its phone could not be reached after a restart.
+    Lost,
     /// Withdrawn.
     Withdrawn(Withdrawal),
     /// Answered, and ended again.
@@ -627,6 +633,8 @@ pub enum CloseReason {
     Redirected,
     /// Not reached.
     Unreachable,
+    /// Nothing was sent: the server had no room for the audio.
+    NoRoom,
     /// Refused with this status.
     Failed(u16),
 }

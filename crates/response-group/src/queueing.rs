@@ -362,7 +362,9 @@ pub(crate) fn last_words(outcome: &Outcome) -> Option<&'static str> {
             Some("nobody-available")
         }
         Outcome::Failed { why: Failure::Stopping } => Some("call-again"),
-        Outcome::Failed { why: Failure::Restart | Failure::NotConfirmed }
+        Outcome::Failed {
+            why: Failure::Restart | Failure::NotConfirmed | Failure::NoRoom | Failure::NoCommonMedia,
+        }
         | Outcome::Answered
         | Outcome::Abandoned
         | Outcome::Rejected { .. } => None,

@@ -87,6 +87,7 @@ fn about_an_offer(domain: &Domain, dice: &mut Dice) -> Option<Input> {
         Refusal::HungUp,
         Refusal::Redirected,
         Refusal::Unreachable,
+        Refusal::NoRoom,
         Refusal::Cancelled,
     ];
     Some(match dice.below(6) {
@@ -110,7 +111,7 @@ fn about_a_call(domain: &Domain, dice: &mut Dice) -> Option<Input> {
     let call = dice.of(&calls)?;
     Some(match dice.below(8) {
         0 => Input::CallerLeft { call },
-        1 | 2 => Input::Bridged { call },
+        1 | 2 => Input::Bridged { call, unconfirmed: dice.toss() },
         3 => Input::BridgeFailed { call },
         4 => Input::CallerBack { call },
         6 => Input::PhonesAwaited { call },

@@ -58,6 +58,7 @@ impl Display for CloseReason {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         f.write_str(match self {
             Self::Won => "the conversation has ended",
+            Self::Lost => "the phone could not be reached after the restart",
             Self::Withdrawn(why) => return write!(f, "withdrawn, {why}"),
             Self::Released(why) => return write!(f, "hung up, {why}"),
             Self::Busy => "the phone is busy",
@@ -65,6 +66,7 @@ impl Display for CloseReason {
             Self::HungUp => "the agent answered and hung up at once",
             Self::Redirected => "it was diverted, which is not followed",
             Self::Unreachable => "the phone was not reached",
+            Self::NoRoom => "the server had no room for its audio",
             Self::Failed(status) => return write!(f, "the phone refused with status {status}"),
         })
     }
@@ -154,6 +156,8 @@ impl Display for Failure {
             Self::ForwardFailed => "whom the caller was sent to was not reached",
             Self::Stopping => "the server was stopped",
             Self::NotConfirmed => "the caller's phone never confirmed the call",
+            Self::NoRoom => "the server had no room for its audio",
+            Self::NoCommonMedia => "the caller's phone has no audio that the server has",
         })
     }
 }

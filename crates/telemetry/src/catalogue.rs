@@ -39,6 +39,7 @@ pub(crate) struct Catalogue {
     pub(crate) commands: IntCounterVec,
     pub(crate) legs_ended: IntCounterVec,
     pub(crate) calls_refused: IntCounterVec,
+    pub(crate) no_room: IntCounterVec,
     pub(crate) call_duration: Histogram,
     pub(crate) recordings_ended: IntCounterVec,
     pub(crate) conversations: IntCounterVec,
@@ -71,6 +72,11 @@ impl Catalogue {
                 "calls_refused_total",
                 "Calls refused because their caller has too many, by the bound he would have exceeded.",
                 &["bound"],
+            ),
+            no_room: made.counters(
+                "legs_without_room_total",
+                "Legs that could not be given audio: no port was free, or a worker had no time left.",
+                &["reason"],
             ),
             call_duration: made.histogram("call_duration_seconds", "Talking time of answered legs.", CALL_SECONDS),
             recordings_ended: made.counters("recordings_ended_total", "Recordings that ended.", &["outcome"]),
@@ -228,7 +234,7 @@ impl Media {
             mixer_tick_longest: made.real_gauge("mixer_tick_longest_seconds", "The longest tick since the start."),
             listeners_waited: made.counter(
                 "mixer_listeners_waited_total",
-                "Listeners who had to wait for a stream of their own (a prompt, another loudness): 128 were in use.",
+                "Listeners who had to wait for a stream of their own (a prompt, another loudness): 128 were in use, or many came at once.",
             ),
             rtp_packets: made.counters("rtp_packets_total", "Media datagrams.", &["direction"]),
             rtp_packets_dropped: made.counter("rtp_packets_dropped_total", "Media datagrams received and dropped."),

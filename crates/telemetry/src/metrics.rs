@@ -175,6 +175,9 @@ impl Metrics {
         for bound in CALL_BOUNDS {
             families.calls_refused.with_label_values(&[bound]);
         }
+        for reason in ["no-port", "overload"] {
+            families.no_room.with_label_values(&[reason]);
+        }
         for method in METHODS {
             families.sip.requests.with_label_values(&[method]);
         }
@@ -203,6 +206,11 @@ impl Metrics {
     /// A call was refused because its caller has too many.
     pub fn call_refused(&self, bound: &'static str) {
         self.families.calls_refused.with_label_values(&[bound]).inc();
+    }
+
+    /// A leg could not be given audio.
+    pub fn no_room(&self, reason: &'static str) {
+        self.families.no_room.with_label_values(&[reason]).inc();
     }
 
     /// A conference became active.

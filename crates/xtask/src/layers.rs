@@ -98,7 +98,6 @@ const EXCEPTIONS: &[Exception] = &[
     Exception { from: "system-tests", to: "testkit", why: "the system tests use the scripted phones" },
     Exception { from: "loadtest", to: "testkit", why: "the synthetic callers use its SIP messages and G.711" },
     Exception { from: "loadtest", to: "opus", why: "callers and judge speak Opus without the server's codecs" },
-    Exception { from: "loadtest", to: "rtc-srtp", why: "callers speak SRTP without the server's media" },
 ];
 
 /// A library that may be named by one crate only.
@@ -114,7 +113,7 @@ const FENCES: &[Fence] = &[
     Fence { library: "opusic-sys", only: "codecs", why: "codecs stay behind the mixer's traits" },
     Fence { library: "sqlx", only: "store", why: "SQL stays in the store" },
     Fence { library: "quick-xml", only: "c3p", why: "element names stay in c3p" },
-    Fence { library: "rtc-srtp", only: "media", why: "SRTP is part of a leg's media" },
+    Fence { library: "rtc-srtp", only: "loadtest", why: "the server's SRTP is media's own, and held against this one" },
     Fence { library: "jiff", only: "response-group", why: "business hours are the one place with civil time zones" },
     Fence { library: "prometheus", only: "telemetry", why: "there is one metric catalogue" },
 ];

@@ -102,12 +102,15 @@ pub(crate) fn figures_of_legs(records: &[&LegRecord], scores: &[f64], seconds: f
 
 pub(crate) fn figures_of_joins(evidence: &Evidence, join_ms: &[f64]) -> Vec<(&'static str, f64)> {
     let answers: Vec<f64> = evidence.joinings.iter().map(|joining| joining.answer_ms).collect();
+    // Whoever called again during the talk did not join in the ramp.
+    let first = evidence.joinings.iter().map(|joining| joining.at).fold(f64::INFINITY, f64::min);
+    let in_ramp = evidence.joinings.iter().filter(|joining| joining.at - first <= evidence.ramp_seconds).count();
     vec![
         ("failures", evidence.failures as f64),
         ("join_p50_ms", percentile(join_ms, 0.5)),
         ("join_p99_ms", percentile(join_ms, 0.99)),
         ("answer_p99_ms", percentile(&answers, 0.99)),
-        ("joins_per_second", answers.len() as f64 / evidence.ramp_seconds.max(1e-3)),
+        ("joins_per_second", in_ramp as f64 / evidence.ramp_seconds.max(1e-3)),
     ]
 }
 

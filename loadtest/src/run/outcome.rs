@@ -353,6 +353,13 @@ mod tests {
     }
 
     #[test]
+    fn who_calls_again_during_the_talk_does_not_make_joins_faster() {
+        let (plan, mut evidence) = (without_thresholds(), seen(&without_thresholds(), 2));
+        evidence.joinings.extend([3.0, 4.0].map(|at| Joining { at, answer_ms: 5.0 }));
+        assert_eq!(Outcome::judge(&plan, evidence, 5.0).value("joins_per_second"), 2.0);
+    }
+
+    #[test]
     fn what_nobody_heard_or_used_is_not_0() {
         let plan = without_thresholds();
         let outcome = Outcome::judge(&plan, seen(&plan, 0), 5.0);

@@ -101,6 +101,44 @@ fn ask(server: &Server, method: &str, path: &str, more: &str, body: &[u8]) -> An
     Answer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
+/// Two who edit the same: the second is told, and what the first has written stays.
+#[test]
+fn nobody_overwrites_what_he_has_not_seen() {
+    let server = server();
+    let version = |path: &str| {
+        let answer = ask(&server, "GET", path, "", b"");
+        let tag = answer.head.lines().find_map(|line| line.strip_prefix("etag: ")).expect("a version");
+        (tag.to_owned(), answer.body)
+    };
+    let (groups, routing) = ("/api/v1/response-groups-configuration", "/api/v1/users/user1/routing");
+    let commands = "/api/v1/response-groups/commands";
+    let configure = |alert: u32| {
+        let mut config: Value = serde_json::from_str(&version(groups).1).expect("JSON");
+        config["groups"][0]["agent_group"][0]["alert_time_seconds"] = alert.into();
+        serde_json::json!({"command": "configure", "config": config}).to_string()
+    };
+    let settings = |seconds: u32| format!("{{\"ring_seconds\": {seconds}}}");
+    let bodies: [&dyn Fn(u32) -> String; 2] = [&configure, &settings];
+    let ways = [(groups, "POST", commands), (routing, "PUT", routing)];
+    for ((read, method, write), body) in ways.into_iter().zip(bodies) {
+        let (seen, _) = version(read);
+        let change = |more: &str, value: u32| ask(&server, method, write, more, body(value).as_bytes());
+        assert!(change(&format!("If-Match: {seen}\r\n"), 31).status < 300, "{write}");
+        let (now, shown) = version(read);
+        assert_ne!(now, seen, "{write}");
+        change(&format!("If-Match: {seen}\r\n"), 32).refused(412, "precondition-failed", write);
+        change("If-None-Match: *\r\n", 33).refused(412, "precondition-failed", write);
+        change("If-Match: 7\r\n", 34).refused(400, "invalid-value", write);
+        assert_eq!(version(read), (now.clone(), shown), "{write}: what is refused has changed nothing");
+        assert!(change(&format!("If-Match: {now}\r\n"), 35).status < 300, "{write}");
+        assert!(change("", 36).status < 300, "{write}: who does not ask is not asked");
+    }
+    let created = ask(&server, "PUT", "/api/v1/users/user2/routing", "If-None-Match: *\r\n", settings(30).as_bytes());
+    assert_eq!(created.status, 200, "user2 has no settings: {}", created.body);
+    let deleted = ask(&server, "DELETE", routing, "If-Match: \"other\"\r\n", b"");
+    deleted.refused(412, "precondition-failed", routing);
+}
+
 /// A path that is served and not in the table would go unlooked at.
 #[test]
 fn the_table_has_every_path_that_is_served() {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use system_tests::{PASSWORD, Server, ServerOptions, SippAgent, alone, eventually};
-use testkit::{AgentOptions, AnswerMode, Call, PhoneOptions, ScriptedPhone, Transport, tone};
+use system_tests::{Behaviour, Device, PASSWORD, Server, ServerOptions, SippAgent, alone, eventually};
+use testkit::{Agent, AgentOptions, AnswerMode, Call, PhoneOptions, ScriptedPhone, Transport, tone};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -299,8 +299,75 @@ async fn kill_9_in_a_conversation_of_phones_that_cannot_be_connected_to_waits_un
     wait_until_free(&server);
 }
 
+/// And while such a phone rings: its agent is rung for nobody until the phone has registered and is silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_while_a_phone_rings_that_cannot_be_connected_to_silences_it_when_it_registers() {
+    let _turn = alone();
+    let mut server = server("serial", &["user1"], "");
+    let bob = Device::open(behind_nat(&server, "user1"), Behaviour::Ring).await;
+    bob.register_again().await;
+    let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
+    let first = bob.until("INVITE", 1).await;
+    server.crash_and_restart();
+    eventually("the caller in the queue", || waiting(&server) == 1, || board(&server).to_string());
+    let now = states(&server);
+    assert!(now != ["free"], "his phone rings, or would if anybody asked: {now:?}");
+    bob.register_again().await;
+    let cancel = bob.until("CANCEL", 1).await;
+    assert_eq!(cancel.call_id(), first.call_id());
+    let anew = bob.until("INVITE", 2).await;
+    assert_ne!(anew.call_id(), first.call_id(), "the repeated one was a retransmission; now he is rung anew");
+    call.hang_up().await.expect("BYE is answered");
+}
+
 fn behind_nat(server: &Server, user: &str) -> AgentOptions {
     AgentOptions::new(user, server.domain(), PASSWORD, server.sip()).over(Transport::Tcp).unreachable()
+}
+
+/// The phone of an agent loses its connection while it rings. It can still be reached where it listens: it is silent when the
+/// caller has hung up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_lost_its_connection_while_it_rang_is_cancelled() {
+    let _turn = alone();
+    let server = server("serial", &["user1"], "");
+    let options = AgentOptions::new("user1", server.domain(), PASSWORD, server.sip()).over(Transport::Tcp);
+    let (bob, mut requests) = Agent::open(options).await.expect("free port");
+    let mut register = bob.new_request("REGISTER", &format!("sip:{}", server.domain())).with("Expires", "600");
+    register.set("To", format!("<{}>", bob.address_of_record()));
+    assert_eq!(bob.request(&mut register).await.expect("answered").status(), Some(200));
+    let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
+    let mut next = async |method: &str| {
+        let request = tokio::time::timeout(SOON, requests.recv()).await.expect("in time").expect("open");
+        assert_eq!(request.message.method(), method, "{:?}", request.message);
+        request
+    };
+    let invite = next("INVITE").await;
+    invite.respond(180, "Ringing").await.expect("sent");
+    bob.break_connections();
+    call.hang_up().await.expect("BYE is answered");
+    let cancel = next("CANCEL").await;
+    assert_eq!(cancel.message.branch(), invite.message.branch());
+    invite.respond(487, "Request Terminated").await.expect("sent");
+    next("ACK").await;
+}
+
+/// The same when he takes the call: it is his.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_lost_its_connection_while_it_rang_takes_the_call() {
+    let _turn = alone();
+    let server = server("serial", &["user1"], "");
+    let mut bob = by_connection(&server, "user1", AnswerMode::AfterRinging(Duration::from_secs(3))).await;
+    bob.register(600).await.expect("registered");
+    let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
+    eventually("a phone that rings", || states(&server) == ["ringing"], || format!("{:?}", states(&server)));
+    bob.agent().break_connections();
+    let talk = bob.next_call(SOON).await.expect("answered");
+    call.audio().play_tone(Some(440));
+    talk.audio().play_tone(Some(1010));
+    hears(&call, 1010).await;
+    hears(&talk, 440).await;
+    talk.hang_up().await.expect("BYE is answered");
+    call.ended(SOON).await.expect("hung up");
 }
 
 /// kill -9 while a supervisor listens: he is hung up, and his call is in his history, in the call detail records and in the
@@ -313,6 +380,7 @@ async fn kill_9_while_a_supervisor_listens_leaves_his_line_and_his_record() {
     let mut dave = agent(&server, "user4", AnswerMode::AtOnce).await;
     let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
     let talk = bob.next_call(SOON).await.expect("connected");
+    eventually("an agent who talks", || states(&server).contains(&"talking".to_owned()), || board(&server).to_string());
     let command = r#"{"command": "monitor", "call": 1, "supervisor": "sip:user4@127.0.0.1", "mode": "listen"}"#;
     let (status, told) = server.post("/api/v1/response-groups/commands", command).expect("HTTP answers");
     assert_eq!(status, 204, "{told}");
@@ -351,7 +419,7 @@ async fn kill_9_while_an_agent_is_asked_for_the_key_hangs_him_up() {
     call.hang_up().await.expect("BYE is answered");
 }
 
-/// SIGTERM while a caller waits and a phone rings: when the time for draining is over the phone is silenced, the caller hears a
+/// The terminal is closed (SIGHUP) while a caller waits and a phone rings, which changes nothing; then SIGTERM: when the time for draining is over the phone is silenced, the caller hears a
 /// word and is hung up, his call has its outcome, and the server ends in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_with_a_caller_in_the_queue_leaves_nobody_on_the_line() {
@@ -362,6 +430,7 @@ async fn sigterm_with_a_caller_in_the_queue_leaves_nobody_on_the_line() {
     let ringing = SippAgent::start(&server, "user1", "agent_rings");
     let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
     eventually("a ringing phone", || states(&server) == ["ringing"], || format!("{:?}", states(&server)));
+    server.hang_up_terminal();
     let (mut server, ended) = tokio::task::spawn_blocking(move || {
         let ended = server.terminate();
         (server, ended)

@@ -2,16 +2,22 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use base::UserUri;
+use base::{ConferenceNumber, UserUri};
+use engine::objection_to_telephone;
+use media_io::FoundLanguage;
 use response_group::{Config as Groups, Sounds, Surroundings};
+use routing::{Directory, Router, Target};
 
-use super::{Config, Finding};
+use super::{Config, Finding, User};
+use crate::assemble;
 
 /// Everything that is wrong with the groups.
 pub(super) fn check(config: &Config, findings: &mut Vec<Finding>) {
     check_codes(config, findings);
     let groups = Groups { groups: config.response_groups.clone(), ..Groups::default() };
-    let problems = [groups.validate_in(config), groups.validate_sounds(&GroupSounds::new(config))];
+    // What is wrong with the dial plan is told elsewhere.
+    let around = Around { config, dial_plan: assemble::router(config).ok() };
+    let problems = [groups.validate_in(&around), groups.validate_sounds(&GroupSounds::new(config))];
     for problem in problems.into_iter().filter_map(Result::err).flatten() {
         findings.push(Finding::error(problem.key, Some(format!("{:?}", problem.value)), problem.remedy));
     }
@@ -40,26 +46,52 @@ fn check_codes(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-impl Surroundings for Config {
+/// The file, as it stands around its groups.
+struct Around<'a> {
+    config: &'a Config,
+    dial_plan: Option<Router>,
+}
+
+impl Surroundings for Around<'_> {
     fn domain(&self) -> &str {
-        &self.domain
+        &self.config.domain
     }
 
     fn is_user(&self, uri: &UserUri) -> bool {
-        self.users.iter().any(|user| user.uri == *uri)
+        self.config.users.iter().any(|user| user.uri == *uri)
     }
 
     fn is_conference(&self, number: &str) -> bool {
-        self.conferences.iter().any(|conference| conference.number.as_str() == number)
+        self.config.conferences.iter().any(|conference| conference.number.as_str() == number)
     }
 
     fn has_trunk(&self) -> bool {
-        !self.trunks.is_empty()
+        !self.config.trunks.is_empty()
+    }
+
+    fn telephone_objection(&self, agent: &UserUri) -> Option<String> {
+        let target = Target { requester: Some(agent), profile: None, target: agent.as_str() };
+        objection_to_telephone(&self.dial_plan.as_ref()?.route(target, self).verdict)
     }
 
     fn forwards_to(&self, user: &UserUri) -> Option<UserUri> {
-        let user = self.users.iter().find(|account| account.uri == *user)?;
+        let user = self.config.users.iter().find(|account| account.uri == *user)?;
         UserUri::parse(user.routing.forward_always.as_ref()?.expose()).ok()
+    }
+}
+
+impl Directory for Around<'_> {
+    fn is_user(&self, user: &UserUri) -> bool {
+        Surroundings::is_user(self, user)
+    }
+
+    fn user_of_number(&self, number: &str) -> Option<UserUri> {
+        let has_it = |user: &&User| user.number.as_deref() == Some(number);
+        self.config.users.iter().find(has_it).map(|user| user.uri.clone())
+    }
+
+    fn is_conference(&self, number: &ConferenceNumber) -> bool {
+        Surroundings::is_conference(self, number.as_str())
     }
 }
 
@@ -78,11 +110,9 @@ impl GroupSounds {
         Self { prompts_dir: config.media.prompts_dir.clone(), other_languages }
     }
 
-    /// For a server that has begun to speak the languages it found.
-    pub(crate) fn of_server(config: &Config) -> Self {
-        let found = config.media.languages_dir.as_deref().map(media_io::find_languages);
-        let complete = found.and_then(Result::ok).unwrap_or_default().heard(&codecs::Codecs).complete;
-        let other_languages = Some(complete.iter().map(|language| language.tag().to_owned()).collect());
+    /// For a server that speaks `languages` beside those that are shipped.
+    pub(crate) fn of_server(config: &Config, languages: &[FoundLanguage]) -> Self {
+        let other_languages = Some(languages.iter().map(|language| language.tag().to_owned()).collect());
         Self { other_languages, ..Self::new(config) }
     }
 }
@@ -203,6 +233,29 @@ mod tests {
                 assert!(told.contains(fragment), "{text}\nsays: {told}\nlacks: {fragment}");
             }
         }
+    }
+
+    #[test]
+    fn an_agent_by_telephone_whom_nothing_would_ring_is_refused() {
+        let around = "[[trunk]]\nname = \"gw\"\ntarget = \"udp:127.0.0.1:5070\"\nallow = [\"+44\"]\n\
+                      [[conference]]\nnumber = \"493077777\"\n\
+                      [[user]]\nuri = \"sip:dora@example.com\"\npassword = \"long enough 3\"\nnumber = \"+4930111333\"\n";
+        let told = |agent: &str| {
+            errors(&format!("{around}[[response_group]]\nuri = \"sip:sales@example.com\"\nagents = [{agent}]\n"))
+        };
+        for (agent, wanted) in [
+            ("\"tel:+4930111222\"", "no [[trunk]] carries this number; add its beginning to allow"),
+            ("\"tel:+49301\"", "the number is not valid"),
+            ("\"tel:110\"", "the number is not valid"),
+            ("\"tel:+4930111333\"", "he is the user sip:dora@example.com of this server; write that address"),
+            ("{ uri = \"sip:bob@example.com\", pstn = true }", "he is the user sip:bob@example.com"),
+            ("\"tel:+493077777\"", "a conference has this number"),
+            ("{ uri = \"sip:x@elsewhere.org\", pstn = true }", "sip.external_calls = true"),
+        ] {
+            let told = told(agent);
+            assert!(told.contains(wanted) && told.contains("response_group[1].agent"), "{agent}: {told}");
+        }
+        assert_eq!(told("\"tel:+4420111222\""), "");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
+use media_io::FoundLanguage;
 use routing::TrunkTarget;
 
 use super::check::unknown_language;
@@ -28,7 +29,7 @@ pub(crate) fn probe(config: &Config) -> Vec<Finding> {
             probe_media(config, &mut findings);
         }
     }
-    findings.extend(probe_languages(config));
+    findings.extend(probe_languages(config).0);
     probe_directory(&config.data_dir, &mut findings);
     probe_certificates(config, &mut findings);
     probe_trunks(config, &mut findings);
@@ -111,13 +112,13 @@ fn has_addresses(target: &TrunkTarget) -> bool {
     runtime.is_ok_and(|runtime| !runtime.block_on(crate::trusted::addresses(target)).is_empty())
 }
 
-/// Looks for the languages of `languages_dir`: each that is spoken must be whole. One that nobody speaks may be under way.
-pub(crate) fn probe_languages(config: &Config) -> Vec<Finding> {
-    let Some(directory) = &config.media.languages_dir else { return Vec::new() };
+/// Reads the languages of `languages_dir`: each that is spoken must be whole. One that nobody speaks may be under way.
+pub(crate) fn probe_languages(config: &Config) -> (Vec<Finding>, Vec<FoundLanguage>) {
+    let Some(directory) = &config.media.languages_dir else { return Default::default() };
     let (key, value) = ("media.languages_dir", Some(format!("{directory:?}")));
-    let found = match media_io::find_languages(directory) {
-        Ok(found) => found.heard(&codecs::Codecs),
-        Err(error) => return vec![Finding::error(key, value, error.to_string())],
+    let found = match media_io::read_languages(directory, &codecs::Codecs) {
+        Ok(found) => found,
+        Err(error) => return (vec![Finding::error(key, value, error.to_string())], Vec::new()),
     };
     let spoken = config.spoken_languages();
     let mut findings = Vec::new();
@@ -131,7 +132,7 @@ pub(crate) fn probe_languages(config: &Config) -> Vec<Finding> {
         });
     }
     let shipped = prompts::Languages::shipped();
-    let complete = found.complete.iter().map(media_io::FoundLanguage::tag);
+    let complete = found.complete.iter().map(FoundLanguage::tag);
     let known: Vec<&str> = shipped.iter().map(prompts::Language::tag).chain(complete).collect();
     let incomplete: Vec<&str> = found.incomplete.iter().map(|(tag, _)| tag.as_str()).collect();
     for (key, language) in spoken {
@@ -140,7 +141,7 @@ pub(crate) fn probe_languages(config: &Config) -> Vec<Finding> {
             findings.push(unknown_language(key, language, known.iter().copied()));
         }
     }
-    findings
+    (findings, found.complete)
 }
 
 /// Tries the directory, or the nearest one above it that exists: the server makes what is missing.
@@ -256,7 +257,7 @@ mod tests {
     fn languages_are_looked_for() {
         let directory = tempfile::tempdir().expect("a directory");
         let told = |text: &str| {
-            let findings = probe_languages(&parse(text).expect(text));
+            let (findings, _) = probe_languages(&parse(text).expect(text));
             findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n")
         };
         let of = |directory: &Path, language: &str| {

@@ -66,6 +66,8 @@ codes! {
     MethodNotAllowed = METHOD_NOT_ALLOWED "method-not-allowed",
     /// The body did not come in time.
     BodyTooSlow = REQUEST_TIMEOUT "body-too-slow",
+    /// What is there is not what whoever asks has seen; see [`super::version`].
+    PreconditionFailed = PRECONDITION_FAILED "precondition-failed",
     /// The body is too long.
     BodyTooLarge = PAYLOAD_TOO_LARGE "body-too-large",
     /// See [`ObjectionKind::NoSuchDevice`].

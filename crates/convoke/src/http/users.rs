@@ -17,6 +17,7 @@ use store::CONVERSATIONS_PER_USER;
 
 use super::refusal::extract::{Asked, Named};
 use super::refusal::{Code, Refusal};
+use super::version::{Condition, Versioned};
 use super::{Api, Node, limit_of, storage_failed, unavailable};
 use crate::profiles::Refused;
 
@@ -93,19 +94,24 @@ async fn seen(State(api): State<Api>, Named(user): Named) -> Result<StatusCode, 
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn profile(State(api): State<Api>, Named(user): Named) -> Result<Json<UserProfile>, Refusal> {
-    Ok(Json(api.users.profile(&find(&api, &user)?).await?))
+async fn profile(State(api): State<Api>, Named(user): Named) -> Result<Versioned<UserProfile>, Refusal> {
+    Ok(Versioned(api.users.profile(&find(&api, &user)?).await?))
 }
 
-async fn change(State(api): State<Api>, Named(user): Named, body: Bytes) -> Result<Json<Warnings>, Refusal> {
+async fn change(
+    State(api): State<Api>,
+    Named(user): Named,
+    condition: Condition,
+    body: Bytes,
+) -> Result<Json<Warnings>, Refusal> {
     let user = find(&api, &user)?;
     let profile = Node::object(&body)?.read()?;
-    let warnings = api.users.change(&user, profile).await?;
+    let warnings = api.users.change(&user, profile, &condition).await?;
     Ok(Json(Warnings { problems: warnings.iter().map(Warning::from).collect() }))
 }
 
-async fn reset(State(api): State<Api>, Named(user): Named) -> Result<StatusCode, Refusal> {
-    api.users.reset(&find(&api, &user)?).await?;
+async fn reset(State(api): State<Api>, Named(user): Named, condition: Condition) -> Result<StatusCode, Refusal> {
+    api.users.reset(&find(&api, &user)?, &condition).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -133,6 +139,7 @@ impl From<Refused> for Refusal {
                 tracing::error!(%error, "the database did not answer the HTTP side");
                 storage_failed(&error)
             }
+            Refused::Outdated(outdated) => outdated.into(),
             Refused::Busy => unavailable(),
         }
     }

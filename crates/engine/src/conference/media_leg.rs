@@ -6,12 +6,12 @@ use mcu_api::{Direction, LegFailure, McuCommand, McuEvent, Phrase, Spoken, SrtpP
 use rand::RngCore;
 use sdp::{LocalKey, LocalMedia, Session, SrtpPolicy};
 
-use crate::Engine;
 use crate::conference::attendant::is_attendants;
 use crate::conference::leg::MediaOrigin;
 use crate::conference::pin_guard::Guesser;
 use crate::digits::{Way, key_in};
 use crate::event::EngineEvent;
+use crate::{Effect, Engine};
 
 /// The media type of session descriptions.
 pub(crate) const SDP: &str = "application/sdp";
@@ -268,6 +268,13 @@ impl Engine {
         let Some(pin) = key_in(entered, digit, focus::Pin::LENGTH_MAX) else { return };
         let pin = focus::Pin::entered(&pin);
         self.focus(&conference, focus::Input::EnterPin { leg, pin });
+    }
+
+    /// The operator is to hear of every leg that there was no room for, whatever became of its call.
+    pub(crate) fn note_want_of_room(&mut self, event: &McuEvent) {
+        if let McuEvent::LegFailed { failure: failure @ (LegFailure::NoPort | LegFailure::Overload), .. } = event {
+            self.effects.push_back(Effect::Event(EngineEvent::NoRoom { failure: *failure }));
+        }
     }
 
     fn on_leg_failed(&mut self, leg: LegId, failure: LegFailure) {

@@ -24,6 +24,10 @@ impl Engine {
             self.forget_offer(number);
             return self.tell_groups(Input::OfferDialogEnded { offer: number, dialog });
         };
+        if self.groups.lent.contains_key(&leg) {
+            // Whoever asked him does not wait until he is joined with the other caller.
+            return self.end_answered_offer(number);
+        }
         let why = match reason {
             Release::LateAnswer | Release::SecondAnswer | Release::LostRace | Release::Restart => {
                 TerminationReason::AnsweredElsewhere
@@ -55,7 +59,8 @@ impl Engine {
         self.hush_caller(call);
         self.ensure_accepted(call);
         self.show_partner(call, Some(&agent));
-        self.tell_groups(Input::Bridged { call });
+        let unconfirmed = self.groups.callers.get(&call).is_some_and(|caller| !caller.confirmed);
+        self.tell_groups(Input::Bridged { call, unconfirmed });
     }
 
     /// Caller and agent are parted.
@@ -105,7 +110,7 @@ impl Engine {
         for (number, answered) in lost {
             match answered {
                 Some(leg) => self.hang_up_sip(leg, termination),
-                None => self.withdraw_offer(number),
+                None => self.lose_offer(number),
             }
         }
         self.on_extra_seat_lost(seat, termination);

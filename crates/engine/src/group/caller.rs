@@ -3,7 +3,7 @@
 use base::{CallId, ConferenceId, LegId, SubscriptionId, Termination, TerminationReason, UserUri};
 use call::{Body, Invitation};
 use mcu_api::{AloneAudio, McuCommand};
-use response_group::{AnswerMode, Arrival, Input, OfferNo, Outcome, Rejection};
+use response_group::{AnswerMode, Arrival, Failure, Input, OfferNo, Outcome, Rejection};
 use sdp::LocalMedia;
 use sip_api::{CONTACT_PLACEHOLDER, NameAddr, ServerTransactionId, SipUri};
 
@@ -45,6 +45,8 @@ pub(super) struct Caller {
     wanted: Option<AnswerMode>,
     /// The 200 has been sent.
     pub(super) accepted: bool,
+    /// His phone has acknowledged the 200.
+    pub(super) confirmed: bool,
     /// His dialog is in the journal.
     pub(super) recorded: bool,
     /// He has been given early media.
@@ -96,6 +98,7 @@ impl Caller {
             invitation: None,
             wanted: None,
             accepted: false,
+            confirmed: false,
             recorded: false,
             previewed: false,
             reserved: false,
@@ -348,7 +351,8 @@ impl Engine {
 
     fn on_caller_confirmed(&mut self, call: CallId, body: Option<Body>) {
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
-        let leg = caller.leg;
+        let first = !std::mem::replace(&mut caller.confirmed, true);
+        let (leg, connected) = (caller.leg, first && caller.bridged.is_some());
         if caller.media.awaits_answer() && !caller.media.take_answer(body.as_ref()) {
             let termination = Termination::failed(TerminationReason::MediaNotSupported);
             return self.hang_up_sip(leg, termination);
@@ -359,14 +363,21 @@ impl Engine {
         }
         self.connect_group_leg(leg, agreed);
         self.record_caller(call);
+        if connected {
+            self.tell_groups(Input::CallerConfirmed { call });
+        }
         self.play_to_caller(call);
     }
 
     /// The caller's leg is over: the machine hears of it before anything else happens (at most 5 ms from his BYE to the
     /// CANCEL of the agents' phones).
     pub(super) fn on_caller_ended(&mut self, call: CallId, termination: Termination) {
+        // A leg that ends before its 200 by anything but the caller's CANCEL was refused by ourselves.
+        let refused = self.groups.callers.get(&call).is_some_and(|caller| !caller.accepted);
         let news = match termination.reason {
             TerminationReason::NoAck => Input::CallerNotConfirmed { call },
+            TerminationReason::MediaNotSupported => Input::CallerRefused { call, why: Failure::NoCommonMedia },
+            TerminationReason::ServiceUnavailable if refused => Input::CallerRefused { call, why: Failure::NoRoom },
             _ => Input::CallerLeft { call },
         };
         self.end_caller(call, Some(termination.reason), news);
@@ -398,8 +409,9 @@ impl Engine {
     }
 
     fn forget_caller(&mut self, call: CallId) {
-        let user = self.groups.callers.remove(&call).and_then(|caller| caller.user);
-        self.groups.stirred.extend(user);
+        let Some(caller) = self.groups.callers.remove(&call) else { return };
+        self.groups.stirred.extend(caller.user);
+        self.forget_supervisors(call, caller.supervisors);
     }
 
     /// The machine has done with a caller: his leg may go on (he was forwarded) or ends by what was said before.
@@ -420,7 +432,7 @@ impl Engine {
         language: Option<String>,
     ) {
         let reason = match outcome {
-            Outcome::Failed { why: response_group::Failure::Stopping } => TerminationReason::ServerStopping,
+            Outcome::Failed { why: Failure::Stopping } => TerminationReason::ServerStopping,
             _ => TerminationReason::Departed,
         };
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
@@ -438,10 +450,11 @@ impl Engine {
     fn refuse_group_caller(&mut self, leg: LegId, outcome: &Outcome) {
         match outcome {
             Outcome::Rejected { why: Rejection::UnknownGroup } => self.reject(leg, 404),
-            Outcome::Rejected { why: Rejection::TooManyCalls }
-            | Outcome::Failed { why: response_group::Failure::Stopping } => self.refuse_for_want_of_room(leg),
+            Outcome::Rejected { why: Rejection::TooManyCalls } | Outcome::Failed { why: Failure::Stopping } => {
+                self.refuse_for_want_of_room(leg)
+            }
             Outcome::Overflowed { .. } => self.reject(leg, 486),
-            Outcome::Failed { why: response_group::Failure::Loop } => self.reject(leg, 482),
+            Outcome::Failed { why: Failure::Loop } => self.reject(leg, 482),
             _ => self.reject(leg, 480),
         }
     }

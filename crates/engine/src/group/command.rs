@@ -2,6 +2,7 @@
 
 use base::{CallId, ConferenceNumber, Shown, Timestamp, UserUri};
 use response_group::{Action, AgentChange, Config, Input, MonitorMode, Presence, Problem, Snapshot, Surroundings};
+use routing::{RefusedTarget, Verdict};
 use serde::Deserialize;
 
 use super::errand::PAUSE_SECONDS;
@@ -129,6 +130,12 @@ impl Engine {
                 let why = format!("there is no call {call}; the wallboard lists those that wait and those that talk");
                 Some(Objection::to(ObjectionKind::NoSuchCall, "call", why))
             }
+            GroupCommand::Monitor { call, .. } if !self.talks_with_agent(*call) => {
+                let why = format!(
+                    "no agent talks in call {call}, so there is nothing to hear; take one of the wallboard's talks"
+                );
+                Some(Objection::to(ObjectionKind::NoSuchCall, "call", why))
+            }
             GroupCommand::Monitor { call, supervisor, .. } => self
                 .supervisor_objection(*call, supervisor)
                 .map(|why| Objection::to(ObjectionKind::InvalidSupervisor, "supervisor", why)),
@@ -211,9 +218,33 @@ impl Surroundings for Around<'_> {
         self.directory.has_trunk()
     }
 
+    fn telephone_objection(&self, agent: &UserUri) -> Option<String> {
+        objection_to_telephone(&self.directory.route_for(agent, agent.as_str()).verdict)
+    }
+
     fn forwards_to(&self, user: &UserUri) -> Option<UserUri> {
         UserUri::parse(self.directory.user_profile(user).forward_always.as_ref()?.expose()).ok()
     }
+}
+
+/// Why an agent on the telephone network cannot be rung where the dial plan leads, and what to write; `None` when he can.
+pub fn objection_to_telephone(way: &Verdict) -> Option<String> {
+    Some(match way {
+        Verdict::Trunk { .. } | Verdict::External(_) => return None,
+        // As a number he would be somebody else: rung while he talks, and whatever his own settings are (rule R4).
+        Verdict::LocalUser(user) => format!("he is the user {user} of this server; write that address"),
+        Verdict::Conference(_) => "a conference has this number; write a person's".to_owned(),
+        Verdict::Refused(RefusedTarget::NoTrunk) => {
+            "he is on the telephone network, and there is no way to it; add a [[trunk]]".to_owned()
+        }
+        Verdict::Refused(RefusedTarget::PrefixDenied) => {
+            "no [[trunk]] carries this number; add its beginning to allow of one".to_owned()
+        }
+        Verdict::Refused(RefusedTarget::ExternalDenied) => {
+            "he is at another server; write a number, or set sip.external_calls = true".to_owned()
+        }
+        Verdict::Refused(why) => format!("he cannot be rung: {why}; write tel: with + and 7 to 15 digits"),
+    })
 }
 
 fn not_an_agent(why: String) -> Objection {

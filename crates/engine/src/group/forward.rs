@@ -1,12 +1,12 @@
-//! Callers who are sent elsewhere: by the queue's time-out or overflow, by an agent or by a supervisor.
+//! Callers who are sent elsewhere: by the queue's time-out or overflow, by an agent or by a supervisor (`transfer`).
 //!
 //! The caller stays on our mixer; the target is dialled into his conference. The target's own settings and redirections
 //! are honoured, for this is no offer any more (rule R12); but for his mailbox, where no group's call may end (R1).
 
-use base::{CallId, LegId, OfferId, Shown, SubscriptionId, Termination, TerminationReason, Timestamp, UserUri};
+use base::{CallId, LegId, OfferId, Termination, TerminationReason, Timestamp, UserUri};
 use call::{Body, Dial};
 use mcu_api::{LegMedia, McuCommand};
-use response_group::{Action, Input, SupervisorCommand};
+use response_group::Input;
 use routing::CallKind;
 use sip_api::{Headers, NameAddr};
 
@@ -18,10 +18,8 @@ use super::{Purpose, Role, WireRecord};
 use crate::Engine;
 use crate::conference::dial_out::COMPLETED_ELSEWHERE;
 use crate::destination::{Answerer, Destination, Found, Guide, Ring, RingTarget};
-use crate::event::EngineEvent;
 use crate::people::bridge::Rung;
 use crate::people::history::Story;
-use crate::people::replaces::Replaces;
 use crate::people::way::{Lost, Way};
 
 /// How long a target may ring.
@@ -384,121 +382,6 @@ impl Engine {
             self.groups.dials.remove(&dial);
             self.call(call::Input::Cancel { offer: dial, reason: vec![COMPLETED_ELSEWHERE.to_owned()] });
         }
-    }
-
-    /// REFER: only the agent who talks with the caller may send him elsewhere, at once or to a colleague whom he has asked first
-    /// (`Replaces`).
-    pub(super) fn on_group_referred(&mut self, role: Role, refer: SubscriptionId, refer_to: &NameAddr) {
-        let (Role::Device(offer), Ok(person)) = (role, UserUri::parse(&self.dialled(&refer_to.uri))) else {
-            return self.call(call::Input::RespondRefer { refer, status: 603 });
-        };
-        let replaces = Replaces::in_uri(refer_to.uri.headers.as_deref());
-        match &replaces {
-            Some(None) => return self.call(call::Input::RespondRefer { refer, status: 400 }),
-            None if refer_to.uri.headers.is_some() => {
-                return self.call(call::Input::RespondRefer { refer, status: 501 });
-            }
-            _ => {}
-        }
-        let order = self.groups.offers.get(&offer).map(|offer| &offer.order);
-        let (call, agent) = (order.map(|order| order.call), order.map(|order| order.agent.clone()));
-        let circle = call.zip(agent.as_ref()).and_then(|(call, agent)| self.circle(call, agent, &person));
-        let Some(caller) = call.and_then(|call| self.groups.callers.get_mut(&call)) else {
-            return self.call(call::Input::RespondRefer { refer, status: 603 });
-        };
-        if caller.transfer.is_some() {
-            // The first one is not decided yet (RFC 3261 21.4.27).
-            return self.call(call::Input::RespondRefer { refer, status: 491 });
-        }
-        if caller.bridged != Some(offer) {
-            return self.call(call::Input::RespondRefer { refer, status: 603 });
-        }
-        if let Some(Some(replaces)) = replaces {
-            if let Err(status) = self.transfer_to_colleague(offer, refer, &replaces) {
-                self.call(call::Input::RespondRefer { refer, status });
-            }
-            return;
-        }
-        if let Some(status) = circle {
-            return self.call(call::Input::RespondRefer { refer, status });
-        }
-        (caller.transfer, caller.sent_by) = (Some(refer), agent);
-        self.call(call::Input::RespondRefer { refer, status: 202 });
-        let target = self.action_to(person.address_of_record());
-        let queues = matches!(target, Action::Group { .. });
-        self.tell_groups(Input::AgentTransferred { offer, target, consulted: false });
-        if let Some(call) = call.filter(|_| queues) {
-            // He waits there now, and the agent has done his part.
-            self.report_transfer(call, 200);
-        }
-    }
-
-    /// The refusal, where the caller is to be sent to herself, or to the agent who talks with her.
-    fn circle(&self, call: CallId, agent: &UserUri, target: &UserUri) -> Option<u16> {
-        let caller = self.groups.callers.get(&call)?;
-        let Found::Person(destination) = self.find_for_group(&caller.group, target.as_str()) else { return None };
-        let person = destination.person()?;
-        match (person == caller.person, person == *agent) {
-            (true, _) => Some(482),
-            (false, true) => Some(403),
-            (false, false) => None,
-        }
-    }
-
-    /// Sending somebody to an address that may be another group's.
-    pub(super) fn action_to(&self, target: UserUri) -> Action {
-        let group = sip_api::SipUri::parse(target.as_str()).ok().and_then(|uri| self.group_of(&uri));
-        group.map_or(Action::Forward { target }, |target| Action::Group { target })
-    }
-
-    /// Tells whoever sent a caller elsewhere what became of that: an agent by NOTIFY, a supervisor by an event.
-    fn report_transfer(&mut self, call: CallId, status: u16) {
-        let Some(caller) = self.groups.callers.get_mut(&call) else { return };
-        let (refer, supervised) = (caller.transfer.take(), std::mem::take(&mut caller.sent_by_supervisor));
-        if let Some(refer) = refer {
-            self.call(call::Input::ReferProgress { refer, status });
-        }
-        if supervised {
-            self.event(EngineEvent::GroupTransfer { call, reached: status == 200 });
-        }
-    }
-
-    /// Why nobody can be sent to a target of which the groups know nothing bad: the dial plan leads nowhere.
-    pub(super) fn target_objection(&self, call: CallId, target: &Action) -> Option<String> {
-        let Action::Forward { target } = target else { return None };
-        match self.find_for_group(&self.groups.callers.get(&call)?.group, target.as_str()) {
-            Found::Person(_) => None,
-            Found::Conference(_) => Some(format!(
-                "target = {}: this is a conference; name a user, a number or a group",
-                Shown(target.as_str())
-            )),
-            Found::Nobody(why) => {
-                Some(format!("target = {}: {why}; name a user, a number or a group", Shown(target.as_str())))
-            }
-        }
-    }
-
-    /// A supervisor sends a caller elsewhere.
-    pub(super) fn send_by_supervisor(&mut self, call: CallId, target: Action) {
-        if let Some(caller) = self.groups.callers.get_mut(&call) {
-            caller.sent_by_supervisor = true;
-        }
-        self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Transfer { target } });
-    }
-
-    /// The caller waits in another group now.
-    pub(super) fn on_caller_moved(&mut self, call: CallId) {
-        if self.groups.callers.get(&call).is_some_and(|caller| caller.sent_by_supervisor) {
-            self.report_transfer(call, 200);
-        }
-    }
-
-    /// A supervisor's command was refused, whichever it was.
-    pub(super) fn on_supervisor_refused(&mut self, call: CallId, why: String) {
-        if let Some(caller) = self.groups.callers.get_mut(&call) {
-            caller.sent_by_supervisor = false;
-        }
-        self.event(EngineEvent::GroupSupervisorRefused { call, why });
     }
 
     /// A seat that is nobody's offer was lost: a target's or a supervisor's.

@@ -236,6 +236,12 @@ impl Engine {
         {
             return self.on_colleague_answered(call, leg, body.as_ref());
         }
+        if self.groups.astray.remove(&leg) {
+            if body.is_some() {
+                self.lead_back(leg);
+            }
+            return;
+        }
         let answered = match self.group_media(leg) {
             Some((seat, media)) if media.awaits_answer() => {
                 let good = media.take_answer(body.as_ref());

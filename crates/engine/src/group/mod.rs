@@ -6,7 +6,7 @@
 //! (rules R1 to R6). What the machine is told is in the journal before anything that follows from it leaves.
 //!
 //! Start reading at [`Engine::tell_groups`]; then `caller` (who calls), `offer` (who is rung), `answered` (who talks with him),
-//! `audio` (what a caller hears), `forward` (calls that leave the group), `outside` (who is busy otherwise), `restart` and
+//! `audio` (what a caller hears), `forward` (calls that leave the group), `transfer` (who sends them away), `outside` (who is busy otherwise), `restart` and
 //! `command`.
 
 mod answered;
@@ -14,6 +14,7 @@ mod audio;
 mod caller;
 mod command;
 mod consultation;
+mod dropped;
 mod errand;
 mod forward;
 mod headers;
@@ -27,6 +28,7 @@ mod outside;
 mod restart;
 mod silenced;
 mod supervisor;
+mod transfer;
 mod unstored;
 mod visit;
 mod wire;
@@ -43,7 +45,8 @@ use crate::destination::devices;
 use crate::{Effect, Engine};
 
 pub use audio::is_phrase;
-pub use command::{GroupCommand, objection_to_groups};
+pub use command::{GroupCommand, objection_to_groups, objection_to_telephone};
+pub use dropped::{DroppedChange, dropped_keys};
 pub use errand::GroupCodes;
 pub use journal::{AboutCaller, GroupJournal, SentInvite, WireLeg, WireRecord};
 pub use ledger::{GroupCallRecord, GroupLegRecord, Onward};
@@ -119,6 +122,10 @@ pub(crate) struct Groups {
     holding: HashSet<LegId>,
     /// Legs the MCU has lost, until they have ended on the SIP side too.
     lost: HashSet<LegId>,
+    /// Agents who are asked to come to another group's caller, and the offer each has taken.
+    lent: HashMap<LegId, OfferNo>,
+    /// Agents who were to come and are not wanted there any more, but have not said yet whether they come.
+    astray: HashSet<LegId>,
     dials: HashMap<OfferId, Purpose>,
     /// Devices whose INVITE is not over although their agent's offer is: another device of his answered or refused.
     silencing: HashMap<LegId, Silenced>,
@@ -337,6 +344,7 @@ impl Engine {
                 self.release_hold(leg);
                 self.groups.legs.remove(&leg);
                 self.groups.lost.remove(&leg);
+                self.groups.astray.remove(&leg);
                 self.groups.silencing.remove(&leg);
                 self.record_unwanted(leg);
                 self.note_over(leg);

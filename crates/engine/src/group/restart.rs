@@ -8,6 +8,7 @@ use response_group::{Config, DialogNo, Domain, Entry, Input, JournalError, Offer
 use sip_api::{Flow, NameAddr, SipUri, Transport};
 
 use super::caller::Caller;
+use super::dropped::dropped_changes;
 use super::ledger::Ledger;
 use super::offer::Offer;
 use super::visit::Visits;
@@ -15,6 +16,7 @@ use super::wire::{OnWire, UpCaller};
 use super::{AboutCaller, GroupJournal, Purpose, Role, SentInvite, WireLeg, WireRecord};
 use crate::Engine;
 use crate::conference::dial_out::COMPLETED_ELSEWHERE;
+use crate::event::EngineEvent;
 
 /// A caller who is being attached again: who has answered, of himself and whom he talks with.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +60,10 @@ impl Engine {
             self.groups.earlier = self.groups.wire.clone();
             self.groups.next_call = domain.last_call().0;
             let changed = self.groups.wire.file.as_deref() != Some(&file);
+            if let Some(then) = self.groups.wire.file.as_deref().filter(|_| changed) {
+                let dropped = dropped_changes(then, domain.config(), &file);
+                dropped.into_iter().for_each(|change| self.event(EngineEvent::GroupChangeDropped(change)));
+            }
             self.begin_anew(domain, file, changed);
         } else if !file.groups.is_empty() {
             self.groups.domain = Some(Domain::new(at, file.clone())?);
@@ -224,7 +230,7 @@ impl Engine {
         let leg = self.take_up(WireLeg::Caller(call), Role::Caller(call), *dialog, about.clone());
         let mut restored = Caller::new(leg, call_id, conference, group, from);
         restored.accepted = true;
-        restored.recorded = true;
+        (restored.confirmed, restored.recorded) = (true, true);
         (restored.follows_from, restored.passed_on) = (about.follows_from, about.passed_on);
         restored.user = UserUri::parse(person).ok();
         // Whoever claims an account must have proved it to call; a trunk's word is not kept.

@@ -7,7 +7,8 @@ use base::{Duration, LegId};
 use mcu::Port;
 use mcu_api::{Codec, Prompt};
 
-use crate::phone::Phone;
+use crate::analysis::decibels;
+use crate::phone::{AMPLITUDE, Phone};
 use crate::world::{SETTINGS, World};
 
 thread_local! {
@@ -98,6 +99,26 @@ fn a_prompt_to_all_is_played_again_without_allocating() {
     assert_eq!(counted, 0);
 }
 
+/// Nine want to hear each otherwise, at once and for the first time: one more than streams wait for them, so that one has to
+/// wait a tick.
+#[test]
+fn a_tick_that_opens_branches_does_not_allocate() {
+    for codec in [Codec::Opus, Codec::Pcmu] {
+        let mut world = World::new(SETTINGS);
+        world.join(Phone::new(0, codec, 500.0));
+        (1..=9).for_each(|leg| world.join(Phone::new(leg, codec, 300.0).silent()));
+        world.run(3.0);
+        (1..=9).for_each(|leg| world.conference.set_gain(LegId(leg), 0, -2 * leg as i8));
+        let before = world.allocated;
+        world.run(1.0);
+        assert_eq!(world.allocated, before, "{codec:?}");
+        for leg in 1..=9 {
+            let heard = decibels(world.phone(leg).last(0.5), 500.0, AMPLITUDE);
+            assert!((heard + 2.0 * leg as f64).abs() < 1.5, "{codec:?}: leg {leg} hears it {heard} dB louder");
+        }
+    }
+}
+
 /// Allocations inside of so many ticks.
 fn allocations(world: &mut World, ticks: usize) -> usize {
     let mut counted = 0;
@@ -108,6 +129,7 @@ fn allocations(world: &mut World, ticks: usize) -> usize {
         }
         world.now = world.now + Duration::from_millis(20);
         world.sink.clear();
+        world.conference.prepare();
         let before = allocations_so_far();
         world.conference.tick(world.now);
         world.conference.send(world.now, &mut world.sink);

@@ -126,6 +126,7 @@ impl World {
     pub(crate) fn step(&mut self) {
         self.now = self.now + Duration::from_millis(10);
         self.sink.clear();
+        self.conference.prepare();
         let before = allocations_so_far();
         self.conference.tick(self.now);
         self.conference.send(self.now, &mut self.sink);

@@ -16,6 +16,8 @@ const TICK: Duration = Duration::from_millis(20);
 /// A phone in a call with the server.
 pub(crate) struct Phone {
     socket: UdpSocket,
+    /// Where reports go, so that they go to no other phone.
+    reports: UdpSocket,
     server: SocketAddr,
     ssrc: u32,
     sent: u32,
@@ -28,7 +30,8 @@ impl Phone {
     pub(crate) fn new(address: IpAddr, server: SocketAddr, ssrc: u32) -> Self {
         let socket = UdpSocket::bind((address, 0)).expect("a port is free");
         socket.set_nonblocking(true).expect("a socket option");
-        Self { socket, server, ssrc, sent: 0, next: Instant::now(), heard: Vec::new() }
+        let reports = UdpSocket::bind((address, 0)).expect("a port is free");
+        Self { socket, reports, server, ssrc, sent: 0, next: Instant::now(), heard: Vec::new() }
     }
 
     /// The same phone, from now on at another port.
@@ -38,10 +41,9 @@ impl Phone {
 
     /// What offer and answer agreed on.
     pub(crate) fn media(&self) -> LegMedia {
-        let address = self.socket.local_addr().expect("bound");
         LegMedia {
-            remote_rtp: address,
-            remote_rtcp: SocketAddr::new(address.ip(), address.port() + 1),
+            remote_rtp: self.socket.local_addr().expect("bound"),
+            remote_rtcp: self.reports.local_addr().expect("bound"),
             rtcp_mux: false,
             codec: Codec::Pcmu,
             send_payload_type: 0,

@@ -69,6 +69,7 @@ fn the_catalogue_is_what_dashboards_rely_on() {
             "convoke_leg_round_trip_seconds histogram",
             "convoke_legs gauge",
             "convoke_legs_ended_total counter",
+            "convoke_legs_without_room_total counter",
             "convoke_media_commands_refused_total counter",
             "convoke_media_conferences gauge",
             "convoke_media_conferences_failed_total counter",
@@ -119,6 +120,7 @@ fn events_are_counted_under_their_labels() {
     metrics.command("addUser", false);
     metrics.command("addUser", false);
     metrics.call_refused("account_calls");
+    metrics.no_room("no-port");
     metrics.conference_started();
     metrics.leg_ended(TerminationReason::Departed, Some(Duration::from_secs(90)));
     metrics.leg_ended(TerminationReason::Busy, None);
@@ -127,6 +129,8 @@ fn events_are_counted_under_their_labels() {
         ("convoke_commands_total{command=\"addUser\",outcome=\"failure\"}", 2.0),
         ("convoke_conferences_started_total", 1.0),
         ("convoke_legs_ended_total{reason=\"departed\"}", 1.0),
+        ("convoke_legs_without_room_total{reason=\"no-port\"}", 1.0),
+        ("convoke_legs_without_room_total{reason=\"overload\"}", 0.0),
         ("convoke_legs_ended_total{reason=\"busy\"}", 1.0),
         ("convoke_legs_ended_total{reason=\"internal-error\"}", 0.0),
         ("convoke_call_duration_seconds_count", 1.0),

@@ -105,7 +105,7 @@ pub(crate) struct CapacityArguments {
     /// How many of a hundred of a node's processor time may be used.
     #[arg(long, allow_negative_numbers = true, value_parser = from_to(1.0, 100.0), default_value_t = 50.0)]
     pub(crate) load: f64,
-    /// Nodes that may fail at once.
+    /// Nodes that may fail at once: so many come on top of those that the work needs.
     #[arg(long, allow_negative_numbers = true, value_parser = whole_to(1_000), default_value_t = 1.0)]
     pub(crate) spare: f64,
     /// Cores of a node; by default as many as the machine that was measured.

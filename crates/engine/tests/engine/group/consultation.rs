@@ -8,7 +8,7 @@ use crate::world::{World, answer_to, in_dialog, in_dialog_of_callee, out_of_dial
 use base::{ConversationKind, Duration, TerminationReason};
 use engine::{GroupJournal, WireLeg, WireRecord};
 use mcu_api::McuCommand;
-use response_group::Method as Hunt;
+use response_group::{AgentStatus, Config, Method as Hunt, ResponseGroup};
 use sip_api::{ClientTransactionId, Method, Request, Response, SipCommand};
 
 /// The caller talks with bob, and bob with cleo, whom he has called.
@@ -331,4 +331,193 @@ fn a_caller_of_an_earlier_process_is_sent_to_a_colleague_too() {
     let bye = asked.caller.bye();
     asked.world.request(bye, None);
     check_drained(&mut asked.world);
+}
+
+/// The same when bob has called the group of which cleo is an agent.
+fn asked_through_a_group() -> Asked {
+    let support = ResponseGroup { uri: user("support"), name: "Support".to_owned(), ..sales(Hunt::Serial, &["cleo"]) };
+    let mut world = World::new();
+    world.open_groups(Config { groups: vec![sales(Hunt::Serial, &["bob"]), support], ..Config::default() }, &[]);
+    world.register("bob", &[41_000]);
+    world.register("cleo", &[42_000]);
+    let caller = dial(&mut world, 1);
+    let (transaction, offered) = caller.rung[0].clone();
+    world.respond(transaction, ok(&offered));
+    let target = "sip:support@example.com";
+    let invite = out_of_dialog(Method::Invite, target, "bob", "asks").with_body(SDP, sdp_body(41_100));
+    let transaction = world.request(invite.clone(), Some(user("bob")));
+    let (ringing, request) = world.take_requests(&Method::Invite).pop().expect("cleo rings");
+    let told = world.take_responses(transaction).pop().expect("bob is answered");
+    world.ack(in_dialog(Method::Ack, &invite, &told, 1));
+    let answer = answer_to(&request, 200).with_header("Allow", "INVITE, ACK, BYE, CANCEL, UPDATE");
+    let answer = answer.with_body(SDP, sdp_body(42_100));
+    world.respond(ringing, answer.clone());
+    world.pass(Duration::from_secs(3));
+    world.take_requests(&Method::Invite);
+    world.take_requests(&Method::Update);
+    Asked { world, caller, offered, asks: (invite, told), asked: (request, answer), sent: 0 }
+}
+
+/// Bob has both calls as before, and each ends as it would have.
+fn both_go_on(mut asked: Asked) {
+    assert_eq!(asked.hung_up(), [""; 0], "nobody");
+    let (invite, told) = asked.asks.clone();
+    asked.world.request(in_dialog(Method::Bye, &invite, &told, 9), None);
+    assert_eq!(asked.hung_up(), [asked.asked.0.call_id()], "cleo was bob's");
+    let bye = asked.caller.bye();
+    asked.world.request(bye, None);
+    asked.told();
+    check_drained(&mut asked.world);
+}
+
+#[test]
+fn the_colleague_may_be_an_agent_of_another_group() {
+    let mut asked = asked_through_a_group();
+    let replaces = asked.replaces();
+    assert_eq!(asked.refer(&replaces), 202);
+    let (transaction, request) = asked.reinvite();
+    assert_eq!(asked.hung_up(), [""; 0], "bob keeps both calls until they are joined");
+    asked.world.respond(transaction, answer_to(&request, 200).with_body(SDP, sdp_body(42_100)));
+    assert_eq!(asked.told().as_deref(), Some("SIP/2.0 200 OK"));
+    let seat = *asked.world.legs_in_mcu().last().expect("cleo's seat");
+    let joined = |command: &McuCommand| matches!(command, McuCommand::SetInMix { leg, in_mix: true } if *leg == seat);
+    assert!(asked.world.mcu.iter().any(joined), "she is in the mix");
+    let mut hung_up = asked.hung_up();
+    hung_up.sort_unstable();
+    let mut bobs = ["asks".to_owned(), asked.offered.call_id().to_owned()];
+    bobs.sort_unstable();
+    assert_eq!(hung_up, bobs, "bob has done his part");
+    for (transaction, bye) in asked.world.take_requests(&Method::Bye) {
+        asked.world.respond(transaction, answer_to(&bye, 200));
+    }
+    asked.world.pass(Duration::from_secs(7));
+    let bye = asked.caller.bye();
+    asked.world.request(bye, None);
+    assert_eq!(asked.hung_up(), [asked.asked.0.call_id()], "cleo talked with the caller");
+    check_drained(&mut asked.world);
+    let record = records(&asked.world).into_iter().find_map(|record| record.onward).expect("a talk with cleo");
+    assert_eq!((record.with, record.to.since(record.from)), (user("cleo"), Duration::from_secs(7)));
+    assert_eq!(records(&asked.world).len(), 2, "each group has its record");
+    let board = asked.world.engine.wallboard(asked.world.now).expect("there are groups");
+    assert!(board.agents.iter().all(|agent| agent.status == AgentStatus::Free), "{:?}", board.agents);
+}
+
+#[test]
+fn another_groups_agent_who_does_not_come_stays_with_who_has_asked() {
+    let silent = sdp_body(42_100).replace("PCMU/8000", "G729/8000").replace("RTP/AVP 0 101", "RTP/AVP 18");
+    for taken in [None, Some(silent)] {
+        let mut asked = asked_through_a_group();
+        let replaces = asked.replaces();
+        for _ in 0..2 {
+            assert_eq!(asked.refer(&replaces), 202);
+            let (transaction, request) = asked.reinvite();
+            let answer = match &taken {
+                None => answer_to(&request, 488),
+                Some(body) => answer_to(&request, 200).with_body(SDP, body.clone()),
+            };
+            asked.world.respond(transaction, answer);
+            assert_eq!(asked.told().as_deref(), Some("SIP/2.0 488 Not Acceptable Here"));
+            if taken.is_some() {
+                let (transaction, request) = asked.reinvite();
+                asked.world.respond(transaction, answer_to(&request, 200).with_body(SDP, sdp_body(42_100)));
+            }
+            assert!(asked.world.take_requests(&Method::Invite).is_empty());
+        }
+        both_go_on(asked);
+    }
+}
+
+#[test]
+fn who_asked_another_groups_agent_need_not_wait() {
+    for joined in [true, false] {
+        let mut asked = asked_through_a_group();
+        let replaces = asked.replaces();
+        assert_eq!(asked.refer(&replaces), 202);
+        let (transaction, request) = asked.reinvite();
+        let (invite, told) = asked.asks.clone();
+        asked.world.request(in_dialog(Method::Bye, &invite, &told, 2), None);
+        assert_eq!(asked.hung_up(), [""; 0], "cleo is kept");
+        let status = if joined { 200 } else { 488 };
+        asked.world.respond(transaction, answer_to(&request, status).with_body(SDP, sdp_body(42_100)));
+        let wanted = if joined { &asked.offered } else { &asked.asked.0 }.call_id().to_owned();
+        assert_eq!(asked.hung_up(), [wanted], "joined: {joined}");
+        let bye = asked.caller.bye();
+        asked.world.request(bye, None);
+        asked.told();
+        check_drained(&mut asked.world);
+    }
+}
+
+#[test]
+fn another_groups_agent_who_hangs_up_while_she_is_asked_is_gone_for_both() {
+    let mut asked = asked_through_a_group();
+    let replaces = asked.replaces();
+    assert_eq!(asked.refer(&replaces), 202);
+    asked.reinvite();
+    let (invite, answer) = asked.asked.clone();
+    asked.world.request(bye_of_callee(&invite, &answer, 1), None);
+    assert_eq!(asked.told().as_deref(), Some("SIP/2.0 480 Temporarily Unavailable"));
+    assert_eq!(asked.hung_up(), ["asks"], "bob keeps the caller");
+    let bye = asked.caller.bye();
+    asked.world.request(bye, None);
+    check_drained(&mut asked.world);
+}
+
+/// What she answers too late is put right: her phone sends to her seat in bob's call again.
+#[test]
+fn a_caller_who_gives_up_leaves_another_groups_agent_to_who_has_asked() {
+    let mut asked = asked_through_a_group();
+    let replaces = asked.replaces();
+    assert_eq!(asked.refer(&replaces), 202);
+    let (transaction, request) = asked.reinvite();
+    let call_id = asked.asked.0.call_id().to_owned();
+    let up = |record: &&GroupJournal| matches!(record, GroupJournal::Wire(WireRecord::AgentUp { dialog, .. }) if dialog.names.call_id == call_id);
+    assert_eq!(asked.world.journal.iter().filter(up).count(), 1);
+    let bye = asked.caller.bye();
+    asked.world.request(bye, None);
+    assert!(!asked.hung_up().contains(&call_id));
+    assert_eq!(asked.world.journal.iter().filter(up).count(), 2, "the next process knows whose agent she is");
+    asked.world.respond(transaction, answer_to(&request, 200).with_body(SDP, sdp_body(42_100)));
+    let (transaction, again) = asked.reinvite();
+    assert_ne!(again.body, request.body, "to another seat");
+    asked.world.respond(transaction, answer_to(&again, 200).with_body(SDP, sdp_body(42_100)));
+    let (invite, told) = asked.asks.clone();
+    asked.world.request(in_dialog(Method::Bye, &invite, &told, 9), None);
+    asked.told();
+    check_drained(&mut asked.world);
+}
+
+/// The REFER may come in the dialog with the other group.
+#[test]
+fn another_groups_agent_may_be_named_where_she_was_asked() {
+    let mut asked = asked_through_a_group();
+    let (invite, told) = asked.asks.clone();
+    let groups = asked.replaces_groups();
+    let refer = in_dialog(Method::Refer, &invite, &told, 2);
+    assert_eq!(asked.send(refer, "sales", &groups), 202);
+    let refer = in_dialog(Method::Refer, &invite, &told, 3);
+    assert_eq!(asked.send(refer, "sales", &groups), 491, "the first one is not decided");
+    let (transaction, request) = asked.reinvite();
+    asked.world.respond(transaction, answer_to(&request, 200).with_body(SDP, sdp_body(42_100)));
+    assert!(!asked.hung_up().contains(&asked.asked.0.call_id().to_owned()), "she is the caller's");
+    let bye = asked.caller.bye();
+    asked.world.request(bye, None);
+    asked.told();
+    check_drained(&mut asked.world);
+}
+
+/// Nobody has answered him there yet.
+#[test]
+fn who_waits_for_another_groups_agent_has_asked_nobody() {
+    let mut asked = asked_through_a_group();
+    let (invite, answer) = asked.asked.clone();
+    asked.world.request(bye_of_callee(&invite, &answer, 1), None);
+    let asks =
+        out_of_dialog(Method::Invite, "sip:support@example.com", "bob", "again").with_body(SDP, sdp_body(41_100));
+    let transaction = asked.world.request(asks.clone(), Some(user("bob")));
+    let told = asked.world.take_responses(transaction).pop().expect("bob is answered");
+    asked.world.ack(in_dialog(Method::Ack, &asks, &told, 1));
+    asked.asks = (asks, told);
+    let replaces = asked.replaces();
+    assert_eq!(asked.refer(&replaces), 480);
 }

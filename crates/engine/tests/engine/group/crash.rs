@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::taken_up::rings;
 use crate::world::groups::{config, dial, ok, parallel, records, request_of, restarted, sales};
 use crate::world::{Step, World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
-use base::{CallId, Duration};
+use base::{CallId, Duration, UserUri};
 use engine::{
     EngineEvent, GroupCommand, GroupJournal, GroupVisit, Input, ObjectionKind, UserAccount, WireLeg, WireRecord,
 };
@@ -152,7 +152,7 @@ fn story() -> World {
     world
 }
 
-type Line = (base::UserUri, CallId, base::ConversationKind, i64);
+type Line = (UserUri, CallId, base::ConversationKind, i64);
 
 /// What the store knows a line of a history by.
 fn key(line: &base::ConversationEntry) -> Line {
@@ -160,7 +160,7 @@ fn key(line: &base::ConversationEntry) -> Line {
 }
 
 /// Agents and what their histories say, as the machine decided over both processes.
-fn lines_of_agents(entries: &[Entry]) -> Vec<base::UserUri> {
+fn lines_of_agents(entries: &[Entry]) -> Vec<UserUri> {
     let outputs = response_group::replay(entries).map(|(_, outputs)| outputs).unwrap_or_default();
     let lines = outputs.into_iter().filter_map(|output| match output {
         response_group::Output::History(entry) => Some(entry.agent),
@@ -382,6 +382,43 @@ fn a_new_journal_says_all_that_the_old_one_said() {
     };
     assert_eq!(sent(&begun), sent(&world.journal));
     assert!(sent(&begun).len() >= 2, "the phone and the caller");
+}
+
+/// The file wins, and says so of each thing that it takes back; of what it says too it does not.
+#[test]
+fn changes_that_a_changed_file_overrules_are_told_one_by_one() {
+    let mut world = World::new();
+    world.open_groups(with_key(), &[]);
+    let mut now = with_key();
+    now.groups[0].name = "Changed at run time".to_owned();
+    now.groups[0].language = Some("de".to_owned());
+    now.groups[0].queue.timeout_seconds = Some(70);
+    now.timing.reattach_seconds += 1;
+    let mut more = sales(Hunt::Serial, &["cleo"]);
+    more.uri = user("more");
+    now.groups.push(more);
+    world.input(Input::Group(GroupCommand::Configure { config: Box::new(now) }));
+    let mut file = with_key();
+    file.groups[0].language = Some("de".to_owned());
+    file.groups[0].target_seconds += 1;
+    let dropped = |file: Config| -> Vec<(Option<UserUri>, Option<String>)> {
+        let after = restarted(&world, file, &world.journal);
+        let changes = after.events.iter().filter_map(|event| match event {
+            EngineEvent::GroupChangeDropped(change) => Some((change.group.clone(), change.key.clone())),
+            _ => None,
+        });
+        changes.collect()
+    };
+    let key = |name: &str| Some(name.to_owned());
+    let sales = world.engine.group_config().expect("there are groups").groups[0].uri.clone();
+    let wanted = [
+        (None, key("timing")),
+        (Some(user("more")), None),
+        (Some(sales.clone()), key("name")),
+        (Some(sales), key("queue")),
+    ];
+    assert_eq!(dropped(file), wanted);
+    assert_eq!(dropped(with_key()), [], "the file is the same, so that the changes last");
 }
 
 #[test]

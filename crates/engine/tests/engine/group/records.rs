@@ -1,15 +1,15 @@
 //! What a response group's call leaves: lines in the histories of everybody it concerned, and one record.
 
 use crate::world::groups::{
-    Caller, SDP, bye_of_callee, cancels, check_drained, dial, history, ok, open, outcomes, parallel, records, sales,
-    story,
+    Caller, SDP, bye_of_callee, cancels, check_drained, config, dial, history, ok, open, outcomes, parallel, records,
+    sales, story,
 };
 use crate::world::{World, answer_to, flow, in_dialog, out_of_dialog, sdp_body, user};
 use base::{
     CallId, ConversationKind, Duration, GroupErrand, Termination, TerminationReason, TerminationResult, UserUri,
 };
 use engine::{EngineEvent, GroupCommand, GroupJournal, GroupLegRecord, GroupVisit, Input};
-use mcu_api::{LegStatistics, McuEvent};
+use mcu_api::{LegFailure, LegStatistics, McuEvent};
 use response_group::{Action, Entry, Failure, Method as Hunt, MonitorMode, Outcome, Queue, ResponseGroup, SegmentKind};
 use sip_api::{Method, SipEvent};
 
@@ -77,10 +77,23 @@ fn a_caller_who_was_never_served_has_an_outgoing_line_too() {
     assert_eq!((line.kind, line.answered), (ConversationKind::Outgoing, None));
     assert_eq!(line.termination, Termination::cancelled(TerminationReason::Departed), "by BYE, for he was answered");
     assert_eq!(records(&world)[0].termination, line.termination);
+    let waited = &records(&world)[0].call.segments[0];
+    assert_eq!(waited.outcome, Outcome::Abandoned);
+    assert_eq!(records(&world)[0].termination_of(waited), line.termination);
     for agent in ["bob", "cleo"] {
-        let kinds: Vec<_> = history(&world, agent).iter().map(|line| line.kind).collect();
-        assert_eq!(kinds, [ConversationKind::GroupCallAbandoned], "{agent}");
+        let lines: Vec<_> = history(&world, agent).iter().map(|line| (line.kind, line.termination)).collect();
+        assert_eq!(lines, [(ConversationKind::GroupCallAbandoned, line.termination)], "{agent}");
     }
+}
+
+#[test]
+fn agents_who_were_rung_when_the_server_stopped_are_told_so() {
+    let mut world = parallel();
+    dial(&mut world, 1);
+    world.input(Input::Stop);
+    let line = history(&world, "bob").pop().expect("a line");
+    assert_eq!(line.kind, ConversationKind::GroupCallNotAnswered);
+    assert_eq!(line.termination, Termination::cancelled(TerminationReason::ServerStopping));
 }
 
 #[test]
@@ -406,6 +419,54 @@ fn an_agent_who_answers_and_hangs_up_at_once_has_answered() {
     }
 }
 
+fn want_of_room(world: &World) -> usize {
+    world.events.iter().filter(|event| matches!(event, EngineEvent::NoRoom { failure: LegFailure::NoPort })).count()
+}
+
+/// Who is refused has not given up, and the operator hears why he was.
+#[test]
+fn a_caller_whom_the_server_refuses_has_not_hung_up() {
+    for (full, body, status, why, reason) in [
+        (true, sdp_body(30_000), 503, Failure::NoRoom, TerminationReason::LimitReached),
+        (
+            false,
+            sdp_body(30_000).replace("RTP/AVP", "TCP/RTP/AVP"),
+            488,
+            Failure::NoCommonMedia,
+            TerminationReason::MediaNotSupported,
+        ),
+    ] {
+        let mut world = open(sales(Hunt::Serial, &["bob"]));
+        world.mcu_is_full = full;
+        let invite = out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", "c1").with_body(SDP, body);
+        let transaction = world.request(invite, Some(user("ann")));
+        assert_eq!(world.take_responses(transaction).pop().map(|response| response.status), Some(status));
+        assert_eq!(outcomes(&world), [Outcome::Failed { why }]);
+        assert_eq!(records(&world)[0].termination, Termination::failed(reason));
+        let told = story(&world, "c1");
+        assert!(told.iter().any(|line| line.starts_with("the caller is refused: ")), "{told:#?}");
+        assert!(!told.iter().any(|line| line == "the caller hung up"), "{told:#?}");
+        assert_eq!(world.engine.wallboard(world.now).expect("groups").groups[0].counters.abandoned, 0);
+        assert_eq!(want_of_room(&world) > 0, full);
+    }
+}
+
+#[test]
+fn an_offer_without_a_port_says_so_and_its_agents_phone_has_refused_nothing() {
+    let mut world = World::new();
+    world.open_groups(config(sales(Hunt::Serial, &["bob"])), &[]);
+    let caller = dial(&mut world, 1);
+    world.mcu_is_full = true;
+    world.register("bob", &[41_000]);
+    let told = story(&world, "c1");
+    assert!(told.iter().any(|line| line.ends_with("is over: the server had no room for its audio")), "{told:#?}");
+    assert_eq!(want_of_room(&world), 1);
+    world.mcu_is_full = false;
+    world.pass(Duration::from_secs(6));
+    assert_eq!(world.take_requests(&Method::Invite).len(), 1, "bob is rung as soon as there is a port");
+    world.request(caller.bye(), None);
+}
+
 /// Nobody knows whether such a caller ever heard anything: he was not served, whoever was on the line.
 #[test]
 fn a_caller_whose_phone_never_acknowledges_is_told_of_as_such() {
@@ -415,8 +476,15 @@ fn a_caller_whose_phone_never_acknowledges_is_told_of_as_such() {
     let rung = world.take_requests(&Method::Invite);
     world.respond(rung[0].0, ok(&rung[0].1));
     world.pass(Duration::from_secs(32));
+    let answered = |world: &World| {
+        let board = world.engine.wallboard(world.now).expect("there are groups");
+        let counters = &board.groups[0].counters;
+        (board.groups[0].talking, counters.answered, counters.answered_in_target, counters.other)
+    };
+    assert_eq!(answered(&world), (1, 0, 0, 0), "an agent is on the line, and nobody knows whether the caller is");
     world.input(Input::Sip(SipEvent::AckMissing { transaction }));
     world.pass(Duration::from_secs(33));
+    assert_eq!(answered(&world), (0, 0, 0, 1));
     assert_eq!(outcomes(&world), [Outcome::Failed { why: Failure::NotConfirmed }]);
     assert_eq!(records(&world)[0].termination, Termination::failed(TerminationReason::NoAck));
     for name in ["ann", "bob"] {

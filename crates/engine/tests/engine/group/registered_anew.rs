@@ -151,6 +151,23 @@ fn who_does_not_register_in_time_is_lost_and_is_hung_up_if_he_comes_later() {
 }
 
 #[test]
+fn a_caller_whose_agent_does_not_register_is_served_again_and_the_story_says_why() {
+    let (world, caller) = by_tls(true);
+    let mut after = alone(&world);
+    after.register("ann", &[50_000]);
+    let (his, reinvite) = request_of(&mut after, &Method::Invite, caller.invite.call_id()).expect("she is there");
+    after.respond(his, ok(&reinvite));
+    after.pass(Duration::from_secs(36));
+    nobody_listens(&mut after);
+    assert!(outcomes(&after).is_empty(), "she holds the line");
+    let told = story_of(&world, &after);
+    let wanted = "offer 1 to sip:bob@example.com is over: the phone could not be reached after the restart";
+    assert!(told.iter().any(|line| line == wanted), "{told:#?}");
+    after.request(caller.bye(), Some(user("ann")));
+    check_drained(&mut after);
+}
+
+#[test]
 fn only_the_phone_that_was_lost_gets_what_waits() {
     let (world, caller) = by_tls(false);
     let mut after = alone(&world);

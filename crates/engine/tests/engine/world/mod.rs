@@ -11,7 +11,7 @@ use engine::{
     CallRecord, Directory, Effect, Engine, EngineConfig, EngineEvent, GroupJournal, Input, LegRecord, UserAccount,
 };
 use focus::{ConferenceRecord, Pin};
-use mcu_api::{AloneAudio, Codec, ConferenceMedia, LegStatistics, McuCommand, McuEvent};
+use mcu_api::{AloneAudio, Codec, ConferenceMedia, LegFailure, LegStatistics, McuCommand, McuEvent};
 use sdp::SrtpPolicy;
 use sip_api::{
     Binding, ClientTransactionId, Flow, Headers, Method, NameAddr, Request, Response, ServerTransactionId, SipCommand,
@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) log: Vec<Step>,
     /// The MCU does not say yet that a leg is removed.
     pub(crate) mcu_is_slow: bool,
+    /// The MCU has no port left.
+    pub(crate) mcu_is_full: bool,
     /// The legs the MCU has, and where.
     mcu_legs: Vec<(LegId, ConferenceId)>,
     /// What the MCU says it counted on every leg.
@@ -181,6 +183,7 @@ impl World {
             journal: Vec::new(),
             log: Vec::new(),
             mcu_is_slow: false,
+            mcu_is_full: false,
             mcu_legs: Vec::new(),
             counted: LegStatistics::default(),
             transport: Transport::Udp,
@@ -235,6 +238,9 @@ impl World {
 
     fn mcu_answer(&mut self, command: &McuCommand) -> Vec<McuEvent> {
         match command {
+            McuCommand::ReserveLeg { leg, .. } if self.mcu_is_full => {
+                vec![McuEvent::LegFailed { leg: *leg, failure: LegFailure::NoPort }]
+            }
             McuCommand::ReserveLeg { leg, conference } => {
                 self.next_port += 2;
                 let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
