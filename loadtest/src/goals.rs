@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use crate::Failure;
 use crate::machine::Machine;
 use crate::plan::{Measure, Plan};
 use crate::results::table::number;
@@ -61,6 +62,22 @@ impl Line {
             Reached::Invalid => 3,
         }
     }
+}
+
+/// Looks whether all plans are among them that others are set beside.
+///
+/// # Errors
+/// With the one that is missing.
+pub fn check(plans: &[Plan]) -> Result<(), Failure> {
+    for plan in plans {
+        if let Some(beside) = &plan.beside
+            && plans.iter().all(|other| other.name != beside.plan)
+        {
+            let (name, other) = (&plan.name, &beside.plan);
+            return Err(Failure(format!("{name} is measured beside {other}: name both, {other} {name}")));
+        }
+    }
+    Ok(())
 }
 
 /// The lines of plans, each with its runs, in their order.
@@ -204,7 +221,10 @@ mod tests {
             let text = markdown(&Machine::look(), &lines);
             assert!(text.contains("| `a-srtp` | y | cpu_ms more than a |"), "{text}");
         }
-        let alone = lines(&[vec![outcome("a-srtp", beside, 0.2, Verdict::Pass)]]);
-        assert_eq!(alone[1].reached, Reached::Missed, "nothing was measured beside it");
+        let plans: Vec<Plan> =
+            [("a", ""), ("a-srtp", beside)].map(|(name, more)| outcome(name, more, 0.2, Verdict::Pass).plan).to_vec();
+        assert!(check(&plans).is_ok() && check(&plans[..1]).is_ok());
+        let alone = check(&plans[1..]).expect_err("nothing is measured beside it");
+        assert_eq!(alone.0, "a-srtp is measured beside a: name both, a a-srtp");
     }
 }

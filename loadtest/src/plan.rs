@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::Failure;
 pub use crate::plan::thresholds::{MEASURES, Measure, Thresholds};
 
+mod bounds;
 mod ranges;
 mod thresholds;
 
@@ -43,7 +44,7 @@ pub struct Plan {
     /// When the generator doubts itself.
     #[serde(default)]
     pub generator: Generator,
-    /// What is good enough.
+    /// What is good enough; only what the run measures can have a bound.
     #[serde(default)]
     pub thresholds: Thresholds,
     /// What is aimed at on a quiet machine of two cores; `loadtest figures` judges it, and no other run.
@@ -247,7 +248,7 @@ pub enum Suite {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Beside {
-    /// The other plan's name.
+    /// The other plan's name; its file lies beside this one's.
     pub plan: String,
     /// How many of a hundred more are good enough.
     pub cpu_more_percent: f64,
@@ -294,13 +295,23 @@ impl Default for Generator {
 }
 
 impl Plan {
-    /// Reads and checks a file.
+    /// Reads and checks a file. A plan it is to be set beside lies in the same folder.
     ///
     /// # Errors
     /// With the file's name and what to write instead.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
-        Self::parse(&text).map_err(|why| Failure(format!("{}: {why}", path.display())))
+        let plan = Self::parse(&text).map_err(|why| Failure(format!("{}: {why}", path.display())))?;
+        if let Some(beside) = &plan.beside {
+            let other = path.with_file_name(format!("{}.toml", beside.plan));
+            if !other.is_file() {
+                let (path, name, other) = (path.display(), &beside.plan, other.display());
+                return Err(Failure(format!(
+                    "{path}: [beside] plan = {name:?}: name a plan of this folder; there is no {other}"
+                )));
+            }
+        }
+        Ok(plan)
     }
 
     /// Reads and checks a plan.
@@ -434,6 +445,18 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_beside_another_lies_beside_it() -> Result<(), Failure> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("x.toml");
+        std::fs::write(&path, format!("{LEAST}[beside]\nplan = 'other'\ncpu_more_percent = 25\n"))?;
+        let why = Plan::read(&path).expect_err("no such plan").0;
+        assert!(why.contains("x.toml: [beside] plan = \"other\": name a plan of this folder"), "{why}");
+        std::fs::write(folder.path().join("other.toml"), LEAST)?;
+        Plan::read(&path)?;
+        Ok(())
+    }
+
+    #[test]
     fn every_plan_of_the_folders_is_valid_and_has_its_name() {
         let plans = |folder: &str| -> Vec<Plan> {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -449,13 +472,8 @@ mod tests {
         assert!(plans("plans").len() > 5);
         let figures = plans("plans/figures");
         for plan in &figures {
-            let beside = plan.beside.as_ref().map(|beside| &beside.plan);
-            assert!(plan.goals.set().count() + beside.iter().len() > 0, "{}: it aims at nothing", plan.name);
-            assert!(beside.is_none_or(|name| figures.iter().any(|other| other.name == *name)), "{}", plan.name);
-            for (measure, stretch) in plan.stretch.set() {
-                let goal = plan.goals.set().find(|(other, _)| other == &measure).map(|(_, goal)| goal);
-                assert!(goal.is_some_and(|goal| measure.is_met(stretch, goal)), "{}: {}", plan.name, measure.name);
-            }
+            let aims = plan.goals.set().count() + plan.beside.iter().len();
+            assert!(aims > 0, "{}: it aims at nothing", plan.name);
         }
     }
 

@@ -180,6 +180,8 @@ pub enum Input {
         refer: SubscriptionId,
         /// The status.
         status: u16,
+        /// Further headers of a refusal.
+        headers: ExtraHeaders,
     },
     /// Tell the referrer how the referred call fares (RFC 3515 2.4.5); a final status ends the subscription.
     ReferProgress {

@@ -158,7 +158,7 @@ impl Calls {
             Input::RefuseOffer { leg, status } => self.refuse_offer(leg, status),
             Input::SendInfo { leg, body, instead } => self.send_info(leg, body, instead),
             Input::RespondInfo { id, status, headers } => self.respond_info(id, status, &headers),
-            Input::RespondRefer { refer, status } => self.respond_refer(cx, refer, status),
+            Input::RespondRefer { refer, status, headers } => self.respond_refer(cx, refer, status, &headers),
             Input::ReferProgress { refer, status } => self.refer_progress(cx, refer, status),
             Input::AcceptSubscription { subscription, expires } => self.accept_subscription(cx, subscription, expires),
             Input::RejectSubscription { subscription, status, headers } => {

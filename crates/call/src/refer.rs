@@ -68,7 +68,13 @@ impl Calls {
     }
 
     /// Above takes a transfer on, or refuses it.
-    pub(crate) fn respond_refer(&mut self, cx: &mut Cx<'_>, refer: SubscriptionId, status: u16) {
+    pub(crate) fn respond_refer(
+        &mut self,
+        cx: &mut Cx<'_>,
+        refer: SubscriptionId,
+        status: u16,
+        headers: &ExtraHeaders,
+    ) {
         let Some((kind, stage)) = self.subscriptions.get(&refer).map(|known| (known.kind, known.stage)) else {
             return self.ignore();
         };
@@ -76,7 +82,7 @@ impl Calls {
             return self.ignore();
         };
         if !(200..300).contains(&status) {
-            return self.reject_subscription(refer, status, &ExtraHeaders::new());
+            return self.reject_subscription(refer, status, headers);
         }
         self.activate(cx, refer, transaction, 202, REFER_EXPIRES);
         if notified {

@@ -66,13 +66,11 @@ pub(crate) struct G711Encoder {
     noise: Noise,
 }
 
-/// What is sent instead of digital silence: a faint noise, so that nobody takes the line for dead.
-///
-/// RFC 3389 would send its description instead; but a peer has to agree on that, and few do.
+/// What is sent instead of digital silence: [`mixer::LINE_NOISE`], to peers who did not agree on its description (RFC 3389).
 struct Noise(u32);
 
 impl Noise {
-    /// Peak in samples: -69 dBov of white noise.
+    /// Peak in samples of white noise.
     const PEAK: u32 = 20;
 
     /// A sample; the quality of the generator does not matter.

@@ -139,6 +139,7 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
         return fail(USAGE, &error);
     }
     with_runtime(async move {
+        ignore_hang_up()?;
         let server = server::start(&config, languages).await?;
         say(&banner(&config, &server));
         say(&told);
@@ -218,6 +219,19 @@ fn with_runtime(work: impl Future<Output = Result<(), String>>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(FAILED, &error),
     }
+}
+
+/// SIGHUP, which a closed terminal sends and by which other servers read their configuration anew, would end this one at once,
+/// with everybody left in silence.
+fn ignore_hang_up() -> Result<(), String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hang_ups = signal(SignalKind::hangup()).map_err(|error| format!("SIGHUP cannot be ignored: {error}"))?;
+    tokio::spawn(async move {
+        while hang_ups.recv().await.is_some() {
+            tracing::info!("SIGHUP is ignored: the configuration is read at the start alone; SIGTERM stops the server");
+        }
+    });
+    Ok(())
 }
 
 /// Waits for SIGINT or SIGTERM.

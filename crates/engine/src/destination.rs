@@ -138,6 +138,14 @@ impl Destination {
         )
     }
 
+    /// How long each of several trunks may send nothing at all to somebody who is rung for `ring`: each leaves the others
+    /// their share, and the last one some time to ring. `None` where one trunk at most leads.
+    pub(crate) fn trunk_patience(&self, ring: Duration) -> Option<Duration> {
+        let shares = u32::try_from(routing::TRUNK_ATTEMPTS_MAX).unwrap_or(u32::MAX).saturating_add(1);
+        let several = matches!(self, Self::Trunks { left, .. } if left.len() > 1);
+        several.then(|| TRUNK_SILENCE_LIMIT.min(ring / shares))
+    }
+
     /// Whether an attempt failed in a way that lets the next trunk try. `rang` forbids it: the far end was reached.
     pub(crate) fn has_another_way(&self, termination: Termination, status: Option<u16>, rang: bool) -> bool {
         let outcome = match (status, termination.reason) {

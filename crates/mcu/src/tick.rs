@@ -15,7 +15,7 @@
 use base::Timestamp;
 use mcu_api::{AloneAudio, LegMedia, McuEvent, MediaFilter};
 use media::{AudioLevel, LegEvent, Port};
-use mixer::{HEARD_MAX, Level, Sum};
+use mixer::{HEARD_MAX, LINE_NOISE, Level, Sum};
 
 use crate::conference::{Conference, PacketSink};
 use crate::leg::Leg;
@@ -220,7 +220,7 @@ fn send_audio(
         None => {}
         Some(Unsent::Nothing) => return leg.media.skip(units),
         Some(Unsent::ComfortNoise) => {
-            if let Some(to) = leg.media.write_comfort_noise(now, Level::SILENT.dbov(), units, packet) {
+            if let Some(to) = leg.media.write_comfort_noise(now, LINE_NOISE.dbov(), units, packet) {
                 out.send(leg.id, Port::Rtp, to, packet);
             }
             return;

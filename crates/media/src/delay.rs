@@ -2,7 +2,8 @@
 //!
 //! A packet's transit is its arrival time minus its media time; only differences of transits mean anything. The
 //! fastest packet of the last seconds marks zero. How much later than that the others come is counted, and the target
-//! is the delay at which all but a few are in time. Because zero is re-learned, clock drift is followed.
+//! is the delay at which all but a few are in time. Because zero is re-learned, clock drift is followed. When the packet
+//! that marked zero is forgotten, those that are remembered are counted anew.
 
 use base::{Duration, Timestamp};
 
@@ -51,6 +52,19 @@ struct Window {
 
 impl Window {
     const EMPTY: Self = Self { fastest_us: i64::MAX, fastest_at: Timestamp::ZERO, counts: [0; BINS], total: 0 };
+
+    /// Counts from a fastest packet that is so much slower, as if it had been the fastest all the time. What a counter
+    /// holds is taken for as late as may be, so that the delay is not too short.
+    fn count_from_later(&mut self, later_us: i64) {
+        for old in 0..BINS {
+            let count = std::mem::take(&mut self.counts[old]);
+            let late_us = (end_us(old) - 1 - later_us).max(0);
+            // Never a counter that is still to be moved.
+            let sum = &mut self.counts[bin(late_us)];
+            *sum = sum.saturating_add(count);
+        }
+        self.total = self.counts.iter().map(|&count| u32::from(count)).sum();
+    }
 }
 
 impl DelayEstimator {
@@ -72,7 +86,9 @@ impl DelayEstimator {
             if self.current.total >= WINDOW_PACKETS_MIN {
                 self.drift.observe(self.current.fastest_at, self.current.fastest_us);
             }
+            let fastest_us = self.fastest_us();
             self.previous = std::mem::replace(&mut self.current, Window::EMPTY);
+            self.previous.count_from_later(self.previous.fastest_us - fastest_us);
             self.window_end = now + WINDOW;
         }
         if transit_us < self.current.fastest_us {
@@ -150,6 +166,8 @@ fn end_us(bin: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn after(transits_us: impl Iterator<Item = i64>) -> DelayEstimator {
@@ -187,5 +205,45 @@ mod tests {
             estimator.observe(Timestamp::from_millis(tick * 20), 50_000);
         }
         assert_eq!((estimator.fastest_us(), estimator.target_us()), (50_000, TARGET_MIN_US));
+    }
+
+    /// The jitter of before and that of after are one; a step between them is none.
+    #[test]
+    fn a_longer_path_is_as_jittery_as_before() {
+        let mut estimator = DelayEstimator::new();
+        for tick in 0..2_000_u64 {
+            let step_us = if tick < 400 { 0 } else { 80_000 };
+            estimator.observe(Timestamp::from_millis(tick * 20), step_us + (tick * 37 % 41) as i64 * 1_000);
+            let target_ms = estimator.target_us() / 1_000;
+            // While the fastest packets of the shorter path are remembered, the others are late by the step.
+            let expected = if (400..750).contains(&tick) { 35..=125 } else { 35..=45 };
+            assert!(tick < 100 || expected.contains(&target_ms), "{target_ms} ms at {} ms", tick * 20);
+        }
+    }
+
+    proptest! {
+        /// On a path that changes its length and has no jitter, the longest delay of the memory is enough.
+        #[test]
+        fn steps_of_the_path_are_not_counted_twice(
+            steps in prop::collection::vec((1_usize..700, 0_i64..300_000), 1..8),
+            pause_ms in 0_u64..400,
+        ) {
+            let (mut estimator, mut now) = (DelayEstimator::new(), Timestamp::ZERO);
+            // Each step's last packet, and its transit.
+            let mut remembered: Vec<(Timestamp, i64)> = Vec::new();
+            for (packets, transit_us) in steps {
+                remembered.push((now, transit_us));
+                for _ in 0..packets {
+                    now = now + Duration::from_millis(20);
+                    estimator.observe(now, transit_us);
+                    remembered.last_mut().expect("this step").0 = now;
+                    remembered.retain(|&(last, _)| now.since(last) <= WINDOW + WINDOW);
+                    let most_us = remembered.iter().map(|&(_, transit_us)| transit_us).max().expect("this step");
+                    let delay_us = estimator.fastest_us() + estimator.target_us();
+                    prop_assert!(delay_us <= most_us + 2 * COARSE_US, "{delay_us} us at {now:?} for {most_us}");
+                }
+                now = now + Duration::from_millis(pause_ms);
+            }
+        }
     }
 }

@@ -12,7 +12,13 @@
 //! * the SSRC and sequence that are already known, when the address they came from is quiet, from the same host (a NAT that
 //!   binds anew); after an offer and answer that names the same address as before from any host;
 //! * with SRTP the author of an authentic packet that is newer than all others, when the address before is quiet. A replay is
-//!   not authentic.
+//!   not authentic;
+//! * without SRTP another port of the host we exchange media with, on which a stream begins anew (a phone that restarts while
+//!   its NAT binds anew), when the address before has been quiet for [`ANEW_QUIET`] and the new one alone has since sent an
+//!   unbroken row. No SSRC shows that it is the peer. So who has the same host address, behind the same NAT for instance, and
+//!   guesses our port could take over the leg of a phone that sends nothing at all, muted or in a long pause: until that
+//!   phone speaks, for a packet from the address that was left shows that nothing moved, and is believed at once; and then
+//!   nothing is taken to have begun anew in this session again. From another host it would take an offer and answer.
 //!
 //! Whom we send to is always whom we believe.
 
@@ -30,6 +36,8 @@ const RIVAL_ROW: u8 = 3;
 const CANDIDATES: usize = 4;
 /// How long the present source must be quiet before its known SSRC may move to another address.
 const MOVE_QUIET: Duration = Duration::from_millis(200);
+/// How long the present source must be quiet before another port of its host may begin a stream there.
+pub(crate) const ANEW_QUIET: Duration = Duration::from_secs(1);
 /// How far ahead the sequence of a moving stream may be.
 const MOVE_AHEAD: u16 = 100;
 
@@ -57,7 +65,19 @@ pub(crate) struct Latch {
     /// The signalled address did not change with the last offer and answer.
     same_as_before: bool,
     heard: Option<Timestamp>,
+    anew: Anew,
     candidates: [Option<Candidate>; CANDIDATES],
+}
+
+/// Whether the peer has begun anew on another port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Anew {
+    /// Not that we know.
+    No,
+    /// It left this address, which was believed for this reason.
+    Left(SocketAddr, Trust),
+    /// We thought so, but it was still where it had been: no more of that.
+    NotAgain,
 }
 
 /// Why we believe the destination; a better reason replaces a worse one while learning is allowed.
@@ -93,6 +113,7 @@ impl Latch {
             learn_until: now + LEARN_TIME,
             same_as_before: false,
             heard: None,
+            anew: Anew::No,
             candidates: [None; CANDIDATES],
         }
     }
@@ -139,7 +160,27 @@ impl Latch {
         if source == self.signalled && self.trust < Trust::Proven {
             self.learn(source, Trust::Proven);
         }
+        if let Anew::Left(left, trust) = self.anew
+            && source == left
+        {
+            self.learn(left, trust);
+            self.anew = Anew::NotAgain;
+        }
         if source == self.destination {
+            if self.is_quiet(now, ANEW_QUIET) {
+                self.candidates = [None; CANDIDATES];
+            }
+            self.heard = Some(now);
+            return true;
+        }
+        if self.begins_anew(now, &Claim { source, ..claim }) {
+            // Of several, the first address is the one that no doubt led to.
+            if self.anew == Anew::No {
+                self.anew = Anew::Left(self.destination, self.trust);
+            }
+            // Not proven, so that no socket is bound to it: who is still at the first one must be heard.
+            let trust = if self.is_at_signalled_host() { Trust::Host } else { Trust::Row };
+            self.learn(source, trust);
             self.heard = Some(now);
             return true;
         }
@@ -180,7 +221,7 @@ impl Latch {
     /// The stream we know goes on from another address, and the old address is quiet. Without SRTP only another port of the
     /// same host is believed to go on with it, unless `any_host` may.
     fn may_move(&self, now: Timestamp, claim: &Claim, any_host: bool) -> bool {
-        if self.heard.is_none_or(|heard| now.since(heard) < MOVE_QUIET) {
+        if !self.is_quiet(now, MOVE_QUIET) {
             return false;
         }
         let (ahead, same_stream) = match claim.expected {
@@ -191,6 +232,18 @@ impl Latch {
             return !same_stream || ahead < u16::MAX / 2;
         }
         same_stream && ahead < MOVE_AHEAD && (any_host || claim.source.ip() == self.destination.ip())
+    }
+
+    /// A stream that is not authentic begins on another port of the host, where nothing came from the present one for long.
+    fn begins_anew(&mut self, now: Timestamp, claim: &Claim) -> bool {
+        let host = claim.source.ip() == self.destination.ip();
+        let free = self.anew != Anew::NotAgain && self.is_quiet(now, ANEW_QUIET);
+        !claim.authentic && host && free && self.has_a_row(claim)
+    }
+
+    /// Whether the present source was heard, and for so long has not been.
+    fn is_quiet(&self, now: Timestamp, for_long: Duration) -> bool {
+        self.heard.is_some_and(|heard| now.since(heard) >= for_long)
     }
 
     /// Counts packets in a row of each foreign source.

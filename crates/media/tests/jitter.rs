@@ -134,6 +134,19 @@ fn a_good_network_costs_little_delay() {
     assert!(concealed <= 8, "{concealed} frames were concealed in 40 calls");
 }
 
+/// A longer path is waited for once, also when the packets of the shorter one are forgotten.
+#[test]
+fn a_longer_path_costs_no_more_delay_than_before() {
+    let path_us = |number| if number < 400 { 5_000 } else { 85_000 };
+    for phase in 0..40 {
+        let quiet = |n| packet(n, u64::from(n) * 20_000 + path_us(n) + phase * 500, QUIET);
+        let heard = listen(Codec::Opus, (0..2_000).map(quiet).collect());
+        let after = heard.played.iter().zip(&heard.waited_us).filter(|&(&number, _)| number >= 410);
+        let most_us = after.map(|(_, &waited_us)| waited_us).max().expect("packets are played");
+        assert!(most_us <= 30_000, "{most_us} us, arriving {} us after a tick", phase * 500);
+    }
+}
+
 /// A minute of talk through networks of all kinds: at most this share concealed, this mean delay, and of those packets
 /// that arrive this share played.
 #[test]

@@ -143,6 +143,83 @@ fn another_port_of_the_same_host_may_go_on_with_the_stream_when_the_first_is_qui
     assert_eq!(destination(&mut leg), Some(address(rebound)));
 }
 
+/// Sends 20 ms packets of a stream; answers the time of the first one that was accepted, from the beginning on.
+fn talk(leg: &mut Leg, from_ms: u64, source: &str, ssrc: u32, packets: u32) -> Option<u64> {
+    let mut times = (0..packets).map(|n| (u64::from(n) * 20, n));
+    let accepted = times.find(|&(at, n)| send(leg, ms(from_ms + at), source, n, ssrc))?;
+    times
+        .for_each(|(at, n)| assert!(send(leg, ms(from_ms + at), source, n, ssrc), "{at} ms: once heard, always heard"));
+    Some(accepted.0)
+}
+
+/// A phone that restarts while its NAT binds anew: nothing is as it was but the host.
+#[test]
+fn another_port_of_the_same_host_may_begin_anew_when_the_first_is_long_quiet() {
+    const SILENT_MS: u64 = 4_000;
+    let rebound = "192.0.2.1:4444";
+    let quiet = || {
+        let mut leg = connected(Codec::Pcmu);
+        (0..200).for_each(|n| assert!(send(&mut leg, ms(u64::from(n) * 20), PEER, n, SSRC)));
+        leg
+    };
+    for ssrc in [77, SSRC] {
+        let mut leg = quiet();
+        // From 980 ms of quiet on; 1 s, ten in a row, and a second one for the SSRC.
+        let heard = talk(&mut leg, SILENT_MS + 960, rebound, ssrc, 100).expect("it is heard");
+        assert!((200..=240).contains(&heard), "{ssrc}: {heard} ms");
+        assert_eq!(destination(&mut leg), Some(address(rebound)));
+        assert_eq!(leg.settled_peer(ms(SILENT_MS + 2_950)), None, "who is still at the first port must come through");
+    }
+
+    let mut leg = quiet();
+    assert_eq!(talk(&mut leg, SILENT_MS + 2_000, ATTACKER, 77, 200), None, "another host");
+    assert_eq!(talk(&mut leg, SILENT_MS + 7_000, rebound, 77, 9), None, "too few");
+    assert!((0..99).all(|n| !send(&mut leg, ms(SILENT_MS + 8_000 + u64::from(n) * 20), rebound, n * 2, 77)), "gaps");
+    assert_eq!(destination(&mut leg), Some(address(PEER)));
+
+    // Never while the first is still there, however seldom it sends: its packets end the row, also of one who waits for them.
+    for waits in [false, true] {
+        let mut leg = quiet();
+        let mut others = 0;
+        for n in 0..2_000_u32 {
+            let at = SILENT_MS + u64::from(n) * 20;
+            if n % 59 == 0 {
+                assert!(send(&mut leg, ms(at), PEER, 200 + n, SSRC));
+            }
+            if !waits || n % 59 > 49 {
+                assert!(!send(&mut leg, ms(at + 1), rebound, others, 77), "{n}");
+                others += 1;
+            }
+        }
+        assert_eq!(destination(&mut leg), Some(address(PEER)));
+    }
+
+    let mut leg = quiet();
+    for n in 0..200 {
+        let at = ms(SILENT_MS + 2_000 + u64::from(n) * 20);
+        assert!(!send(&mut leg, at, rebound, n, 77) && !send(&mut leg, at, "192.0.2.1:5555", n, 78), "two of them");
+    }
+}
+
+/// Somebody behind the same NAT who takes the leg of a phone that is muted and sends nothing.
+#[test]
+fn who_was_taken_to_have_begun_anew_and_speaks_from_where_he_was_is_believed_at_once_and_for_good() {
+    let (muted, attacker) = (NAT, "203.0.113.9:31999");
+    let mut leg = behind_nat().0;
+    (0..200).for_each(|n| _ = send(&mut leg, ms(u64::from(n) * 20), muted, n, SSRC));
+    assert!(talk(&mut leg, 6_000, "203.0.113.9:32111", 76, 50).is_some());
+    assert!(talk(&mut leg, 9_000, attacker, 77, 100).is_some());
+    assert_eq!(destination(&mut leg), Some(address(attacker)));
+    for n in 0..100_u32 {
+        let at = 11_000 + u64::from(n) * 20;
+        assert!(!send(&mut leg, ms(at + 1), attacker, 100 + n, 77) || n == 0);
+        let heard = send(&mut leg, ms(at + 2), muted, 200 + n, SSRC);
+        assert!(heard || n < 6, "{n}: his stream takes over when the other's has been quiet");
+        assert_eq!(destination(&mut leg), Some(address(muted)));
+    }
+    assert_eq!(talk(&mut leg, 20_000, attacker, 77, 200), None, "not again");
+}
+
 #[test]
 fn a_row_of_packets_is_learned_when_sdp_names_a_private_host() {
     let (mut leg, _) = behind_nat();

@@ -35,7 +35,7 @@ pub use gain::{AutoGain, Gain};
 pub use gate::NoiseGate;
 pub use level::Level;
 pub use limiter::{LIMITER_CEILING, LIMITER_DELAY, Limiter};
-pub use noise::ComfortNoise;
+pub use noise::{ComfortNoise, LINE_NOISE};
 pub use resample::{Downsampler, NARROW_FRAME_SAMPLES, NARROW_RATE, RATE_RATIO, Upsampler};
 pub use sounds::Sounds;
 pub use speech::{HEARD_MAX, SpeakerChoice, Speech};

@@ -2,6 +2,10 @@
 
 use crate::{Frame, Level};
 
+/// What is sent where there is nothing at all to hear, by codecs and to peers that have no pauses of their own: a faint noise, so
+/// that nobody takes the line for dead. What is quieter nobody hears on a telephone.
+pub const LINE_NOISE: Level = Level::from_dbov(69);
+
 /// Share of the way to the next random number that the noise goes with each sample: no more treble than a telephone has.
 const SMOOTHING: f32 = 0.325;
 

@@ -97,7 +97,7 @@ impl Rig {
             _ => {
                 let dialog = DialogNo(1);
                 self.tell(Input::OfferAnswered { offer, dialog, diverted: false });
-                self.tell(Input::Bridged { call });
+                self.tell(Input::Bridged { call, unconfirmed: false });
                 self.tell(Input::OfferDialogEnded { offer, dialog });
             }
         }

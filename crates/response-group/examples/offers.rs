@@ -152,7 +152,7 @@ fn act(world: &mut World, phones: &mut Phones, counts: &mut Counts, random: &mut
         9 | 10 => {
             let call = pick(random, &mut phones.joining)?;
             counts.connected += 1;
-            Some(Input::Bridged { call })
+            Some(Input::Bridged { call, unconfirmed: false })
         }
         11 => phones.up.pop_first().map(|(offer, _)| Input::OfferDialogEnded { offer, dialog: DialogNo(1) }),
         12 => {

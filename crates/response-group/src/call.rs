@@ -17,7 +17,7 @@ use crate::agent::AgentIx;
 use crate::config::{Action, AnswerMode};
 use crate::group::{CallKey, GroupIx, PoolIx};
 use crate::input::OfferNo;
-use crate::output::{Outcome, Segment, SegmentKind};
+use crate::output::{Outcome, QueueResult, Segment, SegmentKind};
 
 /// One call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -64,6 +64,9 @@ pub(crate) struct Call {
     /// His group has counted what became of him in its line; a caller who comes back into it is not counted again.
     #[serde(default)]
     pub(crate) counted: bool,
+    /// He was connected with an agent of this group, which counts it when his phone has acknowledged the 200.
+    #[serde(default)]
+    pub(crate) unconfirmed: Option<(GroupIx, QueueResult)>,
     /// That nobody can be rung has been said.
     pub(crate) told_waiting: bool,
     pub(crate) place_told: Option<u32>,

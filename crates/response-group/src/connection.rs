@@ -69,7 +69,7 @@ impl Domain {
         }
     }
 
-    pub(crate) fn bridged(&mut self, id: CallId) {
+    pub(crate) fn bridged(&mut self, id: CallId, unconfirmed: bool) {
         let Some(call) = self.calls.get_mut(&id) else { return self.stale() };
         let Phase::Connecting(number) = call.phase else { return self.stale() };
         call.phase = Phase::Connected(number);
@@ -89,9 +89,35 @@ impl Domain {
         let waited = key.map(|key| self.now.since(key.queued)).unwrap_or_default();
         let result = if waited <= target { QueueResult::AnsweredInTarget } else { QueueResult::AnsweredLate };
         if self.calls[&id].in_line {
+            if unconfirmed {
+                self.count_later(id, result);
+            }
             self.leave_line(id, result, Outcome::Answered);
         }
         self.groups[group.0 as usize].talking += 1;
+    }
+
+    /// Whoever's phone never acknowledges the 200 was not answered: that he was is counted when it does, or when his call ends
+    /// and nobody complains.
+    fn count_later(&mut self, id: CallId, result: QueueResult) {
+        self.count_answer(id, true);
+        let call = self.calls.get_mut(&id).expect("only calls in hand are counted");
+        if !std::mem::replace(&mut call.counted, true) {
+            call.unconfirmed = Some((call.group, result));
+        }
+    }
+
+    /// Counts what was put off, as what it seemed to be where the caller was there.
+    pub(crate) fn count_answer(&mut self, id: CallId, was_there: bool) {
+        let Some((group, result)) = self.calls.get_mut(&id).and_then(|call| call.unconfirmed.take()) else { return };
+        self.groups[group.0 as usize].count(if was_there { result } else { QueueResult::Other });
+    }
+
+    pub(crate) fn caller_confirmed(&mut self, id: CallId) {
+        match self.calls.get(&id).is_some_and(|call| call.unconfirmed.is_some()) {
+            true => self.count_answer(id, true),
+            false => self.stale(),
+        }
     }
 
     /// The caller goes back to the head of the line, with his old place, and is offered at once (B2).
@@ -216,6 +242,7 @@ impl Domain {
         let result = if outcome == Outcome::Abandoned { QueueResult::Abandoned } else { QueueResult::Other };
         self.leave_line(id, result, outcome.clone());
         self.close_last_segment(id, outcome.clone());
+        self.count_answer(id, !matches!(outcome, Outcome::Failed { .. }));
         for timer in [CallTimer::Step, CallTimer::Bridge, CallTimer::Forward, CallTimer::Reattach] {
             self.timers.clear(Timer::Call(id, timer));
         }
@@ -343,7 +370,11 @@ impl Domain {
 
     pub(crate) fn supervise(&mut self, id: CallId, command: SupervisorCommand) {
         let Some(call) = self.calls.get_mut(&id) else {
-            return self.refuse_supervisor(id, "the call has ended");
+            // He leaves because it has.
+            if !matches!(command, SupervisorCommand::Leave { .. }) {
+                self.refuse_supervisor(id, "the call has ended");
+            }
+            return;
         };
         match (command, call.phase.clone()) {
             (SupervisorCommand::Monitor { leg, mode, .. }, Phase::Connected(_)) => {
@@ -357,7 +388,8 @@ impl Domain {
                 call.monitors.retain(|other| *other != leg);
                 self.outbox.push_back(Output::Monitor { call: id, leg, mode: None });
             }
-            (SupervisorCommand::Leave { .. }, _) => self.refuse_supervisor(id, "that leg does not take part"),
+            // He was sent away, or never came so far.
+            (SupervisorCommand::Leave { .. }, _) => {}
             (SupervisorCommand::Transfer { target }, Phase::Connected(agent)) => {
                 self.part_from_agent(id, agent);
                 self.send_on(id, Some(agent), target);

@@ -45,7 +45,8 @@ pub enum Input {
         /// The call.
         call: CallId,
     },
-    /// A 1xx other than 181, whichever dialog it is of; `ringing` for 180 and 183.
+    /// A 1xx other than 181, whichever dialog it is of; `ringing` for 180 and 183. Or several ways lead to the agent, and the
+    /// integrator sees to it that none is silent for long; then the silence of one is not the agent's.
     OfferProgressed {
         /// The offer.
         offer: OfferNo,
@@ -89,6 +90,15 @@ pub enum Input {
     },
     /// The media of caller and agent are joined.
     Bridged {
+        /// The call.
+        call: CallId,
+        /// The caller's phone has not acknowledged the 200 yet, so that nobody knows whether he hears anything. When it does,
+        /// [`Input::CallerConfirmed`] follows.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unconfirmed: bool,
+    },
+    /// A caller's phone has acknowledged the 200, after he was connected with an agent.
+    CallerConfirmed {
         /// The call.
         call: CallId,
     },

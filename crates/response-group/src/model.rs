@@ -399,7 +399,11 @@ impl State {
         for call in &self.joining {
             let joined = |state: &mut State, ok: bool| {
                 state.joining.retain(|joining| joining != call);
-                state.tell(if ok { Input::Bridged { call: *call } } else { Input::BridgeFailed { call: *call } });
+                state.tell(if ok {
+                    Input::Bridged { call: *call, unconfirmed: false }
+                } else {
+                    Input::BridgeFailed { call: *call }
+                });
             };
             add(&|state| joined(state, true));
             add(&|state| joined(state, false));

@@ -146,6 +146,7 @@ impl Domain {
         if !caller {
             return self.fail_call(id, Failure::Restart);
         }
+        self.count_answer(id, true);
         match before {
             Before::Greeting(step) => self.step_again(id, step),
             Before::Waiting => self.wait_again(id),

@@ -110,7 +110,7 @@ fn about_a_call(domain: &Domain, dice: &mut Dice) -> Option<Input> {
     let call = dice.of(&calls)?;
     Some(match dice.below(7) {
         0 => Input::CallerLeft { call },
-        1 | 2 => Input::Bridged { call },
+        1 | 2 => Input::Bridged { call, unconfirmed: dice.toss() },
         3 => Input::BridgeFailed { call },
         4 => Input::CallerBack { call },
         5 => Input::ForwardEnded { call, connected: dice.toss(), status: None },

@@ -92,7 +92,7 @@ impl Teller {
                 Some("the caller's phone never confirmed the call (no ACK)".to_owned())
             }
             Input::CallerDigit { call, digit } if *call == mine => Some(self.key_came(domain, *digit)),
-            Input::Bridged { call } if *call == mine => {
+            Input::Bridged { call, .. } if *call == mine => {
                 let again = if std::mem::replace(&mut self.connected, true) { " again" } else { "" };
                 Some(format!("caller and agent are connected{again}"))
             }

@@ -27,9 +27,9 @@ pub struct Snapshot {
 pub struct Counters {
     /// Callers who began to wait.
     pub offered: u64,
-    /// Callers connected.
+    /// Callers connected, whose phones acknowledged that they were answered.
     pub answered: u64,
-    /// Callers connected within the target.
+    /// Those of them connected within the target.
     pub answered_in_target: u64,
     /// Callers who left while they waited.
     pub abandoned: u64,

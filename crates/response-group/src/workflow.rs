@@ -64,6 +64,7 @@ impl Domain {
             deadline: None,
             overtime: false,
             counted: false,
+            unconfirmed: None,
             told_waiting: false,
             place_told: None,
             offered: BTreeMap::new(),

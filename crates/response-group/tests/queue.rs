@@ -589,6 +589,41 @@ fn the_wallboard_counts() {
 }
 
 #[test]
+fn whose_phone_never_acknowledges_counts_as_answered_nowhere() {
+    let answered = |world: &World| {
+        let counters = &world.domain.snapshot(world.now).groups[0].counters;
+        (counters.offered, counters.answered, counters.answered_in_target, counters.other)
+    };
+    let counts = |counted, happens: &dyn Fn(&mut World, CallId)| {
+        let mut world = World::new(sales("", &["bob"]));
+        let call = world.call("sales");
+        world.rings("bob").answers("bob").tell(Input::Bridged { call, unconfirmed: true });
+        assert_eq!(answered(&world), (1, 0, 0, 0), "nobody knows yet whether he hears anything");
+        happens(&mut world, call);
+        assert_eq!(answered(&world), counted);
+        world.tell(Input::CallerConfirmed { call });
+        assert_eq!(answered(&world), counted, "once");
+        world.check();
+    };
+    counts((1, 0, 0, 1), &|world, call| {
+        world.tell(Input::CallerNotConfirmed { call });
+    });
+    counts((1, 1, 1, 0), &|world, call| {
+        world.tell(Input::CallerConfirmed { call });
+    });
+    // BYE before the ACK: he was there.
+    counts((1, 1, 1, 0), &|world, call| {
+        world.tell(Input::CallerLeft { call });
+    });
+    counts((1, 1, 1, 0), &|world, _| {
+        world.hangs_up("bob");
+    });
+    counts((1, 1, 1, 0), &|world, call| {
+        world.crash().tell(Input::Reattached { call, caller: true, agent: true });
+    });
+}
+
+#[test]
 fn i17_whoever_was_being_sent_on_when_the_process_ended_is_sent_on_anew_or_has_an_outcome_that_says_so() {
     let forward = "[response_group.queue]\ntimeout_seconds = 10\n\
         timeout_action = { kind = \"forward\", target = \"sip:frank@example.com\" }";

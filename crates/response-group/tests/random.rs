@@ -33,6 +33,7 @@ enum Act {
     Crash,
     Rotate,
     Back(u8),
+    Confirmed(u8),
     Reattach(u8, bool, bool),
 }
 
@@ -57,6 +58,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Crash),
         1 => Just(Act::Rotate),
         2 => any::<u8>().prop_map(Act::Back),
+        2 => any::<u8>().prop_map(Act::Confirmed),
         3 => (any::<u8>(), any::<bool>(), any::<bool>()).prop_map(|(call, here, agent)| Act::Reattach(call, here, agent)),
     ]
 }
@@ -161,7 +163,8 @@ fn perform(world: &mut World, seen: &mut Seen, act: &Act) {
         Act::End(offer, dialog) => {
             Input::OfferDialogEnded { offer: seen.offer(offer), dialog: DialogNo(u32::from(dialog)) }
         }
-        Act::Bridge(call, true) => Input::Bridged { call: seen.call(call) },
+        Act::Bridge(call, true) => Input::Bridged { call: seen.call(call), unconfirmed: call % 2 == 1 },
+        Act::Confirmed(call) => Input::CallerConfirmed { call: seen.call(call) },
         Act::Bridge(call, false) => Input::BridgeFailed { call: seen.call(call) },
         Act::Forwarded(call, connected) => Input::ForwardEnded { call: seen.call(call), connected, status: None },
         Act::Transfer(offer, away) => {
@@ -219,6 +222,12 @@ proptest! {
         world.watch.at_rest(now);
         prop_assert_eq!(&world.watch.faults, &Vec::<String>::new());
         let snapshot = world.domain.snapshot(now);
+        for group in &snapshot.groups {
+            let counters = &group.counters;
+            let sent_on = counters.abandoned + counters.overflowed + counters.timed_out + counters.no_agent;
+            let counted = counters.answered + sent_on + counters.other;
+            prop_assert!(counted >= counters.offered, "each stay in a line is counted: {:?}", counters);
+        }
         prop_assert!(snapshot.groups.iter().all(|group| group.waiting == 0 && group.talking == 0));
         for agent in &snapshot.agents {
             let held = matches!(

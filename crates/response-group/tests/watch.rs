@@ -225,7 +225,7 @@ fn a_second_device_that_is_still_being_hung_up_is_no_breach() {
     for dialog in [DialogNo(1), DialogNo(2)] {
         world.tell(Input::OfferAnswered { offer: OfferNo(1), dialog, diverted: false });
     }
-    world.tell(Input::Bridged { call });
+    world.tell(Input::Bridged { call, unconfirmed: false });
     world.tell(Input::OfferDialogEnded { offer: OfferNo(1), dialog: DialogNo(1) });
     world.call("sales");
     assert_eq!(world.watch.faults, Vec::<String>::new());

@@ -161,11 +161,15 @@ pub(crate) fn keys_to_use(local: &LocalMedia, previous: Option<&LegMedia>) -> Ve
     std::iter::once(kept.clone()).chain(others).collect()
 }
 
+/// The first codec of our preference where it is offered, else the first that is offered of those we have: the order of the
+/// offer is the offerer's preference (RFC 3264 6.1 says that the answerer should follow it).
 fn choose_codec(formats: &[Format], preference: &[Codec]) -> Option<(Codec, u8)> {
-    preference.iter().find_map(|codec| {
-        let format = formats.iter().find(|format| format.encoding == Encoding::Audio(*codec))?;
-        Some((*codec, format.payload_type))
-    })
+    let offered = formats.iter().filter_map(|format| match format.encoding {
+        Encoding::Audio(codec) if preference.contains(&codec) => Some((codec, format.payload_type)),
+        _ => None,
+    });
+    let best = |(codec, _): &(Codec, u8)| preference.first() == Some(codec);
+    offered.clone().find(best).or_else(|| offered.clone().next())
 }
 
 /// The answerer sends with the payload types the offer gave, and receives with the same, because it echoes them.

@@ -48,7 +48,8 @@ pub struct LocalMedia {
     pub keys: Vec<LocalKey>,
     /// The session id of our `o=` line (RFC 8866 5.2), random; a later offer or answer keeps the first one.
     pub session_id: u64,
-    /// Codecs in order of preference; ours decides (RFC 3264 6.1 lets the answerer choose).
+    /// Codecs we have. An offer of ours names them in this order. An answer of ours takes the first wherever it is offered,
+    /// and else follows the offerer's order (RFC 3264 6.1).
     pub codecs: Vec<Codec>,
     /// Take and offer telephone-events (RFC 4733).
     pub telephone_event: bool,
@@ -58,7 +59,8 @@ pub struct LocalMedia {
 }
 
 impl LocalMedia {
-    /// The order of preference of a server that was told nothing else.
+    /// The codecs of a server that was told nothing else. Opus comes first in answers too: it sounds better than what a phone
+    /// with several puts first by habit, and bears loss. Between the two of G.711 nothing speaks for either but the offerer.
     pub const DEFAULT_CODECS: [Codec; 3] = [Codec::Opus, Codec::Pcmu, Codec::Pcma];
 
     /// Whether this is where one of our own legs receives.

@@ -94,7 +94,7 @@ struct State {
     /// Readers of the requests of a dialog, by Call-ID.
     dialogs: HashMap<String, mpsc::Sender<IncomingRequest>>,
     /// Server transactions by branch and method; the answer once there is one.
-    answers: HashMap<Key, Option<(Path, Vec<u8>)>>,
+    answers: HashMap<Key, Option<Vec<u8>>>,
     answer_order: VecDeque<Key>,
     /// Our ACKs by Call-ID and CSeq number, for retransmitted 2xx.
     acks: HashMap<(String, u32), (Path, Vec<u8>)>,
@@ -120,6 +120,11 @@ impl Agent {
     /// The address it is bound to.
     pub fn local(&self) -> SocketAddr {
         self.inner.sockets.local
+    }
+
+    /// Closes every connection it has, as when its network is gone for a moment. It is still to be reached at its Contact.
+    pub fn break_connections(&self) {
+        self.inner.sockets.break_connections();
     }
 
     /// `sip:USER@DOMAIN`.
@@ -224,7 +229,7 @@ impl Agent {
         if method == "ACK" {
             self.state().acked.insert((message.call_id().to_owned(), message.cseq()));
         } else if let Some(known) = self.note_request(&message) {
-            if let Some((path, bytes)) = known {
+            if let Some(bytes) = known {
                 let _ = path.send(bytes).await;
             }
             return;
@@ -247,7 +252,7 @@ impl Agent {
     }
 
     /// Notes a new server transaction; a known one gives what was answered so far.
-    fn note_request(&self, message: &SipMessage) -> Option<Option<(Path, Vec<u8>)>> {
+    fn note_request(&self, message: &SipMessage) -> Option<Option<Vec<u8>>> {
         let key = (message.branch().to_owned(), message.method().to_owned());
         let mut state = self.state();
         if let Some(known) = state.answers.get(&key) {
@@ -403,11 +408,16 @@ impl IncomingRequest {
         let bytes = response.to_bytes();
         let key = (self.message.branch().to_owned(), self.message.method().to_owned());
         if let Some(answer) = self.agent.state().answers.get_mut(&key) {
-            *answer = Some((self.path.clone(), bytes.clone()));
+            *answer = Some(bytes.clone());
         }
-        self.path.send(bytes.clone()).await?;
+        let mut path = self.path.clone();
+        if path.send(bytes.clone()).await.is_err() {
+            // RFC 3261 18.2.2: its connection is no more, and another one is opened.
+            path = self.agent.inner.sockets.path_to(self.agent.options().server).await?;
+            path.send(bytes.clone()).await?;
+        }
         if self.message.method() == "INVITE" && response.status().is_some_and(|status| (200..300).contains(&status)) {
-            tokio::spawn(repeat_until_acked(self.agent.clone(), self.path.clone(), bytes, response));
+            tokio::spawn(repeat_until_acked(self.agent.clone(), path, bytes, response));
         }
         Ok(())
     }

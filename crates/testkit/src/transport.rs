@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::message::SipMessage;
 
@@ -72,6 +72,8 @@ pub(crate) struct Sockets {
     datagrams: Option<Arc<UdpSocket>>,
     connections: Mutex<HashMap<SocketAddr, mpsc::Sender<Vec<u8>>>>,
     arrivals: mpsc::Sender<Arrival>,
+    /// Rung when all connections are to break.
+    broken: Arc<Notify>,
 }
 
 impl Sockets {
@@ -81,18 +83,18 @@ impl Sockets {
         bind: SocketAddr,
     ) -> io::Result<(Arc<Self>, mpsc::Receiver<Arrival>)> {
         let (arrivals, receiver) = mpsc::channel(QUEUE);
-        let connections = Mutex::default();
+        let (connections, broken) = (Mutex::default(), Arc::<Notify>::default());
         let sockets = match transport {
             Transport::Udp => {
                 let socket = Arc::new(UdpSocket::bind(bind).await?);
                 tokio::spawn(receive_datagrams(socket.clone(), arrivals.clone()));
-                Self { local: socket.local_addr()?, datagrams: Some(socket), connections, arrivals }
+                Self { local: socket.local_addr()?, datagrams: Some(socket), connections, arrivals, broken }
             }
             Transport::Tcp => {
                 let listener = TcpListener::bind(bind).await?;
                 let local = listener.local_addr()?;
-                tokio::spawn(accept(listener, arrivals.clone()));
-                Self { local, datagrams: None, connections, arrivals }
+                tokio::spawn(accept(listener, arrivals.clone(), broken.clone()));
+                Self { local, datagrams: None, connections, arrivals, broken }
             }
         };
         Ok((Arc::new(sockets), receiver))
@@ -106,9 +108,15 @@ impl Sockets {
         if let Some(writer) = self.existing(peer) {
             return Ok(Path::Connection(writer));
         }
-        let writer = serve(TcpStream::connect(peer).await?, self.arrivals.clone());
+        let writer = serve(TcpStream::connect(peer).await?, self.arrivals.clone(), &self.broken);
         self.connections.lock().expect("no holder panics").insert(peer, writer.clone());
         Ok(Path::Connection(writer))
+    }
+
+    /// Closes every connection there is; the listener stays.
+    pub(crate) fn break_connections(&self) {
+        self.connections.lock().expect("no holder panics").clear();
+        self.broken.notify_waiters();
     }
 
     fn existing(&self, peer: SocketAddr) -> Option<mpsc::Sender<Vec<u8>>> {
@@ -129,17 +137,17 @@ async fn receive_datagrams(socket: Arc<UdpSocket>, arrivals: mpsc::Sender<Arriva
     }
 }
 
-async fn accept(listener: TcpListener, arrivals: mpsc::Sender<Arrival>) {
+async fn accept(listener: TcpListener, arrivals: mpsc::Sender<Arrival>, broken: Arc<Notify>) {
     while let Ok((stream, _)) = listener.accept().await {
         if arrivals.is_closed() {
             return;
         }
-        serve(stream, arrivals.clone());
+        serve(stream, arrivals.clone(), &broken);
     }
 }
 
-/// Reads and writes one connection until either side closes it.
-fn serve(stream: TcpStream, arrivals: mpsc::Sender<Arrival>) -> mpsc::Sender<Vec<u8>> {
+/// Reads and writes one connection until either side closes it, or it is to break.
+fn serve(stream: TcpStream, arrivals: mpsc::Sender<Arrival>, broken: &Arc<Notify>) -> mpsc::Sender<Vec<u8>> {
     let (writer, mut outgoing) = mpsc::channel::<Vec<u8>>(QUEUE);
     let path = Path::Connection(writer.clone());
     let (mut input, mut output) = stream.into_split();
@@ -150,14 +158,21 @@ fn serve(stream: TcpStream, arrivals: mpsc::Sender<Arrival>) -> mpsc::Sender<Vec
             }
         }
     });
+    let broken = broken.clone().notified_owned();
     tokio::spawn(async move {
-        let mut buffer = Vec::new();
-        while let Ok(1..) = input.read_buf(&mut buffer).await {
-            while let Some(message) = SipMessage::take_from_stream(&mut buffer) {
-                if arrivals.send((message, path.clone())).await.is_err() {
-                    return;
+        let reading = async {
+            let mut buffer = Vec::new();
+            while let Ok(1..) = input.read_buf(&mut buffer).await {
+                while let Some(message) = SipMessage::take_from_stream(&mut buffer) {
+                    if arrivals.send((message, path.clone())).await.is_err() {
+                        return;
+                    }
                 }
             }
+        };
+        tokio::select! {
+            () = reading => {}
+            () = broken => {}
         }
         // Nothing is written to a peer who has gone: the next request makes a new connection.
         writing.abort();

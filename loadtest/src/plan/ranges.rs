@@ -3,7 +3,7 @@
 use testkit::tone::TONES;
 
 use crate::Failure;
-use crate::plan::Plan;
+use crate::plan::{Plan, bounds};
 
 /// Callers of one plan at most: each has a socket of this process, and audio ports of the server.
 const CALLERS_MAX: usize = 10_000;
@@ -24,7 +24,7 @@ pub(super) fn check(plan: &Plan) -> Result<(), Failure> {
             return Err(Failure(format!("[{section}] {key} = {value}: write a number from {least} to {most}")));
         }
     }
-    contradiction(plan).map_or(Ok(()), |why| Err(Failure(why)))
+    contradiction(plan).or_else(|| bounds::unreachable(plan)).map_or(Ok(()), |why| Err(Failure(why)))
 }
 
 fn numbers(plan: &Plan) -> Vec<Ranged> {
@@ -73,7 +73,13 @@ fn numbers(plan: &Plan) -> Vec<Ranged> {
         ]);
     }
     for (section, bounds) in [("thresholds", &plan.thresholds), ("goals", &plan.goals), ("stretch", &plan.stretch)] {
-        all.extend(bounds.set().map(|(measure, bound)| (section, measure.name, bound, -1e9, 1e9)));
+        all.extend(
+            bounds.set().map(|(measure, bound)| (section, measure.name, bound, measure.range.0, measure.range.1)),
+        );
+    }
+    if let Some(beside) = &plan.beside {
+        all.push(("beside", "cpu_more_percent", beside.cpu_more_percent, 0.0, 1_000.0));
+        all.extend(beside.stretch_percent.map(|percent| ("beside", "stretch_percent", percent, 0.0, 1_000.0)));
     }
     all
 }
@@ -147,6 +153,14 @@ mod tests {
             ("[generator]\nlate_p99_ms = -1\n", "late_p99_ms"),
             ("[generator]\nbusy_percent = nan\n", "busy_percent = NaN"),
             ("[thresholds]\nloss_percent = nan\n", "[thresholds] loss_percent = NaN"),
+            ("[thresholds]\nloss_percent = -5\n", "[thresholds] loss_percent = -5: write a number from 0 to 100"),
+            ("[thresholds]\nlate_ticks_percent = 101\n", "late_ticks_percent = 101: write a number from 0 to 100"),
+            ("[thresholds]\nmos_p05 = 9\n", "[thresholds] mos_p05 = 9: write a number from 1 to 4.4"),
+            ("[goals]\nmos_median = 0.5\n", "[goals] mos_median = 0.5: write a number from 1 to 4.4"),
+            ("[thresholds]\nfailures = -1\n", "[thresholds] failures = -1: write a number from 0"),
+            ("[thresholds]\nown_voice_db = 50\n", "own_voice_db = 50: write a number from -100 to 0"),
+            ("[stretch]\nmemory_kib = -1\n", "[stretch] memory_kib = -1"),
+            ("[beside]\nplan = 'z'\ncpu_more_percent = -1\n", "[beside] cpu_more_percent = -1"),
         ];
         for (more, words) in cases {
             assert!(fault(more).contains(words), "{more}: {}", fault(more));

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A figure of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measure {
     /// As in the plan and in the reports.
     pub name: &'static str,
@@ -11,6 +11,8 @@ pub struct Measure {
     pub unit: &'static str,
     /// What it is.
     pub about: &'static str,
+    /// The least and the greatest bound that mean something.
+    pub range: (f64, f64),
     /// Greater is better; the bound is then the least good value.
     pub rises: bool,
     /// Only the server's own process and metrics can tell it.
@@ -18,7 +20,7 @@ pub struct Measure {
 }
 
 macro_rules! measures {
-    ($($name:ident $unit:literal $rises:literal $of_server:literal $about:literal;)*) => {
+    ($($name:ident $unit:literal $least:literal..$most:literal $rises:literal $of_server:literal $about:literal;)*) => {
         /// Bounds by figure; those that are not set are reported only.
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields, default)]
@@ -28,7 +30,7 @@ macro_rules! measures {
 
         /// All figures in the order of the reports.
         pub const MEASURES: &[Measure] = &[$(Measure {
-            name: stringify!($name), unit: $unit, about: $about, rises: $rises, of_server: $of_server,
+            name: stringify!($name), unit: $unit, about: $about, range: ($least, $most), rises: $rises, of_server: $of_server,
         },)*];
 
         impl Thresholds {
@@ -42,29 +44,29 @@ macro_rules! measures {
 }
 
 measures! {
-    callers_held "" true false "Callers at once before a bound breaks; only a search tells.";
-    failures "" false false "Joins that failed, and callers the server hung up on.";
-    join_p50_ms "ms" false false "From INVITE to the first audio, median.";
-    join_p99_ms "ms" false false "From INVITE to the first audio, 99th percentile.";
-    answer_p99_ms "ms" false false "From INVITE to 200, 99th percentile.";
-    joins_per_second "/s" true false "Joins answered in each second of the ramp.";
-    hearing_wrong "" false false "Pairs of which one hears the other and should not, or the other way round.";
-    own_voice_db "dB" false false "The loudest that anybody hears his own tone, in dB of full scale.";
-    delay_p50_ms "ms" false false "Added delay of a chirp, median.";
-    delay_p99_ms "ms" false false "Added delay of a chirp, 99th percentile.";
-    chirps_lost_percent "%" false false "Chirps that did not arrive.";
-    loss_percent "%" false false "Packets the callers missed, of those the server numbered.";
-    gap_p99_ms "ms" false false "Longest time without a packet, 99th percentile of the callers.";
-    jitter_p99_ms "ms" false false "Interarrival jitter (RFC 3550), 99th percentile of the callers.";
-    mos_p05 "" true false "Estimated opinion of the callers' 5th percentile (E-model), 1 to 4.5.";
-    mos_median "" true false "Estimated opinion of the median caller.";
-    server_loss_percent "%" false false "Packets the server says it missed, mean of its last reports.";
-    late_ticks_percent "%" false true "Ticks of the mixer that began more than 5 ms late.";
-    skipped_ticks "" false true "Ticks of the mixer that were left out.";
-    cpu_ms "ms" false true "Processor time of the server for each participant and second.";
-    join_cpu_ms "ms" false true "Processor time of the server for each join.";
-    memory_kib "KiB" false true "Memory of the server for each participant.";
-    kbit_each "kbit/s" false false "What each caller receives, with the headers of IP, UDP and RTP.";
+    callers_held "" 1.0..1e9 true false "Callers at once before a bound breaks; only a search tells.";
+    failures "" 0.0..1e9 false false "Joins that failed, and callers the server hung up on.";
+    join_p50_ms "ms" 0.0..1e9 false false "From INVITE to the first audio, median.";
+    join_p99_ms "ms" 0.0..1e9 false false "From INVITE to the first audio, 99th percentile.";
+    answer_p99_ms "ms" 0.0..1e9 false false "From INVITE to 200, 99th percentile.";
+    joins_per_second "/s" 0.0..1e9 true false "Joins answered in each second of the ramp.";
+    hearing_wrong "" 0.0..1e9 false false "Pairs of which one hears the other and should not, or the other way round.";
+    own_voice_db "dB" -100.0..0.0 false false "The loudest that anybody hears his own tone, in dB of full scale.";
+    delay_p50_ms "ms" 0.0..1e9 false false "Added delay of a chirp, median.";
+    delay_p99_ms "ms" 0.0..1e9 false false "Added delay of a chirp, 99th percentile.";
+    chirps_lost_percent "%" 0.0..100.0 false false "Chirps that did not arrive.";
+    loss_percent "%" 0.0..100.0 false false "Packets the callers missed, of those the server numbered.";
+    gap_p99_ms "ms" 0.0..1e9 false false "Longest time without a packet, 99th percentile of the callers.";
+    jitter_p99_ms "ms" 0.0..1e9 false false "Interarrival jitter (RFC 3550), 99th percentile of the callers.";
+    mos_p05 "" 1.0..4.4 true false "Estimated opinion of the callers' 5th percentile (E-model), 1 to 4.4.";
+    mos_median "" 1.0..4.4 true false "Estimated opinion of the median caller.";
+    server_loss_percent "%" 0.0..100.0 false false "Packets the server says it missed, mean of its last reports.";
+    late_ticks_percent "%" 0.0..100.0 false true "Ticks of the mixer that began more than 5 ms late.";
+    skipped_ticks "" 0.0..1e9 false true "Ticks of the mixer that were left out.";
+    cpu_ms "ms" 0.0..1e9 false true "Processor time of the server for each participant and second.";
+    join_cpu_ms "ms" 0.0..1e9 false true "Processor time of the server for each join.";
+    memory_kib "KiB" 0.0..1e9 false true "Memory of the server for each participant.";
+    kbit_each "kbit/s" 0.0..1e9 false false "What each caller receives, with the headers of IP, UDP and RTP.";
 }
 
 impl Measure {

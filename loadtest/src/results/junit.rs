@@ -84,9 +84,9 @@ mod tests {
 
     #[test]
     fn a_broken_bound_is_told_as_a_sentence() {
-        let plan = plan("[thresholds]\ncallers_held = 10\ncpu_ms = 0.5\n");
+        let plan = plan("[thresholds]\nmos_p05 = 4\ncpu_ms = 0.5\n");
         let text = document(&[Outcome::with_value(&plan, "cpu_ms", 0.75, Verdict::Fail)]);
-        assert!(text.contains("message=\"not measured, at least 10.0\""), "{text}");
+        assert!(text.contains("message=\"not measured, at least 4.00\""), "{text}");
         assert!(text.contains("message=\"0.75 ms, at most 0.50 ms\""), "{text}");
     }
 }

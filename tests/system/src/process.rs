@@ -67,13 +67,18 @@ impl Process {
         None
     }
 
+    /// Sends the program a signal: `TERM`, `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        // The shell has `kill` built in; the command of that name is not on every machine.
+        let _ = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.id())).status();
+    }
+
     /// Asks the program to end (SIGTERM) and waits; kills it when it does not.
     pub(crate) fn stop(&mut self, within: Duration) -> Option<ExitStatus> {
         if self.has_ended() {
             return self.child.wait().ok();
         }
-        // The shell has `kill` built in; the command of that name is not on every machine.
-        let _ = Command::new("sh").arg("-c").arg(format!("kill {}", self.id())).status();
+        self.signal("TERM");
         self.wait(within).or_else(|| {
             let _ = self.child.kill();
             let _ = self.child.wait();

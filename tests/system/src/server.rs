@@ -203,6 +203,11 @@ impl Server {
         self.process.stop(Duration::from_secs(20)).is_some_and(|status| status.success())
     }
 
+    /// Does to the server what the end of its terminal does.
+    pub fn hang_up_terminal(&self) {
+        self.process.signal("HUP");
+    }
+
     fn wait_ready(&mut self) {
         let mut ready = false;
         let mut decided = || {

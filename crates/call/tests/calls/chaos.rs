@@ -379,7 +379,7 @@ impl Chaos {
                 self.offers.get(nth(self.offers.len())).map(|offer| Input::Cancel { offer: *offer, reason: Vec::new() })
             }
             1 => self.infos.pop().map(|id| Input::RespondInfo { id, status: 202, headers: Vec::new() }),
-            2 => subscription.map(|refer| Input::RespondRefer { refer, status: 202 }),
+            2 => subscription.map(|refer| Input::RespondRefer { refer, status: 202, headers: Vec::new() }),
             3 => subscription.map(|refer| Input::ReferProgress { refer, status: 100 + 100 * u16::from(how & 1) }),
             4 => subscription.map(|subscription| Input::AcceptSubscription { subscription, expires: seconds(60) }),
             5 => subscription.map(|subscription| Input::RejectSubscription {

@@ -86,7 +86,7 @@ fn a_transfer_outlives_the_referrers_bye() {
     refer.headers.push("Refer-To", "<sip:carol@x>");
     let (_, outputs) = solo.request(refer);
     let [Output::Referred { refer, .. }] = outputs[..] else { panic!("{outputs:?}") };
-    let outputs = solo.input(Input::RespondRefer { refer, status: 202 });
+    let outputs = solo.input(Input::RespondRefer { refer, status: 202, headers: Vec::new() });
     let (notify, _) = sent(&outputs, &Method::Notify).remove(0);
     let (_, outputs) = solo.request(peer.request(Method::Bye));
     assert_eq!(ends(&outputs), [(leg, completed(Why::Departed), None)]);

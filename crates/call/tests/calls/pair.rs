@@ -112,7 +112,9 @@ impl Pair {
                 self.later(node, input);
             }
             Output::Info { id, .. } => self.later(node, Input::RespondInfo { id, status: 202, headers: Vec::new() }),
-            Output::Referred { refer, .. } => self.later(node, Input::RespondRefer { refer, status: 202 }),
+            Output::Referred { refer, .. } => {
+                self.later(node, Input::RespondRefer { refer, status: 202, headers: Vec::new() })
+            }
             Output::Subscribed { subscription, expires, .. } => {
                 self.later(node, Input::AcceptSubscription { subscription, expires });
                 self.nodes[node].subscriptions.push(subscription);

@@ -207,7 +207,7 @@ fn a_transfer_is_reported_to_the_referrer() {
     assert!(referred_by.is_some());
     let refer = *refer;
 
-    let outputs = solo.input(Input::RespondRefer { refer, status: 202 });
+    let outputs = solo.input(Input::RespondRefer { refer, status: 202, headers: Vec::new() });
     assert_eq!(statuses(&outputs), [202]);
     let (transaction, notify) = sent(&outputs, &Method::Notify).remove(0);
     assert_eq!(&notify.body[..], b"SIP/2.0 100 Trying\r\n");
@@ -241,16 +241,16 @@ fn transfers_may_be_refused_unwatched_and_repeated() {
         }
     };
     let first = refer(&mut solo, None).expect("a transfer");
-    assert_eq!(statuses(&solo.input(Input::RespondRefer { refer: first, status: 603 })), [603]);
+    assert_eq!(statuses(&solo.input(Input::RespondRefer { refer: first, status: 603, headers: Vec::new() })), [603]);
 
     let second = refer(&mut solo, Some(("Refer-Sub", "false"))).expect("a transfer");
-    let outputs = solo.input(Input::RespondRefer { refer: second, status: 202 });
+    let outputs = solo.input(Input::RespondRefer { refer: second, status: 202, headers: Vec::new() });
     assert_eq!(responses(&outputs)[0].1.headers.get("Refer-Sub"), Some("false"));
     assert!(sent(&outputs, &Method::Notify).is_empty());
     assert!(solo.input(Input::ReferProgress { refer: second, status: 200 }).is_empty());
 
     let third = refer(&mut solo, None).expect("a transfer");
-    let outputs = solo.input(Input::RespondRefer { refer: third, status: 202 });
+    let outputs = solo.input(Input::RespondRefer { refer: third, status: 202, headers: Vec::new() });
     assert_eq!(sent(&outputs, &Method::Notify)[0].1.headers.get("Event"), Some("refer;id=4"));
 
     assert_eq!(refer(&mut solo, Some(("Refer-To", "<sip:dave@x>"))), Err(vec![400]), "two targets");
@@ -275,7 +275,7 @@ fn a_transfer_outside_any_dialog_has_a_dialog_of_its_own() {
 
     let (_, outputs) = solo.request(request);
     let [Output::ReferredFromOutside { refer, .. }] = outputs[..] else { panic!("{outputs:?}") };
-    let outputs = solo.input(Input::RespondRefer { refer, status: 202 });
+    let outputs = solo.input(Input::RespondRefer { refer, status: 202, headers: Vec::new() });
     let tag = responses(&outputs)[0].1.to_tag();
     let (transaction, notify) = sent(&outputs, &Method::Notify).remove(0);
     assert_eq!((notify.from_tag(), notify.headers.get("Event")), (tag, Some("refer")));

@@ -179,6 +179,7 @@ mod tests {
             onward: None,
             legs: Vec::new(),
             refusals: Vec::new(),
+            left: None,
             termination: Termination::failed(TerminationReason::Busy),
         }
     }
@@ -239,10 +240,17 @@ mod tests {
             ["talk 1000 transferred Completed departed", "talk 1000 answered Completed server-stopping"]
         );
         let exit = Outcome::ChoseExit { target: None };
-        assert_eq!(
-            table(&call(exit.clone(), &[(queue(), exit)]))[1..],
-            ["queue 1000 chose-exit Cancelled request-cancelled"]
-        );
+        assert_eq!(table(&call(exit.clone(), &[(queue(), exit)]))[1..], ["queue 1000 chose-exit Cancelled departed"]);
+        // Who gives up waiting does so with BYE, with CANCEL, or is cut off.
+        let gives_up = call(Outcome::Abandoned, &[(queue(), Outcome::Abandoned)]);
+        for (left, reason) in [
+            (Some(TerminationReason::Departed), "departed"),
+            (Some(TerminationReason::MediaTimeout), "media-timeout"),
+            (None, "request-cancelled"),
+        ] {
+            let rows = table(&GroupCallRecord { left, ..gives_up.clone() });
+            assert_eq!(rows[1..], [format!("queue 1000 abandoned Cancelled {reason}")]);
+        }
     }
 
     #[test]

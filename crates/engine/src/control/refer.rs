@@ -15,7 +15,7 @@ impl Engine {
         let leg = self.conference_leg(sip_leg);
         match self.legs.get(&leg).map(|entry| entry.conference.clone()) {
             Some(conference) => self.carry_out(&conference, Requester::Participant(leg), refer, refer_to),
-            None => self.call(call::Input::RespondRefer { refer, status: 403 }),
+            None => self.call(call::Input::RespondRefer { refer, status: 403, headers: Vec::new() }),
         }
     }
 
@@ -28,12 +28,12 @@ impl Engine {
         user: Option<UserUri>,
     ) {
         let (Target::Focus(conference) | Target::AudioVideo(conference)) = self.target(uri) else {
-            return self.call(call::Input::RespondRefer { refer, status: 404 });
+            return self.call(call::Input::RespondRefer { refer, status: 404, headers: Vec::new() });
         };
         match user {
             None => self.call(call::Input::ChallengeSubscription { subscription: refer }),
             Some(_) if self.conferences.get(&conference).is_none() => {
-                self.call(call::Input::RespondRefer { refer, status: 403 });
+                self.call(call::Input::RespondRefer { refer, status: 403, headers: Vec::new() });
             }
             Some(user) => self.carry_out(&conference, Requester::Authenticated(user), refer, refer_to),
         }
@@ -48,7 +48,7 @@ impl Engine {
     ) {
         if Replaces::in_uri(refer_to.uri.headers.as_deref()).is_some() {
             // Whoever is in that call would have to be taken out of it; the caller may add him by his address.
-            return self.call(call::Input::RespondRefer { refer, status: 501 });
+            return self.call(call::Input::RespondRefer { refer, status: 501, headers: Vec::new() });
         }
         let person = UserUri::parse(&refer_to.uri.to_string()).map(|person| person.address_of_record());
         let request = match (person, refer_to.uri.param("method")) {
@@ -56,7 +56,7 @@ impl Engine {
                 ControlRequest::DialOut(self.dial_out_to(person.clone(), person, refer_to.display_name.clone()))
             }
             (Ok(person), Some("BYE")) => ControlRequest::DeleteUser { user: person },
-            _ => return self.call(call::Input::RespondRefer { refer, status: 400 }),
+            _ => return self.call(call::Input::RespondRefer { refer, status: 400, headers: Vec::new() }),
         };
         self.undecided_refers.push(refer);
         let command = self.command_of(Origin::Refer { refer });
@@ -67,7 +67,7 @@ impl Engine {
     /// NOTIFY. Gives whether there was one.
     pub(crate) fn accept_refer(&mut self) -> bool {
         let Some(refer) = self.undecided_refers.pop() else { return false };
-        self.call(call::Input::RespondRefer { refer, status: 202 });
+        self.call(call::Input::RespondRefer { refer, status: 202, headers: Vec::new() });
         true
     }
 
@@ -121,12 +121,12 @@ impl Engine {
             (Some(_), ..200) => {}
             (Some(place), 200) => {
                 self.undecided_refers.remove(place);
-                self.call(call::Input::RespondRefer { refer, status: 202 });
+                self.call(call::Input::RespondRefer { refer, status: 202, headers: Vec::new() });
                 self.call(call::Input::ReferProgress { refer, status });
             }
             (Some(place), _) => {
                 self.undecided_refers.remove(place);
-                self.call(call::Input::RespondRefer { refer, status });
+                self.call(call::Input::RespondRefer { refer, status, headers: Vec::new() });
             }
             (None, _) => self.call(call::Input::ReferProgress { refer, status }),
         }

@@ -55,7 +55,8 @@ impl Engine {
         self.hush_caller(call);
         self.ensure_accepted(call);
         self.show_partner(call, Some(&agent));
-        self.tell_groups(Input::Bridged { call });
+        let unconfirmed = self.groups.callers.get(&call).is_some_and(|caller| !caller.confirmed);
+        self.tell_groups(Input::Bridged { call, unconfirmed });
     }
 
     /// Caller and agent are parted.

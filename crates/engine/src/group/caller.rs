@@ -45,6 +45,8 @@ pub(super) struct Caller {
     wanted: Option<AnswerMode>,
     /// The 200 has been sent.
     pub(super) accepted: bool,
+    /// His phone has acknowledged the 200.
+    pub(super) confirmed: bool,
     /// His dialog is in the journal.
     pub(super) recorded: bool,
     /// He has been given early media.
@@ -96,6 +98,7 @@ impl Caller {
             invitation: None,
             wanted: None,
             accepted: false,
+            confirmed: false,
             recorded: false,
             previewed: false,
             reserved: false,
@@ -348,7 +351,8 @@ impl Engine {
 
     fn on_caller_confirmed(&mut self, call: CallId, body: Option<Body>) {
         let Some(caller) = self.groups.callers.get_mut(&call) else { return };
-        let leg = caller.leg;
+        let first = !std::mem::replace(&mut caller.confirmed, true);
+        let (leg, connected) = (caller.leg, first && caller.bridged.is_some());
         if caller.media.awaits_answer() && !caller.media.take_answer(body.as_ref()) {
             let termination = Termination::failed(TerminationReason::MediaNotSupported);
             return self.hang_up_sip(leg, termination);
@@ -359,6 +363,9 @@ impl Engine {
         }
         self.connect_group_leg(leg, agreed);
         self.record_caller(call);
+        if connected {
+            self.tell_groups(Input::CallerConfirmed { call });
+        }
         self.play_to_caller(call);
     }
 
@@ -398,8 +405,9 @@ impl Engine {
     }
 
     fn forget_caller(&mut self, call: CallId) {
-        let user = self.groups.callers.remove(&call).and_then(|caller| caller.user);
-        self.groups.stirred.extend(user);
+        let Some(caller) = self.groups.callers.remove(&call) else { return };
+        self.groups.stirred.extend(caller.user);
+        self.forget_supervisors(call, caller.supervisors);
     }
 
     /// The machine has done with a caller: his leg may go on (he was forwarded) or ends by what was said before.

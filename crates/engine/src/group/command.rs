@@ -129,6 +129,12 @@ impl Engine {
                 let why = format!("there is no call {call}; the wallboard lists those that wait and those that talk");
                 Some(Objection::to(ObjectionKind::NoSuchCall, "call", why))
             }
+            GroupCommand::Monitor { call, .. } if !self.talks_with_agent(*call) => {
+                let why = format!(
+                    "no agent talks in call {call}, so there is nothing to hear; take one of the wallboard's talks"
+                );
+                Some(Objection::to(ObjectionKind::NoSuchCall, "call", why))
+            }
             GroupCommand::Monitor { call, supervisor, .. } => self
                 .supervisor_objection(*call, supervisor)
                 .map(|why| Objection::to(ObjectionKind::InvalidSupervisor, "supervisor", why)),

@@ -64,7 +64,7 @@ impl Engine {
         (caller.transfer, caller.consulted) = (Some(refer), Some(colleague.leg));
         bridge.exchange = Exchange::TakenOver(colleague.leg);
         self.groups.legs.insert(colleague.leg, Role::Target(call));
-        self.call(call::Input::RespondRefer { refer, status: 202 });
+        self.call(call::Input::RespondRefer { refer, status: 202, headers: Vec::new() });
         let target = Action::Forward { target: colleague.user };
         self.tell_groups(Input::AgentTransferred { offer, target, consulted: true });
         Ok(())

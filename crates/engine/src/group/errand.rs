@@ -69,6 +69,7 @@ impl Feature {
 /// A call to a feature code.
 #[derive(Debug)]
 pub(super) struct Errand {
+    pub(super) user: UserUri,
     conference: ConferenceId,
     invitation: Option<Box<Invitation>>,
     pub(super) media: GroupMedia,
@@ -114,6 +115,8 @@ impl Engine {
             return self.call(call::Input::Reject { leg, status: 403, headers, body: None });
         }
         self.begin_visit(leg, CallId(leg.0), feature.errand(), agent.clone(), dialled);
+        self.note_outside(agent.clone());
+        let user = agent.clone();
         match feature {
             Feature::Sign { group, signed_in } => self.sign_agent(agent, group.clone(), None, *signed_in),
             Feature::Pause(pauses) => {
@@ -122,8 +125,8 @@ impl Engine {
             }
         }
         let conference = self.make_group_conference(leg.0 | (1 << 63), AloneAudio::Silence);
-        let errand =
-            Errand { conference: conference.clone(), invitation: Some(call), media: GroupMedia::default(), phrase };
+        let media = GroupMedia::default();
+        let errand = Errand { user, conference: conference.clone(), invitation: Some(call), media, phrase };
         self.groups.errands.insert(leg, errand);
         self.groups.legs.insert(leg, Role::Errand);
         self.mcu(McuCommand::ReserveLeg { conference, leg });
@@ -172,6 +175,7 @@ impl Engine {
     pub(super) fn on_errand_ended(&mut self, leg: LegId, termination: Termination) {
         self.end_visit(leg, termination);
         if let Some(errand) = self.groups.errands.remove(&leg) {
+            self.note_outside(errand.user);
             self.mcu(McuCommand::EndConference { conference: errand.conference });
         }
     }

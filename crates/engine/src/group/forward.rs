@@ -389,14 +389,20 @@ impl Engine {
     /// REFER: only the agent who talks with the caller may send him elsewhere, at once or to a colleague whom he has asked first
     /// (`Replaces`).
     pub(super) fn on_group_referred(&mut self, role: Role, refer: SubscriptionId, refer_to: &NameAddr) {
+        if let Role::Supervisor(_) = role {
+            // His dialog is about what he hears, not about whom he hears.
+            let why = "who supervises a call takes part in it alone; callers are sent on by the command transfer";
+            let headers = vec![("Warning".to_owned(), format!("399 {} \"{why}\"", self.config.domain))];
+            return self.call(call::Input::RespondRefer { refer, status: 403, headers });
+        }
         let (Role::Device(offer), Ok(person)) = (role, UserUri::parse(&self.dialled(&refer_to.uri))) else {
-            return self.call(call::Input::RespondRefer { refer, status: 603 });
+            return self.call(call::Input::RespondRefer { refer, status: 603, headers: Vec::new() });
         };
         let replaces = Replaces::in_uri(refer_to.uri.headers.as_deref());
         match &replaces {
-            Some(None) => return self.call(call::Input::RespondRefer { refer, status: 400 }),
+            Some(None) => return self.call(call::Input::RespondRefer { refer, status: 400, headers: Vec::new() }),
             None if refer_to.uri.headers.is_some() => {
-                return self.call(call::Input::RespondRefer { refer, status: 501 });
+                return self.call(call::Input::RespondRefer { refer, status: 501, headers: Vec::new() });
             }
             _ => {}
         }
@@ -404,26 +410,26 @@ impl Engine {
         let (call, agent) = (order.map(|order| order.call), order.map(|order| order.agent.clone()));
         let circle = call.zip(agent.as_ref()).and_then(|(call, agent)| self.circle(call, agent, &person));
         let Some(caller) = call.and_then(|call| self.groups.callers.get_mut(&call)) else {
-            return self.call(call::Input::RespondRefer { refer, status: 603 });
+            return self.call(call::Input::RespondRefer { refer, status: 603, headers: Vec::new() });
         };
         if caller.transfer.is_some() {
             // The first one is not decided yet (RFC 3261 21.4.27).
-            return self.call(call::Input::RespondRefer { refer, status: 491 });
+            return self.call(call::Input::RespondRefer { refer, status: 491, headers: Vec::new() });
         }
         if caller.bridged != Some(offer) {
-            return self.call(call::Input::RespondRefer { refer, status: 603 });
+            return self.call(call::Input::RespondRefer { refer, status: 603, headers: Vec::new() });
         }
         if let Some(Some(replaces)) = replaces {
             if let Err(status) = self.transfer_to_colleague(offer, refer, &replaces) {
-                self.call(call::Input::RespondRefer { refer, status });
+                self.call(call::Input::RespondRefer { refer, status, headers: Vec::new() });
             }
             return;
         }
         if let Some(status) = circle {
-            return self.call(call::Input::RespondRefer { refer, status });
+            return self.call(call::Input::RespondRefer { refer, status, headers: Vec::new() });
         }
         (caller.transfer, caller.sent_by) = (Some(refer), agent);
-        self.call(call::Input::RespondRefer { refer, status: 202 });
+        self.call(call::Input::RespondRefer { refer, status: 202, headers: Vec::new() });
         let target = self.action_to(person.address_of_record());
         let queues = matches!(target, Action::Group { .. });
         self.tell_groups(Input::AgentTransferred { offer, target, consulted: false });
@@ -463,11 +469,23 @@ impl Engine {
         }
     }
 
-    /// Why nobody can be sent to a target of which the groups know nothing bad: the dial plan leads nowhere.
+    /// Why nobody can be sent to a target of which the groups know nothing bad: the dial plan leads nowhere, or back to those
+    /// who are in the call.
     pub(super) fn target_objection(&self, call: CallId, target: &Action) -> Option<String> {
         let Action::Forward { target } = target else { return None };
-        match self.find_for_group(&self.groups.callers.get(&call)?.group, target.as_str()) {
-            Found::Person(_) => None,
+        let caller = self.groups.callers.get(&call)?;
+        match self.find_for_group(&caller.group, target.as_str()) {
+            Found::Person(destination) => {
+                let person = destination.person()?;
+                let why = if person == caller.person {
+                    "he is the caller of this very call"
+                } else if self.partner_of(caller) == Some(&person) {
+                    "he talks in this very call already"
+                } else {
+                    return None;
+                };
+                Some(format!("target = {}: {why}; name somebody else", Shown(target.as_str())))
+            }
             Found::Conference(_) => Some(format!(
                 "target = {}: this is a conference; name a user, a number or a group",
                 Shown(target.as_str())

@@ -32,6 +32,8 @@ pub struct GroupCallRecord {
     pub legs: Vec<GroupLegRecord>,
     /// Forwards that failed: when, and why.
     pub refusals: Vec<(Timestamp, TerminationReason)>,
+    /// How the caller's leg ended, where he ended it before the machine did.
+    pub left: Option<TerminationReason>,
     /// How it ended for the caller.
     pub termination: Termination,
 }
@@ -39,7 +41,10 @@ pub struct GroupCallRecord {
 impl GroupCallRecord {
     /// How a part of the call ended for the caller.
     pub fn termination_of(&self, segment: &Segment) -> Termination {
-        termination_of_part(segment, &self.refusals)
+        match segment.outcome {
+            Outcome::Abandoned => given_up(self.left),
+            _ => termination_of_part(segment, &self.refusals),
+        }
     }
 }
 
@@ -93,11 +98,11 @@ struct Page {
 }
 
 impl Page {
-    /// How the call ended for the caller. Who gave up waiting did so as his leg says: with CANCEL, with BYE, or cut off.
+    /// How the call ended for the caller.
     fn termination(&self, record: &CallRecord) -> Termination {
-        match self.left.filter(|_| record.outcome == Outcome::Abandoned) {
-            Some(reason) => Termination::cancelled(reason),
-            None => termination_of(record, self.onward.as_ref(), &self.refusals),
+        match record.outcome {
+            Outcome::Abandoned => given_up(self.left),
+            _ => termination_of(record, self.onward.as_ref(), &self.refusals),
         }
     }
 }
@@ -252,7 +257,7 @@ impl Engine {
     pub(super) fn write_agents_lines(&mut self, call: CallId) {
         let Some(page) = self.groups.ledger.pages.get(&call) else { return };
         let Some(record) = &page.record else { return };
-        let lines: Vec<_> = page.lines.iter().map(|entry| self.line_of_agent(entry, record)).collect();
+        let lines: Vec<_> = page.lines.iter().map(|entry| self.line_of_agent(entry, record, page.left)).collect();
         let earlier = page.earlier;
         lines.into_iter().for_each(|line| self.write_group_line(line, earlier));
     }
@@ -283,17 +288,23 @@ impl Engine {
         let Some(page) = self.groups.ledger.pages.remove(&call) else { return };
         let termination = page.termination(&record);
         let legs = page.legs.into_iter().map(|(_, leg)| leg).collect();
-        let (onward, refusals) = (page.onward, page.refusals);
+        let (onward, refusals, left) = (page.onward, page.refusals, page.left);
         if let Some(record) = page.record {
             let ended = EndedCall { record, agents: page.lines, onward: onward.clone() };
             self.groups.ledger.keep_until_stored(ended, self.config.limits.unstored_group_calls);
         }
-        let record = GroupCallRecord { call: record, onward, legs, refusals, termination };
+        let record = GroupCallRecord { call: record, onward, legs, refusals, left, termination };
         self.event(EngineEvent::GroupCallEnded(Box::new(record)));
     }
 
-    /// A group's call in an agent's history. None of its kinds is a missed call (rules R6, R7).
-    fn line_of_agent(&self, entry: &HistoryEntry, record: &CallRecord) -> ConversationEntry {
+    /// A group's call in an agent's history. None of its kinds is a missed call (rules R6, R7). `left` is how the caller's leg
+    /// ended.
+    fn line_of_agent(
+        &self,
+        entry: &HistoryEntry,
+        record: &CallRecord,
+        left: Option<TerminationReason>,
+    ) -> ConversationEntry {
         let first = conversations(record).next();
         let is_his = |talk: &(&UserUri, &Segment)| *talk.0 == entry.agent;
         let own = conversations(record).find(is_his).or_else(|| talks(record).find(is_his)).map(|(_, segment)| segment);
@@ -305,10 +316,8 @@ impl Engine {
             HistoryKind::GroupCallAnsweredByOther => {
                 (ConversationKind::GroupCallAnsweredByOther, TerminationReason::AnsweredElsewhere)
             }
-            HistoryKind::GroupCallNotAnswered => (ConversationKind::GroupCallNotAnswered, TerminationReason::NoAnswer),
-            HistoryKind::GroupCallAbandoned => {
-                (ConversationKind::GroupCallAbandoned, TerminationReason::RequestCancelled)
-            }
+            HistoryKind::GroupCallNotAnswered => (ConversationKind::GroupCallNotAnswered, unanswered(&record.outcome)),
+            HistoryKind::GroupCallAbandoned => (ConversationKind::GroupCallAbandoned, given_up(left).reason),
         };
         // A conversation too short to be measured was answered when it ended.
         let over = (record.ended, record.ended);
@@ -429,16 +438,31 @@ fn termination_of_part(segment: &Segment, refusals: &[(Timestamp, TerminationRea
     }
 }
 
+/// How the call ended of a caller who gave up waiting: as his leg says, with CANCEL, with BYE, or cut off. After a crash nobody
+/// knows.
+fn given_up(left: Option<TerminationReason>) -> Termination {
+    Termination::cancelled(left.unwrap_or(TerminationReason::RequestCancelled))
+}
+
+/// Why an agent was rung in vain by a caller who did not give up: mostly because nobody answered him.
+fn unanswered(outcome: &Outcome) -> TerminationReason {
+    match outcome {
+        Outcome::Failed { why: Failure::Restart | Failure::Stopping | Failure::NotConfirmed } => {
+            untalked(outcome, None).reason
+        }
+        _ => TerminationReason::NoAnswer,
+    }
+}
+
 /// How something ended in which nobody talked; `refusal` says why a target was not reached.
 fn untalked(outcome: &Outcome, refusal: Option<TerminationReason>) -> Termination {
     Termination::failed(match outcome {
         Outcome::Answered | Outcome::Transferred { .. } => {
             return Termination::completed(TerminationReason::Departed);
         }
-        // He gave up waiting, or chose not to wait.
-        Outcome::Abandoned | Outcome::ChoseExit { .. } => {
-            return Termination::cancelled(TerminationReason::RequestCancelled);
-        }
+        Outcome::Abandoned => return given_up(None),
+        // He chose not to wait.
+        Outcome::ChoseExit { .. } => return Termination::cancelled(TerminationReason::Departed),
         Outcome::Overflowed { .. } => TerminationReason::Busy,
         Outcome::TimedOut { .. } | Outcome::NoAgent { .. } => TerminationReason::NoAnswer,
         Outcome::Failed { why: Failure::ForwardFailed } => refusal.unwrap_or(TerminationReason::NoAnswer),

@@ -1,6 +1,6 @@
 //! An offer on the wire: one INVITE for each device of one agent, and what becomes of it (routing.md 2.2 to 2.4).
 
-use base::{LegId, OfferId, Termination, TerminationReason, Timestamp, UserUri};
+use base::{Duration, LegId, OfferId, Termination, TerminationReason, Timestamp, UserUri};
 use call::{Body, Dial, Target};
 use rand::RngCore;
 use response_group::{DialogNo, Input, OfferNo, OfferOrder, Refusal};
@@ -43,6 +43,8 @@ pub(super) struct Offer {
     pub(super) sent: Option<Timestamp>,
     /// Trunks that are left, for an agent on the telephone network.
     destination: Option<Destination>,
+    /// How long each of them may say nothing, where there are several.
+    trunk_patience: Option<Duration>,
     rang: bool,
 }
 
@@ -61,6 +63,7 @@ impl Offer {
             late: false,
             sent: None,
             destination: None,
+            trunk_patience: None,
             rang: false,
         }
     }
@@ -115,8 +118,10 @@ impl Engine {
         let Some(media) = seat.and_then(|seat| self.seat_media(seat)) else {
             return self.close_offer(number, Refusal::Unreachable);
         };
-        let targets = if order.pstn { self.trunk_targets(number) } else { self.own_devices(&order.agent) };
-        let targets = self.without_silenced(&order.agent, targets);
+        let targets = match order.pstn {
+            true => self.trunk_targets(number),
+            false => self.without_silenced(&order.agent, self.own_devices(&order.agent)),
+        };
         if targets.is_empty() || !self.groups.callers.contains_key(&order.call) {
             return self.close_offer(number, Refusal::Unreachable);
         }
@@ -135,19 +140,32 @@ impl Engine {
         }
     }
 
-    /// The next trunk to an agent on the telephone network, by the group's own right: the operator has named him.
+    /// The next trunk to an agent on the telephone network, by the group's own right: the operator has named him. One that
+    /// has not yet said anything to an INVITE for him is passed over.
     fn trunk_targets(&mut self, number: OfferNo) -> Vec<Target> {
         let Some(offer) = self.groups.offers.get_mut(&number) else { return Vec::new() };
         let (known, group, agent) = (offer.destination.take(), offer.order.group.clone(), offer.order.agent.clone());
-        let first = || match self.find_for_group(&group, agent.as_str()) {
-            Found::Person(destination) => Some(destination),
+        let ring = ring_limit(&offer.order);
+        let mut patience = offer.trunk_patience;
+        let destination = known.or_else(|| match self.find_for_group(&group, agent.as_str()) {
+            Found::Person(destination) => {
+                patience = destination.trunk_patience(ring);
+                Some(destination)
+            }
             Found::Conference(_) | Found::Nobody(_) => None,
-        };
-        let Some(mut destination) = known.or_else(first) else { return Vec::new() };
-        let ring = destination.next_ring(&self.directory).map(|ring| ring.targets).unwrap_or_default();
-        let targets = ring.into_iter().map(|place| place.target).collect();
+        });
+        let Some(mut destination) = destination else { return Vec::new() };
+        let mut targets = Vec::new();
+        for _ in 0..routing::TRUNK_ATTEMPTS_MAX {
+            let ring = destination.next_ring(&self.directory).map(|ring| ring.targets).unwrap_or_default();
+            targets = self.without_silenced(&agent, ring.into_iter().map(|place| place.target).collect());
+            if !targets.is_empty() {
+                break;
+            }
+        }
         if let Some(offer) = self.groups.offers.get_mut(&number) {
             offer.destination = Some(destination);
+            offer.trunk_patience = patience;
         }
         targets
     }
@@ -164,16 +182,24 @@ impl Engine {
         let dial = self.calls.allocate_offer();
         let (legs, invites) = self.name_invites(targets, Role::Device(number), &from, &to);
         self.groups.unheard.extend(invites.iter().map(|invite| (invite.call_id.clone(), number)));
+        let mut silence_limit = None;
         if let Some(offer) = self.groups.offers.get_mut(&number) {
             offer.sent = Some(self.now);
             offer.dial = Some(dial);
             offer.open = legs.iter().map(|(leg, _)| *leg).collect();
+            silence_limit = offer.trunk_patience;
+        }
+        if silence_limit.is_some() {
+            // Here it is seen to that no trunk is silent for long. The machine, which would give up the agent with the
+            // first one that is, has only to know that he is being reached.
+            self.tell_groups(Input::OfferProgressed { offer: number, ringing: false });
         }
         self.groups.dials.insert(dial, Purpose::Offer(number));
         self.record(WireRecord::Invited { offer: number, invites });
         self.call(call::Input::Dial(Box::new(Dial {
             headers,
-            ring_limit: base::Duration::from_secs(u64::from(order.expires_seconds)),
+            ring_limit: ring_limit(order),
+            silence_limit,
             cancel_reason: vec![COMPLETED_ELSEWHERE.to_owned()],
             ..Dial::new(dial, legs, from, to, body)
         })));
@@ -242,15 +268,38 @@ impl Engine {
     /// Every device was tried and none answered; what each said came before.
     pub(super) fn on_dial_failed(&mut self, dial: OfferId, termination: Termination, status: Option<u16>) {
         match self.groups.dials.remove(&dial) {
-            Some(Purpose::Offer(number)) => {
-                if let Some(offer) = self.groups.offers.get_mut(&number) {
-                    offer.dial = None;
-                }
-            }
+            Some(Purpose::Offer(number)) => self.on_device_dial_failed(number, dial, termination, status),
             Some(Purpose::Forward(call)) => self.on_target_failed(call, termination, status),
             Some(Purpose::Supervisor(call, seat)) => self.on_supervisor_failed(call, seat, termination),
             Some(Purpose::Reattach(_) | Purpose::ReattachTarget(_) | Purpose::Silence) | None => {}
         }
+    }
+
+    /// A trunk that said nothing for too long fails before its INVITE is over, which is cancelled meanwhile: the next one
+    /// is tried, or the agent cannot be reached.
+    fn on_device_dial_failed(&mut self, number: OfferNo, dial: OfferId, termination: Termination, status: Option<u16>) {
+        let Some(offer) = self.groups.offers.get_mut(&number).filter(|offer| offer.dial == Some(dial)) else { return };
+        offer.dial = None;
+        let silent = termination.reason == TerminationReason::ServiceUnavailable && status.is_none();
+        if !silent || offer.trunk_patience.is_none() || offer.withdrawn || offer.open.is_empty() {
+            return;
+        }
+        let agent = &offer.order.agent;
+        let silenced = |leg: LegId| (leg, Silenced { agent: agent.clone(), rang: false });
+        self.groups.silencing.extend(std::mem::take(&mut offer.open).into_iter().map(silenced));
+        let refusal = worse(offer.refusal, Refusal::Unreachable);
+        offer.refusal = Some(refusal);
+        self.try_next_trunk(number, termination, status, refusal);
+    }
+
+    /// An attempt came to nothing: the next trunk, if there is one and this was not the agent's own word.
+    fn try_next_trunk(&mut self, number: OfferNo, termination: Termination, status: Option<u16>, refusal: Refusal) {
+        let Some(offer) = self.groups.offers.get(&number) else { return };
+        let another = |there: &Destination| there.has_another_way(termination, status, offer.rang);
+        if !offer.withdrawn && offer.destination.as_ref().is_some_and(another) {
+            return self.send_offer(number);
+        }
+        self.close_offer(number, refusal);
     }
 
     /// The machine gives an offer up. It stays known until each of its INVITEs is really over.
@@ -278,10 +327,13 @@ impl Engine {
         headers: &Headers,
     ) {
         let Some(offer) = self.groups.offers.get_mut(&number) else { return };
-        offer.open.retain(|open| *open != leg);
         if offer.answered == Some(leg) {
+            offer.open.retain(|open| *open != leg);
             return self.end_answered_offer(number);
         }
+        // What becomes of the INVITE to a trunk that was silent says nothing of the next one's.
+        let Some(place) = offer.open.iter().position(|open| *open == leg) else { return };
+        offer.open.remove(place);
         offer.spoke |= status.is_some();
         offer.late |= offer.withdrawn && status.is_some_and(|status| (200..300).contains(&status));
         let hung_up = !offer.withdrawn && termination == Termination::completed(TerminationReason::Departed);
@@ -306,11 +358,7 @@ impl Engine {
             // Acknowledged and ended already; the machine and its journal are to know of it.
             return self.tell_groups(Input::OfferAnswered { offer: number, dialog: WINNER, diverted: false });
         }
-        let another = |there: &Destination| there.has_another_way(termination, status, offer.rang);
-        if !offer.withdrawn && offer.destination.as_ref().is_some_and(another) {
-            return self.send_offer(number);
-        }
-        self.close_offer(number, refusal);
+        self.try_next_trunk(number, termination, status, refusal);
     }
 
     fn end_answered_offer(&mut self, number: OfferNo) {
@@ -349,6 +397,11 @@ impl Engine {
             caller.bridged = None;
         }
     }
+}
+
+/// How long an offer's INVITE may be under way.
+fn ring_limit(order: &OfferOrder) -> Duration {
+    Duration::from_secs(u64::from(order.expires_seconds))
 }
 
 /// What a device's last word means (routing.md 2.3). A 503 of a trunk is the trunk's, and says nothing of the agent.

@@ -15,7 +15,7 @@ impl Groups {
         self.stirred.extend(users);
     }
 
-    /// How many calls of groups a user is in without being their agent.
+    /// How many calls of groups, and to their feature codes, a user is in without being an agent there.
     fn conversations_of(&self, user: &UserUri) -> usize {
         let is_he = |other: &UserUri| usize::from(other == user);
         let of = |caller: &Caller| {
@@ -23,7 +23,8 @@ impl Groups {
             let watching = caller.supervisors.iter().filter(|there| there.leg.is_some()).map(|there| &there.user);
             caller.user.iter().chain(target).chain(watching).map(is_he).sum::<usize>()
         };
-        self.callers.values().map(of).sum()
+        let errands = self.errands.values().map(|errand| is_he(&errand.user));
+        self.callers.values().map(of).chain(errands).sum()
     }
 
     /// Whether his phone rings for a call that was sent to him, or that he is to supervise.

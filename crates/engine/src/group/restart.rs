@@ -206,7 +206,7 @@ impl Engine {
         let leg = self.take_up(WireLeg::Caller(call), Role::Caller(call), *dialog, about.clone());
         let mut restored = Caller::new(leg, call_id, conference, group, from);
         restored.accepted = true;
-        restored.recorded = true;
+        (restored.confirmed, restored.recorded) = (true, true);
         (restored.follows_from, restored.passed_on) = (about.follows_from, about.passed_on);
         restored.user = UserUri::parse(person).ok();
         // Whoever claims an account must have proved it to call; a trunk's word is not kept.

@@ -69,21 +69,30 @@ impl Engine {
         }
     }
 
+    /// Whether a caller is with an agent.
+    pub(super) fn talks_with_agent(&self, call: CallId) -> bool {
+        self.groups.callers.get(&call).is_some_and(|caller| caller.bridged.is_some())
+    }
+
     /// Why somebody cannot take part in a conversation as its supervisor; `None` when he can.
     pub(super) fn supervisor_objection(&self, call: CallId, user: &UserUri) -> Option<String> {
         let caller = self.groups.callers.get(&call)?;
-        let agent = caller.bridged.and_then(|offer| Some(&self.groups.offers.get(&offer)?.order.agent));
-        let partner = agent.or_else(|| caller.forward.as_ref()?.person());
         let why = if self.directory.user(user).is_none() {
             "there is no such user; name one who has an account here"
         } else if caller.user.as_ref() == Some(user) {
             "he is the caller of this very call; name somebody else"
-        } else if partner == Some(user) {
+        } else if self.partner_of(caller) == Some(user) {
             "he talks in this very call already; name somebody else"
         } else {
             return None;
         };
         Some(format!("supervisor = {}: {why}", Shown(user.as_str())))
+    }
+
+    /// Whom a caller talks with: an agent, or somebody to whom he was sent on.
+    pub(super) fn partner_of<'a>(&'a self, caller: &'a Caller) -> Option<&'a UserUri> {
+        let agent = caller.bridged.and_then(|offer| Some(&self.groups.offers.get(&offer)?.order.agent));
+        agent.or_else(|| caller.forward.as_ref()?.person())
     }
 
     /// He wants to leave.
@@ -169,9 +178,7 @@ impl Engine {
     pub(super) fn monitor(&mut self, call: CallId, seat: LegId, mode: Option<MonitorMode>) {
         let Some(caller) = self.groups.callers.get(&call) else { return };
         let agent = caller.bridged.and_then(|offer| self.groups.offers.get(&offer)?.seat);
-        let Some(mode) = mode else {
-            return self.command_leg(seat, McuCommand::SetInMix { leg: seat, in_mix: false });
-        };
+        let Some(mode) = mode else { return self.release_supervisor(call, seat) };
         self.deepen_visit(seat, mode);
         let silent = mode == MonitorMode::Listen;
         let ingress = if silent { MediaFilter::Block } else { MediaFilter::Unblock };
@@ -182,6 +189,14 @@ impl Engine {
         let there = self.groups.callers.get(&call).and_then(|caller| caller.at_seat(seat));
         if let Some(user) = there {
             self.tell_of_supervisor(call, user, SupervisorState::TakesPart);
+        }
+    }
+
+    /// The conversation he followed is over, and the caller goes elsewhere or waits again: there is nothing to hear for him.
+    fn release_supervisor(&mut self, call: CallId, seat: LegId) {
+        let there = self.groups.callers.get(&call).and_then(|caller| caller.at_seat(seat));
+        if let Some(user) = there {
+            self.dismiss_supervisor(call, &user);
         }
     }
 
@@ -207,8 +222,8 @@ impl Engine {
         let supervisors = self.groups.callers.get(&call).map(|caller| &caller.supervisors);
         let there = supervisors.and_then(|all| all.iter().find(|there| there.leg == Some(leg)));
         let Some(seat) = there.map(|there| there.seat) else { return };
-        self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Leave { leg: seat } });
         self.remove_supervisor(call, seat, SupervisorState::Left);
+        self.tell_groups(Input::Supervise { call, command: SupervisorCommand::Leave { leg: seat } });
     }
 
     /// The conversation is over: nobody is left to be heard.
@@ -216,5 +231,13 @@ impl Engine {
         let Some(caller) = self.groups.callers.get(&call) else { return };
         let users: Vec<UserUri> = caller.supervisors.iter().map(|there| there.user.clone()).collect();
         users.iter().for_each(|user| self.dismiss_supervisor(call, user));
+    }
+    /// The caller is gone before those who heard him have hung up.
+    pub(super) fn forget_supervisors(&mut self, call: CallId, supervisors: Vec<Supervisor>) {
+        for there in supervisors {
+            self.note_outside(there.user.clone());
+            let state = if there.leg.is_some() { SupervisorState::Left } else { SupervisorState::NotReached };
+            self.tell_of_supervisor(call, there.user, state);
+        }
     }
 }

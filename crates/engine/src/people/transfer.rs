@@ -40,7 +40,7 @@ impl Engine {
             Some(Some(replaces)) => self.transfer_attended(call, leg, refer, &replaces),
         };
         if let Err(status) = status {
-            self.call(call::Input::RespondRefer { refer, status });
+            self.call(call::Input::RespondRefer { refer, status, headers: Vec::new() });
         }
     }
 
@@ -71,7 +71,7 @@ impl Engine {
         let to = NameAddr { uri, ..refer_to.clone() };
         let headers = vec![("Referred-By".to_owned(), format!("<{sender}>"))];
         let transfer = Transfer { refer, from: Some(call), consultation: None, offered: false };
-        self.call(call::Input::RespondRefer { refer, status: 202 });
+        self.call(call::Input::RespondRefer { refer, status: 202, headers: Vec::new() });
         let transferred = self.add_transfer(Party { to, headers, ..sent }, destination, transfer);
         self.ring_person(transferred);
         Ok(())
@@ -100,7 +100,7 @@ impl Engine {
         if !self.bridges.get(consultation).is_some_and(|bridge| matches!(bridge.exchange, Exchange::Idle)) {
             return Err(491);
         }
-        self.call(call::Input::RespondRefer { refer, status: 202 });
+        self.call(call::Input::RespondRefer { refer, status: 202, headers: Vec::new() });
         let transfer = Transfer { refer, from: Some(call), consultation: Some(consultation), offered: false };
         let target_leg = target.leg;
         let transferred = self.add_transfer(sent, Destination::Devices(target.user.clone()), transfer);

@@ -146,7 +146,10 @@ fn a_silent_mix_is_told_by_comfort_noise_to_who_agreed_on_that() {
     let sent: Vec<(usize, usize)> =
         after.iter().zip(&before).map(|(after, before)| (after.0 - before.0, after.1 - before.1)).collect();
     assert_eq!(sent, [(200, 0), (0, 10), (200, 0)], "one description of the silence in 400 ms, and nothing else");
-    assert!(world.phone(1).noises.iter().all(|level| *level == 127), "the mix holds nothing at all");
+    let line_noise = mixer::LINE_NOISE.dbov();
+    assert!(world.phone(1).noises.iter().all(|level| *level == line_noise), "what the others' packets hold");
+    let heard = mixer::Level::measure(world.phone(2).last(1.0));
+    assert!(heard.dbov().abs_diff(line_noise) <= 1, "{heard:?}");
     world.phone(0).amplitude = AMPLITUDE;
     world.run(1.0);
     for leg in [1, 2] {

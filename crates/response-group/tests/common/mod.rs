@@ -173,7 +173,7 @@ impl World {
     }
 
     pub fn bridged(&mut self, call: CallId) -> &mut Self {
-        self.tell(Input::Bridged { call })
+        self.tell(Input::Bridged { call, unconfirmed: false })
     }
 
     /// The agent's phone rings, he answers, and the media are joined.

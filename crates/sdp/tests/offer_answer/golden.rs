@@ -34,7 +34,7 @@ fn every_client_gets_the_answer_it_must_get() {
             "communicator-srtp",
             OUTSIDE,
             Require,
-            Ok((Codec::Pcmu, 0, Some(101), Some(SrtpProfile::AesCm128HmacSha1_80))),
+            Ok((Codec::Pcma, 8, Some(101), Some(SrtpProfile::AesCm128HmacSha1_80))),
         ),
     ];
     for (client, address, policy, wanted) in cases {
@@ -100,6 +100,6 @@ fn of_two_bodies_the_newer_one_is_answered() {
     let (answer, session) = answer(&offer, &local(OUTSIDE, SrtpPolicy::Support, 7), None).expect("answered");
     assert_eq!(session.media().remote_rtp.port(), 50026, "the second part");
     let keys = session.media().srtp.as_ref().expect("encrypted");
-    assert_eq!((session.media().codec, keys.remote_mki.as_slice()), (Codec::Pcmu, &[1][..]));
+    assert_eq!((session.media().codec, keys.remote_mki.as_slice()), (Codec::Pcma, &[1][..]));
     assert!(!String::from_utf8_lossy(&answer).contains("candidate"));
 }

@@ -92,7 +92,8 @@ proptest! {
         b.codecs = codecs_b;
         (a.telephone_event, b.telephone_event) = events;
         let (sent, pending) = offer(&a, direction, None);
-        let common = b.codecs.iter().find(|codec| a.codecs.contains(codec));
+        let best = b.codecs.first().filter(|codec| a.codecs.contains(codec));
+        let common = best.or_else(|| a.codecs.iter().find(|codec| b.codecs.contains(codec)));
         let encryptable = match (policy_a, policy_b) {
             (SrtpPolicy::Off, SrtpPolicy::Require) | (SrtpPolicy::Require, SrtpPolicy::Off) => None,
             (SrtpPolicy::Off, _) | (_, SrtpPolicy::Off) => Some(false),

@@ -2,7 +2,7 @@
 
 use crate::common::{golden, local};
 use mcu_api::{Codec, Direction, OpusLimits};
-use sdp::{RefusalKind, Session, SrtpPolicy, accept_answer, answer, offer};
+use sdp::{LocalMedia, RefusalKind, Session, SrtpPolicy, accept_answer, answer, offer};
 
 const HEAD: &str = "v=0\no=- 1 1 IN IP4 192.0.2.20\ns=-\nc=IN IP4 192.0.2.20\nt=0 0\n";
 const OURS: &str = "192.0.2.10";
@@ -76,17 +76,25 @@ fn rtcp_goes_where_the_peer_says() {
 }
 
 #[test]
-fn the_codec_is_chosen_by_our_preference() {
-    let body = "m=audio 4000 RTP/AVP 8 0 107\na=rtpmap:107 OPUS/48000/2\na=fmtp:107 useinbandfec=1; stereo=0\n";
-    for (preference, wanted) in [
-        (vec![Codec::Opus, Codec::Pcmu, Codec::Pcma], (Codec::Opus, 107)),
-        (vec![Codec::Pcma, Codec::Opus], (Codec::Pcma, 8)),
-        (vec![Codec::Pcmu], (Codec::Pcmu, 0)),
+fn our_first_codec_is_chosen_where_it_is_offered_and_else_the_offerers_first() {
+    const OPUS: &str = "a=rtpmap:107 OPUS/48000/2\na=fmtp:107 useinbandfec=1; stereo=0\n";
+    let usual = LocalMedia::DEFAULT_CODECS.to_vec();
+    for (offered, ours, wanted) in [
+        ("8 0 107", &usual, (Codec::Opus, 107)),
+        ("9 8 0", &usual, (Codec::Pcma, 8)),
+        ("8 0", &usual, (Codec::Pcma, 8)),
+        ("0 8", &usual, (Codec::Pcmu, 0)),
+        ("8 0 107", &vec![Codec::Pcma, Codec::Opus], (Codec::Pcma, 8)),
+        ("8 107 0", &vec![Codec::Pcmu, Codec::Opus], (Codec::Pcmu, 0)),
+        ("8 0 107", &vec![Codec::Pcmu], (Codec::Pcmu, 0)),
     ] {
-        let mut ours = local(OURS, SrtpPolicy::Off, 7);
-        ours.codecs = preference;
-        let (_, session) = answer(format!("{HEAD}{body}").as_bytes(), &ours, None).expect("answered");
-        assert_eq!((session.media().codec, session.media().send_payload_type), wanted);
+        let mut local = local(OURS, SrtpPolicy::Off, 7);
+        local.codecs.clone_from(ours);
+        let body = format!("m=audio 4000 RTP/AVP {offered}\n{OPUS}");
+        let (printed, session) = answer(format!("{HEAD}{body}").as_bytes(), &local, None).expect("answered");
+        assert_eq!((session.media().codec, session.media().send_payload_type), wanted, "{offered}");
+        let line = format!("m=audio 20000 RTP/AVP {}", wanted.1);
+        assert!(String::from_utf8_lossy(&printed).contains(&line), "{line}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Client transactions: requests of the control side and what came back.
 
+use super::spare::Spare;
 use super::*;
 use bytes::Bytes;
 use rsipstack::sip::{self, SipMessage};
@@ -81,7 +82,7 @@ impl Stack {
             let _guard = Guard { stack: &stack, id };
             let carried_out = async {
                 match (started, long) {
-                    (Some((sent, transaction)), _) => _ = stack.conduct(id, &client, &sent, transaction, true).await,
+                    (Some((sent, transaction)), _) => _ = stack.conduct(id, &client, sent, transaction, true).await,
                     _ if full => stack.fail(id, ClientFailure::Transport).await,
                     (None, Some((link, printed))) => stack.send_long(id, &client, &request, &link, printed).await,
                     (None, None) => stack.send_to_any(id, &client, &request, flow.as_ref()).await,
@@ -143,7 +144,7 @@ impl Stack {
         printed: Printed,
     ) {
         match self.begin(client, request, link, 0, printed).await {
-            Ok((sent, transaction)) => _ = self.conduct(id, client, &sent, transaction, true).await,
+            Ok((sent, transaction)) => _ = self.conduct(id, client, sent, transaction, true).await,
             Err(failure) => self.fail(id, failure).await,
         }
     }
@@ -171,7 +172,7 @@ impl Stack {
                     continue;
                 }
             };
-            if self.conduct(id, client, &sent, transaction, attempt == last).await == End::Told {
+            if self.conduct(id, client, sent, transaction, attempt == last).await == End::Told {
                 return;
             }
         }
@@ -274,11 +275,12 @@ impl Stack {
         self: &Arc<Self>,
         id: ClientTransactionId,
         client: &Client,
-        sent: &Sent,
+        mut sent: Arc<Sent>,
         mut transaction: Box<Transaction>,
         is_last: bool,
     ) -> End {
         let mut give_up: Option<Instant> = None;
+        let mut spare = Spare::default();
         loop {
             let finished = client.progress().finished;
             let deadline = give_up.filter(|_| !finished);
@@ -290,23 +292,30 @@ impl Stack {
                         // Those that rsipstack made up have no letter: nobody answered, or nothing could be sent.
                         let nobody_answered = envelope.body.is_empty() || envelope.status_code.code() == 503;
                         if nobody_answered && !is_last && client.may_go_elsewhere() {
-                            self.leave(sent, transaction);
+                            self.leave(&sent, transaction);
                             return End::Elsewhere;
                         }
-                        if !self.deliver(id, client, sent, envelope).await {
+                        if !self.deliver(id, client, &sent, envelope).await {
                             return End::Told;
                         }
                     }
                     Some(SipMessage::Request(_)) => {}
                     None => return End::Told,
                 },
-                () = sent.link.closed(), if !finished => {
+                () = sent.link.closed(), if !finished && !spare.is_sought() => {
                     if !is_last && client.may_go_elsewhere() {
                         return End::Elsewhere;
                     }
-                    self.fail(id, ClientFailure::Transport).await;
-                    return End::Told;
+                    let (stack, lost) = (self.clone(), sent.clone());
+                    spare.seek(async move { stack.link_in_place_of(&lost.request, &lost.link.flow()).await });
                 }
+                link = spare.found(), if !finished => match link {
+                    Some(link) => sent = self.send_again(client, &sent, link, &transaction.original.body),
+                    None => {
+                        self.fail(id, ClientFailure::Transport).await;
+                        return End::Told;
+                    }
+                },
                 // RFC 3261 9.1: without a final response 64*T1 after the CANCEL the transaction is given up.
                 () = client.cancelled.notified() => give_up = Some(Instant::now() + self.patience),
                 () = sleep_until(deadline) => {
@@ -315,6 +324,24 @@ impl Stack {
                 }
             }
         }
+    }
+
+    /// Sends a request, and its CANCEL if that is out, once more over another connection, which takes the place of the first.
+    /// The letter is as it was: its Via is what a retransmission is known by (RFC 3261 17.2.3).
+    fn send_again(&self, client: &Client, sent: &Sent, link: Link, letter: &[u8]) -> Arc<Sent> {
+        link.send(Bytes::copy_from_slice(letter));
+        let flow = if sent.flow == sent.link.flow() { link.flow() } else { sent.flow };
+        let (request, via, envelope) = (sent.request.clone(), sent.via.clone(), sent.envelope.clone());
+        let again = Arc::new(Sent { request, via, envelope, link, flow });
+        let cancelled = {
+            let mut progress = client.progress();
+            progress.sent = Some(again.clone());
+            progress.cancel.clone().filter(|_| progress.cancelled)
+        };
+        if let Some(reason) = cancelled {
+            again.link.send(self.cancel_letter(&again, &reason));
+        }
+        again
     }
 
     /// Lets a transaction that is over for us come to its own end: it acknowledges what it was refused with.
@@ -374,12 +401,16 @@ impl Stack {
             return self.counters.dropped(DropReason::LateCommand);
         }
         client.cancelled.notify_one();
-        let cancel = related(&sent, Method::Cancel, sent.request.headers.get("To").unwrap_or(""), &reason);
-        let letter = request_bytes(&cancel, &sent.via, &self.server_name);
+        let letter = self.cancel_letter(&sent, &reason);
         if let Some(mut transaction) = self.launch(&sent.envelope.cancel(), letter, &sent.link) {
             // Whatever it is answered, the INVITE's own final response decides.
             spawn_silently(async move { while transaction.receive().await.is_some() {} });
         }
+    }
+
+    fn cancel_letter(&self, sent: &Sent, reason: &[String]) -> Bytes {
+        let cancel = related(sent, Method::Cancel, sent.request.headers.get("To").unwrap_or(""), reason);
+        request_bytes(&cancel, &sent.via, &self.server_name)
     }
 }
 
@@ -405,7 +436,7 @@ impl Client {
 }
 
 /// Where a request goes whose flow is not there, or that has none.
-fn hop_for(request: &Request, lost: Option<&Flow>) -> Option<NextHop> {
+pub(super) fn hop_for(request: &Request, lost: Option<&Flow>) -> Option<NextHop> {
     let hop = next_hop(request)?;
     match lost {
         Some(lost) => hop.instead_of(lost, request.headers.get("Route").is_some()),

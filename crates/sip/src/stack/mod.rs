@@ -26,6 +26,7 @@ mod client;
 mod elsewhere;
 mod envelope;
 mod server;
+mod spare;
 mod wire;
 
 use std::collections::HashMap;

@@ -158,7 +158,7 @@ impl Hub {
             let (socket, listen) = self.datagram_socket(flow.remote, Some(flow.local))?;
             return Some(self.datagram_link(&socket, listen, flow.remote));
         }
-        let exact = self.connections.get(flow).map(|link| link.clone());
+        let exact = self.connections.get(flow).map(|link| link.clone()).filter(|link| !link.is_closed());
         exact.or_else(|| self.connection_to(flow.transport, flow.remote))
     }
 
@@ -226,7 +226,8 @@ impl Hub {
     }
 
     fn connection_to(&self, transport: Transport, remote: SocketAddr) -> Option<Link> {
-        let mut open = self.connections.iter();
+        // One that is being closed may still have its farewell to say.
+        let mut open = self.connections.iter().filter(|entry| !entry.value().is_closed());
         let found = open.find(|entry| entry.key().transport == transport && entry.key().remote == remote)?;
         Some(found.value().clone())
     }

@@ -204,11 +204,12 @@ async fn a_connection_is_opened_used_again_and_its_loss_told() {
     again.headers.set("CSeq", "2 SERVICE");
     world.handle(SipCommand::Send { transaction: ClientTransactionId(8), request: again, flow: Some(flow) });
     assert_eq!(phone.next().await.expect("on the same connection").get("CSeq"), "2 SERVICE");
+    // Nobody listens any more, so that there is no other connection for it.
+    drop(listener);
     drop(phone);
     let lost = SipEvent::Failed { transaction: ClientTransactionId(8), failure: ClientFailure::Transport };
     assert_eq!(world.event().await, lost);
 
-    drop(listener);
     world.handle(SipCommand::Send { transaction: ClientTransactionId(9), request, flow: None });
     let refused = SipEvent::Failed { transaction: ClientTransactionId(9), failure: ClientFailure::Transport };
     assert_eq!(world.event().await, refused);

@@ -122,6 +122,7 @@ fn run_plan(plan: &Plan, source: &Source, retries: usize) -> Result<Done, Failur
 /// Plans in turn, `runs` times, so that a slow minute of the machine hits all of them.
 fn figures(arguments: &FiguresArguments) -> Result<u8, Failure> {
     let mut plans = chosen(&arguments.folder, &arguments.plans)?;
+    goals::check(&plans)?;
     if arguments.shared {
         plans.iter_mut().for_each(|plan| plan.generator.others_percent = 100.0);
     }

@@ -2,7 +2,7 @@
 
 use crate::world::groups::{Caller, SDP, check_drained, config, dial, ok, open, sales};
 use crate::world::{World, answer_to, in_dialog, out_of_dialog, sdp_body, user};
-use engine::GroupJournal;
+use engine::{EngineEvent, GroupJournal, SupervisorState};
 use response_group::{AgentStatus, Entry, Ineligible, Method as Hunt, Why};
 use sip_api::{ClientTransactionId, Method, Request, ServerTransactionId};
 
@@ -170,4 +170,53 @@ fn whoever_becomes_an_agent_while_he_calls_somebody_is_not_rung() {
     let later = Box::new(config(sales(Hunt::Parallel, &["bob"])));
     world.input(engine::Input::Group(engine::GroupCommand::Configure { config: later }));
     assert_eq!(status(&world), busy(Ineligible::Calling));
+}
+
+/// He signs in from his phone while a caller waits: he is rung when he has put it down.
+#[test]
+fn an_agent_who_dials_a_feature_code_is_not_rung_until_that_is_over() {
+    let mut group = sales(Hunt::Parallel, &["bob"]);
+    group.agent_groups[0].participation = response_group::Participation::Formal;
+    let mut world = open(group);
+    let caller = dial(&mut world, 1);
+    let code = out_of_dialog(Method::Invite, "sip:*55@example.com", "bob", "code").with_body(SDP, sdp_body(36_000));
+    let transaction = world.request(code.clone(), Some(user("bob")));
+    let accepted = world.take_responses(transaction).pop().expect("he is answered");
+    assert_eq!(status(&world), busy(Ineligible::ExternalCall));
+    assert!(world.take_requests(&Method::Invite).is_empty(), "he is still told that it was done");
+    world.ack(in_dialog(Method::Ack, &code, &accepted, 1));
+    assert_eq!(world.take_requests(&Method::Bye).len(), 1, "told, then hung up");
+    is_rung_now(&mut world, &caller);
+}
+
+/// That is when the caller hangs up, or is sent on.
+#[test]
+fn an_agent_who_supervises_is_not_rung_until_that_is_over() {
+    for sent_on in [false, true] {
+        let mut world = open(sales(Hunt::Serial, &["cleo", "bob"]));
+        world.register("dave", &[43_000]);
+        let first = dial(&mut world, 1);
+        world.respond(first.rung[0].0, ok(&first.rung[0].1));
+        let call = base::CallId(1);
+        let mode = response_group::MonitorMode::Listen;
+        let command = engine::GroupCommand::Monitor { call, supervisor: user("bob"), mode };
+        world.input(engine::Input::Group(command));
+        let rung = world.take_requests(&Method::Invite);
+        assert_eq!(status(&world), busy(Ineligible::RungOutside));
+        world.respond(rung[0].0, ok(&rung[0].1));
+        assert_eq!(status(&world), busy(Ineligible::ExternalCall));
+        if sent_on {
+            let target = response_group::Action::Forward { target: user("dave") };
+            world.input(engine::Input::Group(engine::GroupCommand::Transfer { call, target }));
+        } else {
+            world.request(first.bye(), None);
+        }
+        let bye = world.take_requests(&Method::Bye);
+        let (transaction, bye) = bye.iter().find(|(_, bye)| bye.call_id() == rung[0].1.call_id()).expect("hung up");
+        world.respond(*transaction, answer_to(bye, 200));
+        assert_eq!(status(&world), AgentStatus::Free, "sent on: {sent_on}");
+        let left =
+            |event: &EngineEvent| matches!(event, EngineEvent::GroupSupervisor { state: SupervisorState::Left, .. });
+        assert_eq!(world.events.iter().filter(|event| left(event)).count(), 1, "sent on: {sent_on}");
+    }
 }

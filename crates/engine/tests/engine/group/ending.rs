@@ -163,6 +163,8 @@ fn a_supervisor_is_told_at_once_what_cannot_be() {
         (forward("nobody"), "target = sip:nobody@example.com: there is no such user"),
         (forward("sales"), "target = sip:sales@example.com: this is a response group"),
         (forward("1234"), "target = sip:1234@example.com: this is a conference"),
+        (forward("ann"), "target = sip:ann@example.com: he is the caller"),
+        (forward("bob"), "target = sip:bob@example.com: he talks in this very call already"),
         (monitor("nobody"), "supervisor = sip:nobody@example.com: there is no such user"),
         (monitor("sales"), "supervisor = sip:sales@example.com: there is no such user"),
         (monitor("ann"), "supervisor = sip:ann@example.com: he is the caller"),

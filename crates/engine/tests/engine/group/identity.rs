@@ -132,7 +132,13 @@ fn an_anonymous_group_never_tells_a_caller_who_its_agents_are() {
             SipCommand::Respond { response, .. } if response.status == 200 => Some(response.clone()),
             _ => None,
         });
+        let answered = |world: &World| {
+            let board = world.engine.wallboard(world.now).expect("there are groups");
+            (board.groups[0].counters.answered, board.groups[0].counters.answered_in_target)
+        };
+        assert_eq!(answered(&world), (0, 0), "{answer:?}: his phone has not acknowledged it");
         world.ack(in_dialog(Method::Ack, &invite, &accepted.expect("he is answered"), 1));
+        assert_eq!(answered(&world), (1, 1), "{answer:?}");
         world.pass(Duration::from_secs(1));
         world.request(bye_of_callee(&rung, &ok(&rung), 2), None);
         let told: Vec<String> =

@@ -77,10 +77,23 @@ fn a_caller_who_was_never_served_has_an_outgoing_line_too() {
     assert_eq!((line.kind, line.answered), (ConversationKind::Outgoing, None));
     assert_eq!(line.termination, Termination::cancelled(TerminationReason::Departed), "by BYE, for he was answered");
     assert_eq!(records(&world)[0].termination, line.termination);
+    let waited = &records(&world)[0].call.segments[0];
+    assert_eq!(waited.outcome, Outcome::Abandoned);
+    assert_eq!(records(&world)[0].termination_of(waited), line.termination);
     for agent in ["bob", "cleo"] {
-        let kinds: Vec<_> = history(&world, agent).iter().map(|line| line.kind).collect();
-        assert_eq!(kinds, [ConversationKind::GroupCallAbandoned], "{agent}");
+        let lines: Vec<_> = history(&world, agent).iter().map(|line| (line.kind, line.termination)).collect();
+        assert_eq!(lines, [(ConversationKind::GroupCallAbandoned, line.termination)], "{agent}");
     }
+}
+
+#[test]
+fn agents_who_were_rung_when_the_server_stopped_are_told_so() {
+    let mut world = parallel();
+    dial(&mut world, 1);
+    world.input(Input::Stop);
+    let line = history(&world, "bob").pop().expect("a line");
+    assert_eq!(line.kind, ConversationKind::GroupCallNotAnswered);
+    assert_eq!(line.termination, Termination::cancelled(TerminationReason::ServerStopping));
 }
 
 #[test]
@@ -415,8 +428,15 @@ fn a_caller_whose_phone_never_acknowledges_is_told_of_as_such() {
     let rung = world.take_requests(&Method::Invite);
     world.respond(rung[0].0, ok(&rung[0].1));
     world.pass(Duration::from_secs(32));
+    let answered = |world: &World| {
+        let board = world.engine.wallboard(world.now).expect("there are groups");
+        let counters = &board.groups[0].counters;
+        (board.groups[0].talking, counters.answered, counters.answered_in_target, counters.other)
+    };
+    assert_eq!(answered(&world), (1, 0, 0, 0), "an agent is on the line, and nobody knows whether the caller is");
     world.input(Input::Sip(SipEvent::AckMissing { transaction }));
     world.pass(Duration::from_secs(33));
+    assert_eq!(answered(&world), (0, 0, 0, 1));
     assert_eq!(outcomes(&world), [Outcome::Failed { why: Failure::NotConfirmed }]);
     assert_eq!(records(&world)[0].termination, Termination::failed(TerminationReason::NoAck));
     for name in ["ann", "bob"] {

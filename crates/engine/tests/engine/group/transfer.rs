@@ -1,8 +1,9 @@
 //! Agents who send their callers elsewhere: what the target is told, and what they are told themselves.
 
 use crate::world::groups::{Caller, dial, ok, open, sales, story};
-use crate::world::{World, answer_to, in_dialog_of_callee};
-use response_group::{Method as Hunt, ResponseGroup};
+use crate::world::{World, answer_to, in_dialog_of_callee, user};
+use engine::{GroupCommand, Input};
+use response_group::{Method as Hunt, MonitorMode, ResponseGroup};
 use sip_api::{Method, Request, Response};
 
 /// ann talks with bob, an agent; dave has a phone.
@@ -78,4 +79,27 @@ fn it_is_told_who_transferred() {
     let told = story(&world, "c1");
     let wanted = "the call is over: sip:bob@example.com transferred the caller; he was sent to sip:dave@example.com";
     assert!(told.iter().any(|line| line == wanted), "{told:#?}");
+}
+
+/// Whoever listens cannot send anybody anywhere from his phone, least of all those he listens to to one another.
+#[test]
+fn a_supervisor_who_refers_is_told_why_not() {
+    for target in ["ann", "bob", "dave"] {
+        let (mut world, caller, _) = talking(false);
+        let mode = MonitorMode::Listen;
+        let monitor = GroupCommand::Monitor { call: base::CallId(1), supervisor: user("dave"), mode };
+        world.input(Input::Group(monitor));
+        let (transaction, invite) = world.take_requests(&Method::Invite).pop().expect("his phone rings");
+        let answer = ok(&invite);
+        world.respond(transaction, answer.clone());
+        let mut refer = in_dialog_of_callee(Method::Refer, &invite, &answer, 1);
+        refer.headers.push("Refer-To", format!("<sip:{target}@example.com>"));
+        let transaction = world.request(refer, None);
+        let refused = world.take_responses(transaction).pop().expect("refused");
+        assert_eq!(refused.status, 403, "{target}");
+        let why = refused.headers.get("Warning").expect("why");
+        assert!(why.contains("callers are sent on by the command transfer"), "{why}");
+        assert!(world.take_requests(&Method::Invite).is_empty() && world.take_requests(&Method::Bye).is_empty());
+        world.request(caller.bye(), None);
+    }
 }

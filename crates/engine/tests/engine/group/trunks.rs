@@ -1,10 +1,10 @@
 //! Groups and the telephone network: agents and targets behind a trunk.
 
-use crate::world::groups::{bye_of_callee, config, dial, ok, sales};
+use crate::world::groups::{ELSEWHERE, bye_of_callee, cancels, check_drained, config, dial, ok, sales, story};
 use crate::world::{World, answer_to, user};
-use base::{CallId, Pii, UserUri};
+use base::{CallId, Duration, Pii, UserUri};
 use engine::{GroupCommand, Input};
-use response_group::{Action, Agent, AgentGroup, Method as Hunt, ResponseGroup};
+use response_group::{Action, Agent, AgentGroup, AgentStatus, Method as Hunt, ResponseGroup};
 use sip_api::{ClientTransactionId, Method, Request};
 
 const NUMBER: &str = "tel:+4930123456";
@@ -37,20 +37,86 @@ fn authorised(
 
 #[test]
 fn an_agent_behind_a_trunk_that_challenges_is_rung_with_its_credentials_and_ended_with_them() {
-    let agents = vec![Agent::new(UserUri::parse(NUMBER).expect("valid"))];
-    let agent_group =
-        AgentGroup { method: Hunt::Serial, agents, confirm: response_group::Confirm::Never, ..AgentGroup::default() };
-    let mut world = world(ResponseGroup::new(user("sales"), "Sales", agent_group));
+    let mut world = behind_trunks();
     let mut caller = dial(&mut world, 1);
     let (again, invite) = authorised(&mut world, caller.rung.pop().expect("the trunk is asked"));
     world.respond(again, answer_to(&invite, 180));
-    world.pass(base::Duration::from_secs(3));
+    world.pass(Duration::from_secs(3));
     world.respond(again, ok(&invite));
     assert_eq!(world.engine.wallboard(world.now).expect("groups").groups[0].talking, 1, "one offer, and no refusal");
     world.request(caller.bye(), None);
     let (transaction, bye) = world.take_requests(&Method::Bye).pop().expect("he is hung up");
     assert!(bye.headers.get("Proxy-Authorization").is_some(), "without a further challenge");
     world.respond(transaction, answer_to(&bye, 200));
+}
+
+fn behind_trunks() -> World {
+    let agents = vec![Agent::new(UserUri::parse(NUMBER).expect("valid"))];
+    let agent_group =
+        AgentGroup { method: Hunt::Serial, agents, confirm: response_group::Confirm::Never, ..AgentGroup::default() };
+    world(ResponseGroup::new(user("sales"), "Sales", agent_group))
+}
+
+fn invites(world: &mut World) -> Vec<(ClientTransactionId, Request)> {
+    world.take_requests(&Method::Invite)
+}
+
+#[test]
+fn an_agent_behind_a_trunk_that_says_nothing_is_rung_by_the_next_one() {
+    let mut world = behind_trunks();
+    let mut caller = dial(&mut world, 1);
+    let (first, silent) = caller.rung.pop().expect("the first trunk");
+    assert_eq!(silent.uri.port, Some(5_070));
+    world.pass(Duration::from_millis(4_900));
+    assert!(invites(&mut world).is_empty());
+    world.pass(Duration::from_millis(200));
+    let (second, invite) = invites(&mut world).pop().expect("the second trunk");
+    assert_eq!(invite.uri.port, Some(5_072));
+    assert_eq!(cancels(&mut world).len(), 1, "the first one's INVITE");
+    world.respond(second, answer_to(&invite, 180));
+    // What the first one says at last is about its INVITE alone.
+    world.respond(first, answer_to(&silent, 487));
+    world.pass(Duration::from_secs(5));
+    world.respond(second, ok(&invite));
+    assert_eq!(world.engine.wallboard(world.now).expect("groups").groups[0].talking, 1);
+    assert!(story(&world, "c1").iter().all(|line| !line.contains("rung no longer")), "{:?}", story(&world, "c1"));
+    world.request(caller.bye(), None);
+    check_drained(&mut world);
+}
+
+#[test]
+fn an_agent_whom_no_trunk_reaches_is_given_up_and_soon_tried_by_a_trunk_that_speaks() {
+    let mut world = behind_trunks();
+    let caller = dial(&mut world, 1);
+    world.pass(Duration::from_millis(5_100));
+    let (second, invite) = invites(&mut world).pop().expect("the second trunk");
+    world.pass(Duration::from_millis(5_100));
+    let told = story(&world, "c1");
+    assert!(told.iter().any(|line| line.contains("the phone was not reached")), "{told:?}");
+    world.respond(second, answer_to(&invite, 487));
+    world.pass(Duration::from_secs(6));
+    let (third, invite) = invites(&mut world).pop().expect("tried again");
+    assert_eq!(invite.uri.port, Some(5_072), "the first trunk still owes a word about its INVITE");
+    world.respond(third, answer_to(&invite, 180));
+    let agent = &world.engine.wallboard(world.now).expect("groups").agents[0];
+    assert!(matches!(agent.status, AgentStatus::Ringing { .. }), "{agent:?}");
+    world.request(caller.bye(), None);
+    world.respond(third, answer_to(&invite, 487));
+    check_drained(&mut world);
+}
+
+#[test]
+fn who_leaves_while_the_second_trunk_rings_stops_it() {
+    let mut world = behind_trunks();
+    let mut caller = dial(&mut world, 1);
+    let (first, refused) = caller.rung.pop().expect("the first trunk");
+    world.respond(first, answer_to(&refused, 503));
+    let (second, invite) = invites(&mut world).pop().expect("the second trunk");
+    world.respond(second, answer_to(&invite, 180));
+    world.request(caller.bye(), None);
+    assert_eq!(cancels(&mut world), [(second, vec![ELSEWHERE.to_owned()])]);
+    world.respond(second, answer_to(&invite, 487));
+    check_drained(&mut world);
 }
 
 /// A forward through a trunk shows the number of the caller, or the operator's; a forward to a user shows the caller himself.

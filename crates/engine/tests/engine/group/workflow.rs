@@ -238,6 +238,34 @@ fn a_supervisor_listens_whispers_and_barges_in_and_the_surface_hears_of_it() {
     assert_eq!(states, [SupervisorState::Ringing, there, there, there, SupervisorState::Left]);
 }
 
+/// What he heard is over when the agent sends the caller on: he is hung up, and neither waits with music nor counts as busy.
+#[test]
+fn a_supervisor_is_hung_up_when_the_agent_sends_the_caller_on() {
+    let mut world = open(sales(Hunt::Serial, &["bob"]));
+    world.register("dave", &[43_000]);
+    let (caller, _, agents_invite) = talk(&mut world);
+    let call = base::CallId(1);
+    let monitor = GroupCommand::Monitor { call, supervisor: user("dave"), mode: MonitorMode::Barge };
+    command(&mut world, monitor.clone());
+    let (transaction, invite) = world.take_requests(&Method::Invite).pop().expect("his phone rings");
+    world.respond(transaction, ok(&invite));
+    let mut refer = bye_of_callee(&agents_invite, &ok(&agents_invite), 1);
+    refer.method = Method::Refer;
+    refer.headers.set("CSeq", "1 REFER");
+    refer.headers.push("Refer-To", "<sip:cleo@example.com>");
+    world.request(refer, None);
+    let hung_up = world.take_requests(&Method::Bye);
+    assert!(hung_up.iter().any(|(_, bye)| bye.call_id() == invite.call_id()), "{hung_up:?}");
+    let left = |event: &EngineEvent| matches!(event, EngineEvent::GroupSupervisor { state: SupervisorState::Left, .. });
+    assert_eq!(world.events.iter().filter(|event| left(event)).count(), 1);
+    let refused = |event: &EngineEvent| matches!(event, EngineEvent::GroupSupervisorRefused { .. });
+    assert!(!world.events.iter().any(refused), "nobody asked for anything that was refused");
+    let why = world.engine.group_objection(&monitor).expect("nobody talks with him").to_string();
+    assert!(why.contains("no agent talks in call 1"), "{why}");
+    world.request(caller.bye(), None);
+    assert!(!world.events.iter().any(refused), "his leaving is no wish");
+}
+
 #[test]
 fn a_supervisor_who_is_not_reached_is_reported() {
     let mut world = open(sales(Hunt::Serial, &["bob"]));
