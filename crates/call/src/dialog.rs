@@ -183,6 +183,11 @@ impl Dialog {
         self.source
     }
 
+    /// The peer's Contact, where no proxy is on the way to it.
+    pub(crate) fn direct_target(&self) -> Option<&SipUri> {
+        self.routes.is_empty().then_some(&self.target)
+    }
+
     /// The address in the peer's Contact, if that names one.
     pub(crate) fn target_address(&self) -> Option<std::net::IpAddr> {
         self.target.host.trim_matches(['[', ']']).parse().ok()

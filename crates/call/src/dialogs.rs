@@ -26,6 +26,8 @@ pub(crate) struct Entry {
     pub(crate) closing: bool,
     /// How many REFER requests came in it; the second one and later need an `id` (RFC 3515 2.4.6).
     pub(crate) refers: u32,
+    /// An earlier process of this server had it.
+    pub(crate) earlier: bool,
 }
 
 /// Dialogs by id, and by Call-ID and tags.
@@ -42,7 +44,7 @@ impl Dialogs {
         self.next += 1;
         let id = DialogId(self.next);
         self.index.insert(dialog.key().clone(), id);
-        let entry = Entry { dialog, user, leg, subscriptions: Vec::new(), closing: false, refers: 0 };
+        let entry = Entry { dialog, user, leg, subscriptions: Vec::new(), closing: false, refers: 0, earlier: false };
         self.entries.insert(id, entry);
         id
     }

@@ -322,6 +322,9 @@ pub struct Target {
     pub owner: Option<UserUri>,
     /// What a challenge (401, 407) to any request of the call is answered with; without, it is a refusal.
     pub credentials: Option<Credentials>,
+    /// An earlier process rang it, and it is only to be cancelled. Where its connection ended with that process, the INVITE
+    /// waits for the device to register anew.
+    pub repeated: bool,
 }
 
 impl Target {
@@ -335,6 +338,7 @@ impl Target {
             machine_within: None,
             owner: None,
             credentials: None,
+            repeated: false,
         }
     }
 }

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod awaited;
 mod config;
 mod credentials;
 mod dialog;
@@ -46,7 +47,7 @@ mod transaction;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use base::{Duration, LegId, OfferId, SubscriptionId, Timestamp, UserUri};
-use sip_api::{ClientTransactionId, Flow, ServerTransactionId, SipEvent};
+use sip_api::{Binding, ClientFailure, ClientTransactionId, ServerTransactionId, SipEvent};
 
 use crate::dialogs::Dialogs;
 use crate::leg::{Caller, Leg, LegState};
@@ -93,7 +94,7 @@ pub struct Calls {
     /// Call-IDs of the dialled legs, for recognising a call of ours that comes back.
     own_calls: HashSet<String>,
     /// Where the devices of users are registered from.
-    devices: HashMap<UserUri, Vec<Flow>>,
+    devices: HashMap<UserUri, Vec<Binding>>,
     timers: Timers,
     outputs: VecDeque<Output>,
     next_id: u64,
@@ -181,7 +182,7 @@ impl Calls {
             SipEvent::Response { transaction, response, flow } => self.on_response(cx, transaction, response, flow),
             SipEvent::Failed { transaction, failure } => self.on_failed(cx, transaction, failure),
             SipEvent::BindingsChanged { user, bindings } => {
-                self.note_devices(user, bindings.into_iter().map(|binding| binding.flow).collect());
+                self.note_devices(user, bindings);
             }
         }
     }
@@ -209,6 +210,7 @@ impl Calls {
             Timer::Expiry(leg) => self.on_session_expired(cx, leg),
             Timer::Subscription(subscription) => self.on_subscription_timer(cx, subscription),
             Timer::Forget(transaction) => self.on_forget(transaction),
+            Timer::Device(transaction) => self.on_unsent(cx, transaction, ClientFailure::Transport),
         }
     }
 

@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 
 use base::UserUri;
-use sip_api::{Flow, SipCommand};
+use sip_api::{Binding, Flow, SipCommand};
 
 use crate::Calls;
 use crate::dialogs::{DialogId, Entry};
@@ -26,11 +26,12 @@ enum Standing {
 
 impl Calls {
     /// Remembers where the devices of a user are registered from.
-    pub(crate) fn note_devices(&mut self, user: UserUri, flows: Vec<Flow>) {
-        if flows.is_empty() {
+    pub(crate) fn note_devices(&mut self, user: UserUri, bindings: Vec<Binding>) {
+        if bindings.is_empty() {
             self.devices.remove(&user);
         } else {
-            self.devices.insert(user, flows);
+            self.devices.insert(user.clone(), bindings);
+            self.reach_devices(&user);
         }
     }
 
@@ -60,7 +61,7 @@ impl Calls {
             (Some(_), Some(_)) => Standing::Stranger,
             (Some(owner), None) => {
                 let registered =
-                    self.devices.get(owner).is_some_and(|flows| flows.iter().any(|known| same(known, &flow)));
+                    self.devices.get(owner).is_some_and(|all| all.iter().any(|known| same(&known.flow, &flow)));
                 let known = trusted || registered || entry.dialog.source().is_some_and(|known| same(&known, &flow));
                 if known { Standing::Peer } else { Standing::Unproven }
             }
@@ -72,7 +73,7 @@ impl Calls {
 
 /// The same connection, or the same place of datagrams. Our own address is left out: a peer may reach a listener by
 /// more than one of ours.
-fn same(one: &Flow, other: &Flow) -> bool {
+pub(crate) fn same(one: &Flow, other: &Flow) -> bool {
     one.transport == other.transport && one.remote == other.remote
 }
 

@@ -107,7 +107,11 @@ impl Calls {
         let mut leg = Leg::new(LegState::Connected, Invite::Incoming(Box::new(incoming)));
         leg.session.exchange = Exchange::Stable;
         (leg.session.peer_updates, leg.session.peer_reinvites) = (record.updates, record.reinvites);
-        leg.dialog = Some(self.dialogs.insert(dialog, record.user.clone(), Some(id)));
+        let dialog = self.dialogs.insert(dialog, record.user.clone(), Some(id));
+        if let Some(entry) = self.dialogs.get_mut(dialog) {
+            entry.earlier = true;
+        }
+        leg.dialog = Some(dialog);
         self.legs.insert(id, leg);
     }
 }

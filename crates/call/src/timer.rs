@@ -44,6 +44,8 @@ pub(crate) enum Timer {
     Subscription(SubscriptionId),
     /// A transaction is forgotten: late 2xx responses can no longer come.
     Forget(ClientTransactionId),
+    /// The device a request waits for has not registered anew.
+    Device(ClientTransactionId),
 }
 
 /// Armed timers, soonest first; equal times fire in the order of arming. Every operation is O(log n).

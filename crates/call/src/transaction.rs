@@ -3,6 +3,7 @@
 use base::{LegId, SubscriptionId};
 use sip_api::{ClientFailure, ClientTransactionId, Flow, Headers, Method, Request, Response, SipCommand};
 
+use crate::awaited::Awaited;
 use crate::credentials::{Authority, Unanswered};
 use crate::dialogs::DialogId;
 use crate::output::Output;
@@ -68,6 +69,8 @@ pub(crate) struct ClientTransaction {
     tries: u8,
     /// Whether it has been repeated with a longer session interval.
     pub(crate) interval_raised: bool,
+    /// The device it waits for, or waited for, because it could not be sent.
+    pub(crate) awaited: Option<Box<Awaited>>,
 }
 
 impl ClientTransaction {
@@ -83,6 +86,7 @@ impl ClientTransaction {
             authority: None,
             tries: 0,
             interval_raised: false,
+            awaited: None,
         }
     }
 
@@ -171,7 +175,7 @@ impl Calls {
         Some(self.send(purpose, Some(id), request, flow))
     }
 
-    fn launch(&mut self, transaction: ClientTransaction) -> ClientTransactionId {
+    pub(crate) fn launch(&mut self, transaction: ClientTransaction) -> ClientTransactionId {
         let id = self.allocate_transaction();
         let (request, flow) = (transaction.request.clone(), transaction.flow);
         if let Purpose::Bye(leg) = transaction.purpose {
@@ -217,6 +221,13 @@ impl Calls {
     /// A transaction ended without a final response. An INVITE is remembered for a while: a 2xx that was only late is
     /// still acknowledged and ended, for its sender repeats it that long (routing.md 2.3).
     pub(crate) fn on_failed(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, why: ClientFailure) {
+        if why != ClientFailure::Transport || !self.wait_for_device(cx, id) {
+            self.on_unsent(cx, id, why);
+        }
+    }
+
+    /// A request is not waited for any longer.
+    pub(crate) fn on_unsent(&mut self, cx: &mut Cx<'_>, id: ClientTransactionId, why: ClientFailure) {
         let unanswered = self.clients.get(&id).filter(|transaction| transaction.acks.is_empty());
         let Some(purpose) = unanswered.map(|transaction| transaction.purpose) else { return self.ignore() };
         match purpose {

@@ -443,6 +443,8 @@ pub struct Timing {
     pub forward_seconds: u32,
     /// Wait for media to be attached again after a restart.
     pub reattach_seconds: u32,
+    /// The same where a phone must register anew first, for its connection ended with the process.
+    pub awaited_seconds: u32,
     /// How long an offer that is found open after a restart may hold its agent: 64 times T1, for what was under way may
     /// have been lost.
     pub restart_guard_seconds: u32,
@@ -469,6 +471,7 @@ impl Default for Timing {
             prompt_seconds: 120,
             forward_seconds: 180,
             reattach_seconds: 5,
+            awaited_seconds: 50,
             restart_guard_seconds: 32,
             talk_seconds: 86_400,
             timeout_grace_seconds: 5,

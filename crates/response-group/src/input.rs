@@ -174,6 +174,11 @@ pub enum Input {
         /// The call.
         call: CallId,
     },
+    /// The connection to a phone of the call ended with the process: the phone has to register anew before it is there again.
+    PhonesAwaited {
+        /// The call.
+        call: CallId,
+    },
     /// What became of [`crate::Output::Reattach`].
     Reattached {
         /// The call.

@@ -298,6 +298,7 @@ impl Domain {
             Input::Restarted => self.restarted(),
             Input::Stopping => self.stopping(),
             Input::CallerBack { call } => self.caller_back(call),
+            Input::PhonesAwaited { call } => self.phones_awaited(call),
             Input::Reattached { call, caller, agent } => self.reattached(call, caller, agent),
             Input::TimerFired => self.timer_fired(),
         }

@@ -1,7 +1,8 @@
 //! After a restart: what the journal says was under way is ended or attached again (routing.md 3.7).
 //!
 //! A response may have been lost while the process was down, so nothing is waited for without a limit: every offer is
-//! cancelled once, unconditionally, and guarded for 64 times T1; every caller's media must be back within seconds.
+//! cancelled once, unconditionally, and guarded for 64 times T1; every caller's media must be back within seconds, or
+//! within a minute where a phone has to register anew first.
 
 use base::CallId;
 
@@ -127,6 +128,17 @@ impl Domain {
     pub(crate) fn caller_back(&mut self, id: CallId) {
         match self.calls.get_mut(&id).filter(|call| matches!(call.phase, Phase::Reattaching(_))) {
             Some(call) => call.back = true,
+            None => self.stale(),
+        }
+    }
+
+    /// A phone of the call cannot be reached before it registers anew, which takes longer than an answer.
+    pub(crate) fn phones_awaited(&mut self, id: CallId) {
+        match self.calls.get(&id).filter(|call| matches!(call.phase, Phase::Reattaching(_))) {
+            Some(_) => {
+                let limit = self.now + seconds(self.config.timing.awaited_seconds);
+                self.timers.set(Timer::Call(id, CallTimer::Reattach), limit);
+            }
             None => self.stale(),
         }
     }

@@ -109,11 +109,12 @@ fn about_an_offer(domain: &Domain, dice: &mut Dice) -> Option<Input> {
 fn about_a_call(domain: &Domain, dice: &mut Dice) -> Option<Input> {
     let calls: Vec<CallId> = domain.calls.keys().copied().collect();
     let call = dice.of(&calls)?;
-    Some(match dice.below(7) {
+    Some(match dice.below(8) {
         0 => Input::CallerLeft { call },
         1 | 2 => Input::Bridged { call, unconfirmed: dice.toss() },
         3 => Input::BridgeFailed { call },
         4 => Input::CallerBack { call },
+        6 => Input::PhonesAwaited { call },
         5 => Input::ForwardEnded { call, connected: dice.toss(), status: None },
         _ => Input::Reattached { call, caller: dice.below(4) > 0, agent: dice.toss() },
     })

@@ -110,6 +110,9 @@ impl Teller {
                 self.transferred_by = Some("a supervisor".to_owned());
                 Some(format!("a supervisor has the caller {}", sent_by(target)))
             }
+            Input::PhonesAwaited { call } if *call == mine => {
+                Some("a phone's connection ended with the process; it is waited for until it registers anew".to_owned())
+            }
             Input::CallerBack { call } if *call == mine => Some("the caller's audio is here again".to_owned()),
             Input::Reattached { call, caller: true, .. } if *call == mine => {
                 let told = domain.calls.get(call).is_some_and(|call| call.back);

@@ -90,6 +90,7 @@ impl<'a> Check<'a> {
             ("prompt_seconds", timing.prompt_seconds, 1, 3_600),
             ("forward_seconds", timing.forward_seconds, 10, 3_600),
             ("reattach_seconds", timing.reattach_seconds, 1, 120),
+            ("awaited_seconds", timing.awaited_seconds, 1, 120),
             ("restart_guard_seconds", timing.restart_guard_seconds, 1, 86_400),
             ("talk_seconds", timing.talk_seconds, 60, 604_800),
             ("timeout_grace_seconds", timing.timeout_grace_seconds, 0, 180),

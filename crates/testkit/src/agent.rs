@@ -39,6 +39,8 @@ pub struct AgentOptions {
     pub transport: Transport,
     /// The address to bind; port 0 takes a free one.
     pub bind: SocketAddr,
+    /// Whether connections are taken at that address. A phone behind address translation only makes some.
+    pub listens: bool,
     /// What answers a challenge.
     pub credentials: Option<Credentials>,
 }
@@ -53,6 +55,7 @@ impl AgentOptions {
             server,
             transport: Transport::Udp,
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listens: true,
             credentials: Some(Credentials { user: user.to_owned(), password: password.to_owned() }),
         }
     }
@@ -61,6 +64,13 @@ impl AgentOptions {
     #[must_use]
     pub fn over(mut self, transport: Transport) -> Self {
         self.transport = transport;
+        self
+    }
+
+    /// The same, but nobody can connect to it.
+    #[must_use]
+    pub fn unreachable(mut self) -> Self {
+        self.listens = false;
         self
     }
 
@@ -105,7 +115,7 @@ struct State {
 impl Agent {
     /// Opens the sockets. The receiver gives requests that belong to no dialog somebody reads.
     pub async fn open(options: AgentOptions) -> Result<(Self, mpsc::Receiver<IncomingRequest>), Error> {
-        let (sockets, arrivals) = Sockets::open(options.transport, options.bind).await?;
+        let (sockets, arrivals) = Sockets::open(options.transport, options.bind, options.listens).await?;
         let agent = Self { inner: Arc::new(Inner { options, sockets, state: Mutex::default() }) };
         let (sender, requests) = mpsc::channel(QUEUE);
         tokio::spawn(dispatch(Arc::downgrade(&agent.inner), arrivals, sender));

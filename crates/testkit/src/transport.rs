@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::{Notify, mpsc};
 
 use crate::message::SipMessage;
@@ -74,6 +74,9 @@ pub(crate) struct Sockets {
     arrivals: mpsc::Sender<Arrival>,
     /// Rung when all connections are to break.
     broken: Arc<Notify>,
+    /// Keeps the port of an agent that takes no connections, so that nobody else does there.
+    #[expect(dead_code, reason = "it is only held")]
+    reserved: Option<TcpSocket>,
 }
 
 impl Sockets {
@@ -81,6 +84,7 @@ impl Sockets {
     pub(crate) async fn open(
         transport: Transport,
         bind: SocketAddr,
+        listens: bool,
     ) -> io::Result<(Arc<Self>, mpsc::Receiver<Arrival>)> {
         let (arrivals, receiver) = mpsc::channel(QUEUE);
         let (connections, broken) = (Mutex::default(), Arc::<Notify>::default());
@@ -88,13 +92,20 @@ impl Sockets {
             Transport::Udp => {
                 let socket = Arc::new(UdpSocket::bind(bind).await?);
                 tokio::spawn(receive_datagrams(socket.clone(), arrivals.clone()));
-                Self { local: socket.local_addr()?, datagrams: Some(socket), connections, arrivals, broken }
+                let local = socket.local_addr()?;
+                Self { local, datagrams: Some(socket), connections, arrivals, broken, reserved: None }
+            }
+            Transport::Tcp if !listens => {
+                let socket = TcpSocket::new_v4()?;
+                socket.bind(bind)?;
+                let local = socket.local_addr()?;
+                Self { local, datagrams: None, connections, arrivals, broken, reserved: Some(socket) }
             }
             Transport::Tcp => {
                 let listener = TcpListener::bind(bind).await?;
                 let local = listener.local_addr()?;
                 tokio::spawn(accept(listener, arrivals.clone(), broken.clone()));
-                Self { local, datagrams: None, connections, arrivals, broken }
+                Self { local, datagrams: None, connections, arrivals, broken, reserved: None }
             }
         };
         Ok((Arc::new(sockets), receiver))

@@ -313,6 +313,42 @@ async fn a_phone_that_lost_its_connection_while_it_rang_takes_the_call() {
     call.ended(SOON).await.expect("hung up");
 }
 
+/// The same with phones nobody can connect to, as behind address translation or by TLS: what is to be said to them waits until
+/// they register anew, and meanwhile neither is given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_in_a_conversation_of_phones_that_cannot_be_connected_to_waits_until_they_register() {
+    let _turn = alone();
+    let mut server = server("serial", &["user1"], "");
+    let mut bob = ScriptedPhone::open(PhoneOptions::new(behind_nat(&server, "user1")).answering(AnswerMode::AtOnce))
+        .await
+        .expect("free port");
+    let mut ann =
+        ScriptedPhone::open(PhoneOptions::new(behind_nat(&server, "user9")).answering(AnswerMode::Refuse(486)))
+            .await
+            .expect("free port");
+    bob.register(600).await.expect("registered");
+    ann.register(600).await.expect("registered");
+    let call = ann.call(&sales(&server)).await.expect("answered");
+    let talk = bob.next_call(SOON).await.expect("connected");
+    call.audio().play_tone(Some(440));
+    talk.audio().play_tone(Some(1010));
+    hears(&call, 1010).await;
+    server.crash_and_restart();
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert_eq!((waiting(&server), states(&server)), (0, vec!["talking".to_owned()]), "longer than an answer may take");
+    bob.register(600).await.expect("registered");
+    ann.register(600).await.expect("registered");
+    hears(&call, 1010).await;
+    hears(&talk, 440).await;
+    call.hang_up().await.expect("BYE is answered");
+    talk.ended(SOON).await.expect("hung up");
+    wait_until_free(&server);
+}
+
+fn behind_nat(server: &Server, user: &str) -> AgentOptions {
+    AgentOptions::new(user, server.domain(), PASSWORD, server.sip()).over(Transport::Tcp).unreachable()
+}
+
 /// kill -9 while a supervisor listens: he is hung up, and his call is in his history, in the call detail records and in the
 /// story of the call that he heard.
 #[tokio::test(flavor = "multi_thread")]

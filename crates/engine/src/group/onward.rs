@@ -31,7 +31,8 @@ impl Engine {
         let leg = self.take_up(name, Role::Target(call), target.clone(), AboutCaller::default());
         let seat = self.take_seat(call, Purpose::ReattachTarget(call));
         let now = self.now;
-        let until = now + self.reattach_limit();
+        let awaited = self.may_register_anew(leg) || self.may_register_anew(self.groups.callers.get(&call)?.leg);
+        let until = now + self.reattach_limit(awaited);
         let caller = self.groups.callers.get_mut(&call)?;
         caller.over = true;
         let way = Way::new(CallKind::ResponseGroupForward, Some(caller.person.clone()), destination, caller.hops_left);
@@ -58,8 +59,9 @@ impl Engine {
         self.call(call::Input::Reoffer { leg, body });
     }
 
-    fn reattach_limit(&self) -> Duration {
-        let limit = self.groups.domain.as_ref().map(|domain| domain.config().timing.reattach_seconds);
+    fn reattach_limit(&self, awaited: bool) -> Duration {
+        let timing = self.groups.domain.as_ref().map(|domain| &domain.config().timing);
+        let limit = timing.map(|timing| if awaited { timing.awaited_seconds } else { timing.reattach_seconds });
         Duration::from_secs(limit.unwrap_or(0).into())
     }
 

@@ -158,10 +158,12 @@ impl Engine {
     pub(super) fn repeat_invites(&mut self, invites: &[SentInvite], role: Role) -> Option<(OfferId, Vec<LegId>)> {
         let first = invites.first()?;
         let (from, to) = (NameAddr::parse(&first.from).ok()?, NameAddr::parse(&first.to).ok()?);
+        // Who has no account here never registers, so that nothing waits for him.
+        let owner = UserUri::parse(&to.uri.to_string()).ok();
         let dial = self.calls.allocate_offer();
         let mut legs = Vec::new();
         for invite in invites {
-            let Some(target) = target_of(invite) else { continue };
+            let Some(target) = target_of(invite, owner.clone()) else { continue };
             let leg = self.calls.allocate_leg();
             self.groups.legs.insert(leg, role);
             self.groups.recorded.insert(leg, WireLeg::CallId(invite.call_id.clone()));
@@ -200,6 +202,22 @@ impl Engine {
         }
         self.groups.attaching.insert(call, attaching);
         self.reserve_caller(call);
+        if self.waits_for_phones(call) {
+            self.tell_groups(Input::PhonesAwaited { call });
+        }
+    }
+
+    /// Whether a phone of this call was connected with the process that ended, and may register anew.
+    fn waits_for_phones(&self, call: CallId) -> bool {
+        let Some(caller) = self.groups.callers.get(&call) else { return false };
+        let agent = caller.bridged.and_then(|offer| self.groups.offers.get(&offer)?.answered);
+        self.may_register_anew(caller.leg) || agent.is_some_and(|leg| self.may_register_anew(leg))
+    }
+
+    /// Whether this leg's phone is a user's who was connected with the process that ended.
+    pub(super) fn may_register_anew(&self, leg: LegId) -> bool {
+        let dialog = self.calls.dialog_record(leg).filter(|dialog| dialog.user.is_some());
+        dialog.and_then(|dialog| dialog.sip_flow()).is_some_and(|flow| flow.transport != Transport::Udp)
     }
 
     /// The dialog with a caller of an earlier process, with a new conference of his own; `None` when there is none any more.
@@ -374,7 +392,7 @@ fn unreadable(error: &JournalError) -> Problem {
     }
 }
 
-fn target_of(invite: &SentInvite) -> Option<Target> {
+fn target_of(invite: &SentInvite, owner: Option<UserUri>) -> Option<Target> {
     let flow = invite.flow.as_ref().and_then(|(transport, local, remote)| {
         let known = [Transport::Udp, Transport::Tcp, Transport::Tls];
         let transport = known.into_iter().find(|known| known.as_str() == transport)?;
@@ -385,6 +403,8 @@ fn target_of(invite: &SentInvite) -> Option<Target> {
     target.flow = flow;
     target.route = route.ok()?;
     target.headers = vec![("Call-ID".to_owned(), invite.call_id.clone())];
+    target.owner = owner;
+    target.repeated = true;
     Some(target)
 }
 

@@ -8,6 +8,7 @@ mod crash;
 mod ending;
 mod identity;
 mod records;
+mod registered_anew;
 mod settings;
 mod taken_up;
 mod transfer;

@@ -127,7 +127,7 @@ pub(crate) fn story(world: &World, call: &str) -> Vec<String> {
 
 /// A new process on the journal, two seconds later.
 pub(crate) fn restarted(world: &World, groups: Config, journal: &[GroupJournal]) -> World {
-    let mut after = World::new();
+    let mut after = World::next();
     after.now = world.now + Duration::from_secs(2);
     after.open_groups(groups, journal);
     after

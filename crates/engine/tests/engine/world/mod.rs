@@ -47,6 +47,8 @@ pub(crate) struct World {
     mcu_legs: Vec<(LegId, ConferenceId)>,
     /// What the MCU says it counted on every leg.
     pub(crate) counted: LegStatistics,
+    /// What phones come by.
+    pub(crate) transport: Transport,
     next_port: u16,
     next_transaction: u64,
 }
@@ -135,8 +137,17 @@ impl World {
         Self::of(config, |_| {})
     }
 
+    /// The world of the next process, whose randomness is another.
+    pub(crate) fn next() -> Self {
+        Self::seeded(8, config(), |_| {})
+    }
+
     /// A world of these settings, with something more in the directory.
     pub(crate) fn of(config: EngineConfig, change: impl FnOnce(&mut Directory)) -> Self {
+        Self::seeded(7, config, change)
+    }
+
+    fn seeded(seed: u8, config: EngineConfig, change: impl FnOnce(&mut Directory)) -> Self {
         let mut router = routing::Router { domains: vec![DOMAIN.to_owned()], ..routing::Router::default() };
         for (name, country) in [("default", "+49$1"), ("paris", "+33$1")] {
             let rules = [routing::Rule { pattern: r"0(\d+)".to_owned(), translation: country.to_owned() }];
@@ -164,7 +175,7 @@ impl World {
         });
         change(&mut directory);
         Self {
-            engine: Engine::new(config, directory, [7; 32]),
+            engine: Engine::new(config, directory, [seed; 32]),
             now: Timestamp::from_millis(1_000),
             sip: Vec::new(),
             mcu: Vec::new(),
@@ -175,6 +186,7 @@ impl World {
             mcu_is_full: false,
             mcu_legs: Vec::new(),
             counted: LegStatistics::default(),
+            transport: Transport::Udp,
             next_port: 20_000,
             next_transaction: 1,
         }
@@ -277,7 +289,7 @@ impl World {
             .map(|port| Binding {
                 contact: uri(&format!("sip:{name}@127.0.0.1:{port}")),
                 path: Vec::new(),
-                flow: flow(*port),
+                flow: self.flow(*port),
                 instance: None,
                 preference: 1_000,
             })
@@ -285,11 +297,16 @@ impl World {
         self.input(Input::Sip(SipEvent::BindingsChanged { user: user(name), bindings }));
     }
 
+    /// The way to a phone that sends from this port.
+    pub(crate) fn flow(&self, port: u16) -> Flow {
+        Flow { transport: self.transport, ..flow(port) }
+    }
+
     /// A request from the network; its transaction names the responses.
     pub(crate) fn request(&mut self, request: Request, user: Option<UserUri>) -> ServerTransactionId {
         let transaction = ServerTransactionId(self.next_transaction);
         self.next_transaction += 1;
-        self.input(Input::Sip(SipEvent::Request { transaction, request, flow: flow(40_000), user }));
+        self.input(Input::Sip(SipEvent::Request { transaction, request, flow: self.flow(40_000), user }));
         transaction
     }
 
@@ -297,18 +314,18 @@ impl World {
     pub(crate) fn request_from(&mut self, request: Request, host: [u8; 4]) -> ServerTransactionId {
         let transaction = ServerTransactionId(self.next_transaction);
         self.next_transaction += 1;
-        let flow = Flow { remote: SocketAddr::from((host, 5_060)), ..flow(40_000) };
+        let flow = Flow { remote: SocketAddr::from((host, 5_060)), ..self.flow(40_000) };
         self.input(Input::Sip(SipEvent::Request { transaction, request, flow, user: None }));
         transaction
     }
 
     pub(crate) fn ack(&mut self, request: Request) {
-        self.input(Input::Sip(SipEvent::Ack { request, flow: flow(40_000) }));
+        self.input(Input::Sip(SipEvent::Ack { request, flow: self.flow(40_000) }));
     }
 
     /// A response from a phone we sent a request to.
     pub(crate) fn respond(&mut self, transaction: ClientTransactionId, response: Response) {
-        self.input(Input::Sip(SipEvent::Response { transaction, response, flow: flow(40_000) }));
+        self.input(Input::Sip(SipEvent::Response { transaction, response, flow: self.flow(40_000) }));
     }
 
     /// The final responses to a server transaction, taken out.
