@@ -72,11 +72,11 @@ pub(crate) struct Sockets {
     datagrams: Option<Arc<UdpSocket>>,
     connections: Mutex<HashMap<SocketAddr, mpsc::Sender<Vec<u8>>>>,
     arrivals: mpsc::Sender<Arrival>,
+    /// Rung when all connections are to break.
+    broken: Arc<Notify>,
     /// Keeps the port of an agent that takes no connections, so that nobody else does there.
     #[expect(dead_code, reason = "it is only held")]
     reserved: Option<TcpSocket>,
-    /// Rung when all connections are to break.
-    broken: Arc<Notify>,
 }
 
 impl Sockets {
@@ -92,32 +92,20 @@ impl Sockets {
             Transport::Udp => {
                 let socket = Arc::new(UdpSocket::bind(bind).await?);
                 tokio::spawn(receive_datagrams(socket.clone(), arrivals.clone()));
-                Self {
-                    local: socket.local_addr()?,
-                    datagrams: Some(socket),
-                    connections,
-                    arrivals,
-                    reserved: None,
-                    broken,
-                }
+                let local = socket.local_addr()?;
+                Self { local, datagrams: Some(socket), connections, arrivals, broken, reserved: None }
             }
             Transport::Tcp if !listens => {
                 let socket = TcpSocket::new_v4()?;
                 socket.bind(bind)?;
-                Self {
-                    local: socket.local_addr()?,
-                    datagrams: None,
-                    connections,
-                    arrivals,
-                    reserved: Some(socket),
-                    broken,
-                }
+                let local = socket.local_addr()?;
+                Self { local, datagrams: None, connections, arrivals, broken, reserved: Some(socket) }
             }
             Transport::Tcp => {
                 let listener = TcpListener::bind(bind).await?;
                 let local = listener.local_addr()?;
                 tokio::spawn(accept(listener, arrivals.clone(), broken.clone()));
-                Self { local, datagrams: None, connections, arrivals, reserved: None, broken }
+                Self { local, datagrams: None, connections, arrivals, broken, reserved: None }
             }
         };
         Ok((Arc::new(sockets), receiver))

@@ -267,6 +267,52 @@ async fn kill_9_in_a_conversation_over_connections_gives_both_their_audio_back()
     talk.ended(SOON).await.expect("hung up");
 }
 
+/// The phone of an agent loses its connection while it rings. It can still be reached where it listens: it is silent when the
+/// caller has hung up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_lost_its_connection_while_it_rang_is_cancelled() {
+    let _turn = alone();
+    let server = server("serial", &["user1"], "");
+    let options = AgentOptions::new("user1", server.domain(), PASSWORD, server.sip()).over(Transport::Tcp);
+    let (bob, mut requests) = Agent::open(options).await.expect("free port");
+    let mut register = bob.new_request("REGISTER", &format!("sip:{}", server.domain())).with("Expires", "600");
+    register.set("To", format!("<{}>", bob.address_of_record()));
+    assert_eq!(bob.request(&mut register).await.expect("answered").status(), Some(200));
+    let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
+    let mut next = async |method: &str| {
+        let request = tokio::time::timeout(SOON, requests.recv()).await.expect("in time").expect("open");
+        assert_eq!(request.message.method(), method, "{:?}", request.message);
+        request
+    };
+    let invite = next("INVITE").await;
+    invite.respond(180, "Ringing").await.expect("sent");
+    bob.break_connections();
+    call.hang_up().await.expect("BYE is answered");
+    let cancel = next("CANCEL").await;
+    assert_eq!(cancel.message.branch(), invite.message.branch());
+    invite.respond(487, "Request Terminated").await.expect("sent");
+    next("ACK").await;
+}
+
+/// The same when he takes the call: it is his.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_lost_its_connection_while_it_rang_takes_the_call() {
+    let _turn = alone();
+    let server = server("serial", &["user1"], "");
+    let mut bob = by_connection(&server, "user1", AnswerMode::AfterRinging(Duration::from_secs(3))).await;
+    bob.register(600).await.expect("registered");
+    let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
+    eventually("a phone that rings", || states(&server) == ["ringing"], || format!("{:?}", states(&server)));
+    bob.agent().break_connections();
+    let talk = bob.next_call(SOON).await.expect("answered");
+    call.audio().play_tone(Some(440));
+    talk.audio().play_tone(Some(1010));
+    hears(&call, 1010).await;
+    hears(&talk, 440).await;
+    talk.hang_up().await.expect("BYE is answered");
+    call.ended(SOON).await.expect("hung up");
+}
+
 /// The same with phones nobody can connect to, as behind address translation or by TLS: what is to be said to them waits until
 /// they register anew, and meanwhile neither is given up.
 #[tokio::test(flavor = "multi_thread")]
@@ -322,52 +368,6 @@ async fn kill_9_while_a_phone_rings_that_cannot_be_connected_to_silences_it_when
 
 fn behind_nat(server: &Server, user: &str) -> AgentOptions {
     AgentOptions::new(user, server.domain(), PASSWORD, server.sip()).over(Transport::Tcp).unreachable()
-}
-
-/// The phone of an agent loses its connection while it rings. It can still be reached where it listens: it is silent when the
-/// caller has hung up.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_phone_that_lost_its_connection_while_it_rang_is_cancelled() {
-    let _turn = alone();
-    let server = server("serial", &["user1"], "");
-    let options = AgentOptions::new("user1", server.domain(), PASSWORD, server.sip()).over(Transport::Tcp);
-    let (bob, mut requests) = Agent::open(options).await.expect("free port");
-    let mut register = bob.new_request("REGISTER", &format!("sip:{}", server.domain())).with("Expires", "600");
-    register.set("To", format!("<{}>", bob.address_of_record()));
-    assert_eq!(bob.request(&mut register).await.expect("answered").status(), Some(200));
-    let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
-    let mut next = async |method: &str| {
-        let request = tokio::time::timeout(SOON, requests.recv()).await.expect("in time").expect("open");
-        assert_eq!(request.message.method(), method, "{:?}", request.message);
-        request
-    };
-    let invite = next("INVITE").await;
-    invite.respond(180, "Ringing").await.expect("sent");
-    bob.break_connections();
-    call.hang_up().await.expect("BYE is answered");
-    let cancel = next("CANCEL").await;
-    assert_eq!(cancel.message.branch(), invite.message.branch());
-    invite.respond(487, "Request Terminated").await.expect("sent");
-    next("ACK").await;
-}
-
-/// The same when he takes the call: it is his.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_phone_that_lost_its_connection_while_it_rang_takes_the_call() {
-    let _turn = alone();
-    let server = server("serial", &["user1"], "");
-    let mut bob = by_connection(&server, "user1", AnswerMode::AfterRinging(Duration::from_secs(3))).await;
-    bob.register(600).await.expect("registered");
-    let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
-    eventually("a phone that rings", || states(&server) == ["ringing"], || format!("{:?}", states(&server)));
-    bob.agent().break_connections();
-    let talk = bob.next_call(SOON).await.expect("answered");
-    call.audio().play_tone(Some(440));
-    talk.audio().play_tone(Some(1010));
-    hears(&call, 1010).await;
-    hears(&talk, 440).await;
-    talk.hang_up().await.expect("BYE is answered");
-    call.ended(SOON).await.expect("hung up");
 }
 
 /// kill -9 while a supervisor listens: he is hung up, and his call is in his history, in the call detail records and in the

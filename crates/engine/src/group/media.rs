@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use base::{CallId, ConferenceId, LegId};
 use call::Body;
 use mcu_api::{AloneAudio, ConferenceMedia, Direction, LegMedia, McuCommand};
-use sdp::{LocalMedia, PendingOffer, Session};
+use sdp::{LocalMedia, PendingOffer, Session, SrtpPolicy};
 
 use super::ledger::GroupLegs;
 use super::{CONFERENCE, Purpose, Role};
@@ -25,6 +25,16 @@ impl GroupMedia {
     /// Our side of a new negotiation.
     pub(super) fn new(local: LocalMedia) -> Self {
         Self { local: Some(local), ..Self::default() }
+    }
+
+    /// Whether the peer of an offer of ours may choose to encrypt or not.
+    pub(super) fn leaves_encryption_open(&self) -> bool {
+        self.local.as_ref().is_some_and(|local| local.srtp == SrtpPolicy::Support)
+    }
+
+    /// The same for a peer who is offered encrypted audio alone.
+    pub(super) fn encrypted(self) -> Self {
+        Self { local: self.local.map(|local| LocalMedia { srtp: SrtpPolicy::Require, ..local }), ..self }
     }
 
     /// Answers the peer's offer, or makes one when he has none.

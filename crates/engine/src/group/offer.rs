@@ -16,6 +16,9 @@ use crate::Engine;
 use crate::conference::dial_out::COMPLETED_ELSEWHERE;
 use crate::destination::{Destination, Found, devices};
 
+/// What a phone says to a description none of whose audio it takes (RFC 3261 21.4.26).
+const NOT_ACCEPTABLE_HERE: u16 = 488;
+
 /// The one dialog of an offer that can win: the call machine acknowledges and ends every further answer itself.
 pub(super) const WINNER: DialogNo = DialogNo(0);
 
@@ -47,6 +50,8 @@ pub(super) struct Offer {
     /// How long each of them may say nothing, where there are several.
     trunk_patience: Option<Duration>,
     rang: bool,
+    /// His phone takes nothing but encrypted audio.
+    encrypted: bool,
 }
 
 impl Offer {
@@ -66,6 +71,7 @@ impl Offer {
             destination: None,
             trunk_patience: None,
             rang: false,
+            encrypted: false,
         }
     }
 }
@@ -127,7 +133,7 @@ impl Engine {
             return self.close_offer(number, Refusal::Unreachable);
         }
         let Some(offer) = self.groups.offers.get_mut(&number) else { return };
-        offer.media = media;
+        offer.media = if offer.encrypted { media.encrypted() } else { media };
         let Some(body) = offer.media.offer() else { return };
         self.invite(number, &order, targets, body);
     }
@@ -290,14 +296,21 @@ impl Engine {
         self.groups.silencing.extend(std::mem::take(&mut offer.open).into_iter().map(silenced));
         let refusal = worse(offer.refusal, Refusal::Unreachable);
         offer.refusal = Some(refusal);
-        self.try_next_trunk(number, termination, status, refusal);
+        self.try_another_way(number, termination, status, refusal);
     }
 
-    /// An attempt came to nothing: the next trunk, if there is one and this was not the agent's own word.
-    fn try_next_trunk(&mut self, number: OfferNo, termination: Termination, status: Option<u16>, refusal: Refusal) {
+    /// An attempt came to nothing: the next trunk, if there is one and this was not the agent's own word; or once more to
+    /// phones that want no audio that may be in the clear (routing.md 2.3).
+    fn try_another_way(&mut self, number: OfferNo, termination: Termination, status: Option<u16>, refusal: Refusal) {
         let Some(offer) = self.groups.offers.get(&number) else { return };
         let another = |there: &Destination| there.has_another_way(termination, status, offer.rang);
         if !offer.withdrawn && offer.destination.as_ref().is_some_and(another) {
+            return self.send_offer(number);
+        }
+        let refused = refusal == Refusal::Failed { status: NOT_ACCEPTABLE_HERE } && !offer.order.pstn;
+        if refused && !offer.withdrawn && !offer.rang && offer.media.leaves_encryption_open() {
+            let offer = self.groups.offers.get_mut(&number).expect("just found");
+            (offer.encrypted, offer.refusal) = (true, None);
             return self.send_offer(number);
         }
         self.close_offer(number, refusal);
@@ -373,7 +386,7 @@ impl Engine {
             // Acknowledged and ended already; the machine and its journal are to know of it.
             return self.tell_groups(Input::OfferAnswered { offer: number, dialog: WINNER, diverted: false });
         }
-        self.try_next_trunk(number, termination, status, refusal);
+        self.try_another_way(number, termination, status, refusal);
     }
 
     pub(super) fn end_answered_offer(&mut self, number: OfferNo) {

@@ -8,6 +8,7 @@ use base::Duration;
 use engine::{EngineEvent, GroupJournal};
 use mcu_api::{Background, McuCommand};
 use response_group::{Action, Method as Hunt, Outcome, Queue, ResponseGroup};
+use sdp::SrtpPolicy;
 use sip_api::{ClientTransactionId, Method, Request, SipCommand};
 
 #[test]
@@ -397,4 +398,50 @@ fn after_a_crash_ringing_phones_are_cancelled_and_the_caller_keeps_his_place() {
     assert_eq!(snapshot.groups[0].waiting, 1);
     after.respond(next[0].0, ok(&next[0].1));
     assert_eq!(after.engine.wallboard(after.now).expect("groups").groups[0].talking, 1);
+}
+
+/// Phones that want every call encrypted (`srtp-mand` of baresip) take no description that leaves it open.
+#[test]
+fn an_agent_whose_phone_insists_on_encryption_is_offered_it() {
+    let mut world = encrypting(SrtpPolicy::Support);
+    let caller = dial(&mut world, 1);
+    let (transaction, invite) = &caller.rung[0];
+    assert!(described(invite).contains(" RTP/AVP ") && described(invite).contains("a=crypto:"), "the choice is his");
+    world.respond(*transaction, answer_to(invite, 488));
+    let again = world.take_requests(&Method::Invite);
+    let [(transaction, invite)] = again.as_slice() else { panic!("he is asked once more: {again:?}") };
+    assert!(described(invite).contains(" RTP/SAVP "), "{}", described(invite));
+    world.respond(*transaction, answer_to(invite, 180));
+    let key = "a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw\r\n";
+    let body = sdp_body(40_002).replace("RTP/AVP", "RTP/SAVP") + key;
+    world.respond(*transaction, answer_to(invite, 200).with_body(SDP, body));
+    assert_eq!(world.engine.wallboard(world.now).expect("groups").groups[0].talking, 1);
+    world.request(caller.bye(), None);
+}
+
+#[test]
+fn an_agent_whose_phone_takes_none_of_it_is_asked_twice_at_most() {
+    for policy in [SrtpPolicy::Off, SrtpPolicy::Support] {
+        let mut world = encrypting(policy);
+        let caller = dial(&mut world, 1);
+        let (mut rung, mut asked) = (caller.rung.clone(), 0);
+        while let Some((transaction, invite)) = rung.pop() {
+            asked += 1;
+            world.respond(transaction, answer_to(&invite, 488));
+            rung = world.take_requests(&Method::Invite);
+        }
+        assert_eq!(asked, if policy == SrtpPolicy::Support { 2 } else { 1 }, "{policy:?}");
+        world.request(caller.bye(), None);
+    }
+}
+
+fn encrypting(srtp: SrtpPolicy) -> World {
+    let mut world = World::configured(|config| config.srtp = srtp);
+    world.open_groups(config(sales(Hunt::Serial, &["bob"])), &[]);
+    world.register("bob", &[41_000]);
+    world
+}
+
+fn described(invite: &Request) -> String {
+    String::from_utf8_lossy(&invite.body).into_owned()
 }
