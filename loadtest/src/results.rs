@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_refused_before_the_run_when_it_cannot_be_written_and_otherwise_left_alone() -> std::io::Result<()> {
+    fn a_report_is_refused_before_the_run_when_it_cannot_be_written_and_otherwise_left_alone() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("reports/report.json");
         assert!(check_writable(&file).is_ok() && !file.exists(), "nothing is written before the run");
