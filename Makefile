@@ -39,6 +39,7 @@ bench: deps-anchor ## Measure an optimised server: sound, delay, joins, signalli
 
 loadtest: deps-run ## Plans with synthetic callers against an optimised server; PLANS="soak" names others
 	$(CARGO) build $(LOCKED) --release --package convoke --package loadtest
+	mkdir -p target/loadtest
 	$${CARGO_TARGET_DIR:-target}/release/loadtest run $(LOADTEST_REPORTS) $(PLANS)
 
 figures: deps-run ## Plans with goals: goal, measured, verdict; PLANS="a-100 held", FIGURES="--runs 5"

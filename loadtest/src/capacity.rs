@@ -62,7 +62,9 @@ pub struct Need {
     pub participants: f64,
     /// Conferences at once.
     pub conferences: f64,
-    /// Telephone lines at once.
+    /// People who are there by telephone at once, on average over the busiest hour.
+    pub by_telephone: f64,
+    /// Telephone lines to be ordered: so many that at most 1 % of the calls find none (Erlang B).
     pub channels: f64,
     /// Joins each second in the busiest hour, spread evenly.
     pub joins_per_second: f64,
@@ -92,7 +94,8 @@ pub fn plan(costs: &Costs, habits: &Habits) -> Need {
     Need {
         participants,
         conferences,
-        channels: participants * habits.by_telephone / 100.0,
+        by_telephone: participants * habits.by_telephone / 100.0,
+        channels: lines(participants * habits.by_telephone / 100.0),
         joins_per_second,
         cores,
         nodes,
@@ -102,17 +105,66 @@ pub fn plan(costs: &Costs, habits: &Habits) -> Need {
     }
 }
 
+/// Share of the calls by telephone that may find no line.
+const BLOCKED_MAX: f64 = 0.01;
+
+/// The fewest lines on which so many calls at once, on average, find one in all but [`BLOCKED_MAX`] of the cases (Erlang B).
+fn lines(mean: f64) -> f64 {
+    let (mut lines, mut blocked) = (0.0, 1.0);
+    while mean > 0.0 && blocked > BLOCKED_MAX {
+        lines += 1.0;
+        blocked = mean * blocked / (lines + mean * blocked);
+    }
+    lines
+}
+
+/// A figure that is often a count: without a fraction where it has none.
+fn count(value: f64) -> String {
+    if value.fract() == 0.0 { format!("{value:.0}") } else { number(value) }
+}
+
+impl Costs {
+    /// Reads what [`calibrate`] measured.
+    ///
+    /// # Errors
+    /// With what is no such file, or the key of a cost below 0, or of no cores.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let costs: Self = serde_json::from_str(text).map_err(|error| Failure(error.to_string()))?;
+        let named = [
+            ("participant_ms", costs.participant_ms),
+            ("conference_ms", costs.conference_ms),
+            ("participant_kib", costs.participant_kib),
+            ("participant_kbit", costs.participant_kbit),
+            ("join_ms", costs.join_ms),
+        ];
+        match named.into_iter().find(|(_, cost)| *cost < 0.0) {
+            Some((key, cost)) => Err(Failure(format!("{key} = {cost}: write a cost of 0 or more"))),
+            None if costs.cores <= 0.0 => Err(Failure(format!("cores = {}: write a number above 0", costs.cores))),
+            None => Ok(costs),
+        }
+    }
+}
+
 /// The recommendation for people.
 pub fn describe(costs: &Costs, habits: &Habits, need: &Need) -> String {
     let mut text = String::new();
     let lines = [
-        ("users", number(habits.users), format!("{} % of them in conferences", number(habits.in_conference))),
+        ("users", count(habits.users), format!("{} % of them in conferences", number(habits.in_conference))),
         (
             "participants",
-            number(need.participants),
-            format!("in {} conferences of {}", number(need.conferences), number(habits.size)),
+            count(need.participants),
+            format!("on average, in {} conferences of {}", count(need.conferences), count(habits.size)),
         ),
-        ("telephone channels", number(need.channels), format!("{} % come by telephone", number(habits.by_telephone))),
+        (
+            "telephone channels",
+            count(need.channels),
+            format!(
+                "of which {} are busy on average ({} % come by telephone); at most {} % of the calls find none",
+                count(need.by_telephone),
+                count(habits.by_telephone),
+                count(100.0 * BLOCKED_MAX)
+            ),
+        ),
         ("joins", number(need.joins_per_second), format!("a second, conferences of {} min", number(habits.minutes))),
         (
             "cores at work",
@@ -126,13 +178,13 @@ pub fn describe(costs: &Costs, habits: &Habits, need: &Need) -> String {
         ),
         (
             "nodes",
-            number(need.nodes),
+            count(need.nodes),
             format!(
                 "{} for the work and {} spare, of {} cores at {} %",
-                number(need.nodes - habits.spare),
-                number(habits.spare),
-                number(habits.cores.unwrap_or(costs.cores)),
-                number(habits.load)
+                count(need.nodes - habits.spare),
+                count(habits.spare),
+                count(habits.cores.unwrap_or(costs.cores)),
+                count(habits.load)
             ),
         ),
         (
@@ -157,11 +209,12 @@ pub fn describe(costs: &Costs, habits: &Habits, need: &Need) -> String {
     text
 }
 
-/// Measures the costs with two short plans: as many people in one conference and in many.
+/// Measures the costs with three short plans: few people in one conference, more, and as many as those in many conferences.
 pub fn calibrate(source: &Source, onlooker: Onlooker<'_>) -> Result<Costs, Failure> {
+    let few = measured(1, 10, source, onlooker)?;
     let one = measured(1, 60, source, onlooker)?;
     let many = measured(15, 4, source, onlooker)?;
-    costs(&one, &many)
+    costs(&few, &one, &many)
 }
 
 fn measured(
@@ -184,8 +237,9 @@ fn measured(
 }
 
 /// Two equations, two unknowns: participants and conferences.
-fn costs(one: &Outcome, many: &Outcome) -> Result<Costs, Failure> {
+fn costs(few: &Outcome, one: &Outcome, many: &Outcome) -> Result<Costs, Failure> {
     let busy = |outcome: &Outcome| outcome.value("cpu_ms") * outcome.plan.callers() as f64;
+    let memory = |outcome: &Outcome| outcome.value("memory_kib") * outcome.plan.callers() as f64;
     let rooms = |outcome: &Outcome| outcome.plan.shape.conferences as f64;
     let (participant_ms, conference_ms) =
         solved((rooms(one), busy(one)), (rooms(many), busy(many)), one.plan.callers() as f64);
@@ -193,7 +247,7 @@ fn costs(one: &Outcome, many: &Outcome) -> Result<Costs, Failure> {
         machine: one.machine.clone(),
         participant_ms,
         conference_ms,
-        participant_kib: one.value("memory_kib").max(many.value("memory_kib")),
+        participant_kib: growth(memory(few), memory(one).max(memory(many)), few.plan.callers(), one.plan.callers()),
         participant_kbit: one.value("kbit_each").max(many.value("kbit_each")),
         // Too little to be told from noise is next to nothing.
         join_ms: one.value("join_cpu_ms").max(many.value("join_cpu_ms")).max(0.0),
@@ -205,6 +259,11 @@ fn costs(one: &Outcome, many: &Outcome) -> Result<Costs, Failure> {
         return Err(Failure("the server's process cannot be seen; start it here, or name it with --pid".to_owned()));
     }
     Ok(costs)
+}
+
+/// What each participant more takes, without what the first calls take whatever their number.
+fn growth(of_few: f64, of_more: f64, few: usize, more: usize) -> f64 {
+    ((of_more - of_few) / (more as f64 - few as f64)).max(0.0)
 }
 
 /// Costs of a participant and a conference from two points (conferences, processor time) with as many participants.
@@ -243,7 +302,7 @@ mod tests {
     #[test]
     fn ten_times_the_users_need_ten_times_the_work() {
         let need = plan(&example(), &HABITS);
-        assert_eq!((need.participants, need.conferences, need.channels), (2_000.0, 500.0, 200.0));
+        assert_eq!((need.participants, need.conferences, need.by_telephone), (2_000.0, 500.0, 200.0));
         // 2,000 x 0.5 ms + 500 x 5 ms + 1.1 x 2 ms are 3.5 cores: two nodes of two usable cores, and the spare one.
         assert!((need.cores - 3.502).abs() < 0.001);
         assert_eq!((need.nodes, need.mbit_each), (3.0, 50.0));
@@ -251,8 +310,28 @@ mod tests {
         assert!((more.cores - 10.0 * need.cores).abs() < 1e-9);
         let text = describe(&example(), &HABITS, &need);
         assert!(text.contains("while all nodes work") && text.matches("when as many nodes as are spare").count() == 2);
-        assert!(text.contains("2.00 for the work and 1.00 spare, of 4.00 cores at 50.0 %"), "{text}");
+        assert!(text.contains("2 for the work and 1 spare, of 4 cores at 50 %"), "{text}");
         assert_eq!(plan(&example(), &Habits { users: 1.0, spare: 0.0, ..HABITS }).nodes, 1.0);
+    }
+
+    #[test]
+    fn all_but_one_call_in_a_hundred_find_a_line() {
+        // Published tables of Erlang B, 1 %.
+        assert_eq!([0.0, 0.01, 4.46, 84.0].map(lines), [0.0, 1.0, 10.0, 100.0]);
+    }
+
+    #[test]
+    fn memory_is_what_more_people_take_more() {
+        assert_eq!(growth(2_400.0 + 190.0, 2_400.0 + 1_140.0, 10, 60), 19.0);
+    }
+
+    #[test]
+    fn a_cost_below_nothing_is_refused_with_its_key() {
+        let text = serde_json::to_string(&Costs { participant_ms: -3.0, ..example() }).expect("JSON");
+        let Err(Failure(why)) = Costs::parse(&text) else { panic!("it is taken") };
+        assert_eq!(why, "participant_ms = -3: write a cost of 0 or more");
+        let text = serde_json::to_string(&example()).expect("JSON");
+        assert_eq!(Costs::parse(&text).ok(), Some(example()));
     }
 
     #[test]

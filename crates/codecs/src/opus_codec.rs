@@ -67,7 +67,8 @@ pub(crate) struct OpusEncoder {
 impl OpusEncoder {
     pub(crate) fn new(settings: EncoderSettings, mix: OpusMix) -> Result<Self, CodecError> {
         // Low delay is CELT alone: a third of the cost of the speech mode. Only the speech mode has error correction.
-        let bitrate = settings.limits.bitrate.map_or(mix.bitrate, |most| most.min(mix.bitrate));
+        let limits = [settings.limits.bitrate, settings.limits.playback_rate.map(ample_bitrate_of)];
+        let bitrate = limits.into_iter().flatten().fold(mix.bitrate, u32::min);
         let speech_mode = settings.fec || mix.speech_mode || bitrate < SPEECH_MODE_BELOW;
         let application = if speech_mode { Application::Voip } else { Application::LowDelay };
         let mut opus = opus::Encoder::new(SAMPLE_RATE, Channels::Mono, application).map_err(setup)?;
@@ -123,6 +124,17 @@ fn bandwidth_of(playback_rate: u32) -> Bandwidth {
         16_000..24_000 => Bandwidth::Wideband,
         24_000..48_000 => Bandwidth::Superwideband,
         48_000.. => Bandwidth::Fullband,
+    }
+}
+
+/// Bits per second beyond which nobody hears a difference who plays so many samples a second: above what RFC 7587 3.1.1
+/// recommends for speech, since there is music in mixes, and never so few that the speech mode would be needed.
+fn ample_bitrate_of(playback_rate: u32) -> u32 {
+    match playback_rate {
+        ..16_000 => SPEECH_MODE_BELOW,
+        16_000..24_000 => 40_000,
+        24_000..48_000 => 48_000,
+        48_000.. => u32::MAX,
     }
 }
 

@@ -183,6 +183,11 @@ fn opus_keeps_to_what_its_receiver_takes() {
             let got = noise_bitrate(settings(Some(most), None));
             assert!(got <= most as usize * 11 / 10, "FEC {fec}: {got} of {most} bit/s");
         }
+        // Nor are bits sent that a narrower bandwidth has no use for.
+        for (rate, most) in OpusLimits::PLAYBACK_RATES.into_iter().zip([32_000, 40_000, 48_000]) {
+            let got = noise_bitrate(settings(None, Some(rate)));
+            assert!(got <= most * 11 / 10, "FEC {fec}, {rate} Hz: {got} bit/s");
+        }
         // What lies above half the rate is not there.
         for rate in OpusLimits::PLAYBACK_RATES {
             let frequency = f64::from(rate) * 0.625;

@@ -479,7 +479,12 @@ impl JitterBuffer {
     fn hold_bound(&mut self) {
         while let (Some(first), Some(last)) = (self.slots.first(), self.slots.last()) {
             let from = first.timestamp.max(self.floor);
-            if first.sequence == last.sequence || self.to_us(last.end - from) <= self.bound_us() {
+            // A packet of Opus is handed out as a whole, others are in units of 20 ms.
+            let last_begins = match self.codec {
+                Codec::Opus => last.timestamp,
+                Codec::Pcmu | Codec::Pcma => last.timestamp.max(last.end - self.unit_length()),
+            };
+            if first.sequence == last.sequence || self.to_us(last_begins - from) <= self.bound_us() {
                 return;
             }
             self.give_up_first();
@@ -525,7 +530,8 @@ impl JitterBuffer {
         let assembly = if length % unit == 0 { 0 } else { unit - gcd(unit, length) };
         let fec = if self.codec == Codec::Opus && self.loss > LOSS_WORTH_FEC { UNIT_US } else { 0 };
         let wanted = self.delay.target_us() + self.to_us(assembly) + fec;
-        let most = self.bound_us() - self.to_us(length) - UNIT_US;
+        // So late that it is mended, and with what the player holds, a packet is still handed out within the bound.
+        let most = self.bound_us() - self.to_us(length.max(unit)) - LATE_SLACK_US - self.held_us.max(0);
         micros(now).saturating_sub(self.delay.fastest_us()) - wanted.min(most).max(0)
     }
 

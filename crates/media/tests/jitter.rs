@@ -134,7 +134,8 @@ fn a_good_network_costs_little_delay() {
     assert!(concealed <= 8, "{concealed} frames were concealed in 40 calls");
 }
 
-/// A longer path is waited for once, also when the packets of the shorter one are forgotten.
+/// A longer path is waited for once, also when the packets of the shorter one are forgotten. What is counted as so late is
+/// known to 5 ms, which may cost another tick.
 #[test]
 fn a_longer_path_costs_no_more_delay_than_before() {
     let path_us = |number| if number < 400 { 5_000 } else { 85_000 };
@@ -143,8 +144,21 @@ fn a_longer_path_costs_no_more_delay_than_before() {
         let heard = listen(Codec::Opus, (0..2_000).map(quiet).collect());
         let after = heard.played.iter().zip(&heard.waited_us).filter(|&(&number, _)| number >= 410);
         let most_us = after.map(|(_, &waited_us)| waited_us).max().expect("packets are played");
-        assert!(most_us <= 30_000, "{most_us} us, arriving {} us after a tick", phase * 500);
+        assert!(most_us <= 40_000, "{most_us} us, arriving {} us after a tick", phase * 500);
     }
+}
+
+/// Of a bound of 120 ms all but the 26 that handing out may take serves against jitter.
+#[test]
+fn nearly_all_of_the_bound_serves_against_jitter() {
+    let mut dice = Dice(13);
+    let (mut lost, mut ticks) = (0, 0);
+    for phase in 0..40 {
+        let heard = listen(Codec::Opus, talk(1_250, |_| Some(5_000 + phase * 500 + dice.below(95_000))));
+        (lost, ticks) = (lost + heard.lost, ticks + heard.ticks);
+    }
+    let share_lost = lost as f64 / ticks as f64;
+    assert!(share_lost <= 0.01, "{share_lost:.4} of the ticks are concealed");
 }
 
 /// A minute of talk through networks of all kinds: at most this share concealed, this mean delay, and of those packets

@@ -105,7 +105,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 Some("120"),
                 "120",
-                "The longest a packet that was received may wait for its turn, in milliseconds, 40 to 500. The buffer adapts: it\nholds as little as the network allows. What comes later than this is lost.",
+                "The longest a packet that was received may wait for its turn, in milliseconds, 40 to 500. The buffer adapts: it\nholds as little as the network allows. Handing a packet out takes its own length of that (20 ms at least) and 6 ms more;\nthe rest, 94 ms of 120, serves against jitter. What comes later than that is lost.",
             ),
             key(
                 "silence_seconds",

@@ -36,9 +36,9 @@ impl From<Loudness> for Gain {
 struct Wish {
     endpoint: String,
     #[serde(default)]
-    ingress_db: i64,
+    ingress_db: f64,
     #[serde(default)]
-    egress_db: i64,
+    egress_db: f64,
 }
 
 /// The route.
@@ -64,9 +64,29 @@ async fn set(State(api): State<Api>, Named(conference): Named, body: Bytes) -> R
 }
 
 /// A gain within its range.
-fn gain(field: &str, db: i64) -> Result<i8, Refusal> {
+fn gain(field: &str, db: f64) -> Result<i8, Refusal> {
     let (least, most) = (GAIN_DB.start(), GAIN_DB.end());
-    let why = || format!("{field} = {db}: write a gain from {least} to {most} dB");
-    let gain = i8::try_from(db).ok().filter(|gain| GAIN_DB.contains(gain));
-    gain.ok_or_else(|| Refusal::to(Code::OutOfRange, field, why()))
+    let refused = |code| {
+        Refusal::to(code, field, format!("{field} = {db}: write a gain from {least} to {most} dB, without a fraction"))
+    };
+    if db.fract() != 0.0 {
+        return Err(refused(Code::WrongType));
+    }
+    // The cast saturates, far outside the range.
+    Some(db as i8).filter(|gain| GAIN_DB.contains(gain)).ok_or_else(|| refused(Code::OutOfRange))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gain_is_a_whole_number_of_decibels_within_its_range() {
+        let said = |db| gain("egress_db", db).map_err(|refusal| refusal.message().to_owned());
+        let wanted = "write a gain from -20 to 12 dB, without a fraction";
+        assert_eq!([-20.0, 12.0].map(said), [Ok(-20), Ok(12)]);
+        for wrong in [1.5, 13.0, -21.0, 1e300] {
+            assert_eq!(said(wrong), Err(format!("egress_db = {wrong}: {wanted}")));
+        }
+    }
 }

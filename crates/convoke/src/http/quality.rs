@@ -13,9 +13,9 @@ pub(super) struct Quality {
     lost_packets: u64,
     late_packets: u64,
     concealed_frames: u64,
-    jitter_ms: f32,
-    buffer_delay_ms: f32,
-    buffer_delay_max_ms: f32,
+    jitter_ms: Option<f32>,
+    buffer_delay_ms: Option<f32>,
+    buffer_delay_max_ms: Option<f32>,
     round_trip_ms: Option<f32>,
     remote_loss_percent: u8,
     one_way: bool,
@@ -48,6 +48,8 @@ impl From<&mcu_api::EModel> for EModel {
 impl From<&EndpointQuality> for Quality {
     fn from(view: &EndpointQuality) -> Self {
         let milliseconds = |micros: u32| micros as f32 / 1_000.0;
+        // Before the first report, or a packet, there is nothing to tell of what came.
+        let of_received = |micros: u32| (view.received_packets > 0).then(|| milliseconds(micros));
         Self {
             mos: (view.mos_hundredths > 0).then(|| f32::from(view.mos_hundredths) / 100.0),
             e_model: (view.mos_hundredths > 0).then(|| EModel::from(&view.e_model)),
@@ -55,9 +57,9 @@ impl From<&EndpointQuality> for Quality {
             lost_packets: view.lost_packets,
             late_packets: view.late_packets,
             concealed_frames: view.concealed_frames,
-            jitter_ms: milliseconds(view.jitter_us),
-            buffer_delay_ms: milliseconds(view.buffer_delay_us),
-            buffer_delay_max_ms: milliseconds(view.buffer_delay_max_us),
+            jitter_ms: of_received(view.jitter_us),
+            buffer_delay_ms: of_received(view.buffer_delay_us),
+            buffer_delay_max_ms: of_received(view.buffer_delay_max_us),
             round_trip_ms: (view.round_trip_us > 0).then(|| milliseconds(view.round_trip_us)),
             remote_loss_percent: view.remote_loss_percent,
             one_way: view.one_way,
@@ -73,6 +75,7 @@ mod tests {
         EndpointQuality::from(&mcu_api::LegStatistics {
             mos_hundredths,
             e_model,
+            received_packets: 250,
             buffer_delay_us: 41_500,
             buffer_delay_max_us: 120_000,
             ..mcu_api::LegStatistics::default()
@@ -95,5 +98,10 @@ mod tests {
         assert_eq!((&shown["buffer_delay_ms"], &shown["buffer_delay_max_ms"]), (&41.5.into(), &120.0.into()));
         let unknown = serde_json::to_value(Quality::from(&view(0, mcu_api::EModel::default()))).expect("JSON");
         assert!(unknown["e_model"].is_null() && unknown["mos"].is_null());
+        let unheard = EndpointQuality::from(&mcu_api::LegStatistics::default());
+        let unheard = serde_json::to_value(Quality::from(&unheard)).expect("JSON");
+        for field in ["jitter_ms", "buffer_delay_ms", "buffer_delay_max_ms", "round_trip_ms"] {
+            assert!(unheard[field].is_null(), "{field}: {}", unheard[field]);
+        }
     }
 }

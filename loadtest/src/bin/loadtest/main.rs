@@ -178,7 +178,7 @@ fn plan_capacity(arguments: &CapacityArguments) -> Result<u8, Failure> {
     let path = &arguments.costs;
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure(format!("{}: {error}; loadtest calibrate makes it", path.display())))?;
-    let costs: Costs = serde_json::from_str(&text).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
+    let costs = Costs::parse(&text).map_err(|Failure(why)| Failure(format!("{}: {why}", path.display())))?;
     let habits = Habits {
         users: arguments.users,
         in_conference: arguments.in_conference,
