@@ -140,6 +140,7 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
     }
     with_runtime(async move {
         ignore_hang_up()?;
+        outlive_file_size_limit()?;
         let server = server::start(&config, languages).await?;
         say(&banner(&config, &server));
         say(&told);
@@ -232,6 +233,14 @@ fn ignore_hang_up() -> Result<(), String> {
         }
     });
     Ok(())
+}
+
+/// SIGXFSZ, which a write past a limit on the size of files sends (`ulimit -f`, `LimitFSIZE=`), would end the server with all its
+/// calls. Once it is listened to the write fails instead (`EFBIG`, setrlimit(2)), as on a full disk, and whoever wrote says so.
+fn outlive_file_size_limit() -> Result<(), String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    signal(kind).map(drop).map_err(|error| format!("SIGXFSZ cannot be ignored: {error}"))
 }
 
 /// Waits for SIGINT or SIGTERM.

@@ -104,7 +104,7 @@ fn said(why: &Why, began: Timestamp) -> String {
         Why::CoolDown { until: at } => format!("pause after a refused offer, {}", until(at)),
         Why::Paused { until: at } => format!("paused, {}", until(at)),
         Why::Tried => "tried in this pass".to_owned(),
-        Why::Declined { until: at } => format!("he declined this call, {}", until(at)),
+        Why::Declined { until: at } => format!("he declined this call or something else answered it, {}", until(at)),
         Why::Ineligible { reason } => format!("not offered: {reason}"),
     }
 }

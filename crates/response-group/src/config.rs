@@ -307,7 +307,7 @@ pub struct AgentGroup {
     pub agents: Vec<Agent>,
     /// How long one agent's phone rings, counted from the INVITE; 10 to 180 s, default 20.
     pub alert_time_seconds: u32,
-    /// How long a caller is kept from an agent who declined him; default 60, at most 600.
+    /// How long a caller is kept from an agent who declined him, or for whom something else answered; default 60, at most 600.
     pub decline_grace_seconds: u32,
     /// Pause after a conversation; default 0, at most 3600.
     pub wrap_up_seconds: u32,

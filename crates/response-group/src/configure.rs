@@ -7,13 +7,17 @@ use base::{CallId, UserUri};
 
 use crate::Domain;
 use crate::agent::{AgentEntry, AgentIx, Membership};
+use crate::call::Phase;
 use crate::config::{Agent, AgentGroup, Config, ResponseGroup};
 use crate::group::{Group, GroupIx, Pool, PoolIx};
+use crate::offer::seconds;
+use crate::timers::{CallTimer, Timer};
 
 impl Domain {
     /// Takes other groups. They are valid, which the journal's first reader checked.
     pub(crate) fn configure(&mut self, config: Config) {
         self.forget_members();
+        let time_outs: Vec<Option<u32>> = self.groups.iter().map(|group| group.conf.queue.timeout_seconds).collect();
         for group in &mut self.groups {
             group.gone = true;
         }
@@ -25,7 +29,27 @@ impl Domain {
         for agent in 0..agents {
             self.agent_changed(AgentIx(agent));
         }
+        self.follow_time_outs(&time_outs);
         self.follow_groups();
+    }
+
+    /// Callers who wait do so as long as their group says now, counted from when they began; `before` is what the groups,
+    /// by their places, said until now. A time-out that has come stays so.
+    fn follow_time_outs(&mut self, before: &[Option<u32>]) {
+        for (id, call) in &mut self.calls {
+            let place = call.group.0 as usize;
+            let limit = self.groups[place].conf.queue.timeout_seconds;
+            if !call.in_line || call.overtime || before[place] == limit {
+                continue;
+            }
+            call.deadline = limit.map(|limit| call.segment_from + seconds(limit));
+            let timer = Timer::Call(*id, CallTimer::Queue);
+            match call.deadline {
+                Some(deadline) if call.phase == Phase::Queued => self.timers.set(timer, deadline.max(self.now)),
+                Some(_) => {}
+                None => self.timers.clear(timer),
+            }
+        }
     }
 
     fn forget_members(&mut self) {

@@ -82,7 +82,7 @@ pub enum Why {
     },
     /// He was tried in this pass.
     Tried,
-    /// He declined this call.
+    /// He declined this call, or something else answered it for him.
     Declined {
         /// Until when he is kept from it.
         until: Timestamp,

@@ -168,6 +168,9 @@ impl Domain {
         offer.dialog = Some(dialog);
         let pstn = self.agents[offer.agent.0 as usize].pstn;
         if diverted || (pstn && self.now.since(offer.made) < pstn_limit) {
+            self.keep_away(number);
+            let pause = self.now + seconds(self.config.timing.unreachable_delay_seconds);
+            self.cool_down(self.offers[&number].agent, pause);
             return self.release(number, Release::Machine);
         }
         if self.wants_key(number) {
@@ -249,17 +252,22 @@ impl Domain {
         }
     }
 
-    /// The call is kept from this agent for the grace period (B11).
+    /// He does not take the call, which is kept from him for the grace period.
     fn remember_decline(&mut self, number: OfferNo) {
         let offer = &self.offers[&number];
-        let conf = &self.pools[offer.pool.0 as usize].conf;
-        let until = self.now + seconds(conf.decline_grace_seconds);
-        let pause = self.now + seconds(conf.decline_delay_seconds);
-        let (agent, call) = (offer.agent, offer.call);
+        let pause = self.now + seconds(self.pools[offer.pool.0 as usize].conf.decline_delay_seconds);
+        let agent = offer.agent;
         self.agents[agent.0 as usize].counters.declined += 1;
         self.cool_down(agent, pause);
-        if let Some(call) = self.calls.get_mut(&call) {
-            call.declined.insert(agent, until);
+        self.keep_away(number);
+    }
+
+    /// The call is kept from this agent for the grace period (B11).
+    fn keep_away(&mut self, number: OfferNo) {
+        let offer = &self.offers[&number];
+        let until = self.now + seconds(self.pools[offer.pool.0 as usize].conf.decline_grace_seconds);
+        if let Some(call) = self.calls.get_mut(&offer.call) {
+            call.declined.insert(offer.agent, until);
         }
     }
 

@@ -153,7 +153,8 @@ impl Teller {
             Output::Withdraw { offer, reason, .. } => {
                 let agent = self.agent_of(domain, *offer)?;
                 let told = !matches!(reason, Withdrawal::LostRace | Withdrawal::CallerGone | Withdrawal::Restart);
-                told.then(|| format!("{agent} is rung no longer: {reason}"))
+                let paused = if *reason == Withdrawal::Alert { self.pause_of(domain, *offer) } else { String::new() };
+                told.then(|| format!("{agent} is rung no longer: {reason}{paused}"))
             }
             _ => None,
         }
@@ -189,6 +190,14 @@ impl Teller {
     fn agent_of(&self, domain: &Domain, number: OfferNo) -> Option<String> {
         let offer = domain.offers.get(&number).filter(|offer| offer.call == self.call)?;
         Some(domain.agents[offer.agent.0 as usize].uri.to_string())
+    }
+
+    /// That the agent of an offer is paused now, if he is.
+    fn pause_of(&self, domain: &Domain, number: OfferNo) -> String {
+        let offer = domain.offers.get(&number).filter(|offer| offer.call == self.call);
+        let until = offer.and_then(|offer| domain.agents[offer.agent.0 as usize].paused_until);
+        let left = until.filter(|until| *until > domain.now).map(|until| until.since(domain.now).as_secs());
+        left.map(|left| format!("; he is paused for {left} s")).unwrap_or_default()
     }
 
     /// Whether the caller is still at the question he was asked.

@@ -92,7 +92,9 @@ impl Display for Release {
             Self::LateAnswer => "it was answered after it was withdrawn",
             Self::SecondAnswer => "a second device of the agent answered",
             Self::LostRace => "another agent has the call",
-            Self::Machine => "something else than the agent answered",
+            Self::Machine => {
+                "something else than the agent answered: it was diverted, or a telephone answered too soon"
+            }
             Self::NotConfirmed => "the key that takes the call was not pressed",
             Self::BridgeFailed => "the media could not be joined",
             Self::CallerGone => "the caller has left or gone elsewhere",

@@ -5,8 +5,8 @@ mod common;
 use base::{CallId, LegId};
 use common::{World, config, order, sales, uri};
 use response_group::{
-    Action, AgentChange, AgentStatus, Announcement, AnswerMode, Failure, Input, MonitorMode, Outcome, Output, Refusal,
-    Rejection, Segment, SupervisorCommand, Withdrawal,
+    Action, AgentChange, AgentStatus, Announcement, AnswerMode, Failure, Input, MonitorMode, Outcome, Output, Presence,
+    Refusal, Rejection, Segment, SupervisorCommand, Withdrawal,
 };
 
 /// Each call is taken at once and ended at once; who was rung for it.
@@ -540,6 +540,28 @@ fn i18_callers_of_a_removed_group_have_an_outcome() {
     assert_eq!(world.outcome(waiting), Some(Outcome::Failed { why: Failure::GroupRemoved }));
     world.takes("bob", ringing).hangs_up("bob");
     assert_eq!(world.outcome(ringing), Some(Outcome::Answered));
+    world.check();
+}
+
+#[test]
+fn who_waits_already_waits_as_long_as_the_group_says_now() {
+    let of = |limit: &str| Input::Configured {
+        config: Box::new(sales(&format!("[response_group.queue]\n{limit}"), &["bob"])),
+    };
+    let timed_out = Some(Outcome::TimedOut { target: None });
+    let mut world = World::new(sales("", &["bob"]));
+    world.agent("bob", AgentChange::Presence { presence: Presence::Busy, lease_seconds: None });
+    let first = world.call("sales");
+    world.wait_seconds(4).tell(of("timeout_seconds = 10")).wait_seconds(5);
+    assert_eq!(world.outcome(first), None);
+    world.wait_seconds(1);
+    assert_eq!(world.outcome(first), timed_out, "counted from when he began to wait");
+
+    let second = world.call("sales");
+    world.wait_seconds(4).tell(of("")).wait_seconds(26);
+    assert_eq!(world.outcome(second), None, "no limit any more");
+    world.tell(of("timeout_seconds = 20")).wait_seconds(0);
+    assert_eq!(world.outcome(second), timed_out, "he has waited longer than that");
     world.check();
 }
 

@@ -27,6 +27,21 @@ fn r1_a_telephone_that_answers_too_fast_is_a_mailbox_and_the_caller_goes_on_wait
 }
 
 #[test]
+fn r1_a_mailbox_is_not_rung_again_for_the_same_caller_before_the_grace_is_over() {
+    let mut world = World::new(sales("decline_grace_seconds = 60", &["tel:+14255550100"]));
+    let offers = |world: &World| world.log.iter().filter_map(order).count();
+    world.call("sales");
+    let offer = world.offer("tel:+14255550100");
+    world.tell(Input::OfferAnswered { offer, dialog: response_group::DialogNo(1), diverted: false });
+    world.tell(Input::OfferDialogEnded { offer, dialog: response_group::DialogNo(1) });
+    world.wait_seconds(59);
+    assert_eq!(offers(&world), 1);
+    world.wait_seconds(1);
+    assert_eq!(offers(&world), 2);
+    world.check();
+}
+
+#[test]
 fn r1_an_answer_whose_headers_tell_of_a_diversion_never_wins() {
     let mut world = World::new(sales("", &["bob"]));
     let call = world.call("sales");

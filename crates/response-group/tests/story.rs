@@ -3,7 +3,7 @@
 mod common;
 
 use common::{World, config, sales, uri};
-use response_group::{Action, Input, Why};
+use response_group::{Action, Input, Refusal, Why};
 
 /// What is told of the first call.
 fn told(world: &World) -> Vec<String> {
@@ -86,6 +86,18 @@ fn a_silent_phone_is_told_when_it_is_given_up() {
     world.call("sales");
     world.rings("carol").wait_seconds(5);
     has(&told(&world), "sip:bob@example.com is rung no longer: the phone did not say that it rings");
+}
+
+#[test]
+fn an_agent_who_is_paused_for_alerts_that_rang_out_is_told_as_paused() {
+    let lines = "alert_time_seconds = 10\npause_after_no_answers = 2\npause_seconds = 100";
+    let mut world = World::new(sales(lines, &["bob"]));
+    world.call("sales");
+    world.rings("bob").wait_seconds(10);
+    world.refuses("bob", Refusal::Cancelled).wait_seconds(5);
+    has(&told(&world), "sip:bob@example.com is rung no longer: it rang as long as it may");
+    world.rings("bob").wait_seconds(10);
+    has(&told(&world), "sip:bob@example.com is rung no longer: it rang as long as it may; he is paused for 100 s");
 }
 
 #[test]

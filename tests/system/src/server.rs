@@ -208,6 +208,11 @@ impl Server {
         self.process.signal("HUP");
     }
 
+    /// Does to the server what a write past a limit on the size of files does.
+    pub fn reach_file_size_limit(&self) {
+        self.process.signal("XFSZ");
+    }
+
     fn wait_ready(&mut self) {
         let mut ready = false;
         let mut decided = || {

@@ -419,8 +419,9 @@ async fn kill_9_while_an_agent_is_asked_for_the_key_hangs_him_up() {
     call.hang_up().await.expect("BYE is answered");
 }
 
-/// The terminal is closed (SIGHUP) while a caller waits and a phone rings, which changes nothing; then SIGTERM: when the time for draining is over the phone is silenced, the caller hears a
-/// word and is hung up, his call has its outcome, and the server ends in order.
+/// The terminal is closed (SIGHUP) and a file has its largest size (SIGXFSZ) while a caller waits and a phone rings, which
+/// changes nothing; then SIGTERM: when the time for draining is over the phone is silenced, the caller hears a word and is hung
+/// up, his call has its outcome, and the server ends in order.
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_with_a_caller_in_the_queue_leaves_nobody_on_the_line() {
     let _turn = alone();
@@ -431,6 +432,7 @@ async fn sigterm_with_a_caller_in_the_queue_leaves_nobody_on_the_line() {
     let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
     eventually("a ringing phone", || states(&server) == ["ringing"], || format!("{:?}", states(&server)));
     server.hang_up_terminal();
+    server.reach_file_size_limit();
     let (mut server, ended) = tokio::task::spawn_blocking(move || {
         let ended = server.terminate();
         (server, ended)

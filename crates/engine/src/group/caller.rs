@@ -139,7 +139,8 @@ impl Engine {
         let display_name = call.user.as_ref().and_then(|user| self.directory.user(user)?.display_name.clone());
         let proved = call.user.is_some() || told.is_some();
         let from = told.unwrap_or_else(|| call.from.clone());
-        let display_name = from.display_name.clone().or_else(|| call.from.display_name.clone()).or(display_name);
+        let own_name = from.display_name.as_ref().or(call.from.display_name.as_ref());
+        let display_name = own_name.filter(|name| !name.trim().is_empty()).cloned().or(display_name);
         let named = || self.directory.name_of_number(&person(&from.uri.to_string()));
         let display_name = display_name.or_else(named);
         let from = NameAddr { display_name, ..from };

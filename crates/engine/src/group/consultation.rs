@@ -248,7 +248,7 @@ impl Engine {
     /// Tells the colleague inside his dialog with whom he talks now, if that is proved and not to be kept from him.
     fn show_caller(&mut self, call: CallId, leg: LegId) {
         let caller = self.groups.callers.get(&call);
-        if let Some(identity) = caller.and_then(asserted_identity) {
+        if let Some(identity) = caller.and_then(|caller| asserted_identity(caller, &self.directory)) {
             self.call(call::Input::Identify { leg, headers: vec![identity], from: None });
         }
     }

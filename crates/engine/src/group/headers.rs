@@ -4,6 +4,7 @@ use response_group::OfferOrder;
 use sip_api::{CONTACT_PLACEHOLDER, Headers, NameAddr, SipUri};
 
 use super::caller::Caller;
+use crate::directory::Directory;
 
 /// The loop token: groups passed so far.
 pub(super) const HOPS_HEADER: &str = "X-RG-Hops";
@@ -19,7 +20,12 @@ const ALERT: &str = "<urn:alert:source:external>;info=response-group";
 pub(super) const PASSED_ON: [&str; 2] = ["Priority", "Privacy"];
 
 /// Headers of the INVITE of an offer.
-pub(super) fn offer_headers(order: &OfferOrder, caller: &Caller, alert: Option<&str>) -> call::ExtraHeaders {
+pub(super) fn offer_headers(
+    order: &OfferOrder,
+    caller: &Caller,
+    alert: Option<&str>,
+    directory: &Directory,
+) -> call::ExtraHeaders {
     let group = &order.group;
     // `acd`: automatic call distribution, the reason of a response group (c3p.md 5).
     let history = format!("<{group}>;index=1, <{};ms-retarget-reason=acd>;index=1.1;mp=1", order.agent);
@@ -41,13 +47,19 @@ pub(super) fn offer_headers(order: &OfferOrder, caller: &Caller, alert: Option<&
         ("Max-Forwards", caller.hops_left.to_string()),
     ];
     let own = fixed.into_iter().map(|(name, value)| (name.to_owned(), value));
-    own.chain(asserted_identity(caller)).chain(caller.passed_on.iter().cloned()).collect()
+    own.chain(asserted_identity(caller, directory)).chain(caller.passed_on.iter().cloned()).collect()
 }
 
 /// The caller as he is vouched for: only what was proved is asserted (RFC 3325 5), and who wants to stay private is not, to a
-/// phone or a trunk (7).
-pub(super) fn asserted_identity(caller: &Caller) -> Option<(String, String)> {
-    let identity = || NameAddr { params: Vec::new(), ..caller.from.clone() }.to_string();
+/// phone or a trunk (7). A user's name is the one his account has: what his phone calls him proves nothing.
+pub(super) fn asserted_identity(caller: &Caller, directory: &Directory) -> Option<(String, String)> {
+    let identity = || {
+        let display_name = match &caller.user {
+            Some(user) => directory.user(user).and_then(|account| account.display_name.clone()),
+            None => caller.from.display_name.clone(),
+        };
+        NameAddr { display_name, params: Vec::new(), ..caller.from.clone() }.to_string()
+    };
     let asserted = caller.proved && !wants_privacy(&caller.passed_on);
     asserted.then(|| ("P-Asserted-Identity".to_owned(), identity()))
 }

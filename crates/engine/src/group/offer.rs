@@ -183,7 +183,7 @@ impl Engine {
         // Towards the telephone network his number, or the operator's, as in any other call.
         let shown = order.pstn.then(|| self.caller_uri(&caller.person, true));
         let alert = self.group_conf(&order.group).and_then(|group| group.alert_info.as_deref());
-        let (headers, from) = (offer_headers(order, caller, alert), offer_from(order, caller, shown));
+        let (headers, from) = (offer_headers(order, caller, alert, &self.directory), offer_from(order, caller, shown));
         let from = from.with_tag(&self.new_tag());
         let to = NameAddr::parse(&format!("<{}>", order.agent)).unwrap_or_else(|_| from.clone());
         let dial = self.calls.allocate_offer();

@@ -246,7 +246,7 @@ impl Watch {
             _ => {}
         }
         let (call, agent) = (wire.call, wire.agent.clone());
-        if reason == Release::NotConfirmed {
+        if matches!(reason, Release::NotConfirmed | Release::Machine) {
             self.turns.declined(now, offer, call, &agent);
         }
         if configuring && fresh {

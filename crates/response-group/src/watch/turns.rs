@@ -95,7 +95,7 @@ impl Turns {
         }
     }
 
-    /// He does not take this call: it is kept from him for the grace.
+    /// He does not take this call, or something else answered it for him: it is kept from him for the grace.
     pub(super) fn declined(&mut self, now: Timestamp, offer: OfferNo, call: CallId, agent: &UserUri) {
         let Some(pool) = self.made_for.get(&offer).and_then(|key| self.pools.get(key)) else { return };
         let until = now + Duration::from_secs(u64::from(pool.conf.decline_grace_seconds));

@@ -69,7 +69,7 @@ pub(super) const GROUP: Section = Section {
             Plain,
             Some("60"),
             "60",
-            "How long a caller is kept from an agent who declined him; at most 600.",
+            "How long a caller is kept from an agent who declined him, or for whom something else answered; at most 600.",
         ),
         key("wrap_up_seconds", Plain, Some("0"), "10", "Pause of an agent after a conversation; at most 3600."),
         key(

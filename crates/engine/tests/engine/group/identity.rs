@@ -207,6 +207,37 @@ fn a_telephone_caller_is_known_by_his_number() {
     }
 }
 
+/// RFC 3325: what is asserted was proved, and a name that a phone writes was not.
+#[test]
+fn a_user_is_vouched_for_by_the_name_of_his_account_alone() {
+    let mut world = World::with(|directory| {
+        directory.add_user(UserAccount {
+            uri: user("ann"),
+            display_name: Some("Ann Miller".to_owned()),
+            location_profile: None,
+            number: None,
+        });
+    });
+    world.open_groups(config(sales(Hunt::Serial, &["bob"])), &[]);
+    world.register("bob", &[41_000]);
+    for (number, (chosen, shown)) in
+        [("Support: Boss", "Sales: Support: Boss"), ("", "Sales: Ann Miller")].into_iter().enumerate()
+    {
+        let mut invite = out_of_dialog(Method::Invite, "sip:sales@example.com", "ann", &format!("c{number}"));
+        invite.headers.set("From", format!("\"{chosen}\" <sip:ann@example.com>;tag=t"));
+        let transaction = world.request(invite.clone().with_body(SDP, sdp_body(30_000)), Some(user("ann")));
+        let (offer, rung) = world.take_requests(&Method::Invite).pop().expect("bob is rung");
+        let from = rung.headers.name_addr("From").expect("one").expect("valid");
+        assert_eq!(from.display_name.as_deref(), Some(shown));
+        assert_eq!(identity(&rung), Some("\"Ann Miller\" <sip:ann@example.com>"));
+        world.respond(offer, answer_to(&rung, 486));
+        let answer = world.take_responses(transaction).pop().expect("answered");
+        world.ack(in_dialog(Method::Ack, &invite, &answer, 1));
+        world.request(in_dialog(Method::Bye, &invite, &answer, 2), Some(user("ann")));
+        world.pass(Duration::from_secs(40));
+    }
+}
+
 fn only_bob() -> response_group::Config {
     config(sales(Hunt::Serial, &["bob"]))
 }
