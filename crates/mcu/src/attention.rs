@@ -3,8 +3,9 @@
 //! Decoding costs more than all else that is done for a leg, and of a hundred legs three speak. How loud a packet is
 //! stands in its header extension (RFC 6464), or can be read from it without decoding ([`mixer::Gauge`]). Whoever may
 //! be heard by that is listened to in the same tick, with the packets before in the decoder already; as soon as he is
-//! decoded, only what was measured counts. So a wrong hint costs a few decodes, and the choice who is heard is the same
-//! as if everybody were decoded.
+//! decoded, only what was measured counts. So a hint that is too loud costs a few decodes, and the choice who is heard is
+//! the same as if everybody were decoded. One that is too quiet is believed: who says in his header extension that he is
+//! silent is not listened to, whatever he sends.
 //!
 //! Where an encoder tells nothing but that it takes a packet for background, which a tone or an instrument is to it too, one
 //! is decoded at first, when its sound changes, and every 4 s; in one leg after another.

@@ -188,6 +188,13 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_background_is_left_as_it_is() {
+        let mut gain = AutoGain::new();
+        run(&mut gain, -53.0, 1_500);
+        assert_eq!(gain.gain_db(), 0.0);
+    }
+
+    #[test]
     fn a_usual_voice_passes_bit_for_bit() {
         let mut gain = AutoGain::new();
         let untouched: Vec<i16> = run(&mut AutoGain::new(), -20.0, 50);

@@ -189,7 +189,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Plain,
                 Some("true"),
                 "true",
-                "Whether quiet voices are made louder (up to 12 dB) and loud ones quieter (up to 9 dB), over seconds.",
+                "Whether quiet voices are made louder (up to 12 dB) and loud ones quieter (up to 9 dB), over seconds. What is below -50 dBov\nmay be background and is left as it is, a voice that is so quiet too.",
             ),
             key(
                 "noise_gate",
