@@ -220,7 +220,7 @@ pub(super) const QUEUE: Section = Section {
             Plain,
             Some(r#"{ kind = "disconnect" }"#),
             r#"{ kind = "forward", target = "sip:ann@voice.example.com" }"#,
-            "What happens then: { kind = \"disconnect\" }, { kind = \"forward\", target = ADDRESS or tel: } or\n{ kind = \"group\", target = ADDRESS }. With prompt = NAME the caller hears that first: a phrase (nobody-available,\nall-busy, closed, holiday, forwarding, goodbye) or a file of yours. Who is hung up without one hears a phrase that says\nwhy; prompt = \"\" is silence. Actions move a caller from group to group at most five times; then he is hung up.",
+            "What happens then: { kind = \"disconnect\" }, { kind = \"forward\", target = ADDRESS or tel: } or\n{ kind = \"group\", target = ADDRESS }. With prompt = NAME the caller hears that first: a phrase (nobody-available,\nall-busy, closed, holiday, forwarding, goodbye) or a file of yours. Who is hung up without one hears a phrase that says\nwhy, unless his call was not answered yet, which is then refused; prompt = \"\" is silence.\nActions move a caller from group to group at most five times; then he is hung up.",
         ),
         key(
             "deadline",
