@@ -421,8 +421,11 @@ impl Domain {
         entry.talks.retain(|talk| *talk != number);
         let agent = entry.uri.clone();
         self.decide(Decision::OfferClosed { call: offer.call, offer: number, agent, reason });
-        if offer.won && reason == CloseReason::Won {
-            self.wrap_up(offer.agent, offer.pool);
+        match reason {
+            CloseReason::Won if offer.won => self.wrap_up(offer.agent, offer.pool),
+            // He talked until he was lost; there is nothing for him to wrap up.
+            CloseReason::Lost => self.agents[offer.agent.0 as usize].idle_since = self.now,
+            _ => {}
         }
         self.agent_changed(offer.agent);
         self.lost_offer(offer.call, number);

@@ -44,6 +44,8 @@ struct Wire {
     group: UserUri,
     /// The dialog that was asked for the key, until that is decided.
     asked: Option<DialogNo>,
+    /// The media of its agent are joined with the caller's.
+    talking: bool,
 }
 
 /// What was told and seen, and every breach so far.
@@ -137,6 +139,12 @@ impl Watch {
                     wire.up.insert(*dialog);
                 }
             }
+            Input::Bridged { call, .. } => {
+                let joined = self.bridges.get(call).and_then(|offer| self.open.get_mut(offer));
+                if let Some(wire) = joined {
+                    wire.talking = true;
+                }
+            }
             Input::OfferRefused { offer, refusal } => {
                 let gone = self.open.remove(offer);
                 let declined = matches!(refusal, Refusal::Declined | Refusal::HungUp);
@@ -171,8 +179,9 @@ impl Watch {
             Input::Restarted => {
                 self.crashed = true;
                 self.back.clear();
-                // Whose ringing the crash cut off may be rung at once; whoever was told to stop before had his turn.
-                for wire in self.open.values().filter(|wire| wire.ending.is_none()) {
+                // Whose ringing the crash cut off may be rung at once; whoever talked, or was told to stop before, had his
+                // turn.
+                for wire in self.open.values().filter(|wire| wire.ending.is_none() && !wire.talking) {
                     self.turns.cut_off(wire.call, &wire.agent);
                 }
             }
@@ -199,7 +208,7 @@ impl Watch {
                 }
                 if let Some(wire) = self.open.get_mut(offer) {
                     wire.won = Some(*dialog);
-                    wire.asked = None;
+                    (wire.asked, wire.talking) = (None, false);
                 }
             }
             Output::Unbridge { call, offer } => self.saw_unbridge(now, *call, *offer),
@@ -318,6 +327,7 @@ impl Watch {
             won: None,
             releasing: false,
             asked: None,
+            talking: false,
             group: order.group.clone(),
         };
         self.open.insert(order.offer, wire);

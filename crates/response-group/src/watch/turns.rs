@@ -134,10 +134,12 @@ impl Turns {
                 let Some(pool) = self.made_for.remove(offer).and_then(|key| self.pools.get(&key)) else {
                     return Vec::new();
                 };
-                if *reason == CloseReason::Won {
-                    let wrap_up = Duration::from_secs(u64::from(pool.conf.wrap_up_seconds));
-                    self.idle.insert(agent.clone(), Some(now + wrap_up));
-                }
+                let pause = match reason {
+                    CloseReason::Won => Duration::from_secs(u64::from(pool.conf.wrap_up_seconds)),
+                    CloseReason::Lost => Duration::ZERO,
+                    _ => return Vec::new(),
+                };
+                self.idle.insert(agent.clone(), Some(now + pause));
             }
             // He is tried anew at another group, but a decline is one for the call.
             Decision::Moved { call, .. } => self.offered.retain(|(of, _), _| of != call),
