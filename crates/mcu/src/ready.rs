@@ -9,13 +9,13 @@ use crate::stream::Stream;
 const FORMATS_MAX: usize = 8;
 
 /// Streams of a format that wait while it is in demand: so many may begin at one tick, in all conferences of the thread.
-const IN_DEMAND: usize = 8;
+const IN_DEMAND: usize = 4;
 
 /// Streams that wait of a format which was not needed for long, or never.
 const AT_REST: usize = 1;
 
 /// Streams that are made at most between two ticks.
-const MADE_MAX: usize = 16;
+const MADE_MAX: usize = 8;
 
 /// The streams that wait.
 pub(crate) struct Ready {
@@ -121,9 +121,9 @@ mod tests {
         assert!(ready.take(settings(None)).is_some() && ready.take(settings(None)).is_none());
         ready.note(settings(None));
         ready.fill(|_| 3, make);
-        assert_eq!(waiting(&ready), [5], "three are idle");
+        assert_eq!(waiting(&ready), [1], "three are idle");
         ready.fill(|_| 0, make);
-        assert_eq!(waiting(&ready), [8]);
+        assert_eq!(waiting(&ready), [4]);
         (0..=KEPT_TICKS).for_each(|_| ready.turn());
         ready.fill(|_| 0, make);
         assert_eq!(waiting(&ready), [1]);
@@ -135,9 +135,9 @@ mod tests {
         let known: Vec<_> = OpusLimits::BITRATES[..3].iter().map(|&rate| settings(Some(rate))).collect();
         known.iter().for_each(|&settings| ready.expect(settings, true));
         ready.fill(|_| 0, make);
-        assert_eq!(waiting(&ready), [8, 8, 0]);
+        assert_eq!(waiting(&ready), [4, 4, 0]);
         ready.fill(|_| 0, make);
-        assert_eq!(waiting(&ready), [8, 8, 8]);
+        assert_eq!(waiting(&ready), [4, 4, 4]);
 
         ready.turn();
         known.iter().skip(1).for_each(|&settings| ready.note(settings));
