@@ -1,85 +1,15 @@
-//! Tables of the queue, the methods, the workflow and the supervisor.
+//! Tables of the queue and the supervisor.
 
 mod common;
 
 use base::{CallId, LegId};
 use common::{World, config, order, sales, uri};
 use response_group::{
-    Action, AgentChange, AgentStatus, Announcement, AnswerMode, Failure, Input, MonitorMode, Outcome, Output, Presence,
-    Refusal, Rejection, Segment, SupervisorCommand, Withdrawal,
+    Action, AgentChange, AgentStatus, Announcement, Failure, Input, MonitorMode, Outcome, Output, Presence, Refusal,
+    Rejection, Segment, SupervisorCommand, Withdrawal,
 };
 
 /// Each call is taken at once and ended at once; who was rung for it.
-fn turns(method: &str, agents: &[&str], calls: usize) -> Vec<String> {
-    let mut world = World::new(sales(&format!("method = {method:?}"), agents));
-    for _ in 0..calls {
-        let call = world.call("sales");
-        let agent = world.rung()[0].clone();
-        world.takes(&agent, call).wait_seconds(7).hangs_up(&agent).wait_seconds(1);
-    }
-    world.check();
-    world.all_rung()
-}
-
-#[test]
-fn the_serial_methods_take_turns_as_they_say() {
-    let agents = ["a", "b", "c"];
-    assert_eq!(turns("serial", &agents, 4), ["a", "a", "a", "a"]);
-    assert_eq!(turns("round-robin", &agents, 7), ["a", "b", "c", "a", "b", "c", "a"]);
-    assert_eq!(turns("longest-idle", &agents, 7), ["a", "b", "c", "a", "b", "c", "a"]);
-}
-
-#[test]
-fn longest_idle_goes_by_the_end_of_the_last_conversation() {
-    let mut world = World::new(sales("method = \"longest-idle\"", &["a", "b"]));
-    let (one, two) = (world.call("sales"), world.call("sales"));
-    world.takes("a", one).takes("b", two).wait_seconds(10).hangs_up("b").wait_seconds(1).hangs_up("a");
-    world.call("sales");
-    assert_eq!(world.rung(), ["b"]);
-    world.check();
-}
-
-#[test]
-fn parallel_rings_at_most_max_fork_and_fills_up() {
-    let mut world = World::new(sales("max_fork = 2", &["a", "b", "c"]));
-    world.call("sales");
-    assert_eq!(world.rung(), ["a", "b"]);
-    world.refuses("a", Refusal::Busy);
-    assert_eq!(world.rung(), ["c"]);
-    world.check();
-}
-
-#[test]
-fn an_agent_who_becomes_free_joins_a_parallel_ring() {
-    let mut world = World::bare(sales("", &["a", "b"]));
-    world.agent("a", AgentChange::Registered { registered: true });
-    world.call("sales");
-    world.agent("b", AgentChange::Registered { registered: true });
-    assert_eq!(world.all_rung(), ["a", "b"]);
-    world.check();
-}
-
-#[test]
-fn agent_groups_are_searched_in_order() {
-    let text = "
-        [[response_group]]
-        uri = \"sip:sales@example.com\"
-        [[response_group.agent_group]]
-        name = \"first\"
-        agents = [\"sip:a@example.com\"]
-        [[response_group.agent_group]]
-        name = \"second\"
-        method = \"serial\"
-        agents = [\"sip:b@example.com\", \"sip:c@example.com\"]";
-    let mut world = World::new(config(text));
-    world.call("sales");
-    world.refuses("a", Refusal::Busy).refuses("b", Refusal::Busy);
-    assert_eq!(world.all_rung(), ["a", "b", "c"]);
-    world.call("sales");
-    assert_eq!(world.rung(), Vec::<String>::new());
-    world.check();
-}
-
 #[test]
 fn a_pass_tries_everybody_once_and_the_next_one_begins_after_retry() {
     let lines = "method = \"serial\"\nalert_time_seconds = 10\n[response_group.queue]\nretry_seconds = 7";
@@ -300,88 +230,6 @@ fn an_unknown_group_is_refused_with_an_outcome() {
 }
 
 #[test]
-fn welcome_and_two_questions_lead_to_the_chosen_agents() {
-    let text = "
-        [[response_group]]
-        uri = \"sip:sales@example.com\"
-        welcome = \"hello\"
-        [response_group.question]
-        prompt = \"which\"
-        [[response_group.question.answer]]
-        digit = \"1\"
-        label = \"new\"
-        agent_groups = [\"new\"]
-        [[response_group.question.answer]]
-        digit = \"2\"
-        label = \"old\"
-        question = { prompt = \"sure\", answer = [{ digit = \"9\", label = \"sure\", agent_groups = [\"old\"] }] }
-        [[response_group.agent_group]]
-        name = \"new\"
-        agents = [\"sip:a@example.com\"]
-        [[response_group.agent_group]]
-        name = \"old\"
-        agents = [\"sip:b@example.com\"]";
-    let prompt = |name: &str| {
-        let wanted = Announcement::Prompt { name: name.to_owned() };
-        move |output: &Output| matches!(output, Output::Announce { announcement, .. } if *announcement == wanted)
-    };
-    let mut world = World::new(config(text));
-    let call = world.call("sales");
-    assert!(world.did(prompt("hello")));
-    world.tell(Input::AnnouncementEnded { call });
-    assert!(world.did(prompt("which")));
-    world.tell(Input::CallerDigit { call, digit: '2' });
-    assert!(world.did(prompt("sure")));
-    world.tell(Input::AnnouncementEnded { call });
-    world.tell(Input::CallerDigit { call, digit: '9' });
-    assert_eq!(world.rung(), ["b"]);
-    assert_eq!(
-        world.log.iter().find_map(order).map(|order| order.labels.clone()),
-        Some(vec!["old".to_owned(), "sure".to_owned()])
-    );
-
-    // Who presses nothing, or the wrong key, is asked again and then taken by the first answer.
-    let call = world.call("sales");
-    world.tell(Input::AnnouncementEnded { call }).tell(Input::CallerDigit { call, digit: '7' });
-    assert!(world.did(prompt("which")));
-    world.tell(Input::AnnouncementEnded { call }).wait_seconds(5);
-    assert_eq!(world.all_rung(), ["b", "a"]);
-    world.check();
-}
-
-#[test]
-fn a_lost_prompt_holds_nobody() {
-    let mut world = World::new(sales("welcome = \"hello\"", &["bob"]));
-    world.call("sales");
-    world.wait_seconds(119);
-    assert_eq!(world.all_rung(), Vec::<String>::new());
-    world.wait_seconds(1);
-    assert_eq!(world.all_rung(), ["bob"]);
-    world.check();
-}
-
-#[test]
-fn a_closed_group_says_so_and_sends_the_caller_on() {
-    let lines = "
-        hours = [{ days = [\"mon\"], from = \"09:00\", to = \"17:00\" }]
-        closed = { prompt = \"closed\", action = { kind = \"forward\", target = \"sip:frank@example.com\" } }";
-    let mut world = World::new(sales(lines, &["bob"]));
-    // A Sunday.
-    world.unix_seconds = 1_750_000_000;
-    let call = world.call("sales");
-    assert_eq!(world.all_rung(), Vec::<String>::new());
-    world.tell(Input::AnnouncementEnded { call });
-    assert!(world.did(|output| matches!(output, Output::Forward { .. })));
-    world.tell(Input::ForwardEnded { call, connected: false, status: None });
-    assert_eq!(world.outcome(call), Some(Outcome::Failed { why: Failure::ForwardFailed }));
-    // Monday, ten o'clock.
-    world.unix_seconds = 1_750_068_000;
-    world.call("sales");
-    assert_eq!(world.rung(), ["bob"]);
-    world.check();
-}
-
-#[test]
 fn place_and_wait_are_said_when_they_became_better() {
     let lines = "[response_group.announcements]\nposition = true\nestimated_wait = true\nevery_seconds = 15";
     let mut world = World::new(sales(lines, &["bob"]));
@@ -404,40 +252,6 @@ fn place_and_wait_are_said_when_they_became_better() {
     assert_eq!(places(&world), [(second, 1), (third, 2)]);
     world.tell(Input::CallerLeft { call: second }).wait_seconds(15);
     assert_eq!(places(&world), [(second, 1), (third, 2), (third, 1)]);
-    world.check();
-}
-
-#[test]
-fn the_callers_200_comes_when_the_group_says() {
-    for (mode, first) in [
-        ("immediate", AnswerMode::Immediate),
-        ("early_media", AnswerMode::EarlyMedia),
-        ("on_agent", AnswerMode::OnAgent),
-    ] {
-        let mut world = World::new(sales(&format!("answer = {mode:?}"), &["bob"]));
-        let call = world.call("sales");
-        assert!(world.did(|output| *output == Output::AnswerCaller { call, mode: first }), "{mode}");
-        world.rings("bob").answers("bob");
-        let late = world.did(|output| *output == Output::AnswerCaller { call, mode: AnswerMode::Immediate });
-        assert_eq!(late, first != AnswerMode::Immediate, "{mode}");
-        world.check();
-    }
-}
-
-#[test]
-fn the_exit_key_leaves_the_queue() {
-    let mut world = World::new(sales(
-        "exit_key = { digit = \"0\", action = { kind = \"forward\", target = \"sip:frank@example.com\" } }",
-        &["bob"],
-    ));
-    let call = world.call("sales");
-    world.tell(Input::CallerDigit { call, digit: '5' });
-    assert!(!world.did(|output| matches!(output, Output::Forward { .. })));
-    world.tell(Input::CallerDigit { call, digit: '0' });
-    assert!(world.did(|output| matches!(output, Output::Forward { .. })));
-    assert!(world.did(|output| matches!(output, Output::Withdraw { .. })));
-    world.tell(Input::ForwardEnded { call, connected: true, status: None });
-    assert_eq!(world.outcome(call), Some(Outcome::ChoseExit { target: Some(uri("frank")) }));
     world.check();
 }
 
@@ -608,17 +422,6 @@ fn the_wallboard_counts() {
     assert_eq!((counters.offered, counters.answered, counters.answered_in_target), (3, 2, 1));
     assert_eq!((counters.abandoned, counters.overflowed, group.waiting, group.talking), (1, 1, 0, 1));
     world.check();
-}
-
-#[test]
-fn attendant_alone_rings_who_talks_outside() {
-    for (method, rung) in [("attendant", &["bob"][..]), ("parallel", &[]), ("serial", &[])] {
-        let mut world = World::new(sales(&format!("method = {method:?}"), &["bob"]));
-        world.agent("bob", AgentChange::ExternalCalls { count: 1, unanswered: None });
-        world.call("sales");
-        assert_eq!(world.all_rung(), rung, "{method}");
-        world.check();
-    }
 }
 
 #[test]
