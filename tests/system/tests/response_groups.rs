@@ -72,6 +72,18 @@ fn wait_until_free(server: &Server) {
     );
 }
 
+/// Each of two has a tone of his own from now on.
+fn speak(call: &Call, talk: &Call) {
+    call.audio().play_tone(Some(440));
+    talk.audio().play_tone(Some(1010));
+}
+
+/// Both hear the tone that [`speak`] has given the other.
+async fn hear_each_other(call: &Call, talk: &Call) {
+    hears(call, 1010).await;
+    hears(talk, 440).await;
+}
+
 async fn hears(call: &Call, tone_hz: u32) {
     let heard = async {
         loop {
@@ -107,10 +119,8 @@ async fn parallel_agents_ring_the_first_talks_and_the_loser_is_cancelled_without
     let talk = winner.next_call(SOON).await.expect("the winner's call");
     let invite = talk.invite().expect("it came in");
     assert!(invite.header("From").is_some_and(|from| from.contains("Sales: ")), "{invite:?}");
-    call.audio().play_tone(Some(440));
-    talk.audio().play_tone(Some(1010));
-    hears(&call, 1010).await;
-    hears(&talk, 440).await;
+    speak(&call, &talk);
+    hear_each_other(&call, &talk).await;
     loser.finish(SOON).assert_passed();
     call.hang_up().await.expect("BYE is answered");
     talk.ended(SOON).await.expect("the agent is hung up");
@@ -219,10 +229,8 @@ async fn b7_kill_9_leaves_no_agent_stuck_and_the_caller_keeps_his_place() {
     assert!(!call.has_ended(), "the caller holds the line");
     let mut again = agent(&server, "user1", AnswerMode::AtOnce).await;
     let talk = again.next_call(SOON).await.expect("the agent is rung for the caller who waited");
-    call.audio().play_tone(Some(440));
-    talk.audio().play_tone(Some(1010));
-    hears(&call, 1010).await;
-    hears(&talk, 440).await;
+    speak(&call, &talk);
+    hear_each_other(&call, &talk).await;
     call.hang_up().await.expect("BYE is answered");
     talk.ended(SOON).await.expect("hung up");
     wait_until_free(&server);
@@ -236,12 +244,10 @@ async fn kill_9_in_a_conversation_gives_both_their_audio_back() {
     let mut bob = agent(&server, "user1", AnswerMode::AtOnce).await;
     let call = caller(&server).await.call(&sales(&server)).await.expect("answered");
     let talk = bob.next_call(SOON).await.expect("connected");
-    call.audio().play_tone(Some(440));
-    talk.audio().play_tone(Some(1010));
+    speak(&call, &talk);
     hears(&call, 1010).await;
     server.crash_and_restart();
-    hears(&call, 1010).await;
-    hears(&talk, 440).await;
+    hear_each_other(&call, &talk).await;
     talk.hang_up().await.expect("BYE is answered");
     call.ended(SOON).await.expect("hung up");
 }
@@ -256,12 +262,10 @@ async fn kill_9_in_a_conversation_over_connections_gives_both_their_audio_back()
     let caller = by_connection(&server, "user9", AnswerMode::Refuse(486)).await;
     let call = caller.call(&sales(&server)).await.expect("answered");
     let talk = bob.next_call(SOON).await.expect("connected");
-    call.audio().play_tone(Some(440));
-    talk.audio().play_tone(Some(1010));
+    speak(&call, &talk);
     hears(&call, 1010).await;
     server.crash_and_restart();
-    hears(&call, 1010).await;
-    hears(&talk, 440).await;
+    hear_each_other(&call, &talk).await;
     assert_eq!((waiting(&server), states(&server)), (0, vec!["talking".to_owned()]));
     call.hang_up().await.expect("BYE is answered");
     talk.ended(SOON).await.expect("hung up");
@@ -305,10 +309,8 @@ async fn a_phone_that_lost_its_connection_while_it_rang_takes_the_call() {
     eventually("a phone that rings", || states(&server) == ["ringing"], || format!("{:?}", states(&server)));
     bob.agent().break_connections();
     let talk = bob.next_call(SOON).await.expect("answered");
-    call.audio().play_tone(Some(440));
-    talk.audio().play_tone(Some(1010));
-    hears(&call, 1010).await;
-    hears(&talk, 440).await;
+    speak(&call, &talk);
+    hear_each_other(&call, &talk).await;
     talk.hang_up().await.expect("BYE is answered");
     call.ended(SOON).await.expect("hung up");
 }
@@ -330,16 +332,14 @@ async fn kill_9_in_a_conversation_of_phones_that_cannot_be_connected_to_waits_un
     ann.register(600).await.expect("registered");
     let call = ann.call(&sales(&server)).await.expect("answered");
     let talk = bob.next_call(SOON).await.expect("connected");
-    call.audio().play_tone(Some(440));
-    talk.audio().play_tone(Some(1010));
+    speak(&call, &talk);
     hears(&call, 1010).await;
     server.crash_and_restart();
     tokio::time::sleep(Duration::from_secs(7)).await;
     assert_eq!((waiting(&server), states(&server)), (0, vec!["talking".to_owned()]), "longer than an answer may take");
     bob.register(600).await.expect("registered");
     ann.register(600).await.expect("registered");
-    hears(&call, 1010).await;
-    hears(&talk, 440).await;
+    hear_each_other(&call, &talk).await;
     call.hang_up().await.expect("BYE is answered");
     talk.ended(SOON).await.expect("hung up");
     wait_until_free(&server);

@@ -121,6 +121,34 @@ impl Asked {
     fn told(&mut self) -> Option<String> {
         self.world.take_bodies(&Method::Notify).pop().map(|body| body.trim().to_owned())
     }
+
+    /// The transfer is asked for twice, and each time the colleague refuses to send her audio here, or takes the offer with an
+    /// answer that is of no use and is led back. With what she was led back.
+    fn is_refused_twice(&mut self, taken: Option<&str>) -> Vec<String> {
+        let (replaces, mut back) = (self.replaces(), Vec::new());
+        for _ in 0..2 {
+            assert_eq!(self.refer(&replaces), 202);
+            let (transaction, request) = self.reinvite();
+            let answer = match taken {
+                None => answer_to(&request, 488),
+                Some(body) => answer_to(&request, 200).with_body(SDP, body.to_owned()),
+            };
+            self.world.respond(transaction, answer);
+            assert_eq!(self.told().as_deref(), Some("SIP/2.0 488 Not Acceptable Here"));
+            if taken.is_some() {
+                let (transaction, request) = self.reinvite();
+                back.push(String::from_utf8_lossy(&request.body).into_owned());
+                self.world.respond(transaction, answer_to(&request, 200).with_body(SDP, sdp_body(42_100)));
+            }
+            assert!(self.world.take_requests(&Method::Invite).is_empty());
+        }
+        back
+    }
+}
+
+/// An answer with a codec that was not offered.
+fn silent() -> String {
+    sdp_body(42_100).replace("PCMU/8000", "G729/8000").replace("RTP/AVP 0 101", "RTP/AVP 18")
 }
 
 #[test]
@@ -166,25 +194,10 @@ fn an_agent_asks_a_colleague_first_and_those_two_talk() {
 /// Until she is joined with the caller she talks with bob (RFC 5589 7.3), who has both calls when she is not.
 #[test]
 fn a_colleague_who_does_not_take_our_audio_stays_with_the_agent_who_has_his_caller_back() {
-    let silent = sdp_body(42_100).replace("PCMU/8000", "G729/8000").replace("RTP/AVP 0 101", "RTP/AVP 18");
-    for taken in [None, Some(silent)] {
+    for taken in [None, Some(silent())] {
         let mut asked = asked();
-        let replaces = asked.replaces();
-        for _ in 0..2 {
-            assert_eq!(asked.refer(&replaces), 202);
-            let (transaction, request) = asked.reinvite();
-            let answer = match &taken {
-                None => answer_to(&request, 488),
-                Some(body) => answer_to(&request, 200).with_body(SDP, body.clone()),
-            };
-            asked.world.respond(transaction, answer);
-            assert_eq!(asked.told().as_deref(), Some("SIP/2.0 488 Not Acceptable Here"));
-            if taken.is_some() {
-                let (transaction, request) = asked.reinvite();
-                assert!(String::from_utf8_lossy(&request.body).contains("41100"), "to bob's phone again");
-                asked.world.respond(transaction, answer_to(&request, 200).with_body(SDP, sdp_body(42_100)));
-            }
-            assert!(asked.world.take_requests(&Method::Invite).is_empty());
+        for back in asked.is_refused_twice(taken.as_deref()) {
+            assert!(back.contains("41100"), "to bob's phone again");
         }
         let story = asked.story();
         let back = "sip:cleo@example.com was not reached (SIP status 488); sip:bob@example.com gets the caller back";
@@ -404,25 +417,9 @@ fn the_colleague_may_be_an_agent_of_another_group() {
 
 #[test]
 fn another_groups_agent_who_does_not_come_stays_with_who_has_asked() {
-    let silent = sdp_body(42_100).replace("PCMU/8000", "G729/8000").replace("RTP/AVP 0 101", "RTP/AVP 18");
-    for taken in [None, Some(silent)] {
+    for taken in [None, Some(silent())] {
         let mut asked = asked_through_a_group();
-        let replaces = asked.replaces();
-        for _ in 0..2 {
-            assert_eq!(asked.refer(&replaces), 202);
-            let (transaction, request) = asked.reinvite();
-            let answer = match &taken {
-                None => answer_to(&request, 488),
-                Some(body) => answer_to(&request, 200).with_body(SDP, body.clone()),
-            };
-            asked.world.respond(transaction, answer);
-            assert_eq!(asked.told().as_deref(), Some("SIP/2.0 488 Not Acceptable Here"));
-            if taken.is_some() {
-                let (transaction, request) = asked.reinvite();
-                asked.world.respond(transaction, answer_to(&request, 200).with_body(SDP, sdp_body(42_100)));
-            }
-            assert!(asked.world.take_requests(&Method::Invite).is_empty());
-        }
+        asked.is_refused_twice(taken.as_deref());
         both_go_on(asked);
     }
 }
